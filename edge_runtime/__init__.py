@@ -1,0 +1,1 @@
+"""Everything a station device or a technician's laptop runs: the bundle contract, engines, `edge-classify`, `edge-station`."""

@@ -1,0 +1,21 @@
+"""The one error tree of the toolkit.
+
+    RarefaultError
+    ├── InputError         the input is bad: a file, a setting, a bundle; trying again changes nothing
+    └── UnavailableError   the world is unavailable: a hub, a device, a disk; trying again may help
+
+A message is one sentence or two: what, what was seen, what was expected, what to do next.
+A bug is not a RarefaultError; it keeps its traceback.
+"""
+
+
+class RarefaultError(Exception):
+    """Base of every failure that the toolkit foresees; command lines print it as one sentence and exit with 1."""
+
+
+class InputError(RarefaultError):
+    """What was given cannot be used; the same call will fail again until the input changes."""
+
+
+class UnavailableError(RarefaultError):
+    """Something outside could not be reached or run; the same call may succeed later or elsewhere."""
