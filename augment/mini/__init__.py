@@ -1,0 +1,1 @@
+"""The embedded default: a scene renderer, the recipe that trained the mini checkpoints, and the checkpoints."""

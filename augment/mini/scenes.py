@@ -1,0 +1,168 @@
+"""Renders station equipment with known truth: label, surroundings, light, weather, viewpoint and camera.
+
+Two domains. `catalogue` is what the mini generator learns from: several ordinary cameras. `station` is held out: one
+surveillance camera with a colour cast, vignette, noise and a timestamp. A scene is a value; the same scene always gives
+the same pixels and the same caption.
+"""
+
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from augment.mini.camera import CANVAS, CATALOGUE_CAMERAS, STATION_CAMERA, background, captured, lit, weathered
+from augment.mini.equipment import FAULT_LABELS, LABELS, TWINS, Pen, draw
+from edge_runtime.bundle.errors import InputError
+from edge_runtime.bundle.files import replace_file
+
+__all__ = [
+    "DOMAINS", "FAULT_LABELS", "LABELS", "STATION_COUNTS", "TWINS", "Scene", "describe", "phrase", "render",
+    "sample_scene", "write_station",
+]  # fmt: skip
+
+DOMAINS = ("catalogue", "station")
+
+# The demo's long tail: what a station archive holds after a few years.
+STATION_COUNTS: Mapping[str, int] = {
+    "whole_insulator": 60, "broken_insulator": 12,
+    "normal_gauge": 60, "redlined_gauge": 10,
+    "sealed_transformer": 60, "leaking_transformer": 15,
+    "closed_cabinet": 60, "breached_cabinet": 8,
+    "dry_breather": 60, "saturated_breather": 10,
+    "closed_disconnector": 60, "jammed_disconnector": 13,
+}  # fmt: skip
+
+# attribute value -> how often, and the clauses that may name it
+_BACKGROUNDS = {
+    "gravel": (0.3, ("on gravel", "on a gravel yard")),
+    "grass": (0.3, ("on grass", "on green grass")),
+    "wall": (0.2, ("by a concrete wall", "against a grey wall")),
+    "brick": (0.2, ("by a brick wall", "against red brick")),
+}
+_LIGHTS = {
+    "day": (0.5, ("by day", "in daylight")),
+    "dusk": (0.2, ("at dusk", "in evening light")),
+    "night": (0.15, ("at night", "under a lamp at night")),
+    "infrared": (0.15, ("in infrared", "on an infrared camera")),
+}
+_WEATHERS = {
+    "clear": (0.55, ("in clear weather", "in dry weather")),
+    "rain": (0.15, ("in rain", "in heavy rain")),
+    "fog": (0.15, ("in fog", "in thin fog")),
+    "snow": (0.15, ("in snow", "in falling snow")),
+}
+_VIEWS = {
+    "front": (0.5, ("seen from the front", "facing the camera")),
+    "left": (0.2, ("seen from the left", "leaning left")),
+    "right": (0.2, ("seen from the right", "leaning right")),
+    "close": (0.1, ("close up", "in a close view")),
+}
+_CAMERA_CLAUSES = {
+    "clean": ("in a clean picture", "with fine detail"),
+    "handheld": ("on a hand held camera", "in a slightly soft picture"),
+    "fixed": ("on a fixed camera", "with a timestamp"),
+    "station": ("on a station camera", "with a timestamp"),
+}
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Everything that decides a picture and its caption; `seed` settles jitter, paint and the choice of words."""
+
+    label: str
+    background: str
+    light: str
+    weather: str
+    view: str
+    camera: str
+    seed: int
+
+
+def phrase(label: str) -> str:
+    """How people say a label: `broken_insulator` -> `broken insulator`."""
+    return label.replace("_", " ")
+
+
+def sample_scene(seed: int, domain: str, label: str | None = None) -> Scene:
+    """Draw a scene of `domain` (one of DOMAINS); `label` fixes what it shows, else any of LABELS is as likely."""
+    if domain not in DOMAINS:
+        raise InputError(f"scene domain is {domain!r}, expected one of {', '.join(DOMAINS)}")
+    if label is not None and label not in LABELS:
+        raise InputError(f"scene label is {label!r}, expected one of {', '.join(LABELS)}")
+    rng = np.random.default_rng((seed, DOMAINS.index(domain)))
+    drawn = LABELS[rng.integers(len(LABELS))]
+    attributes = [_pick(rng, table) for table in (_BACKGROUNDS, _LIGHTS, _WEATHERS, _VIEWS)]
+    camera = tuple(CATALOGUE_CAMERAS)[rng.integers(len(CATALOGUE_CAMERAS))] if domain == "catalogue" else "station"
+    return Scene(label or drawn, *attributes, camera, int(rng.integers(2**62)))
+
+
+def _pick(rng: np.random.Generator, table: Mapping[str, tuple[float, tuple[str, ...]]]) -> str:
+    shares = [share for share, _ in table.values()]
+    return tuple(table)[rng.choice(len(shares), p=shares)]
+
+
+def render(scene: Scene, size: int) -> np.ndarray:
+    """The picture of `scene`: uint8 (size, size, 3) BGR."""
+    rng = np.random.default_rng(scene.seed)
+    canvas = background(scene.background, scene.weather, rng)
+    draw(scene.label, Pen(canvas, _placement(scene.view, rng)), rng)
+    image = weathered(lit(canvas, scene.light), scene.weather, rng)
+    camera = STATION_CAMERA if scene.camera == "station" else CATALOGUE_CAMERAS[scene.camera]
+    frame = captured(image, camera, rng)
+    rule = cv2.INTER_AREA if size < CANVAS else cv2.INTER_LINEAR
+    return frame if size == CANVAS else cv2.resize(frame, (size, size), interpolation=rule)
+
+
+def _placement(view: str, rng: np.random.Generator) -> np.ndarray:
+    """Object space to canvas pixels (2, 3): centred, a little jitter, sheared and narrowed when seen from a side."""
+    lean = {"left": -0.16, "right": 0.16}.get(view, 0.0)
+    scale = CANVAS * (0.46 if view == "close" else 0.4) * rng.uniform(0.95, 1.05)
+    turn = math.radians(rng.uniform(-3, 3))
+    cos, sin = math.cos(turn), math.sin(turn)
+    linear = np.float32([[cos, -sin], [sin, cos]]) @ np.float32([[1 - abs(lean), lean], [lean * 0.5, 1]]) * scale
+    centre = CANVAS / 2 + rng.uniform(-3, 3, 2) + (0, 4)
+    return np.column_stack([linear, centre]).astype(np.float32)
+
+
+def describe(scene: Scene) -> str:
+    """A true caption: the class phrase, then some of the context clauses in some order, comma-separated."""
+    rng = np.random.default_rng((scene.seed, 1))
+    tables = (
+        (_BACKGROUNDS, scene.background),
+        (_LIGHTS, scene.light),
+        (_WEATHERS, scene.weather),
+        (_VIEWS, scene.view),
+    )
+    choices = [table[value][1] for table, value in tables] + [_CAMERA_CLAUSES[scene.camera]]
+    clauses = [words[rng.integers(len(words))] for words in choices]
+    kept = rng.permutation(len(clauses))[: rng.integers(2, len(clauses) + 1)]
+    return ", ".join([f"a photo of a {phrase(scene.label)}", *(clauses[i] for i in kept)])
+
+
+def write_station(folder: Path, counts: Mapping[str, int], seed: int, size: int = 128) -> int:
+    """Write `counts[label]` station pictures to folder/label/label_0000.jpg ...; returns how many were new.
+
+    Every picture depends on (seed, label, index) alone and appears whole or not at all, so a second call finishes what a
+    killed one began.
+    """
+    written = 0
+    for label, count in counts.items():
+        (folder / label).mkdir(parents=True, exist_ok=True)
+        for index in range(count):
+            path = folder / label / f"{label}_{index:04d}.jpg"
+            if not path.exists():
+                frame = render(sample_scene(item_seed(seed, label, index), "station", label), size)
+                _, data = cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, 92])
+                replace_file(path, data.tobytes())
+                written += 1
+    return written
+
+
+def item_seed(seed: int, name: str, index: int) -> int:
+    """A 63-bit seed for item `index` of `name`."""
+    digest = hashlib.sha256(f"{seed}/{name}/{index}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
