@@ -1,1 +1,1 @@
-"""Everything a station device or a technician's laptop runs: the bundle contract, engines, `edge-classify`, `edge-station`."""
+"""What a station or a technician's laptop runs: the bundle contract, engines, `edge-classify`, `edge-station`."""

@@ -18,7 +18,7 @@ def replace_file(path: Path, data: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         Path(spare).chmod(0o644)  # mkstemp makes it private; what we write is meant to be read
-        os.replace(spare, path)
+        Path(spare).replace(path)
     except BaseException:
         Path(spare).unlink(missing_ok=True)
         raise

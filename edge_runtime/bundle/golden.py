@@ -1,0 +1,109 @@
+"""Golden frames: pictures with the logits they must give, so that a device proves itself before it is believed."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .decision import DecisionRule
+from .errors import InputError
+from .files import replace_file
+from .preprocess import Frame, decode_png, encode_png
+from .store import Bundle
+
+GOLDEN = "golden.json"
+
+Run = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.floating[Any]]]
+"""Frames uint8 (N, H, W, 3) BGR -> logits (N, K)."""
+
+
+@dataclass(frozen=True)
+class GoldenSet:
+    """`frames` uint8 (N, H, W, 3) BGR at the model's size, their `logits` (N, K), and per precision the `tolerance`.
+
+    `tolerance` bounds the absolute difference of any logit. `labels` is what the decision rule reports for `logits`.
+    """
+
+    frames: npt.NDArray[np.uint8]
+    logits: npt.NDArray[np.float64]
+    labels: tuple[str, ...]
+    tolerance: Mapping[str, float]
+
+
+def write_golden(
+    folder: Path,
+    frames: Sequence[Frame],
+    logits: npt.NDArray[np.floating[Any]],
+    rule: DecisionRule,
+    tolerance: Mapping[str, float],
+) -> None:
+    """Write `golden/NN.png` and `golden.json` into `folder`; frames of any size, they are preprocessed when loaded."""
+    (folder / "golden").mkdir(exist_ok=True)
+    entries = []
+    for place, (frame, row, chances) in enumerate(zip(frames, logits, rule.probabilities(logits), strict=True)):
+        name = f"golden/{place:02d}.png"
+        replace_file(folder / name, encode_png(frame))
+        entries.append({"file": name, "logits": [float(x) for x in row], "label": rule.decide(chances).label})
+    text = json.dumps({"frames": entries, "tolerance": dict(tolerance)}, indent=1, ensure_ascii=False, allow_nan=False)
+    replace_file(folder / GOLDEN, (text + "\n").encode())
+
+
+def load_golden(bundle: Bundle) -> GoldenSet:
+    """The golden frames of a verified bundle, preprocessed; InputError where they contradict the manifest."""
+    if GOLDEN not in bundle.manifest.files:
+        raise InputError(f"{bundle.folder} has no {GOLDEN}: it cannot prove itself on this device; pack it again")
+    try:
+        document = json.loads((bundle.folder / GOLDEN).read_bytes())
+        entries = document["frames"]
+        names = [str(entry["file"]) for entry in entries]
+        logits = np.array([entry["logits"] for entry in entries], dtype=np.float64)
+        labels = tuple(str(entry["label"]) for entry in entries)
+        tolerance = {str(precision): float(bound) for precision, bound in document["tolerance"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{bundle.folder / GOLDEN} is malformed ({error!r}); pack the bundle again") from error
+    _check_labels(bundle, logits, labels)
+    frames = [bundle.manifest.input.apply(_read(bundle, name)) for name in names]
+    return GoldenSet(np.stack(frames), logits, labels, tolerance)
+
+
+def worst_difference(run: Run, golden: GoldenSet) -> float:
+    """Largest |logit - expected| over all golden frames; infinite where a logit is missing or not finite."""
+    seen = run(golden.frames)
+    if seen.shape != golden.logits.shape or not np.isfinite(seen).all():
+        return float("inf")
+    return float(np.abs(seen - golden.logits).max())
+
+
+def check_golden(run: Run, golden: GoldenSet, precision: str) -> float:
+    """The worst difference; InputError where it is above the tolerance of `precision`."""
+    if precision not in golden.tolerance:
+        raise InputError(f"{GOLDEN} gives no tolerance for {precision}; pack the bundle again")
+    worst = worst_difference(run, golden)
+    if worst > golden.tolerance[precision]:
+        raise InputError(
+            f"the {precision} model's logits differ by {worst:.3g} on the golden frames, "
+            f"the bundle allows {golden.tolerance[precision]:.3g}; use another engine or precision"
+        )
+    return worst
+
+
+def _read(bundle: Bundle, name: str) -> Frame:
+    if name not in bundle.manifest.files:  # an unlisted file is an unverified one
+        raise InputError(f"{bundle.folder / GOLDEN} names {name!r}, which the manifest does not list; pack it again")
+    return decode_png((bundle.folder / name).read_bytes())
+
+
+def _check_labels(bundle: Bundle, logits: npt.NDArray[np.float64], labels: tuple[str, ...]) -> None:
+    """The rule in the manifest must report what it reported when the bundle was packed."""
+    rule = bundle.manifest.decision
+    if not labels or logits.ndim != 2:
+        raise InputError(f"{bundle.folder / GOLDEN} holds no usable frames; pack the bundle again")
+    for place, (chances, label) in enumerate(zip(rule.probabilities(logits), labels, strict=True)):
+        if (seen := rule.decide(chances).label) != label:
+            raise InputError(
+                f"the decision rule reports {seen} for golden frame {place}, the bundle says {label}; pack it again"
+            )

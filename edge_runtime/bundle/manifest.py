@@ -1,0 +1,139 @@
+"""`manifest.json`: what a bundle is, what it decides, and the digest of every file in it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from .decision import DecisionRule
+from .errors import InputError
+from .preprocess import PreprocessSpec
+
+FORMAT_VERSION = "1.0"
+PRECISIONS = ("fp32", "fp16", "int8")
+
+_KNOWN = (
+    *("format_version", "name", "version", "created", "labels", "fault_labels", "input", "decision"),
+    *("precisions", "opset", "metrics", "lineage", "files"),
+)
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """One file of the bundle: hex SHA-256 and size in bytes."""
+
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The whole of `manifest.json`.
+
+    `created` is a label, not a clock to compare with. `extra` keeps fields that this version does not know, so that
+    reading and writing again loses nothing. `files` is keyed by POSIX path relative to the bundle's folder.
+    """
+
+    name: str
+    version: str
+    created: str
+    input: PreprocessSpec
+    decision: DecisionRule
+    precisions: tuple[str, ...]
+    opset: int
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    lineage: Mapping[str, Any] = field(default_factory=dict)
+    files: Mapping[str, FileEntry] = field(default_factory=dict)
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    format_version: str = FORMAT_VERSION
+
+    def __post_init__(self) -> None:
+        _check_format(self.format_version)
+        if not self.precisions or any(precision not in PRECISIONS for precision in self.precisions):
+            raise InputError(f"the precisions are {list(self.precisions)}, expected some of {list(PRECISIONS)}")
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """In the order of the model's outputs."""
+        return self.decision.labels
+
+    @property
+    def fault_labels(self) -> tuple[str, ...]:
+        """Those labels that are flagged."""
+        return self.decision.fault_labels
+
+    def to_json(self) -> dict[str, Any]:
+        """The document, unknown fields included."""
+        return {
+            "format_version": self.format_version,
+            "name": self.name,
+            "version": self.version,
+            "created": self.created,
+            "labels": list(self.labels),
+            "fault_labels": list(self.fault_labels),
+            "input": self.input.to_json(),
+            "decision": self.decision.to_json(),
+            "precisions": list(self.precisions),
+            "opset": self.opset,
+            "metrics": dict(self.metrics),
+            "lineage": dict(self.lineage),
+            "files": {path: {"sha256": e.sha256, "bytes": e.bytes} for path, e in sorted(self.files.items())},
+            **self.extra,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "Manifest":
+        """Inverse of `to_json`; InputError says which field is missing or unusable."""
+        _check_format(_field(data, "format_version", str))  # first: another format may differ in every other field
+        labels, faults = _names(data, "labels"), _names(data, "fault_labels")
+        return cls(
+            name=_field(data, "name", str),
+            version=_field(data, "version", str),
+            created=_field(data, "created", str),
+            input=PreprocessSpec.from_json(_field(data, "input", dict)),
+            decision=DecisionRule.from_json(_field(data, "decision", dict), labels, faults),
+            precisions=_names(data, "precisions"),
+            opset=_field(data, "opset", int),
+            metrics=_field(data, "metrics", dict),
+            lineage=_field(data, "lineage", dict),
+            files={path: _entry(path, entry) for path, entry in _field(data, "files", dict).items()},
+            extra={key: value for key, value in data.items() if key not in _KNOWN},
+            format_version=data["format_version"],
+        )
+
+
+def model_file(precision: str) -> str:
+    """Name of the ONNX file of one precision, relative to the bundle's folder."""
+    return f"model.{precision}.onnx"
+
+
+def _check_format(seen: str) -> None:
+    if seen.split(".")[0] != FORMAT_VERSION.split(".")[0]:
+        raise InputError(
+            f"the bundle has format_version {seen}, this rarefault reads {FORMAT_VERSION.split('.')[0]}.x; "
+            "install the rarefault version that made it, or pack the bundle again"
+        )
+
+
+def _field(data: Mapping[str, Any], key: str, kind: type[T]) -> T:
+    if key not in data:
+        raise InputError(f"the manifest has no {key!r}; the bundle is damaged, copy or pack it again")
+    value = data[key]
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise InputError(f"the manifest's {key!r} is {value!r}, expected {kind.__name__}; pack the bundle again")
+    return value
+
+
+def _names(data: Mapping[str, Any], key: str) -> tuple[str, ...]:
+    names = _field(data, key, list)
+    if not all(isinstance(name, str) for name in names):
+        raise InputError(f"the manifest's {key!r} is {names!r}, expected a list of names; pack the bundle again")
+    return tuple(names)
+
+
+def _entry(path: str, data: object) -> FileEntry:
+    if not isinstance(data, dict):
+        raise InputError(
+            f"the manifest's entry for {path} is {data!r}, expected sha256 and bytes; pack the bundle again"
+        )
+    return FileEntry(_field(data, "sha256", str), _field(data, "bytes", int))

@@ -1,0 +1,81 @@
+"""How a camera frame becomes model input: the only place that knows it, for training, measuring and the edge alike.
+
+Scaling, mean, deviation and RGB order live in the ONNX graph, so what leaves here is still uint8 BGR.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from .errors import InputError
+
+Frame = npt.NDArray[np.uint8]
+"""uint8 (H, W, 3), blue-green-red, as OpenCV gives it."""
+
+MAX_SIDE = 4096  # pixels; a model input beyond this is a damaged manifest, not a plan
+
+
+@dataclass(frozen=True)
+class PreprocessSpec:
+    """The model's input: `height` x `width` pixels, filled by `resize` from a frame in `colour` order."""
+
+    height: int
+    width: int
+    resize: str = "stretch"
+    colour: str = "bgr"
+
+    def __post_init__(self) -> None:
+        for name, side in (("height", self.height), ("width", self.width)):
+            if type(side) is not int or not 1 <= side <= MAX_SIDE:
+                raise InputError(f"the input {name} is {side!r}, expected a whole number from 1 to {MAX_SIDE} (pixels)")
+        if self.resize != "stretch":
+            raise InputError(f'the resize rule is {self.resize!r}, this version knows "stretch"; upgrade rarefault')
+        if self.colour != "bgr":
+            raise InputError(f'the colour order is {self.colour!r}, this version knows "bgr"; upgrade rarefault')
+
+    def apply(self, frame: Frame) -> Frame:
+        """uint8 (H, W, 3) BGR -> uint8 (height, width, 3) BGR; InputError for anything else.
+
+        The whole frame is stretched, never cropped: a fault in a corner must reach the model.
+        """
+        if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3 or 0 in frame.shape:
+            raise InputError(f"a frame is {frame.dtype} {frame.shape}, expected uint8 (H, W, 3) in BGR order")
+        if frame.shape[:2] == (self.height, self.width):
+            return frame.copy()
+        shrinks = frame.shape[0] > self.height or frame.shape[1] > self.width
+        how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR  # AREA averages every pixel: no thin fault is skipped
+        resized: Frame = cv2.resize(frame, (self.width, self.height), interpolation=how)
+        return resized
+
+    def to_json(self) -> dict[str, Any]:
+        """As the manifest's `input` holds it."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "PreprocessSpec":
+        """Inverse of `to_json`; InputError names a missing or unusable field."""
+        for key in ("height", "width", "resize", "colour"):
+            if key not in data:
+                raise InputError(f"the manifest's input has no {key!r}; the bundle is damaged, copy or pack it again")
+        return cls(data["height"], data["width"], data["resize"], data["colour"])
+
+
+def encode_png(frame: Frame) -> bytes:
+    """Lossless PNG of a BGR frame; golden frames are kept this way."""
+    done, data = cv2.imencode(".png", frame)
+    if not done:
+        raise InputError(f"a frame {frame.dtype} {frame.shape} cannot be written as PNG, expected uint8 (H, W, 3)")
+    return data.tobytes()
+
+
+def decode_png(data: bytes) -> Frame:
+    """BGR frame of a verified PNG file; pictures from outside go through `edge_runtime.images.read_image` instead."""
+    frame = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
+    if frame is None:
+        raise InputError("a golden frame is no readable PNG; the bundle is damaged, pack it again")
+    decoded: Frame = frame
+    return decoded

@@ -1,0 +1,106 @@
+"""Bundles on disk: verify every file before any of it is used, and write the manifest last."""
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+from .errors import InputError
+from .files import replace_file, sha256_bytes, sha256_file
+from .manifest import FileEntry, Manifest, model_file
+
+MANIFEST = "manifest.json"
+MAX_MANIFEST = 4 << 20  # bytes
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A verified bundle: every file listed in `manifest` was there, whole, when `open_bundle` looked."""
+
+    folder: Path
+    manifest: Manifest
+    digest: str  # hex SHA-256 of manifest.json, which in turn holds the digest of every file
+
+    def model_path(self, precision: str) -> Path:
+        """The ONNX file of `precision`; InputError lists the precisions that the bundle holds."""
+        if precision not in self.manifest.precisions:
+            held = ", ".join(self.manifest.precisions)
+            raise InputError(f"{self.folder} holds no {precision} model, it holds {held}; choose one of these")
+        return self.folder / model_file(precision)
+
+
+def open_bundle(folder: Path) -> Bundle:
+    """Read and verify the bundle in `folder`; InputError is one sentence about the first thing that is wrong."""
+    try:
+        data = _read_manifest(folder)
+        manifest = _parse(folder, data)
+        for path, entry in manifest.files.items():
+            _verify(folder, path, entry)
+    except OSError as error:
+        raise InputError(f"the bundle {folder} cannot be read ({error}); check its permissions and the disk") from error
+    for precision in manifest.precisions:
+        if model_file(precision) not in manifest.files:
+            raise InputError(
+                f"{folder / MANIFEST} promises {precision} but lists no {model_file(precision)}; pack it again"
+            )
+    return Bundle(folder, manifest, sha256_bytes(data))
+
+
+def write_bundle_manifest(folder: Path, manifest: Manifest) -> Manifest:
+    """Hash every file in `folder` into `manifest.files`; `manifest.json` comes last, so its presence means whole.
+
+    Hidden files (spares of a killed writer) are left out.
+    """
+    paths = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    names = {path.relative_to(folder).as_posix(): path for path in paths}
+    files = {
+        name: FileEntry(sha256_file(path), path.stat().st_size)
+        for name, path in names.items()
+        if name != MANIFEST and not any(part.startswith(".") for part in PurePosixPath(name).parts)
+    }
+    whole = replace(manifest, files=files)
+    text = json.dumps(whole.to_json(), indent=2, ensure_ascii=False, allow_nan=False)
+    replace_file(folder / MANIFEST, (text + "\n").encode())
+    return whole
+
+
+def _read_manifest(folder: Path) -> bytes:
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise InputError(f"{folder} is no bundle: it has no {MANIFEST}; give the folder that `rarefault export` wrote")
+    if path.stat().st_size > MAX_MANIFEST:
+        raise InputError(f"{path} is {path.stat().st_size} bytes, a manifest has at most {MAX_MANIFEST}; copy it again")
+    return path.read_bytes()
+
+
+def _parse(folder: Path, data: bytes) -> Manifest:
+    try:
+        document = json.loads(data)
+        if not isinstance(document, dict):
+            raise InputError(f"it holds a {type(document).__name__}, expected an object; pack the bundle again")
+        return Manifest.from_json(document)
+    except InputError as error:
+        raise InputError(f"{folder / MANIFEST}: {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{folder / MANIFEST} is no JSON ({error}); the copy is damaged, copy it again") from error
+
+
+def _verify(folder: Path, name: str, entry: FileEntry) -> None:
+    """One check per fact, the cheap ones first."""
+    path = folder / name
+    if not _lies_inside(folder, path):
+        raise InputError(f"{folder / MANIFEST} lists {name!r}, which lies outside the bundle; do not use this bundle")
+    if not path.is_file():
+        raise InputError(f"{path} is missing, the manifest lists it; the copy is incomplete, copy the bundle again")
+    if (size := path.stat().st_size) != entry.bytes:
+        raise InputError(f"{path} is {size} bytes, the manifest says {entry.bytes}; the copy is damaged, copy it again")
+    if (seen := sha256_file(path)) != entry.sha256:
+        raise InputError(
+            f"{path} has sha256 {seen}, the manifest says {entry.sha256}; the copy is damaged, copy it again"
+        )
+
+
+def _lies_inside(folder: Path, path: Path) -> bool:
+    try:
+        return path.resolve().is_relative_to(folder.resolve())
+    except (RuntimeError, ValueError):  # a loop of links; a name no file can have
+        return False
