@@ -72,7 +72,6 @@ class RefineSettings:
     temperature: float = setting(0.9, "sampling temperature", low=0.1, high=3.0)
     top_p: float = setting(0.95, "nucleus sampling: probability mass kept", low=0.05, high=1.0)
     max_new_tokens: int = setting(24, "length of a continuation, in GPT-2 tokens", low=1, high=200)
-    batch_size: int = setting(32, "captions per forward pass", low=1)
 
 
 @dataclass(frozen=True)

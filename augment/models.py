@@ -1,0 +1,309 @@
+"""The three pretrained models behind small interfaces: captioner (BLIP), writer (GPT-2), painter (Stable Diffusion).
+
+A reference is a hub id, a local folder or `mini` (the checkpoints this package carries). Only safetensors are loaded,
+and nothing reaches for the network unless the settings name a hub id.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+
+from augment.settings import Settings
+from edge_runtime.bundle.errors import InputError, UnavailableError
+from edge_runtime.bundle.files import sha256_bytes, sha256_file
+
+EMBEDDED = Path(__file__).parent / "mini" / "checkpoints"
+SHORT_OF_MEMORY = 8 * 2**30  # bytes of GPU memory; Stable Diffusion 2.1 at 768 px and batch 4 wants more
+
+
+class Captioner(Protocol):
+    def caption(self, frames: Sequence[np.ndarray], prefix: str) -> list[str]:
+        """Captions that begin with `prefix`, one per (H, W, 3) uint8 BGR frame."""
+
+
+class Writer(Protocol):
+    def continuations(self, prefix: str, count: int, seed: int) -> list[str]:
+        """`count` sampled texts that follow `prefix`; the same seed gives the same texts."""
+
+
+class Painter(Protocol):
+    side: int  # pixels of a generated image's side
+
+    def paint(self, prompts: Sequence[str], seeds: Sequence[int]) -> list[np.ndarray | None]:
+        """One (side, side, 3) uint8 BGR image per prompt; None where the model's safety filter blanked it."""
+
+
+class TokenBudget(Protocol):
+    limit: int  # tokens that the painter's text encoder can hold, begin and end marks included
+
+    def tokens(self, text: str) -> int:
+        """How many tokens `text` takes, begin and end marks included."""
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """A model on disk and what identifies it in a document."""
+
+    path: Path
+    identity: dict[str, str]  # name, and sha256 (a folder's) or revision (a hub commit)
+
+
+class Models:
+    """Loads each model of `settings` when it is first asked for, and not before."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    @cached_property
+    def device(self) -> str:
+        """`cuda` or `cpu`."""
+        return pick_device(self._settings.device)
+
+    @cached_property
+    def captioner_folder(self) -> ModelFolder:
+        section = self._settings.caption
+        return find_model(section.model, "blip", section.sha256)
+
+    @cached_property
+    def writer_folder(self) -> ModelFolder:
+        section = self._settings.refine
+        return find_model(section.model, "gpt2", section.sha256)
+
+    @cached_property
+    def painter_folder(self) -> ModelFolder:
+        section = self._settings.generate
+        return find_model(section.model, "stable-diffusion", section.sha256, section.revision)
+
+    @cached_property
+    def captioner(self) -> Captioner:
+        return BlipCaptioner(self.captioner_folder.path, self.device, self._settings.caption.max_new_tokens)
+
+    @cached_property
+    def writer(self) -> Writer:
+        section = self._settings.refine
+        return Gpt2Writer(
+            self.writer_folder.path, self.device, section.max_new_tokens, section.temperature, section.top_p
+        )
+
+    @cached_property
+    def painter(self) -> Painter:
+        return DiffusionPainter(self.painter_folder.path, self.device, self._settings)
+
+    @cached_property
+    def token_budget(self) -> TokenBudget:
+        return ClipTokenBudget(self.painter_folder.path)
+
+
+def pick_device(wanted: str) -> str:
+    """`auto`, `cpu` or `cuda` -> `cpu` or `cuda`. Raises UnavailableError when CUDA is asked for and not there."""
+    import torch
+
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise UnavailableError("device is cuda, but torch finds no CUDA device here; set device to auto or cpu")
+    return "cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu"
+
+
+def find_model(reference: str, kind: str, sha256: str = "", revision: str = "") -> ModelFolder:
+    """The folder of a model, downloaded if `reference` is a hub id, checked against the pin if there is one."""
+    if reference == "mini":
+        found = _local(EMBEDDED / kind, f"mini/{kind}")
+    elif Path(reference).is_dir():
+        found = _local(Path(reference), Path(reference).name)
+    else:
+        found = _download(reference, kind, revision)
+    if sha256:
+        _check_pin(found, reference, sha256)
+    return found
+
+
+def folder_digest(folder: Path) -> str:
+    """Hex SHA-256 over the names and digests of all files of a model folder."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+    lines = [f"{path.relative_to(folder).as_posix()} {sha256_file(path)}\n" for path in paths]
+    return sha256_bytes("".join(lines).encode())
+
+
+def _local(path: Path, name: str) -> ModelFolder:
+    if not any(path.rglob("*.safetensors")):
+        raise InputError(f"model folder {path} holds no .safetensors file; save the model with safe_serialization=True")
+    return ModelFolder(path, {"name": name, "sha256": folder_digest(path)})
+
+
+def _check_pin(found: ModelFolder, reference: str, sha256: str) -> None:
+    seen = found.identity.get("sha256") or folder_digest(found.path)
+    if seen != sha256:
+        raise InputError(
+            f"model {reference} has the digest {seen}, the settings pin {sha256}: "
+            "it is not the model that was approved; get that one, or change the pin on purpose"
+        )
+
+
+def _download(reference: str, kind: str, revision: str) -> ModelFolder:
+    """A hub model as a local folder; already downloaded files are used without a network."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        if kind == "stable-diffusion":
+            from diffusers import DiffusionPipeline
+
+            # Fetches just the files its model_index.json names; such repositories hold each weight several times.
+            path = Path(DiffusionPipeline.download(reference, revision=revision or None, use_safetensors=True))
+        else:
+            wanted = ["*.json", "*.txt", "model*.safetensors"]
+            path = Path(snapshot_download(reference, revision=revision or None, allow_patterns=wanted))
+    except (HFValidationError, ValueError):
+        raise InputError(f"model {reference!r} is neither a local folder nor a hub id; check the spelling") from None
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        raise UnavailableError(
+            f"model {reference} is not on this machine and could not be downloaded ({type(error).__name__}); "
+            "connect to the hub, or give a local folder, or use the preset mini"
+        ) from error
+    if not any(path.rglob("*.safetensors")):
+        raise InputError(f"hub model {reference} holds no .safetensors weights, and pickled ones are never loaded")
+    return ModelFolder(path, {"name": reference, "revision": path.name})
+
+
+class BlipCaptioner:
+    """`BlipForConditionalGeneration`, conditioned on a text prefix, greedy."""
+
+    def __init__(self, folder: Path, device: str, max_new_tokens: int) -> None:
+        import torch
+        from transformers import BlipForConditionalGeneration, BlipProcessor
+
+        self._device = device
+        self._max_new_tokens = max_new_tokens
+        self._processor = BlipProcessor.from_pretrained(folder, local_files_only=True)
+        self._model = BlipForConditionalGeneration.from_pretrained(
+            folder, local_files_only=True, use_safetensors=True, dtype=torch.float32
+        )
+        self._model.to(device).eval()
+
+    def caption(self, frames: Sequence[np.ndarray], prefix: str) -> list[str]:
+        import torch
+
+        images = [cv2.cvtColor(frame, cv2.COLOR_BGR2RGB) for frame in frames]
+        inputs = self._processor(images=images, text=[prefix] * len(images), return_tensors="pt").to(self._device)
+        with torch.inference_mode(), _autocast(self._device):
+            tokens = self._model.generate(**inputs, max_new_tokens=self._max_new_tokens, do_sample=False, num_beams=1)
+        return [text.strip() for text in self._processor.batch_decode(tokens, skip_special_tokens=True)]
+
+
+class Gpt2Writer:
+    """`GPT2LMHeadModel` that continues a text by nucleus sampling."""
+
+    def __init__(self, folder: Path, device: str, max_new_tokens: int, temperature: float, top_p: float) -> None:
+        import torch
+        from transformers import AutoTokenizer, GPT2LMHeadModel
+
+        self._device = device
+        self._tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        self._model = GPT2LMHeadModel.from_pretrained(
+            folder, local_files_only=True, use_safetensors=True, dtype=torch.float32
+        )
+        self._model.to(device).eval()
+        self._sampling = {
+            "max_new_tokens": max_new_tokens,
+            "do_sample": True,
+            "temperature": temperature,
+            "top_p": top_p,
+            "top_k": 0,
+            "pad_token_id": self._tokenizer.eos_token_id,
+        }
+
+    def continuations(self, prefix: str, count: int, seed: int) -> list[str]:
+        import torch
+
+        inputs = self._tokenizer(prefix, return_tensors="pt").to(self._device)
+        inputs.pop("token_type_ids", None)
+        torch.manual_seed(seed)  # generate() takes no generator of its own
+        with torch.inference_mode(), _autocast(self._device):
+            tokens = self._model.generate(**inputs, num_return_sequences=count, **self._sampling)
+        new = tokens[:, inputs["input_ids"].shape[1] :]
+        return self._tokenizer.batch_decode(new, skip_special_tokens=True)
+
+
+class ClipTokenBudget:
+    """The tokenizer of the painter's text encoder; what it cannot hold it would cut off unseen."""
+
+    def __init__(self, folder: Path) -> None:
+        from transformers import CLIPTokenizer
+
+        self._tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
+        self.limit = self._tokenizer.model_max_length
+
+    def tokens(self, text: str) -> int:
+        return len(self._tokenizer(text).input_ids)
+
+
+class DiffusionPainter:
+    """`StableDiffusionPipeline` with DPM-Solver++ (Lu et al. 2022, arXiv:2211.01095)."""
+
+    def __init__(self, folder: Path, device: str, settings: Settings) -> None:
+        import torch
+        from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline
+
+        section = settings.generate
+        dtype = torch.float16 if device == "cuda" else torch.float32
+        pipeline = StableDiffusionPipeline.from_pretrained(
+            folder, local_files_only=True, use_safetensors=True, torch_dtype=dtype
+        )
+        pipeline.scheduler = DPMSolverMultistepScheduler.from_config(
+            pipeline.scheduler.config, algorithm_type="dpmsolver++"
+        )
+        pipeline.set_progress_bar_config(disable=True)
+        _place(pipeline, device, section.low_memory)
+        self._pipeline = pipeline
+        self._device = device
+        self._section = section
+        self.side = section.size or pipeline.unet.config.sample_size * pipeline.vae_scale_factor
+
+    def paint(self, prompts: Sequence[str], seeds: Sequence[int]) -> list[np.ndarray | None]:
+        import torch
+
+        section = self._section
+        # Noise is drawn on the CPU, so that a seed means the same image on every device.
+        generators = [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
+        with torch.inference_mode(), _autocast(self._device):
+            output = self._pipeline(
+                prompt=list(prompts),
+                negative_prompt=[section.negative_prompt] * len(prompts),
+                generator=generators,
+                num_inference_steps=section.steps,
+                guidance_scale=section.guidance,
+                height=self.side,
+                width=self.side,
+                output_type="np",
+            )
+        blanked = output.nsfw_content_detected or [False] * len(prompts)
+        return [None if hidden else _to_frame(image) for image, hidden in zip(output.images, blanked, strict=True)]
+
+
+def _to_frame(image: np.ndarray) -> np.ndarray:
+    """(H, W, 3) float RGB on the 0..1 scale -> uint8 BGR."""
+    return cv2.cvtColor((image * 255).round().astype(np.uint8), cv2.COLOR_RGB2BGR)
+
+
+def _autocast(device: str) -> Any:
+    import torch
+
+    return torch.autocast("cuda", torch.float16, enabled=device == "cuda")
+
+
+def _place(pipeline: Any, device: str, low_memory: str) -> None:
+    """Put the pipeline on `device`; on a GPU that is short of memory, in slices."""
+    import torch
+
+    if device == "cuda" and low_memory == "offload":
+        pipeline.enable_model_cpu_offload()
+        return
+    pipeline.to(device)
+    short = device == "cuda" and torch.cuda.get_device_properties(0).total_memory < SHORT_OF_MEMORY
+    if low_memory == "slicing" or (low_memory == "auto" and short):
+        pipeline.enable_attention_slicing()
+        pipeline.vae.enable_slicing()
