@@ -1,0 +1,45 @@
+# `make demo` and `make test` are all a fresh machine needs; both are safe to repeat.
+PYTHON ?= python3
+BIN := .venv/bin
+DEMO ?= demo
+
+.PHONY: demo test check bench clean lock
+
+demo: .venv/central
+	$(BIN)/rarefault demo --out $(DEMO)
+
+test: .venv/dev
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+check: .venv/dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy edge_runtime export
+	$(BIN)/mypy augment
+
+bench: .venv/central
+	$(BIN)/python -m benchmarks.classify
+
+clean:
+	rm -rf .venv build dist demo .pytest_cache .mypy_cache .ruff_cache *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Rewrites the lock files from pyproject.toml; look at the difference before committing it.
+lock: .venv/dev
+	for extra in station central elpv dev; do \
+	  $(BIN)/pip-compile $(LOCK_OPTIONS) --extra $$extra -o requirements/$$extra.lock pyproject.toml; done
+	$(BIN)/pip-compile $(LOCK_OPTIONS) -o requirements/base.lock pyproject.toml
+LOCK_OPTIONS := -q --no-header --strip-extras --no-emit-index-url --no-emit-find-links --no-annotate --allow-unsafe
+
+# A stamp is made last, so an interrupted install is taken up again.
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/central: .venv/bin/python requirements/central.lock pyproject.toml
+	$(BIN)/python -m pip install -q -r requirements/central.lock
+	$(BIN)/python -m pip install -q --no-deps -e .
+	touch $@
+
+.venv/dev: .venv/central requirements/dev.lock requirements/elpv.lock
+	$(BIN)/python -m pip install -q -r requirements/dev.lock -r requirements/elpv.lock
+	touch $@

@@ -1,0 +1,207 @@
+"""`rarefault`: the central team's commands. Each parses, calls one stage and prints what came of it.
+
+Heavy imports happen inside the commands, so that `rarefault --help` answers at once.
+"""
+
+import importlib
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edge_runtime.bundle.errors import InputError, RarefaultError
+
+if TYPE_CHECKING:
+    from augment.records import Document, RunFolder
+    from augment.settings import Settings
+
+# Command of each stage, in the order of the pipeline, with the module whose `run` it calls.
+STAGES = {
+    "dataset": "augment.dataset",
+    "caption": "augment.caption",
+    "refine": "augment.refine",
+    "generate": "augment.generate",
+    "curate": "augment.curate",
+    "train": "augment.train",
+    "compare": "augment.compare",
+    "export": "augment.export",
+}
+
+
+class Group(click.Group):
+    """Turns a foreseen failure into one sentence and exit code 1; a bug keeps its traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except RarefaultError as error:
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="rarefault")
+def main() -> None:
+    """Turn few pictures of rare faults into a classifier that finds them, and show what was gained."""
+
+
+pipeline_argument = click.argument("pipeline", type=click.Path(path_type=Path))
+
+
+@main.command()
+@click.argument("directory", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--data", required=True, help="Folder per class, Oxford-IIIT Pet folder, CSV manifest, or elpv-dataset.")
+@click.option("--preset", type=click.Choice(["sd21", "sd15", "mini"]), default="sd21", show_default=True)
+@click.option("--fault", "faults", multiple=True, help="A label that is a fault; repeat for several.")
+def init(directory: Path, data: str, preset: str, faults: tuple[str, ...]) -> None:
+    """Write DIRECTORY/pipeline.toml, commented, for the images in --data."""
+    from dataclasses import replace
+
+    from augment.settings import PRESETS, write_settings
+    from augment.sources import check_source
+
+    settings = PRESETS[preset]
+    source = str(Path(data).resolve()) if Path(data).exists() else data
+    settings = replace(settings, data=replace(settings.data, source=source, faults=faults))
+    check_source(settings)
+    target = directory / "pipeline.toml"
+    if target.exists():
+        raise InputError(f"{target} exists; edit it, or choose another folder")
+    directory.mkdir(parents=True, exist_ok=True)
+    write_settings(settings, target)
+    click.echo(f"{target} written; look through it, then: rarefault run {target}")
+    if not faults:
+        click.echo("No label is marked as a fault: add them to data.faults, or edge-classify will flag nothing.")
+
+
+@main.command()
+@pipeline_argument
+@click.option(
+    "--from", "first", type=click.Choice(list(STAGES)), help="Start here; earlier results are taken as they are."
+)
+@click.option("--until", "last", type=click.Choice(list(STAGES)), help="Stop after this stage.")
+def run(pipeline: Path, first: str | None, last: str | None) -> None:
+    """Run all stages, from images to bundle and report; a second call resumes where the first one stopped."""
+    names = list(STAGES)
+    start = names.index(first) if first else 0
+    stop = names.index(last) + 1 if last else len(names)
+    if start >= stop:
+        raise click.UsageError(f"--from {first} comes after --until {last}")
+    run_pipeline(pipeline, names[start:stop])
+
+
+def _stage_command(name: str) -> Callable[..., None]:
+    @pipeline_argument
+    def command(pipeline: Path) -> None:
+        run_pipeline(pipeline, [name])
+
+    return command
+
+
+for _name, _meaning in {
+    "dataset": "Read, check, group and split the real images (stage 1 of 8).",
+    "caption": "Let BLIP describe every training image (stage 2 of 8).",
+    "refine": "Let GPT-2 turn captions into varied prompts (stage 3 of 8).",
+    "generate": "Let Stable Diffusion paint what each class lacks (stage 4 of 8).",
+    "curate": "Reject generated images that are blank, copies or too near the test set (stage 5 of 8).",
+    "train": "Train the classifier on real, synthetic and both (stage 6 of 8).",
+    "compare": "Measure every arm on the locked test set (stage 7 of 8).",
+    "export": "Pack the chosen classifier as a bundle for the edge (stage 8 of 8).",
+}.items():
+    main.command(_name, help=_meaning)(_stage_command(_name))
+
+
+@main.command()
+@click.argument("folder", metavar="RUN", type=click.Path(path_type=Path, file_okay=False, exists=True))
+def report(folder: Path) -> None:
+    """Write RUN/report/index.html, one self-contained page."""
+    from augment.records import RunFolder
+    from augment.report import write_report
+
+    click.echo(f"report     {write_report(RunFolder(folder))}")
+
+
+@main.command()
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path("demo"), show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+def demo(out: Path, seed: int) -> None:
+    """Run the whole loop on rendered station scenes and the embedded models, then classify unseen images."""
+    from augment.demo import classify_unseen, prepare
+
+    pipeline = prepare(out, seed)
+    run_pipeline(pipeline, list(STAGES))
+    classify_unseen(out, seed)
+
+
+def run_pipeline(pipeline: Path, names: list[str]) -> None:
+    """Run the stages called `names`, and write the report after the last one."""
+    from augment.records import RunFolder
+    from augment.settings import load_settings
+    from augment.sources import check_source
+
+    settings = load_settings(pipeline)
+    check_source(settings)
+    _quiet_libraries()
+    folder = RunFolder(pipeline if pipeline.is_dir() else pipeline.parent)
+    models = _models(settings)
+    for name in names:
+        if name == "generate" and "curate" in names:
+            continue  # the two take turns until the quota is met
+        if name == "curate" and "generate" in names:
+            _generate_and_curate(settings, folder, models)
+        else:
+            _run_stage(name, settings, folder, models)
+    if names[-1] == "export":
+        from augment.report import write_report
+
+        click.echo(f"{'report':10} {write_report(folder)}")
+
+
+def _generate_and_curate(settings: "Settings", folder: "RunFolder", models: Any) -> None:
+    """Paint and judge in turns until every class has its quota or the rounds are used up."""
+    before = None
+    while True:
+        synthetic = _run_stage("generate", settings, folder, models, unless=before)
+        if synthetic.digest == before:
+            return
+        _run_stage("curate", settings, folder, models)
+        before = synthetic.digest
+
+
+def _run_stage(
+    name: str, settings: "Settings", folder: "RunFolder", models: Any, unless: str | None = None
+) -> "Document":
+    """Run one stage and print its line, unless its document has the digest `unless`."""
+    module = importlib.import_module(STAGES[name])
+    started = time.monotonic()
+    needs_models = name in ("caption", "refine", "generate")
+    document = module.run(settings, folder, models) if needs_models else module.run(settings, folder)
+    if document.digest != unless:
+        click.echo(f"{name:10} {module.told(document)}  [{time.monotonic() - started:.0f} s]")
+    return document
+
+
+def _models(settings: "Settings") -> Any:
+    from augment.models import Models
+
+    return Models(settings)
+
+
+def _quiet_libraries() -> None:
+    """Loading bars and hints of the model libraries would bury the stages' own lines."""
+    import warnings
+
+    from diffusers.utils import logging as diffusers_logging
+    from transformers.utils import logging as transformers_logging
+
+    for library in (diffusers_logging, transformers_logging):
+        library.set_verbosity_error()
+        library.disable_progress_bar()
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", category=FutureWarning)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""`rarefault demo`: render a station's archive, run the whole loop on it, classify images that no stage has seen."""
+
+import csv
+import io
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from augment.mini.scenes import FAULT_LABELS, LABELS, STATION_COUNTS, write_station
+from augment.progress import say
+from augment.records import item_seed
+from augment.settings import PRESETS, DataSettings, Settings, load_settings, write_settings
+from edge_runtime.bundle.errors import InputError
+from edge_runtime.bundle.files import replace_file
+
+# Images per class; the training images are long-tailed, what measures is balanced.
+SPLITS = {
+    "train": STATION_COUNTS,
+    "val": dict.fromkeys(LABELS, 10),
+    "test": dict.fromkeys(LABELS, 25),
+}
+UNSEEN_PER_LABEL = 1
+EXIT_FAULT = 10  # of edge-classify
+
+
+def prepare(out: Path, seed: int) -> Path:
+    """Render the station's images and write OUT/pipeline.toml; returns its path. A second call changes nothing."""
+    settings = _settings(out, seed)
+    pipeline = out / "pipeline.toml"
+    if pipeline.exists() and load_settings(pipeline) != settings:
+        raise InputError(f"{pipeline} is no run of this demo and seed; choose another --out, or remove {out}")
+    say(f"rendering the station's images into {out / 'station'}")
+    rows = [row for split, counts in SPLITS.items() for row in _render(out / "station", split, dict(counts), seed)]
+    replace_file(out / "station" / "manifest.csv", _csv(rows).encode())
+    write_settings(settings, pipeline)
+    return pipeline
+
+
+def classify_unseen(out: Path, seed: int) -> None:
+    """Run `edge-classify` on one new image per class, as a technician would; InputError if it flags no fault."""
+    unseen = out / "unseen"
+    write_station(unseen, dict.fromkeys(LABELS, UNSEEN_PER_LABEL), item_seed(seed, "demo", "unseen"))
+    command = [sys.executable, "-m", "edge_runtime.classify", "--format", "table"]
+    command += ["--bundle", str(out / "bundle"), "--heatmap", str(out / "heatmaps"), str(unseen)]
+    click.echo(f"\n$ edge-classify --bundle {out / 'bundle'} --heatmap {out / 'heatmaps'} {unseen}")
+    code = subprocess.run(command, check=False).returncode
+    if code != EXIT_FAULT:
+        raise InputError(
+            f"edge-classify ended with {code}, expected {EXIT_FAULT}: of {len(FAULT_LABELS)} unseen faults it flagged "
+            "none; look at the comparison above, and try another --seed"
+        )
+
+
+def _settings(out: Path, seed: int) -> Settings:
+    data = DataSettings(source=str((out / "station" / "manifest.csv").resolve()), faults=tuple(FAULT_LABELS))
+    return replace(PRESETS["mini"], seed=seed, data=data)
+
+
+def _render(station: Path, split: str, counts: dict[str, int], seed: int) -> list[tuple[str, str, str]]:
+    write_station(station / split, counts, item_seed(seed, "demo", split))
+    return [
+        (path.relative_to(station).as_posix(), path.parent.name, split)
+        for path in sorted((station / split).rglob("*.jpg"))
+    ]
+
+
+def _csv(rows: list[tuple[str, str, str]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([("path", "label", "split"), *rows])
+    return text.getvalue()
