@@ -1,0 +1,45 @@
+"""Put a whole folder in the place of another."""
+
+import ctypes
+import errno
+import os
+import shutil
+from pathlib import Path
+
+from edge_runtime.bundle.files import sync_folder
+
+AT_FDCWD = -100
+RENAME_EXCHANGE = 2  # linux/fs.h
+CANNOT = (errno.EINVAL, errno.ENOSYS, errno.EXDEV)  # the last one is an overlay whose lower layer holds the folder
+
+
+def replace_folder(spare: Path, target: Path) -> None:
+    """Rename `spare` to `target`, its neighbour; an older `target` is swapped out in one step and then removed.
+
+    A reader, or a power cut, finds the old folder or the new one, never none and never a mixture. Only a file system
+    that cannot swap two folders leaves an instant without either; the old one then waits beside as `<spare>.old`.
+    """
+    old = spare
+    if not target.exists():
+        spare.rename(target)
+    elif not _exchange(spare, target):
+        old = spare.with_name(f"{spare.name}.old")
+        target.rename(old)
+        spare.rename(target)
+    sync_folder(target.parent)
+    if old.exists():
+        shutil.rmtree(old)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Swap two names in one step; False where the system cannot."""
+    # os.replace refuses a folder that is not empty; Linux itself has offered the swap since 3.15.
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if rename is None:
+        return False
+    if rename(AT_FDCWD, os.fsencode(one), AT_FDCWD, os.fsencode(other), RENAME_EXCHANGE) == 0:
+        return True
+    code = ctypes.get_errno()
+    if code in CANNOT:
+        return False
+    raise OSError(code, os.strerror(code), str(other))

@@ -1,0 +1,56 @@
+"""Which frames a bundle proves itself with, and how far each precision may be from the network's own answers."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from edge_runtime.bundle.errors import InputError
+from edge_runtime.bundle.preprocess import Frame, PreprocessSpec
+from export.parity import Frames, Logits
+
+REAL_FRAMES = 16
+SAFETY = 4.0  # another CPU, another version of an engine: the sums come in another order
+# Least tolerance, as a share of the largest |logit| (at least 1). Half precision measured 0.004 on ResNet50.
+FLOOR = {"fp32": 1e-3, "fp16": 1e-2}
+
+
+class LabelledFrame(NamedTuple):
+    """A held-out picture: stable `id`, true `label`, `frame` uint8 (H, W, 3) BGR of any size."""
+
+    id: str
+    label: str
+    frame: Frame
+
+
+def choose_golden(frames: Sequence[LabelledFrame], spec: PreprocessSpec) -> Frames:
+    """Real frames of every label in turn (at least one each, about sixteen in all), then the made ones; at input size.
+
+    The choice depends on the ids only, not on the order of `frames`.
+    """
+    by_label: dict[str, list[LabelledFrame]] = defaultdict(list)
+    for item in sorted(frames, key=lambda item: item.id):
+        by_label[item.label].append(item)
+    if not by_label:
+        raise InputError("a bundle needs golden frames, got none; give validation or test frames")
+    turns = sorted((place, label) for label, items in by_label.items() for place in range(len(items)))
+    chosen = [by_label[label][place].frame for place, label in turns[: max(REAL_FRAMES, len(by_label))]]
+    return np.stack([*(spec.apply(frame) for frame in chosen), *made_frames(spec)])
+
+
+def made_frames(spec: PreprocessSpec) -> list[Frame]:
+    """Near-black, grey, over-exposed, and a saturated one on which swapped colour channels cannot hide."""
+    ramp = np.linspace(0, 1, spec.width)[None, :, None] * np.ones((spec.height, 1, 3))
+    saturated = np.stack([255 * ramp[..., 0], np.full(ramp.shape[:2], 32.0), 255 * (1 - ramp[..., 0]) ** 2], axis=2)
+    return [level.round().astype(np.uint8) for level in (8 * ramp, 0 * ramp + 128, 240 + 15 * ramp, saturated)]
+
+
+def tolerance(precision: str, expected: Logits, seen: Logits) -> float:
+    """Allowed |difference| of any logit: what this precision measured, times a safety factor, with a floor.
+
+    `expected` (N, K) are the network's logits on the golden frames, `seen` those of the exported file.
+    """
+    measured = float(np.abs(expected - seen).max())
+    scale = max(1.0, float(np.abs(expected).max()))
+    return max(SAFETY * measured, FLOOR[precision] * scale)

@@ -1,0 +1,85 @@
+"""ONNX files for the edge: one per precision, self-contained, the same bytes for the same weights."""
+
+import contextlib
+import logging
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import onnx
+import torch
+from torch import nn
+
+from edge_runtime.bundle.errors import InputError
+from edge_runtime.bundle.files import replace_file
+from edge_runtime.bundle.preprocess import PreprocessSpec
+from export.network import FrameNetwork
+
+OPSET = 18  # the exporter's own; TensorRT 10.3 (JetPack 6) and onnxruntime 1.23 read it
+PRECISIONS = ("fp32", "fp16")
+INPUT, LOGITS, CAM = "frames", "logits", "cam"
+NOTES = ("metadata_props", "doc_string")  # where the exporter puts source paths and stack traces
+
+
+def write_onnx(network: nn.Module, spec: PreprocessSpec, path: Path, precision: str) -> None:
+    """Export `network` behind its preprocessing to `path` (its folder must exist); any batch size.
+
+    Input `frames` uint8 (N, H, W, 3) BGR; outputs `logits` (N, K) and `cam` (N, K, h, w), float32 in every precision.
+    """
+    if precision not in PRECISIONS:
+        raise InputError(f"precision {precision!r} cannot be exported; choose one of: {', '.join(PRECISIONS)}")
+    model = _export(FrameNetwork(network, spec, half=precision == "fp16"))
+    _strip(model)
+    _rename_nodes(model.graph)
+    model.producer_name, model.producer_version = "rarefault", ""
+    onnx.checker.check_model(model, full_check=True)
+    replace_file(path, model.SerializeToString(deterministic=True))
+
+
+def _export(network: FrameNetwork) -> onnx.ModelProto:
+    # Two frames, not one: a batch of one would be taken for a constant.
+    with _quiet():
+        program = torch.onnx.export(
+            network.eval(),
+            (network.example(2),),
+            dynamo=True,
+            input_names=[INPUT],
+            output_names=[LOGITS, CAM],
+            dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
+            opset_version=OPSET,
+            external_data=False,
+            verbose=False,
+        )
+    if program is None:
+        raise TypeError("torch.onnx.export with dynamo=True gave no program")
+    return program.model_proto
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence the exporter's warnings and logging; errors still raise."""
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(level)
+
+
+def _strip(message: Any) -> None:
+    """Drop every note in a protobuf message and all messages below it: none may name a path of this machine."""
+    for field, value in message.ListFields():
+        if field.name in NOTES:
+            message.ClearField(field.name)
+        elif field.message_type is not None:
+            for child in value if field.is_repeated else [value]:
+                _strip(child)
+
+
+def _rename_nodes(graph: onnx.GraphProto) -> None:
+    """Number the nodes in order: the exporter's own numbers depend on what it exported before."""
+    for place, node in enumerate(graph.node):
+        node.name = f"{node.op_type}_{place}"
