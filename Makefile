@@ -29,7 +29,7 @@ lock: .venv/dev
 	for extra in station central elpv dev; do \
 	  $(BIN)/pip-compile $(LOCK_OPTIONS) --extra $$extra -o requirements/$$extra.lock pyproject.toml; done
 	$(BIN)/pip-compile $(LOCK_OPTIONS) -o requirements/base.lock pyproject.toml
-LOCK_OPTIONS := -q --no-header --strip-extras --no-emit-index-url --no-emit-find-links --no-annotate --allow-unsafe
+LOCK_OPTIONS := -q --no-header --strip-extras --no-emit-index-url --no-emit-find-links --no-annotate
 
 # A stamp is made last, so an interrupted install is taken up again.
 .venv/bin/python:

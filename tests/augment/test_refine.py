@@ -1,0 +1,115 @@
+"""The refine rules on texts one can check by eye; the writer and the token budget are stand-ins with known answers."""
+
+from dataclasses import replace
+
+import pytest
+
+from augment import refine
+from augment.caption import with_prefix
+from augment.settings import RefineSettings
+
+
+class WordBudget:
+    """Counts words, plus a begin and an end mark."""
+
+    limit = 12
+
+    def tokens(self, text: str) -> int:
+        return len(text.split()) + 2
+
+
+class ScriptedWriter:
+    """Answers each prefix with lines of a script, and notes what it was asked."""
+
+    def __init__(self, *lines: str) -> None:
+        self.lines = lines
+        self.asked: list[tuple[str, int, int]] = []
+
+    def continuations(self, prefix: str, count: int, seed: int) -> list[str]:
+        self.asked.append((prefix, count, seed))
+        return [self.lines[index % len(self.lines)] for index in range(count)]
+
+
+OTHERS = {"closed valve"}
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("a photo of a burst valve, at night", None),
+        ("a photo of a valve, at night", refine.CLASS_LOST),
+        ("a photo of a burst valves, at night", refine.CLASS_LOST),
+        ("a photo of a burst valve, beside a closed valve", refine.OTHER_CLASS),
+        ("a photo of a burst valve", refine.EMPTY),
+        ("a photo of a burst valve, see <b>here</b>", refine.MARKUP),
+        ("a photo of a burst valve, bei Überdruck", refine.MARKUP),
+        ("a photo of a burst valve, " + "at night " * 4, refine.TOO_LONG),
+        ("a photo of a burst valve, on grass now", refine.REPEATS),
+    ],
+)
+def test_objections(text, reason):
+    kept = ["a photo of a burst valve, now on grass"]
+    assert refine.objection(text, "burst valve", OTHERS, kept, WordBudget()) == reason
+
+
+def test_a_phrase_inside_another_does_not_count_as_the_other_class():
+    text = "a photo of a hot line clamp, at night"
+    assert refine.objection(text, "hot line clamp", {"line clamp"}, [], WordBudget()) is None
+
+
+def test_cuts_keep_the_class_clause_first():
+    assert refine.cuts("a photo of x, on grass, at night.") == [
+        "a photo of x,",
+        "a photo of x, on grass,",
+        "a photo of x, on grass, at night,",
+    ]
+
+
+def test_join_takes_the_first_sentence_in_single_spaces():
+    assert refine.join("a photo of x,", "  at   night\nand more") == "a photo of x, at night"
+    assert refine.join("a photo of x,", " in rain. Another day") == "a photo of x, in rain"
+    assert refine.join("a photo of x,", "") == "a photo of x"
+
+
+def test_attempts_are_spread_over_the_cuts_and_each_cut_has_its_own_seed():
+    writer = ScriptedWriter("at dusk")
+    drawn = refine.draw_variants(writer, "a photo of x, on grass", RefineSettings(attempts=5), seed=100)
+    assert writer.asked == [("a photo of x,", 3, 100), ("a photo of x, on grass,", 2, 101)]
+    assert len(drawn) == 5
+
+
+def test_only_as_many_as_wanted_are_kept_and_rejections_are_counted_by_reason():
+    drawn = [
+        "a photo of x, at dusk",
+        "a photo of x, at dusk",
+        "a photo of y",
+        "a photo of x, in rain",
+        "a photo of x, in fog",
+    ]
+    kept, rejected = refine.choose_variants(drawn, "x", {"y"}, 2, WordBudget())
+    assert kept == ["a photo of x, at dusk", "a photo of x, in rain"]
+    assert rejected == {refine.CLASS_LOST: 1, refine.REPEATS: 1}
+
+
+def test_a_long_caption_is_cut_at_a_word():
+    assert refine.fit("one two three four five six seven eight nine ten eleven, twelve", WordBudget()) == (
+        "one two three four five six seven eight nine ten"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a photo of a Burst Valve , on grass", "a photo of a burst valve, on grass"),
+        ("a photo of a burst valve on  grass", "a photo of a burst valve on grass"),
+        ("grass at night", "a photo of a burst valve, grass at night"),
+        ("", "a photo of a burst valve"),
+    ],
+)
+def test_a_caption_begins_with_the_words_that_conditioned_it(text, expected):
+    assert with_prefix(text, "a photo of a burst valve") == expected
+
+
+def test_settings_with_fewer_attempts_than_cuts_still_draw(tmp_path):
+    settings = replace(RefineSettings(), attempts=1, variants=1)
+    assert len(refine.draw_variants(ScriptedWriter("z"), "x, y, w", settings, 0)) == 1

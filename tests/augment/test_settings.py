@@ -1,0 +1,86 @@
+"""pipeline.toml: every preset survives the round trip; mistakes are named with the nearest right word."""
+
+from dataclasses import fields, replace
+
+import pytest
+import tomllib
+
+from augment.settings import PRESETS, SECTIONS, DataSettings, Settings, load_settings, write_settings
+from edge_runtime.bundle.errors import InputError
+
+
+def settings_with_source(preset="mini") -> Settings:
+    return replace(PRESETS[preset], data=DataSettings(source="images", faults=("leak",), phrases={"a b": 'c "d"'}))
+
+
+@pytest.mark.parametrize("preset", sorted(PRESETS))
+def test_every_preset_is_written_whole_and_read_back_equal(preset, tmp_path):
+    path = tmp_path / "pipeline.toml"
+    write_settings(settings_with_source(preset), path)
+    assert load_settings(path) == settings_with_source(preset)
+    content = tomllib.loads(path.read_text())
+    for section in SECTIONS:
+        assert set(content[section]) == {item.name for item in fields(getattr(settings_with_source(), section))}
+
+
+def test_every_key_is_explained_in_the_file(tmp_path):
+    write_settings(settings_with_source(), tmp_path / "pipeline.toml")
+    lines = (tmp_path / "pipeline.toml").read_text().splitlines()
+    keys = [line for line in lines if " = " in line and not line.startswith("#")]
+    assert keys
+    assert [line for line in keys if "  # " not in line] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("[train]\nwidht = 3", "unknown key train.widht; did you mean width"),
+        ("[trian]\nwidth = 3", "unknown key trian; did you mean train"),
+        ("[data]\nsource = 3", "data.source is 3, expected a text"),
+        ("seed = true", "seed is True, expected a whole number"),
+        ("train = 3", r"train is 3, expected a section \[train\]"),
+        ('[data]\nsource = "x"\nlayout = "y"', "data.layout is 'y', expected one of auto, folders"),
+        ("[generate]\ncap = 371", "generate.cap is 371, expected 1 to 370"),
+        ("[train]\nsteps = 0", "train.steps is 0, expected at least 1"),
+        ("[train", "is no TOML file"),
+        ("", "data.source is empty"),
+        (
+            '[data]\nsource = "x"\n[compare]\ncandidate = "mixed"',
+            "compare.candidate is 'mixed', expected one of train.arms",
+        ),
+        ('[data]\nsource = "x"\n[compare]\ncandidate = "real"', "are the same arm"),
+        ('[data]\nsource = "x"\n[refine]\nvariants = 9\nattempts = 3', "refine.attempts is less than refine.variants"),
+    ],
+)
+def test_a_mistake_is_one_sentence(text, sentence, tmp_path):
+    path = tmp_path / "pipeline.toml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=sentence):
+        load_settings(path)
+
+
+def test_contradictions_are_told_together(tmp_path):
+    path = tmp_path / "pipeline.toml"
+    path.write_text('[train]\narms = ["real"]')
+    with pytest.raises(InputError) as error:
+        load_settings(path)
+    assert "data.source" in str(error.value)
+    assert "compare.candidate" in str(error.value)
+    assert "export.arm" in str(error.value)
+
+
+def test_a_missing_file_names_the_command_that_writes_it(tmp_path):
+    with pytest.raises(InputError, match="rarefault init"):
+        load_settings(tmp_path / "pipeline.toml")
+
+
+def test_whole_numbers_are_numbers_where_a_fraction_is_expected(tmp_path):
+    path = tmp_path / "pipeline.toml"
+    path.write_text('[data]\nsource = "x"\n[generate]\nguidance = 2')
+    assert load_settings(path).generate.guidance == 2.0
+
+
+def test_a_label_in_words():
+    settings = settings_with_source()
+    assert settings.phrase("line_hotspot") == "line hotspot"
+    assert settings.phrase("a b") == 'c "d"'
