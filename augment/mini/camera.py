@@ -1,7 +1,7 @@
 """What stands between a drawn scene and the stored picture: ground, light, weather, lens, sensor, overlay, JPEG.
 
-Canvases are uint8 (128, 128, 3) BGR while drawing and float32 on the 0..255 scale from `lit` to `captured`. Every function
-takes its own random generator, so the same scene gives the same bytes.
+Canvases are uint8 (128, 128, 3) BGR while drawing and float32 on the 0..255 scale from `lit` to `captured`. Whatever is
+random takes its generator as an argument, so the same scene gives the same bytes.
 """
 
 from collections.abc import Mapping

@@ -25,6 +25,7 @@ __all__ = [
 ]  # fmt: skip
 
 DOMAINS = ("catalogue", "station")
+MOST_CLAUSES = 4  # of context in one caption; more would not fit into the text encoder's 32 tokens
 
 # The demo's long tail: what a station archive holds after a few years.
 STATION_COUNTS: Mapping[str, int] = {
@@ -139,15 +140,15 @@ def describe(scene: Scene) -> str:
     )
     choices = [table[value][1] for table, value in tables] + [_CAMERA_CLAUSES[scene.camera]]
     clauses = [words[rng.integers(len(words))] for words in choices]
-    kept = rng.permutation(len(clauses))[: rng.integers(2, len(clauses) + 1)]
+    kept = rng.permutation(len(clauses))[: rng.integers(1, MOST_CLAUSES + 1)]
     return ", ".join([f"a photo of a {phrase(scene.label)}", *(clauses[i] for i in kept)])
 
 
 def write_station(folder: Path, counts: Mapping[str, int], seed: int, size: int = 128) -> int:
     """Write `counts[label]` station pictures to folder/label/label_0000.jpg ...; returns how many were new.
 
-    Every picture depends on (seed, label, index) alone and appears whole or not at all, so a second call finishes what a
-    killed one began.
+    Every picture depends on (seed, label, index) alone and appears whole or not at all, so a second call finishes what
+    a killed one began.
     """
     written = 0
     for label, count in counts.items():

@@ -1,0 +1,84 @@
+"""Turns training states into the folders that diffusers and transformers load: fp16 weights, standard layout."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from diffusers import StableDiffusionPipeline
+from torch import nn
+
+from augment.mini.autoencoder import decoder_part, encoder_part, new_autoencoder
+from augment.mini.captioner import new_captioner, new_processor
+from augment.mini.diffusion import new_diffusion, scheduler
+from augment.mini.language import new_language
+from augment.mini.training import load_average
+from augment.mini.words import clip_tokenizer, gpt2_tokenizer
+from edge_runtime.bundle.files import replace_file
+
+
+def assemble(states: Path, out: Path) -> None:
+    """Write out/stable-diffusion, out/blip and out/gpt2 from the averages in `states`, finished or not."""
+    out.mkdir(parents=True, exist_ok=True)
+    _replace_folder(out / "stable-diffusion", lambda folder: _save_pipeline(states, folder))
+    _replace_folder(out / "blip", lambda folder: _save_captioner(states, folder))
+    _replace_folder(out / "gpt2", lambda folder: _save_language(states, folder))
+
+
+def _replace_folder(folder: Path, fill: Callable[[Path], None]) -> None:
+    """Fill a new folder beside `folder`, then put it in its place."""
+    spare = folder.with_name(f".new-{folder.name}")
+    shutil.rmtree(spare, ignore_errors=True)
+    fill(spare)
+    shutil.rmtree(folder, ignore_errors=True)
+    spare.rename(folder)
+
+
+def load_pipeline(states: Path) -> StableDiffusionPipeline:
+    """The pipeline in fp32 from the averages in `states`."""
+    diffusion = load_average(states / "diffusion.safetensors", new_diffusion())
+    autoencoder = new_autoencoder()
+    load_average(states / "decoder.safetensors", decoder_part(autoencoder))
+    load_average(states / "encoder.safetensors", encoder_part(autoencoder))
+    return StableDiffusionPipeline(
+        vae=autoencoder.eval(),
+        text_encoder=diffusion["text"],
+        tokenizer=clip_tokenizer(),
+        unet=diffusion["unet"],
+        scheduler=scheduler(),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+
+
+def _save_pipeline(states: Path, folder: Path) -> None:
+    pipeline = load_pipeline(states)
+    for part in (pipeline.vae, pipeline.text_encoder, pipeline.unet):
+        part.to(torch.float16)
+    pipeline.save_pretrained(folder)
+    _load_as_fp32(folder / "text_encoder" / "config.json")
+
+
+def _save_captioner(states: Path, folder: Path) -> None:
+    model: nn.Module = load_average(states / "captioner.safetensors", new_captioner())["blip"]
+    model.to(torch.float16).save_pretrained(folder)
+    new_processor().save_pretrained(folder)
+    _load_as_fp32(folder / "config.json")
+
+
+def _save_language(states: Path, folder: Path) -> None:
+    model = load_average(states / "language.safetensors", new_language())
+    model.to(torch.float16).save_pretrained(folder)
+    gpt2_tokenizer().save_pretrained(folder)
+    _load_as_fp32(folder / "config.json")
+
+
+def _load_as_fp32(path: Path) -> None:
+    """The weights are stored in half precision to be small; a CPU computes in single, so say so in the config."""
+    config = json.loads(path.read_text())
+    for part in (config, *(value for value in config.values() if isinstance(value, dict))):
+        if "dtype" in part:
+            part["dtype"] = "float32"
+    replace_file(path, (json.dumps(config, indent=2, sort_keys=True) + "\n").encode())

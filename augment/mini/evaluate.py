@@ -1,0 +1,159 @@
+"""Measures what the checkpoints can do, on renders no stage has trained on, and draws a contact sheet.
+
+Figures: share of generated pictures that the judge gives the prompted class or at least its equipment; signal-to-noise of
+the autoencoder; share of captions that name the true class; perplexity and faithfulness of the language model.
+"""
+
+import io
+import json
+import math
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from diffusers import StableDiffusionPipeline
+from transformers import BlipForConditionalGeneration, BlipProcessor, GPT2LMHeadModel, GPT2Tokenizer
+
+from augment.mini.corpus import PatchCode, as_pixels
+from augment.mini.judge import judged, new_judge
+from augment.mini.scenes import LABELS, describe, item_seed, phrase, render, sample_scene
+from augment.mini.training import Say, load_average, steps_done
+from augment.mini.words import short_prompt
+from edge_runtime.bundle.files import replace_file
+
+STEPS = 20  # of the sampler
+GUIDANCE = (2.0, 4.0, 6.0)
+PER_CLASS = 20  # pictures
+Figures = dict[str, float]
+
+
+@torch.no_grad()
+def evaluate(states: Path, code: PatchCode, out: Path, seed: int, say: Say) -> Figures:
+    """Print every figure and write them to out/figures.json, the contact sheet to out/contact-sheet.png."""
+    judge = load_average(states / "judge.safetensors", new_judge())
+    pipeline = StableDiffusionPipeline.from_pretrained(out / "stable-diffusion", local_files_only=True)
+    pipeline.set_progress_bar_config(disable=True)
+    figures: Figures = {f"steps {path.stem}": steps_done(path) for path in sorted(states.glob("*.safetensors"))}
+    figures |= judge_figures(judge, seed)
+    figures |= autoencoder_figures(pipeline, code, seed)
+    figures |= captioner_figures(out / "blip", seed)
+    figures |= language_figures(out / "gpt2", seed)
+    for guidance in GUIDANCE:
+        figures |= generator_figures(pipeline, judge, guidance, out, seed)
+    for name, value in figures.items():
+        say(f"{name}: {value:.4g}")
+    replace_file(out / "figures.json", (json.dumps(figures, indent=2) + "\n").encode())
+    return figures
+
+
+def held_out(domain: str, count: int, seed: int) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Pictures (N, 64, 64, 3), label indices and captions that no training set holds, classes in turn."""
+    wanted = [
+        sample_scene(item_seed(seed, f"held-out-{domain}", i), domain, LABELS[i % len(LABELS)]) for i in range(count)
+    ]
+    truth = np.array([LABELS.index(scene.label) for scene in wanted])
+    return np.stack([render(scene, 64) for scene in wanted]), truth, [describe(scene) for scene in wanted]
+
+
+def agreement(seen: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
+    """Share of equal labels, and of equal equipment: labels come in pairs, so equipment is the index halved."""
+    return float((seen == truth).mean()), float((seen // 2 == truth // 2).mean())
+
+
+def judge_figures(judge: torch.nn.Module, seed: int) -> Figures:
+    """How far to trust the judge: its accuracy on renders of both domains."""
+    figures = {}
+    for domain in ("catalogue", "station"):
+        images, truth, _ = held_out(domain, 600, seed)
+        figures[f"judge accuracy {domain}"] = agreement(judged(judge, images), truth)[0]
+    return figures
+
+
+def decibels(pixels: torch.Tensor, truth: torch.Tensor) -> float:
+    """Peak signal-to-noise ratio of pictures in -1..1 (peak to peak 2), in dB."""
+    return 10 * math.log10(4 / float((pixels.clamp(-1, 1) - truth).square().mean()))
+
+
+def autoencoder_figures(pipeline: StableDiffusionPipeline, code: PatchCode, seed: int) -> Figures:
+    """Reconstruction from the exact codes and from the encoder's."""
+    truth = as_pixels(held_out("catalogue", 240, seed)[0])
+    exact = pipeline.vae.decode(code.encode(truth)).sample
+    whole = pipeline.vae.decode(pipeline.vae.encode(truth).latent_dist.mean).sample
+    return {"vae decoder psnr dB": decibels(exact, truth), "vae round trip psnr dB": decibels(whole, truth)}
+
+
+def generator_figures(
+    pipeline: StableDiffusionPipeline, judge: torch.nn.Module, guidance: float, out: Path, seed: int
+) -> Figures:
+    """Class and equipment agreement of PER_CLASS pictures for each label's short prompt."""
+    rows, seen = [], []
+    for index, label in enumerate(LABELS):
+        noise = torch.Generator().manual_seed(item_seed(seed, label, index))
+        made = pipeline(
+            short_prompt(label), num_images_per_prompt=PER_CLASS, num_inference_steps=STEPS, guidance_scale=guidance,
+            generator=noise, output_type="np",
+        ).images  # fmt: skip
+        frames = np.round(made[..., ::-1] * 255).astype(np.uint8)
+        rows.append(frames)
+        seen.append(judged(judge, frames))
+    truth = np.arange(len(LABELS)).repeat(PER_CLASS)
+    both = agreement(np.concatenate(seen), truth)
+    _write_sheet(out / "contact-sheet.png", rows) if guidance == GUIDANCE[1] else None
+    return {
+        f"text2img class agreement cfg {guidance}": both[0],
+        f"text2img equipment agreement cfg {guidance}": both[1],
+    }
+
+
+def _write_sheet(path: Path, rows: list[np.ndarray]) -> None:
+    sheet = np.vstack([np.hstack(list(frames[:8])) for frames in rows])
+    _, data = cv2.imencode(".png", sheet, [cv2.IMWRITE_PNG_COMPRESSION, 9])
+    replace_file(path, io.BytesIO(data.tobytes()).getvalue())
+
+
+def captioner_figures(folder: Path, seed: int) -> Figures:
+    """Share of unprompted captions that name the true class, or its equipment; prompted ones that add true context."""
+    model = BlipForConditionalGeneration.from_pretrained(folder, local_files_only=True).eval()
+    processor = BlipProcessor.from_pretrained(folder, local_files_only=True)
+    figures = {}
+    for domain in ("catalogue", "station"):
+        images, truth, _ = held_out(domain, 240, seed)
+        inputs = processor(images=list(images[..., ::-1]), return_tensors="pt")
+        texts = processor.batch_decode(model.generate(**inputs, max_new_tokens=32), skip_special_tokens=True)
+        named = [phrase(LABELS[i]) in text for i, text in zip(truth, texts, strict=True)]
+        kind = [phrase(LABELS[i]).split()[-1] in text for i, text in zip(truth, texts, strict=True)]
+        figures[f"blip class mention {domain}"] = float(np.mean(named))
+        figures[f"blip equipment mention {domain}"] = float(np.mean(kind))
+    return figures
+
+
+def language_figures(folder: Path, seed: int) -> Figures:
+    """Perplexity per token on held-out captions; how many continuations of a cut caption are new and well-formed."""
+    model = GPT2LMHeadModel.from_pretrained(folder, local_files_only=True).eval()
+    tokenizer = GPT2Tokenizer.from_pretrained(folder, local_files_only=True)
+    captions = held_out("catalogue", 240, seed)[2]
+    costs, tokens = 0.0, 0
+    for caption in captions:
+        ids = torch.tensor([[*tokenizer.encode(caption), tokenizer.eos_token_id]])
+        costs += float(model(input_ids=ids, labels=ids).loss) * (ids.shape[1] - 1)
+        tokens += ids.shape[1] - 1
+    torch.manual_seed(seed)
+    known = {clause for caption in captions for clause in caption.split(", ")[1:]}
+    texts = [_continued(model, tokenizer, ",".join(caption.split(",")[:2]) + ",") for caption in captions[:120]]
+    clauses = [text.split(", ")[1:] for text in texts]
+    return {
+        "gpt2 perplexity": math.exp(costs / tokens),
+        "gpt2 well-formed continuations": float(np.mean([set(row) <= known for row in clauses])),
+        "gpt2 continuations without repeats": float(np.mean([len(set(row)) == len(row) for row in clauses])),
+        "gpt2 distinct continuations": len(set(texts)) / len(texts),
+    }
+
+
+def _continued(model: GPT2LMHeadModel, tokenizer: GPT2Tokenizer, start: str) -> str:
+    ids = torch.tensor([tokenizer.encode(start)])
+    made = model.generate(
+        input_ids=ids, attention_mask=torch.ones_like(ids), do_sample=True, max_new_tokens=30,
+        pad_token_id=tokenizer.eos_token_id,
+    )  # fmt: skip
+    return tokenizer.decode(made[0], skip_special_tokens=True)
