@@ -39,6 +39,12 @@ def run(settings: Settings, folder: RunFolder, models: Models) -> Document:
     return document
 
 
+def told(document: Document) -> str:
+    """The stage in one line."""
+    words = {record["caption"] for record in document.records}
+    return f"{len(document.records)} training images captioned, {len(words)} different captions"
+
+
 def _batches(records: list[Record], size: int) -> Iterator[list[Record]]:
     """Training images in batches of one class: they share a prefix, and a rerun forms the same batches."""
     training = [record for record in records if record["split"] == "train"]

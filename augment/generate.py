@@ -48,6 +48,11 @@ def run(settings: Settings, folder: RunFolder, models: Models) -> Document:
     return document
 
 
+def told(document: Document) -> str:
+    """The stage in one line."""
+    return f"{len(document.records)} images painted up to round {document.summary['round']}"
+
+
 def wanted_images(records: Sequence[Record], settings: GenerateSettings) -> dict[str, int]:
     """Generated images per class: up to `target` together with the real ones, between `floor` and `cap`."""
     training = [record["label"] for record in records if record["split"] == "train"]

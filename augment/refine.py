@@ -49,6 +49,13 @@ def run(settings: Settings, folder: RunFolder, models: Models) -> Document:
     return document
 
 
+def told(document: Document) -> str:
+    """The stage in one line."""
+    summary = document.summary
+    reasons = ", ".join(f"{count} {reason}" for reason, count in summary["rejected"].items())
+    return f"{summary['prompts']} prompts from {summary['captions']} captions; rejected: {reasons or 'none'}"
+
+
 def _refine_one(settings: Settings, models: Models, caption: Record, phrases: Collection[str]) -> Record:
     own = settings.phrase(caption["label"])
     others = {phrase for phrase in phrases if phrase != own}
