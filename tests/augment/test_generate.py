@@ -1,0 +1,146 @@
+"""Planning, top-up, provenance and resuming, with a painter whose pixels are a function of prompt and seed."""
+
+import zlib
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+
+from augment import generate
+from augment.records import Document, RunFolder
+from augment.settings import PRESETS, DataSettings, GenerateSettings
+from edge_runtime.bundle.files import sha256_bytes
+
+
+class NoisePainter:
+    """Stands in for Stable Diffusion: seeded noise. Can be told to blank a prompt or to die at a batch."""
+
+    side = 8
+
+    def __init__(self, blank: str = "", die_at: int | None = None) -> None:
+        self.blank, self.die_at, self.batches = blank, die_at, 0
+
+    def paint(self, prompts, seeds):
+        if self.batches == self.die_at:
+            raise KeyboardInterrupt
+        self.batches += 1
+        images = []
+        for prompt, seed in zip(prompts, seeds, strict=True):
+            rng = np.random.default_rng([seed, zlib.crc32(prompt.encode())])
+            images.append(None if prompt == self.blank else rng.integers(1, 256, (8, 8, 3), np.uint8))
+        return images
+
+
+class NoiseModels:
+    def __init__(self, **painter) -> None:
+        self.painter = NoisePainter(**painter)
+        self.painter_folder = type("Folder", (), {"identity": {"name": "noise", "sha256": "0"}})()
+
+
+def settings(**section):
+    return replace(PRESETS["mini"], data=DataSettings(source="x"), generate=GenerateSettings(batch_size=4, **section))
+
+
+def run_folder(path, real=None):
+    folder = RunFolder(path)
+    records = [
+        {"id": f"{label}{n}", "label": label, "split": "train"}
+        for label, count in (real or {"a": 6, "b": 2}).items()
+        for n in range(count)
+    ]
+    records.append({"id": "t", "label": "b", "split": "test"})
+    dataset = folder.write(Document("dataset", None, {}, {}, records))
+    prompts = [
+        {"id": f"{r['id']}-{n}", "source": r["id"], "label": r["label"], "caption": "c", "prompt": f"{r['id']} {n}"}
+        for r in records
+        if r["split"] == "train"
+        for n in range(2)
+    ]
+    folder.write(Document("prompts", dataset.digest, {}, {}, prompts))
+    return folder
+
+
+def curate(folder, synthetic, rejected=()):
+    records = [{"id": r["id"], "label": r["label"], "kept": r["id"] not in rejected} for r in synthetic.records]
+    return folder.write(Document("curation", synthetic.digest, {}, {}, records))
+
+
+@pytest.mark.parametrize(
+    ("section", "wanted"),
+    [
+        ({}, {"a": 0, "b": 4}),  # up to the largest class; the test image does not count
+        ({"target": 10}, {"a": 4, "b": 8}),
+        ({"target": 10, "cap": 5}, {"a": 4, "b": 5}),
+        ({"floor": 3}, {"a": 3, "b": 4}),
+    ],
+)
+def test_each_class_is_topped_up_to_the_target_between_floor_and_cap(section, wanted):
+    records = [{"label": "a", "split": "train"}] * 6 + [{"label": "b", "split": "train"}] * 2
+    records += [{"label": "b", "split": "test"}]
+    assert generate.wanted_images(records, GenerateSettings(**section)) == wanted
+
+
+def test_every_image_names_its_source_prompt_seed_and_file(tmp_path):
+    document = generate.run(settings(target=10), run_folder(tmp_path), NoiseModels())
+    assert len(document.records) == 12
+    for record in document.records:
+        data = (tmp_path / record["path"]).read_bytes()
+        assert record["sha256"] == sha256_bytes(data)
+        assert record["path"] == f"synthetic/images/{record['label']}/{record['id']}.png"
+        assert record["prompt"].startswith(record["source"])
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        np.testing.assert_array_equal(image, NoisePainter().paint([record["prompt"]], [record["seed"]])[0])
+    assert len({record["seed"] for record in document.records}) == 12
+
+
+def test_a_killed_run_goes_on_and_ends_with_the_same_images(tmp_path):
+    whole = generate.run(settings(target=10), run_folder(tmp_path / "whole"), NoiseModels())
+    folder = run_folder(tmp_path / "killed")
+    for die_at in (0, 1, 1):
+        with pytest.raises(KeyboardInterrupt):
+            generate.run(settings(target=10), folder, NoiseModels(die_at=die_at))
+    models = NoiseModels()
+    resumed = generate.run(settings(target=10), folder, models)
+    assert models.painter.batches == 1  # two of three batches were in the journal
+    assert resumed.digest == whole.digest
+    for record in whole.records:
+        assert (tmp_path / "whole" / record["path"]).read_bytes() == (tmp_path / "killed" / record["path"]).read_bytes()
+
+
+def test_a_second_call_paints_nothing_until_curation_asks(tmp_path):
+    folder, models = run_folder(tmp_path), NoiseModels()
+    first = generate.run(settings(), folder, models)
+    assert generate.run(settings(), folder, models).version == first.version
+    curate(folder, first)
+    assert generate.run(settings(), folder, models).version == first.version
+    assert models.painter.batches == 1
+
+
+def test_rejected_images_are_replaced_by_new_ones_for_a_bounded_number_of_rounds(tmp_path):
+    folder, models = run_folder(tmp_path), NoiseModels()
+    chosen = settings(rounds=2)
+    first = generate.run(chosen, folder, models)
+    bad = {first.records[0]["id"], first.records[1]["id"]}
+    curate(folder, first, bad)
+    second = generate.run(chosen, folder, models)
+    assert (second.version, second.summary["round"], len(second.records)) == (2, 2, 6)
+    assert {record["id"] for record in first.records} < {record["id"] for record in second.records}
+    curate(folder, second, bad | {second.records[-1]["id"]})
+    assert generate.run(chosen, folder, models).version == 2
+
+
+def test_what_the_safety_filter_blanked_is_counted_and_has_no_file(tmp_path):
+    document = generate.run(settings(), run_folder(tmp_path), NoiseModels(blank="b0 1"))
+    blanked = [record for record in document.records if record["blanked"]]
+    assert len(document.records) == 4
+    assert len(blanked) == 1
+    assert blanked[0]["path"] is None
+    assert len(list(tmp_path.rglob("*.png"))) == 3
+
+
+def test_other_settings_make_other_images(tmp_path):
+    folder = run_folder(tmp_path)
+    one = generate.run(settings(), folder, NoiseModels())
+    two = generate.run(settings(guidance=4.0), folder, NoiseModels())
+    assert not {record["id"] for record in one.records} & {record["id"] for record in two.records}
