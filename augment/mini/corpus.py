@@ -1,7 +1,7 @@
 """The rendered training images, kept in shards on disk, and the fixed linear code that the diffusion model learns in.
 
-Captions are not stored: a scene's seed gives them back. The code is a principal component analysis of 8x8 patches, so it
-exists before any network is trained, and autoencoder and diffusion model can be trained side by side.
+Captions are not stored: a scene's seed gives them back. The code is a principal component analysis of 8x8 patches, so
+it exists before any network is trained, and autoencoder and diffusion model can be trained side by side.
 """
 
 import io

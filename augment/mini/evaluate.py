@@ -1,10 +1,9 @@
 """Measures what the checkpoints can do, on renders no stage has trained on, and draws a contact sheet.
 
-Figures: share of generated pictures that the judge gives the prompted class or at least its equipment; signal-to-noise of
-the autoencoder; share of captions that name the true class; perplexity and faithfulness of the language model.
+Figures: share of generated pictures that the judge gives the prompted class or at least its equipment; signal-to-noise
+of the autoencoder; share of captions that name the true class; perplexity and form of the language model's captions.
 """
 
-import io
 import json
 import math
 from pathlib import Path
@@ -24,6 +23,7 @@ from edge_runtime.bundle.files import replace_file
 
 STEPS = 20  # of the sampler
 GUIDANCE = (2.0, 4.0, 6.0)
+SHEET_GUIDANCE = 4.0
 PER_CLASS = 20  # pictures
 Figures = dict[str, float]
 
@@ -98,22 +98,23 @@ def generator_figures(
         rows.append(frames)
         seen.append(judged(judge, frames))
     truth = np.arange(len(LABELS)).repeat(PER_CLASS)
-    both = agreement(np.concatenate(seen), truth)
-    _write_sheet(out / "contact-sheet.png", rows) if guidance == GUIDANCE[1] else None
+    if guidance == SHEET_GUIDANCE:
+        _write_sheet(out / "contact-sheet.png", rows)
+    named, kind = agreement(np.concatenate(seen), truth)
     return {
-        f"text2img class agreement cfg {guidance}": both[0],
-        f"text2img equipment agreement cfg {guidance}": both[1],
+        f"text2img class agreement cfg {guidance}": named,
+        f"text2img equipment agreement cfg {guidance}": kind,
     }
 
 
 def _write_sheet(path: Path, rows: list[np.ndarray]) -> None:
     sheet = np.vstack([np.hstack(list(frames[:8])) for frames in rows])
     _, data = cv2.imencode(".png", sheet, [cv2.IMWRITE_PNG_COMPRESSION, 9])
-    replace_file(path, io.BytesIO(data.tobytes()).getvalue())
+    replace_file(path, data.tobytes())
 
 
 def captioner_figures(folder: Path, seed: int) -> Figures:
-    """Share of unprompted captions that name the true class, or its equipment; prompted ones that add true context."""
+    """Share of unprompted captions that name the true class, or its equipment."""
     model = BlipForConditionalGeneration.from_pretrained(folder, local_files_only=True).eval()
     processor = BlipProcessor.from_pretrained(folder, local_files_only=True)
     figures = {}

@@ -1,6 +1,6 @@
 """Trains the mini checkpoints from nothing, on a CPU, resumable at any moment.
 
-    python -m augment.mini.recipe --work DIR [--out augment/mini/checkpoints] [--minutes 100] [--stages corpus,judge,...]
+    python -m augment.mini.recipe --work DIR [--out augment/mini/checkpoints] [--minutes 100] [--stages A,B,...]
 
 Stages: corpus, judge, diffusion, decoder, encoder, captioner, language, assemble, evaluate. `corpus` comes first and
 `assemble`, `evaluate` last; the rest do not depend on each other, so two processes may share them over one DIR.

@@ -1,7 +1,7 @@
 """One resumable training loop for every mini model: AdamW, warm-up, decay, an averaged copy of the weights.
 
-Step `n` draws all its randomness from (seed, n), and weights, average and optimiser travel in one safetensors file that is
-replaced whole. So a run killed at any moment and started again ends with the weights of an uninterrupted one.
+Step `n` draws all its randomness from (seed, n), and weights, average and optimiser travel in one safetensors file that
+is replaced whole. So a run killed at any moment and started again ends with the weights of an uninterrupted one.
 """
 
 import copy
