@@ -27,7 +27,7 @@ LOOKALIKE = "look-alike of a validation or test image"
 
 
 def run(settings: Settings, folder: RunFolder) -> Document:
-    """Judge every generated image: records `{id, label, path, kept, reasons, scores}`; the summary has what is missing."""
+    """Judge every generated image: records `{id, label, path, kept, reasons, scores}`; a summary of what is missing."""
     synthetic, dataset = folder.require("synthetic"), folder.require("dataset")
     inputs = {
         "parent": synthetic.digest,
