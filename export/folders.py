@@ -16,14 +16,16 @@ CANNOT = (errno.EINVAL, errno.ENOSYS, errno.EXDEV)  # the last one is an overlay
 def replace_folder(spare: Path, target: Path) -> None:
     """Rename `spare` to `target`, its neighbour; an older `target` is swapped out in one step and then removed.
 
-    A reader, or a power cut, finds the old folder or the new one, never none and never a mixture. Only a file system
-    that cannot swap two folders leaves an instant without either; the old one then waits beside as `<spare>.old`.
+    At every moment, and after a power cut, the name leads to the old folder or the new one, both whole. (A reader that
+    opens file after file by name may still meet a swap half-way; a bundle's digests tell it so.) Only a file system that
+    cannot swap two folders leaves an instant without either; the old one then waits beside as `<spare>.old`.
     """
     old = spare
     if not target.exists():
         spare.rename(target)
     elif not _exchange(spare, target):
         old = spare.with_name(f"{spare.name}.old")
+        shutil.rmtree(old, ignore_errors=True)  # a run that was killed right here left it
         target.rename(old)
         spare.rename(target)
     sync_folder(target.parent)

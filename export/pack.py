@@ -1,4 +1,4 @@
-"""From a checkpoint to a bundle that has proved itself: ONNX files, golden frames, manifest; verified, then in place."""
+"""From a checkpoint to a bundle that has proved itself: ONNX files, golden frames, manifest; proved, then in place."""
 
 import shutil
 from collections.abc import Mapping, Sequence

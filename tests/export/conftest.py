@@ -1,0 +1,64 @@
+"""A narrow network and the bundle packed from it: exporting takes seconds, so the session shares both."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from narrow import CARD, FAULTS, LABELS, narrow_network, pictures
+from torch import nn
+
+from edge_runtime.bundle.decision import DecisionRule
+from export.checkpoint import save_checkpoint
+from export.golden import LabelledFrame
+from export.pack import pack_bundle
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread():
+    """On convolutions this small a second thread only waits; on a busy machine it made these tests ten times slower."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def network() -> nn.Module:
+    return narrow_network()
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory, network) -> Path:
+    folder = tmp_path_factory.mktemp("checkpoint")
+    save_checkpoint(folder, network, CARD)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def rule() -> DecisionRule:
+    return DecisionRule(LABELS, FAULTS, temperature=4.0, thresholds={"cracked": 0.4, "hot": 0.3})
+
+
+@pytest.fixture(scope="session")
+def held_out() -> list[LabelledFrame]:
+    """Nine pictures, larger than the input, three of each label."""
+    frames = pictures(9, seed=5, height=96, width=128)
+    return [LabelledFrame(f"picture-{i}", LABELS[i % 3], frame) for i, frame in enumerate(frames)]
+
+
+@pytest.fixture(scope="session")
+def packed(tmp_path_factory, checkpoint, held_out, rule) -> Path:
+    """A bundle with both precisions; tests that change it work on a copy."""
+    folder = tmp_path_factory.mktemp("packed") / "bundle"
+    pack_bundle(
+        checkpoint,
+        held_out,
+        folder,
+        name="narrow",
+        version="1",
+        decision=rule,
+        metrics={"macro_f1": 0.5},
+        lineage={"run": "test"},
+        created="2026-01-01T00:00:00+00:00",
+    )
+    return folder

@@ -1,0 +1,199 @@
+import shutil
+import threading
+
+import numpy as np
+import pytest
+from narrow import LABELS, SPEC
+
+from edge_runtime.bundle.decision import DecisionRule
+from edge_runtime.bundle.errors import InputError
+from edge_runtime.bundle.golden import check_golden, load_golden
+from edge_runtime.bundle.store import open_bundle
+from export import folders, pack
+from export.checkpoint import checkpoint_digest, load_checkpoint
+from export.folders import replace_folder
+from export.golden import LabelledFrame, choose_golden, made_frames, tolerance
+from export.pack import pack_bundle, prove
+from export.parity import measure_parity, onnx_runner, torch_logits
+
+
+@pytest.fixture
+def copied(packed, tmp_path):
+    return shutil.copytree(packed, tmp_path / "bundle")
+
+
+def fake_onnx(network, spec, path, precision):
+    path.write_bytes(f"{precision}".encode())
+
+
+@pytest.fixture
+def instant(monkeypatch):
+    """Packing with the exporter and its runner replaced: for tests of what happens around them."""
+    monkeypatch.setattr(pack, "write_onnx", fake_onnx)
+    network = {}
+
+    def remember(folder):
+        network["it"], card = load_checkpoint(folder)
+        return network["it"], card
+
+    monkeypatch.setattr(pack, "load_checkpoint", remember)
+    monkeypatch.setattr(pack, "onnx_runner", lambda path: lambda frames: torch_logits(network["it"], frames))
+
+
+def pack_into(folder, checkpoint, held_out, rule, **changes):
+    settings = {"name": "narrow", "version": "2", "decision": rule, "metrics": {}, "lineage": {}, **changes}
+    return pack_bundle(checkpoint, held_out, folder, **settings)
+
+
+def test_a_packed_bundle_opens_and_proves_itself(packed, checkpoint):
+    bundle = open_bundle(packed)
+    assert bundle.manifest.precisions == ("fp32", "fp16")
+    assert set(bundle.manifest.files) >= {"model.fp32.onnx", "model.fp16.onnx", "golden.json", "golden/00.png"}
+    assert bundle.manifest.labels == LABELS
+    assert bundle.manifest.lineage["run"] == "test"
+    assert bundle.manifest.lineage["checkpoint"] == checkpoint_digest(checkpoint)
+    parity = bundle.manifest.metrics["parity"]
+    assert bundle.manifest.metrics["macro_f1"] == 0.5
+    assert parity["fp32"]["frames"] == 9
+    assert parity["fp32"]["agreement"] == 1.0
+    assert parity["fp32"]["worst_probability"] < 1e-4 < parity["fp16"]["worst_logit"] < 0.5
+    assert prove(packed)["fp32"] < 1e-4
+    assert [path.name for path in packed.parent.iterdir()] == ["bundle"]
+
+
+def test_golden_frames_catch_swapped_colours(packed):
+    golden = load_golden(open_bundle(packed))
+    run = onnx_runner(packed / "model.fp16.onnx")
+    assert check_golden(run, golden, "fp16") <= golden.tolerance["fp16"]
+    with pytest.raises(InputError, match="logits differ by"):
+        check_golden(lambda frames: run(frames[..., ::-1]), golden, "fp16")
+
+
+def test_grey_pictures_alone_still_catch_swapped_colours(packed, network):
+    """Thermal pictures are often grey, where a swap changes nothing; the saturated made frame is for them."""
+    frames = np.stack(made_frames(SPEC))
+    expected, swapped = torch_logits(network, frames), torch_logits(network, frames[..., ::-1].copy())
+    assert abs(expected - swapped).max() > 3 * tolerance(
+        "fp16", expected, onnx_runner(packed / "model.fp16.onnx")(frames)
+    )
+
+
+def test_a_damaged_bundle_is_a_sentence(copied):
+    path = copied / "model.fp16.onnx"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=r"model.fp16.onnx has sha256 .* the manifest says"):
+        prove(copied)
+
+
+def test_packing_replaces_the_older_bundle_and_leaves_nothing_else(copied, checkpoint, held_out, rule, instant):
+    old = copied.stat().st_ino
+    leftover = copied.parent / ".bundle.packing"
+    leftover.mkdir()
+    (leftover / "half").write_text("a run that was killed")
+    pack_into(copied, checkpoint, held_out, rule)
+    assert open_bundle(copied).manifest.version == "2"
+    assert copied.stat().st_ino != old
+    assert [path.name for path in copied.parent.iterdir()] == ["bundle"]
+
+
+def test_a_bundle_that_fails_its_proof_does_not_replace_the_old_one(
+    copied, checkpoint, held_out, rule, instant, monkeypatch
+):
+    def refuse(folder):
+        raise InputError("the golden frames do not match")
+
+    monkeypatch.setattr(pack, "prove", refuse)
+    before = open_bundle(copied).digest
+    with pytest.raises(InputError, match="do not match"):
+        pack_into(copied, checkpoint, held_out, rule)
+    assert open_bundle(copied).digest == before
+
+
+def test_the_same_input_gives_the_same_bundle(tmp_path, checkpoint, held_out, rule, instant):
+    for name in ("one", "two"):
+        pack_into(tmp_path / name, checkpoint, held_out[:: 1 if name == "one" else -1], rule, created="2026-01-01")
+    assert open_bundle(tmp_path / "one").digest == open_bundle(tmp_path / "two").digest
+
+
+def test_a_folder_with_other_things_in_it_is_left_alone(tmp_path, checkpoint, held_out, rule):
+    (tmp_path / "holiday.txt").write_text("mine")
+    with pytest.raises(InputError, match="not empty and holds no bundle"):
+        pack_into(tmp_path, checkpoint, held_out, rule)
+    assert (tmp_path / "holiday.txt").read_text() == "mine"
+
+
+def test_a_rule_for_other_labels_is_refused(tmp_path, checkpoint, held_out):
+    other = DecisionRule(("clean", "hot", "cracked"), ("hot",), thresholds={"hot": 0.5})
+    with pytest.raises(InputError, match=r"the decision rule has labels \['clean', 'hot', 'cracked'\], the checkpoint"):
+        pack_into(tmp_path / "new", checkpoint, held_out, other)
+    assert not (tmp_path / "new").exists()
+
+
+def test_golden_frames_hold_every_label_and_do_not_depend_on_order():
+    def frame(number):
+        return np.full((64, 64, 3), number, np.uint8)
+
+    many = [LabelledFrame(f"{i:03d}", "clean", frame(i)) for i in range(40)]
+    items = [*many, LabelledFrame("900", "hot", frame(200)), LabelledFrame("901", "cracked", frame(201))]
+    chosen = choose_golden(items, SPEC)
+    assert np.array_equal(chosen, choose_golden(items[::-1], SPEC))
+    assert sorted(f[0, 0, 0] for f in chosen[:-4]) == [*range(14), 200, 201]  # 16 real ones, then four made ones
+    made = chosen[-4:]
+    assert [int(f.max()) for f in made[:3]] == [8, 128, 255]
+    assert [int(f.min()) for f in made[:3]] == [0, 128, 240]
+
+
+def test_without_frames_there_is_nothing_to_prove():
+    with pytest.raises(InputError, match="needs golden frames, got none"):
+        choose_golden([], SPEC)
+
+
+def test_tolerance_is_four_times_the_measured_difference_but_not_below_the_floor():
+    expected = np.array([[20.0, -5.0]])
+    assert tolerance("fp32", expected, expected + 0.5) == 2.0
+    assert tolerance("fp32", expected, expected) == pytest.approx(0.02)
+    assert tolerance("fp16", expected / 100, expected / 100) == pytest.approx(0.01)
+
+
+def test_parity_by_hand():
+    rule = DecisionRule(("a", "b"), (), temperature=2.0)
+    expected = np.array([[0.0, 0.0], [0.0, 2 * np.log(3)]])  # probabilities .5 .5 and .25 .75
+    seen = np.array([[0.0, 0.0], [0.0, -2 * np.log(3)]])  # the second frame turned round: .75 .25
+    parity = measure_parity("fp32", expected, seen, rule)
+    assert (parity.frames, parity.agreement) == (2, 0.5)
+    assert parity.worst_probability == pytest.approx(0.5)
+    assert parity.worst_logit == pytest.approx(4 * np.log(3))
+
+
+def test_while_folders_are_swapped_the_name_always_leads_to_one(tmp_path):
+    target, missing, done = tmp_path / "target", [], threading.Event()
+
+    def watch():
+        while not done.is_set():
+            if not (target / "file").exists():
+                missing.append(1)
+
+    target.mkdir()
+    (target / "file").write_text("0")
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    for turn in range(200):
+        (tmp_path / "new").mkdir()
+        (tmp_path / "new" / "file").write_text(str(turn))
+        replace_folder(tmp_path / "new", target)
+    done.set()
+    watcher.join()
+    assert (target / "file").read_text() == "199"
+    assert not missing
+
+
+def test_where_the_file_system_cannot_swap_the_folder_is_still_replaced(tmp_path, monkeypatch):
+    monkeypatch.setattr(folders, "_exchange", lambda one, other: False)
+    for name in ("new", "target", "new.old"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_text(name)
+    replace_folder(tmp_path / "new", tmp_path / "target")
+    assert (tmp_path / "target" / "file").read_text() == "new"
+    assert [path.name for path in tmp_path.iterdir()] == ["target"]
