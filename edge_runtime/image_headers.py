@@ -10,7 +10,7 @@ MAX_SEGMENTS = 200_000  # JPEG segments or PNG chunks; more is an attack on our 
 
 @dataclass(frozen=True)
 class Header:
-    """`kind` as sniffed from the content; size in pixels as stored, before EXIF rotation; bits per channel; channels."""
+    """`kind` as sniffed from the content; size in pixels as stored, before EXIF rotation; bits per channel."""
 
     kind: str  # JPEG PNG GIF BMP WebP TIFF
     width: int

@@ -1,0 +1,154 @@
+"""Engines run a bundle's model. One small protocol, one implementation on ONNX Runtime and its execution providers."""
+
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+from onnxruntime.capi import onnxruntime_pybind11_state as ort
+
+from .bundle.errors import InputError, RarefaultError, UnavailableError
+from .bundle.golden import GoldenSet, check_golden, load_golden
+from .bundle.store import Bundle
+
+PROVIDERS = {
+    "tensorrt": "TensorrtExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "openvino": "OpenVINOExecutionProvider",
+    "cpu": "CPUExecutionProvider",
+}
+# TensorRT is left to an explicit wish: without a kept engine it compiles for minutes at every start. OpenVINO's
+# provider is slower than ONNX Runtime's own CPU kernels.
+AUTO = ("cuda", "cpu")
+# On a CPU half precision saves disk and costs time; on a GPU it saves both.
+PREFERRED = {"cpu": ("fp32", "fp16", "int8"), "openvino": ("fp32", "fp16", "int8")}
+PREFERRED_ON_GPU = ("fp16", "fp32", "int8")
+
+_ORT_ERRORS = (
+    *(ort.Fail, ort.InvalidArgument, ort.NoSuchFile, ort.NoModel, ort.EngineError, ort.RuntimeException),
+    *(ort.InvalidProtobuf, ort.NotImplemented, ort.InvalidGraph, ort.EPFail, RuntimeError, ValueError),
+)
+
+Frames = npt.NDArray[np.uint8]
+Logits = npt.NDArray[np.float32]
+
+
+class Engine(Protocol):
+    """Runs one precision of one model on one device."""
+
+    @property
+    def name(self) -> str:
+        """As `--engine` spells it."""
+
+    @property
+    def precision(self) -> str:
+        """fp32, fp16 or int8."""
+
+    def run(self, frames: Frames) -> tuple[Logits, Logits]:
+        """uint8 (N, H, W, 3) BGR -> logits (N, K), cam (N, K, h, w). UnavailableError where the device fails."""
+
+
+@dataclass(frozen=True)
+class OnnxEngine:
+    """ONNX Runtime on one execution provider."""
+
+    session: Any
+    name: str
+    precision: str
+
+    def run(self, frames: Frames) -> tuple[Logits, Logits]:
+        """See `Engine.run`."""
+        try:
+            logits, cam = self.session.run(["logits", "cam"], {"frames": frames})
+        except _ORT_ERRORS as error:
+            raise UnavailableError(
+                f"the {self.name} engine failed on {frames.shape} frames: {_first_line(error)}"
+            ) from error
+        return logits, cam
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A proven engine, and a sentence for each engine that `auto` passed over."""
+
+    engine: Engine
+    skipped: tuple[str, ...] = ()
+
+
+def open_engine(bundle: Bundle, name: str = "auto", precision: str = "auto", threads: int = 0) -> Opened:
+    """Load the model and prove it on one golden frame; `threads` 0 means one per core.
+
+    `auto` takes the first engine that loads and passes. A named one is taken or refused, never replaced by another.
+    """
+    golden = load_golden(bundle)
+    probe = replace(golden, frames=golden.frames[:1], logits=golden.logits[:1], labels=golden.labels[:1])
+    if name != "auto":
+        return Opened(_proven(bundle, name, precision, threads, probe))
+    skipped: list[str] = []
+    for candidate in AUTO:
+        if candidate not in available_engines():
+            skipped.append(f"{candidate}: not in this onnxruntime")
+            continue
+        try:
+            return Opened(_proven(bundle, candidate, precision, threads, probe), tuple(skipped))
+        except RarefaultError as error:
+            skipped.append(f"{candidate}: {error}")
+    raise UnavailableError(f"no engine can run this bundle here ({'; '.join(skipped)})")
+
+
+def load_engine(bundle: Bundle, name: str, precision: str, threads: int = 0) -> Engine:
+    """Load without proof; `open_engine` is for use, this is for those who check all golden frames themselves."""
+    if name not in available_engines():
+        raise UnavailableError(
+            f"the engine {name} is not here: this onnxruntime offers {', '.join(available_engines())}; "
+            "choose one of these, or install the onnxruntime build that has it"
+        )
+    path = bundle.model_path(precision)
+    try:
+        session = onnxruntime.InferenceSession(str(path), _options(threads), providers=[PROVIDERS[name]])
+    except _ORT_ERRORS as error:
+        raise UnavailableError(f"the {name} engine cannot load {path}: {_first_line(error)}") from error
+    if session.get_providers()[0] != PROVIDERS[name]:  # ONNX Runtime falls back to the CPU without a word
+        raise UnavailableError(f"the engine {name} did not start: its driver or libraries are missing; check them")
+    session.disable_fallback()
+    _check_contract(bundle, session, path.name)
+    return OnnxEngine(session, name, precision)
+
+
+def available_engines() -> tuple[str, ...]:
+    """Names that this ONNX Runtime was built with; whether their device works shows only on loading."""
+    built = onnxruntime.get_available_providers()
+    return tuple(name for name, provider in PROVIDERS.items() if provider in built)
+
+
+def _proven(bundle: Bundle, name: str, precision: str, threads: int, probe: GoldenSet) -> Engine:
+    if precision == "auto":
+        wanted = PREFERRED.get(name, PREFERRED_ON_GPU)
+        precision = next(choice for choice in wanted if choice in bundle.manifest.precisions)
+    engine = load_engine(bundle, name, precision, threads)
+    check_golden(lambda frames: engine.run(frames)[0], probe, precision)
+    return engine
+
+
+def _options(threads: int) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # failures arrive as exceptions; the log would say them twice
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # spinning heats the box between frames
+    return options
+
+
+def _check_contract(bundle: Bundle, session: Any, file: str) -> None:
+    inputs = {value.name: value.type for value in session.get_inputs()}
+    outputs = {value.name for value in session.get_outputs()}
+    if inputs != {"frames": "tensor(uint8)"} or not {"logits", "cam"} <= outputs:
+        raise InputError(
+            f"{bundle.folder / file} takes {inputs} and gives {sorted(outputs)}, "
+            "expected uint8 frames in, logits and cam out; pack the bundle again"
+        )
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().split("\n")[0]

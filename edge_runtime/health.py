@@ -1,0 +1,47 @@
+"""Is there a picture at all? Measured on what the model would see, before it is asked. Pure."""
+
+from dataclasses import asdict, dataclass
+
+import cv2
+import numpy as np
+
+from .bundle.preprocess import Frame
+
+# Grey levels, on the 0..255 scale. A dim night view of anything still spreads wider than sensor noise does after the
+# averaging of the resize; a lens cap does not.
+FLAT_STD = 1.5
+BLACK_MEAN = 8.0
+BLACK_STD = 4.0
+
+
+@dataclass(frozen=True)
+class Health:
+    """In grey levels: `mean` of the luma and `std` of the channel that varies most.
+
+    `sharpness` is the variance of the luma's Laplacian, in grey levels squared.
+    """
+
+    mean: float
+    std: float
+    sharpness: float
+
+    def to_json(self) -> dict[str, float]:
+        """Rounded to what is worth reading."""
+        return {name: round(value, 2) for name, value in asdict(self).items()}
+
+
+def measure(frame: Frame) -> Health:
+    """Health of a uint8 (H, W, 3) BGR frame; best the preprocessed one, whose noise is averaged out."""
+    luma = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)
+    sharpness = cv2.Laplacian(luma, cv2.CV_32F).var(dtype=np.float64)
+    std = max(float(frame[..., channel].std()) for channel in range(3))  # false colours may differ at equal luma
+    return Health(float(luma.mean()), std, float(sharpness))
+
+
+def blank(health: Health) -> str | None:
+    """Why the frame shows nothing, or None where it shows something. A blank frame never gets a class."""
+    if health.mean < BLACK_MEAN and health.std < BLACK_STD:
+        return f"the picture is black (mean {health.mean:.1f}, spread {health.std:.1f} of 255); check lens and light"
+    if health.std < FLAT_STD:
+        return f"the picture is one flat tone (spread {health.std:.1f} of 255); check lens, light and exposure"
+    return None
