@@ -47,7 +47,10 @@ class DataSettings:
     )
     burst_gap: int = setting(1, "files whose numbers differ by at most this may be one burst", low=0)
     burst_similarity: float = setting(
-        0.85, "and are one burst if their thumbnails correlate at least this much", low=0.0, high=1.0
+        0.75,
+        "and are one burst if their thumbnails, shifted to fit best, correlate at least this much",
+        low=0.0,
+        high=1.0,
     )
     duplicate_bits: int = setting(
         6, "two images whose 64-bit perceptual hashes differ in at most this many bits are duplicates", low=0, high=32
