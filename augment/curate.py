@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from augment.duplicates import hamming_distances, perceptual_hash
+from augment.hashing import HASH_BITS, Hashes, hamming_distances, perceptual_hash
 from augment.progress import progress
 from augment.records import Document, Record, RunFolder
 from augment.settings import CurateSettings, Settings, as_json
@@ -87,7 +87,7 @@ def look(folder: RunFolder, record: Record) -> tuple[int, float]:
 
 
 def judge(
-    hashes: NDArray[np.uint64], spreads: NDArray[np.float64], real: Sequence[Record], settings: CurateSettings
+    hashes: Hashes, spreads: NDArray[np.float64], real: Sequence[Record], settings: CurateSettings
 ) -> tuple[list[list[str]], list[dict[str, float]]]:
     """Per generated image the reasons against it (none: keep), and its measurements.
 
@@ -117,14 +117,14 @@ def judge(
     return reasons, scores
 
 
-def _hashes(records: Sequence[Record], splits: tuple[str, ...]) -> NDArray[np.uint64]:
+def _hashes(records: Sequence[Record], splits: tuple[str, ...]) -> Hashes:
     return np.array([int(record["phash"], 16) for record in records if record["split"] in splits], np.uint64)
 
 
-def _nearest(hashes: NDArray[np.uint64], others: NDArray[np.uint64]) -> NDArray[np.int64]:
+def _nearest(hashes: Hashes, others: Hashes) -> NDArray[np.int64]:
     """(N,) distance of each hash to the nearest of `others`; 64 where there are none."""
     if not len(others) or not len(hashes):
-        return np.full(len(hashes), 64, np.int64)
+        return np.full(len(hashes), HASH_BITS, np.int64)
     return hamming_distances(hashes, others).min(axis=1)
 
 

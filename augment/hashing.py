@@ -1,0 +1,28 @@
+"""Perceptual hashes: 64 bits per image, few of which differ between images that look alike."""
+
+import cv2
+import imagehash
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+Hashes = NDArray[np.uint64]
+
+HASH_BITS = 64
+
+
+def perceptual_hash(frame: NDArray[np.uint8]) -> int:
+    """The pHash of an (H, W, 3) uint8 BGR frame, as the ImageHash library computes it."""
+    return int(str(imagehash.phash(Image.fromarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)))), 16)
+
+
+def hamming_distances(left: Hashes, right: Hashes) -> NDArray[np.int64]:
+    """(N,) and (M,) hashes -> (N, M), how many bits of each pair differ."""
+    ones, others = _bits(left), _bits(right)
+    # A product of zeros and ones counts the common bits, exactly: float32 holds whole numbers far beyond 64.
+    common = ones @ others.T
+    return (ones.sum(axis=1)[:, None] + others.sum(axis=1)[None] - 2 * common).astype(np.int64)
+
+
+def _bits(hashes: Hashes) -> NDArray[np.float32]:
+    return np.unpackbits(hashes.view(np.uint8).reshape(len(hashes), 8), axis=1).astype(np.float32)

@@ -1,0 +1,79 @@
+"""The whole loop as a user runs it: `rarefault run`, killed and resumed, then `edge-classify` on its bundle."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import small_run
+
+from augment.records import STAGES, RunFolder
+
+KILL_AFTER = (7.0, 9.0, 12.0)  # seconds; start-up takes about five
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """An uninterrupted run."""
+    root = tmp_path_factory.mktemp("whole")
+    printed = small_run.finish(small_run.prepare(root / "run", root / "images"))
+    return root, printed
+
+
+def test_every_stage_says_what_it_did(whole):
+    _, printed = whole
+    for name in ("dataset", "caption", "refine", "generate", "curate", "train", "compare", "export", "report"):
+        assert f"\n{name}" in f"\n{printed}"
+
+
+def test_every_document_names_the_digest_of_its_input(whole):
+    folder = RunFolder(whole[0] / "run")
+    chain = [folder.latest(stage) for stage in STAGES]
+    assert [document.parent for document in chain[1:]] == [document.digest for document in chain[:-1]]
+
+
+def test_a_second_run_makes_nothing_new(whole):
+    root, _ = whole
+    before = small_run.results(root / "run")
+    small_run.finish(root / "run" / "pipeline.toml")
+    assert small_run.results(root / "run") == before
+
+
+def test_a_run_killed_again_and_again_ends_like_one_that_was_not(whole, tmp_path):
+    root, _ = whole
+    pipeline = small_run.prepare(tmp_path / "run", root / "images")
+    killed = [small_run.run_and_kill(pipeline, seconds) for seconds in KILL_AFTER]
+    assert any(killed), "the run was done before the first kill; shorten KILL_AFTER"
+    small_run.finish(pipeline)
+    expected, seen = small_run.results(root / "run"), small_run.results(tmp_path / "run")
+    assert seen.keys() == expected.keys()
+    assert [name for name in expected if seen[name] != expected[name]] == []
+
+
+def test_generated_images_name_what_they_were_made_from_and_no_held_out_image_is_among_it(whole):
+    root, _ = whole
+    run = root / "run"
+    dataset = json.loads((run / "dataset" / "v0001.json").read_bytes())
+    split = {record["id"]: record["split"] for record in dataset["records"]}
+    synthetic = json.loads(sorted((run / "synthetic").glob("v*.json"))[-1].read_bytes())
+    assert synthetic["records"]
+    assert {split[record["source"]] for record in synthetic["records"]} == {"train"}
+    captions = json.loads((run / "captions" / "v0001.json").read_bytes())
+    assert {split[record["id"]] for record in captions["records"]} == {"train"}
+
+
+def test_edge_classify_answers_for_every_image_of_the_run(whole):
+    root, _ = whole
+    command = [
+        sys.executable,
+        "-m",
+        "edge_runtime.classify",
+        "--bundle",
+        str(root / "run" / "bundle"),
+        str(root / "images"),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.returncode in (0, 10), done.stderr
+    assert len(lines) == 40
+    assert {line["status"] for line in lines} == {"ok"}
