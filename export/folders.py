@@ -17,8 +17,8 @@ def replace_folder(spare: Path, target: Path) -> None:
     """Rename `spare` to `target`, its neighbour; an older `target` is swapped out in one step and then removed.
 
     At every moment, and after a power cut, the name leads to the old folder or the new one, both whole. (A reader that
-    opens file after file by name may still meet a swap half-way; a bundle's digests tell it so.) Only a file system that
-    cannot swap two folders leaves an instant without either; the old one then waits beside as `<spare>.old`.
+    opens file after file by name may still meet a swap half-way; a bundle's digests tell it so.) Only a file system
+    that cannot swap two folders leaves an instant without either; the old one then waits beside as `<spare>.old`.
     """
     old = spare
     if not target.exists():

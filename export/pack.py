@@ -13,10 +13,11 @@ from torch import nn
 
 from edge_runtime.bundle.decision import DecisionRule
 from edge_runtime.bundle.errors import InputError
-from edge_runtime.bundle.golden import check_golden, load_golden, write_golden
+from edge_runtime.bundle.golden import GoldenSet, check_golden, load_golden, write_golden
 from edge_runtime.bundle.manifest import Manifest, model_file
 from edge_runtime.bundle.preprocess import PreprocessSpec
-from edge_runtime.bundle.store import MANIFEST, open_bundle, write_bundle_manifest
+from edge_runtime.bundle.store import MANIFEST, Bundle, open_bundle, write_bundle_manifest
+from edge_runtime.engines import load_engine
 from export.checkpoint import checkpoint_digest, load_checkpoint
 from export.folders import replace_folder
 from export.golden import LabelledFrame, choose_golden, tolerance
@@ -86,10 +87,12 @@ def prove(folder: Path) -> dict[str, float]:
     """
     bundle = open_bundle(folder)
     golden = load_golden(bundle)
-    return {
-        precision: check_golden(onnx_runner(bundle.model_path(precision)), golden, precision)
-        for precision in bundle.manifest.precisions
-    }
+    return {precision: _prove_one(bundle, golden, precision) for precision in bundle.manifest.precisions}
+
+
+def _prove_one(bundle: Bundle, golden: GoldenSet, precision: str) -> float:
+    engine = load_engine(bundle, "cpu", precision)  # the edge's own engine: what passes here runs there
+    return check_golden(lambda frames: engine.run(frames)[0], golden, precision)
 
 
 def _check_target(folder: Path) -> None:
