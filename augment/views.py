@@ -1,0 +1,56 @@
+"""Random views of training images: mild crops, mirror images, brightness and contrast.
+
+Works on a whole batch at once and draws everything from one generator, so that a batch is a function of its seed.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+@dataclass(frozen=True)
+class ViewRanges:
+    """How far a view may go; symmetric in the logarithm where a factor is meant."""
+
+    smallest_crop: float = 0.7  # share of the image's area
+    aspect: float = 4 / 3  # width over height of the crop, or its inverse
+    contrast: float = 1.25  # factor
+    brightness: float = 0.25  # in standard deviations of a normalised image
+    mirror: bool = True
+
+
+MILD = ViewRanges()
+
+
+def random_views(images: Tensor, generator: torch.Generator, ranges: ViewRanges = MILD) -> Tensor:
+    """One random view of each image: (N, 3, H, W) float normalised -> the same shape.
+
+    `generator` is a CPU generator, so that a GPU sees the same views.
+    """
+    count = images.shape[0]
+    uniform = torch.rand((7, count), generator=generator)  # all draws at once: one stream, one order
+    grid = functional.affine_grid(_crops(uniform, ranges).to(images.device), list(images.shape), align_corners=False)
+    views = functional.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+    return _relight(views, uniform.to(images.device), ranges)
+
+
+def _crops(uniform: Tensor, ranges: ViewRanges) -> Tensor:
+    """(7, N) numbers in 0..1 -> (N, 2, 3) maps from view coordinates to image coordinates, both -1..1."""
+    area = ranges.smallest_crop + (1 - ranges.smallest_crop) * uniform[0]
+    stretch = torch.exp((uniform[1] - 0.5) * math.log(ranges.aspect))
+    width, height = (area.sqrt() * stretch).clamp(max=1), (area.sqrt() / stretch).clamp(max=1)
+    mirror = torch.where(uniform[2] < 0.5, -1.0, 1.0) if ranges.mirror else torch.ones_like(width)
+    zero = torch.zeros_like(width)
+    across = torch.stack([width * mirror, zero, (1 - width) * (2 * uniform[3] - 1)], dim=1)
+    down = torch.stack([zero, height, (1 - height) * (2 * uniform[4] - 1)], dim=1)
+    return torch.stack([across, down], dim=1)
+
+
+def _relight(images: Tensor, uniform: Tensor, ranges: ViewRanges) -> Tensor:
+    contrast = torch.exp((2 * uniform[5] - 1) * math.log(ranges.contrast)).view(-1, 1, 1, 1)
+    brightness = ((2 * uniform[6] - 1) * ranges.brightness).view(-1, 1, 1, 1)
+    middle = images.mean(dim=(1, 2, 3), keepdim=True)
+    return (images - middle) * contrast + middle + brightness

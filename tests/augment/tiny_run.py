@@ -1,0 +1,84 @@
+"""A run folder with drawn images and hand-made dataset and curation documents, for tests of the later stages."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from augment.records import Document, Record, RunFolder
+from augment.settings import CompareSettings, DataSettings, Settings, TrainSettings
+
+LABELS = ("breaker_burnt", "breaker_ok", "tank_ok")
+COUNTS = {"train": (4, 12, 12), "val": (4, 6, 6), "test": (5, 8, 8)}
+GENERATED = (8, 2, 2)
+LEVELS = ((40, 40, 200), (40, 180, 60), (200, 90, 40))  # BGR of each class: easy to tell apart
+
+
+def draw(label: int, seed: int, side: int = 40) -> np.ndarray:
+    """A noisy square in the colour of its class."""
+    generator = np.random.default_rng([label, seed])
+    image = np.full((side, side, 3), 110, np.uint8)
+    cv2.rectangle(image, (8, 8), (30, 30), LEVELS[label], -1)
+    return cv2.add(image, generator.integers(0, 40, image.shape, dtype=np.uint8))
+
+
+def tiny_settings(source: Path, **train: object) -> Settings:
+    section = TrainSettings(
+        width=8, size=32, steps=6, evaluate_every=2, batch_size=8, seeds=2, learning_rate=3e-3, patience=10
+    )
+    return Settings(
+        device="cpu",
+        data=DataSettings(source=str(source), faults=("breaker_burnt",)),
+        train=replace(section, **train),
+        compare=CompareSettings(resamples=200),
+    )
+
+
+def tiny_run(folder: Path) -> tuple[Settings, RunFolder]:
+    """Images on disk, the two documents that training needs, and settings for them."""
+    source, run = folder / "images", RunFolder(folder / "run")
+    dataset = run.write(Document("dataset", None, {}, {}, _real(source)))
+    curation = Document("curation", dataset.digest, {}, {}, _generated(run.path), {"rejected": {"blank": 1}})
+    run.write(curation)
+    return tiny_settings(source), run
+
+
+def _real(source: Path) -> list[Record]:
+    records = []
+    for split, counts in COUNTS.items():
+        for label, count in enumerate(counts):
+            for number in range(count):
+                path = f"{LABELS[label]}/{split}-{number:02d}.png"
+                _write(source / path, draw(label, len(records)))
+                records.append(
+                    {
+                        "id": f"real-{len(records):03d}",
+                        "path": path,
+                        "label": LABELS[label],
+                        "split": split,
+                        "group": f"{split}-{label}-{number // 2}",
+                        "width": 40,
+                        "height": 40,
+                    }
+                )
+    return records
+
+
+def _generated(run: Path) -> list[Record]:
+    records: list[Record] = [
+        {"id": "blanked", "label": LABELS[0], "path": None, "kept": False, "reasons": ["blank"], "scores": {}}
+    ]
+    for label, count in enumerate(GENERATED):
+        for number in range(count):
+            path = f"synthetic/images/{LABELS[label]}/{label}{number}.png"
+            _write(run / path, draw(label, 900 + number, side=32))
+            records.append(
+                {"id": f"{label}{number}", "label": LABELS[label], "path": path, "kept": True, "reasons": []}
+            )
+    return records
+
+
+def _write(path: Path, image: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), image)
