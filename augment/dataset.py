@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from augment.duplicates import THUMBNAIL, Pairs, Thumbnail, burst_pairs, hash_pairs, same_value_pairs
+from augment.duplicates import THUMBNAIL, Pairs, Thumbnail, burst_pairs, duplicate_pairs, hash_pairs, same_value_pairs
 from augment.progress import progress
 from augment.records import Document, Journal, Record, RunFolder, digest_of
 from augment.settings import Settings, as_json
@@ -182,8 +182,9 @@ def _judge(
         "layout": source.layout,
         "images": len(records),
         **_split_summary(records),
-        "duplicates": {"exact": len(copies), "perceptual_pairs": len(alike), "burst_pairs": len(bursts)},
-        "straddling_pairs": len(straddling_pairs(records, settings.data.duplicate_bits)),
+        "exact_copies": len(copies),
+        "burst_pairs": len(bursts),
+        **_duplicate_summary(kept, side_of, settings.data.duplicate_bits),
         "quarantined": _reasons(quarantined),
         "dropped": _reasons(dropped),
         "ignored": _reasons(dict(source.ignored)),
@@ -228,8 +229,8 @@ def _distinct(images: list[_Image]) -> tuple[list[_Image], dict[str, str], dict[
 
 def _pairs(settings: Settings, images: Sequence[_Image]) -> tuple[Pairs, Pairs]:
     """Perceptual duplicates, and shots of one burst."""
-    alike = hash_pairs(_hashes([image.fact for image in images]), settings.data.duplicate_bits)
     thumbnails = [_thumbnail(image.fact) for image in images]
+    alike = duplicate_pairs(_hashes(images), thumbnails, settings.data.duplicate_bits)
     paths = [image.path for image in images]
     bursts = burst_pairs(paths, thumbnails, settings.data.burst_gap, settings.data.burst_similarity)
     # Where the source's own lists part two look-alike shots, the lists know better than consecutive numbers do.
@@ -237,8 +238,8 @@ def _pairs(settings: Settings, images: Sequence[_Image]) -> tuple[Pairs, Pairs]:
     return alike, bursts[np.array(together, bool)]
 
 
-def _hashes(facts: Sequence[Record]) -> npt.NDArray[np.uint64]:
-    return np.array([int(fact["phash"], 16) for fact in facts], np.uint64)
+def _hashes(images: Sequence[_Image]) -> npt.NDArray[np.uint64]:
+    return np.array([int(image.fact["phash"], 16) for image in images], np.uint64)
 
 
 def _member(image: _Image, earlier: Mapping[str, str]) -> Member:
@@ -271,14 +272,22 @@ def _check_left(source: Source, records: Sequence[Record], left_out: Mapping[str
 # Summing up
 
 
-def straddling_pairs(records: Sequence[Record], bits: int) -> list[tuple[str, str]]:
-    """Ids of perceptual duplicates on two sides of the split, looked for among all pairs: there should be none."""
-    pairs = hash_pairs(_hashes(records), bits)
-    return [
-        (records[first]["id"], records[second]["id"])
-        for first, second in pairs
-        if records[first]["split"] != records[second]["split"]
-    ]
+def _duplicate_summary(images: Sequence[_Image], side_of: Mapping[str, str], bits: int) -> dict[str, int]:
+    """Pairs among all pairs of images kept, and how many of them stand on two sides of the split.
+
+    Of perceptual duplicates none should. Look-alikes agree in their hash only: different things in one layout.
+    """
+    hashes = _hashes(images)
+    same = duplicate_pairs(hashes, [_thumbnail(image.fact) for image in images], bits)
+    close = hash_pairs(hashes, bits)
+    sides = np.array([side_of[image.id] for image in images])
+    straddling = [int((sides[pairs[:, 0]] != sides[pairs[:, 1]]).sum()) for pairs in (same, close)]
+    return {
+        "perceptual_pairs": len(same),
+        "straddling_pairs": straddling[0],
+        "look_alike_pairs": len(close) - len(same),
+        "straddling_look_alikes": straddling[1] - straddling[0],
+    }
 
 
 def _split_summary(records: Sequence[Record]) -> dict[str, Any]:

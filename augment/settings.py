@@ -53,7 +53,11 @@ class DataSettings:
         high=1.0,
     )
     duplicate_bits: int = setting(
-        6, "two images whose 64-bit perceptual hashes differ in at most this many bits are duplicates", low=0, high=32
+        6,
+        "two images are duplicates if their 64-bit perceptual hashes differ in at most this many bits "
+        "and their thumbnails agree in detail",
+        low=0,
+        high=32,
     )
 
 

@@ -114,14 +114,14 @@ def _allowed(members: Iterable[Member]) -> dict[str, tuple[str, ...]]:
 def _deal(members: list[Member], sides: tuple[str, ...], shares: Shares, seed: int) -> dict[str, str]:
     """Deal whole groups out: first the test set, then from what is left the validation set.
 
-    A group that no held-out side could hold is for training.
+    A group that would be more than half of a held-out side is for training: such a side would measure one thing.
     """
     side_of = {member.group: TRAIN for member in members}
     sizes = Counter(member.group for member in members)
     for side, share in ((TEST, shares.test), (VAL, shares.validation)):
         if side in sides:
-            room = share * len(members)
-            rest = [member for member in members if side_of[member.group] == TRAIN and sizes[member.group] <= room]
+            room = share * len(members)  # images
+            rest = [member for member in members if side_of[member.group] == TRAIN and sizes[member.group] <= room / 2]
             side_of |= dict.fromkeys(_carve(rest, room, seed, side), side)
     return side_of
 
