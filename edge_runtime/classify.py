@@ -118,8 +118,11 @@ def _open_output(path: Path | None) -> Iterator[IO[str]]:
         stream = path.open("w", encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise InputError(f"{path} cannot be written ({error.strerror}); choose another --output") from error
-    with stream:
+    try:
         yield stream
+    finally:
+        with contextlib.suppress(OSError):  # each result was flushed, so what fails again here has been reported
+            stream.close()
 
 
 def _settle_process(threads: int | None) -> None:

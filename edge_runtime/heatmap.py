@@ -13,22 +13,23 @@ from .bundle.files import replace_file
 from .bundle.preprocess import Frame
 
 MAX_SIDE = 1600  # pixels; enough to see, small enough to send
-OPACITY = 0.6  # of the hottest spot; the rest stays as clear as it is cold
+OPACITY = 0.6  # of the hottest spot; the colder, the clearer
 
 
 def overlay(frame: Frame, cam: npt.NDArray[np.floating]) -> Frame:
     """`cam` (h, w) of one label over `frame` uint8 (H, W, 3) BGR, scaled down to `MAX_SIDE` where larger.
 
-    Heat is the positive evidence relative to its maximum: 0 shows the picture, 1 the hottest colour.
+    Heat is the positive evidence relative to its maximum: 0 shows the picture, 1 the hottest colour. The picture turns
+    grey, because a thermal camera's own false colours would drown any other.
     """
     scale = min(1.0, MAX_SIDE / max(frame.shape[:2]))
     size = (max(1, round(frame.shape[1] * scale)), max(1, round(frame.shape[0] * scale)))
-    picture = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
+    grey = cv2.cvtColor(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2GRAY)
     heat = cv2.resize(np.maximum(cam, 0).astype(np.float32), size, interpolation=cv2.INTER_CUBIC)
     heat = np.clip(heat / max(float(heat.max()), 1e-12), 0, 1)
-    colours = cv2.applyColorMap((heat * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)
+    colours = cv2.applyColorMap((heat * 225).astype(np.uint8), cv2.COLORMAP_TURBO)  # its last tenth is dark again
     weight = (heat * OPACITY)[..., None]
-    blended: Frame = (picture * (1 - weight) + colours * weight).round().astype(np.uint8)
+    blended: Frame = (grey[..., None] * (1 - weight) + colours * weight).round().astype(np.uint8)
     return blended
 
 

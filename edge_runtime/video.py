@@ -38,7 +38,7 @@ class VideoFrame:
 def read_video(path: Path) -> Iterator[VideoFrame]:
     """Yield about one frame per second; InputError after the last readable one, where the end is unexplained."""
     with subprocess.Popen(
-        [sys.executable, "-m", "edge_runtime.video", str(path.absolute())],
+        _decoder(path),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -48,6 +48,10 @@ def read_video(path: Path) -> Iterator[VideoFrame]:
             yield from _frames(child, path.name)
         finally:
             child.kill()  # harmless if it has ended; else nobody reads it any more
+
+
+def _decoder(path: Path) -> list[str]:
+    return [sys.executable, "-m", "edge_runtime.video", str(path.absolute())]
 
 
 def _frames(child: "subprocess.Popen[bytes]", name: str) -> Iterator[VideoFrame]:
@@ -63,8 +67,8 @@ def _frames(child: "subprocess.Popen[bytes]", name: str) -> Iterator[VideoFrame]
         yield VideoFrame(frame, head["number"], head["seconds"])
     child.kill()
     raise InputError(
-        f"{name} ended the video decoder after {seen} sampled frames (exit {child.wait()}): the file is damaged, or it "
-        f"took longer than {PATIENCE_SECONDS:.0f} s for a frame; convert it with ffmpeg and try again"
+        f"{name} broke or hung the video decoder (exit {child.wait()}) after {seen} sampled frames: damaged, or of a "
+        "variant it cannot read; convert it with ffmpeg and try again"
     )
 
 
@@ -101,6 +105,7 @@ def _decode(path: str, out: IO[bytes]) -> None:
             if done:
                 _say(out, number=read, seconds=round(seconds, 3), height=frame.shape[0], width=frame.shape[1])
                 out.write(frame.tobytes())
+                out.flush()  # what has been decoded must survive a crash on the next frame
                 due = seconds + SAMPLE_SECONDS
         read += 1
     _say(out, end=_unexplained(read, capture.get(cv2.CAP_PROP_FRAME_COUNT)))
