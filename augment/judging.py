@@ -1,0 +1,130 @@
+"""What the logits of several trainings on one test set say about their arms. Pure: logits and records in, JSON out."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from augment import statistics
+from augment.records import Document, Record, item_seed
+from augment.settings import CompareSettings, Settings
+from augment.statistics import METRICS, Draws, Labels, Numbers, Resampled
+from edge_runtime.bundle.decision import DecisionRule
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What is true of the test images: label names, and of each image its class (N,) and its group."""
+
+    labels: tuple[str, ...]
+    targets: Labels
+    groups: Sequence[str]
+
+    def counts(self) -> dict[str, Any]:
+        """Images and groups, in all and per class: few groups mean little evidence, however many images they hold."""
+        per_class = {}
+        for index, label in enumerate(self.labels):
+            rows = np.flatnonzero(self.targets == index).tolist()
+            per_class[label] = {"images": len(rows), "groups": len({self.groups[row] for row in rows})}
+        return {"images": len(self.targets), "groups": len(set(self.groups)), "per_class": per_class}
+
+
+def summarise(settings: Settings, training: Document, truth: Truth, logits: Mapping[str, Numbers]) -> dict[str, Any]:
+    """Arms, differences and verdict from logits (N, K) by training id ("arm/seed-n")."""
+    section = settings.compare
+    of_arm: dict[str, list[Record]] = {}
+    for record in training.records:
+        of_arm.setdefault(record["arm"], []).append(record)
+    found = {arm: np.stack([logits[record["id"]] for record in records]) for arm, records in of_arm.items()}
+    seeds = min(len(records) for records in of_arm.values())
+    generator = np.random.default_rng(item_seed(settings.seed, "comparison", "bootstrap"))
+    draws = statistics.draw(truth.targets, truth.groups, seeds, section.resamples, generator)
+    measured = {arm: Arm(truth, values, draws) for arm, values in found.items()}
+    differences = {
+        arm: _difference(truth, measured[section.baseline], measured[arm], section)
+        for arm in measured
+        if arm != section.baseline
+    }
+    return {
+        "baseline": section.baseline,
+        "candidate": section.candidate,
+        "metric": section.metric,
+        "confidence": section.confidence,
+        "resamples": section.resamples,
+        "labels": list(truth.labels),
+        "fault_labels": list(training.summary["fault_labels"]),
+        "test": truth.counts(),
+        "arms": {arm: measured[arm].to_json(section.confidence) for arm in measured},
+        "differences": differences,
+        "verdict": differences[section.candidate]["verdict"],
+    }
+
+
+class Arm:
+    """One arm's predictions (S, N), one row per training, and its metrics on the test set and on all resamples."""
+
+    def __init__(self, truth: Truth, logits: Numbers, draws: Draws) -> None:
+        self.truth = truth
+        self.predicted: Labels = logits.argmax(axis=2)
+        rule = DecisionRule(truth.labels, (), 1.0, {})
+        self.pooled: Labels = np.mean([rule.probabilities(row) for row in logits], axis=0).argmax(axis=1)
+        self.per_seed = [statistics.metrics(truth.targets, row) for row in self.predicted]
+        self.recall = [statistics.class_recall(truth.targets, row, len(truth.labels)) for row in self.predicted]
+        self.resampled: Resampled = statistics.resample(
+            truth.targets, self.predicted, truth.groups, len(truth.labels), draws
+        )
+
+    def mean(self, metric: str) -> float:
+        return float(np.mean([found[metric] for found in self.per_seed]))
+
+    def mean_recall(self, label: int) -> float:
+        return float(np.mean([found[label] for found in self.recall]))
+
+    def held(self) -> list[int]:
+        """The classes that the test set holds."""
+        return [index for index, recall in enumerate(self.recall[0]) if recall is not None]
+
+    def to_json(self, confidence: float) -> dict[str, Any]:
+        recall: dict[str, Any] = dict.fromkeys(self.truth.labels)
+        for index in self.held():
+            resampled = self.resampled.recall[:, index]
+            recall[self.truth.labels[index]] = _interval(self.mean_recall(index), resampled, confidence)
+        counts = [statistics.confusion(self.truth.targets, row, len(self.truth.labels)) for row in self.predicted]
+        return {
+            "seeds": len(self.predicted),
+            "metrics": {metric: self._metric(metric, confidence) for metric in METRICS},
+            "recall": recall,
+            "confusion": np.sum(counts, axis=0).tolist(),  # of all seeds together: rows truth, columns prediction
+        }
+
+    def _metric(self, metric: str, confidence: float) -> dict[str, Any]:
+        per_seed = [found[metric] for found in self.per_seed]
+        spread = float(np.std(per_seed, ddof=1)) if len(per_seed) > 1 else None
+        whole = _interval(self.mean(metric), self.resampled.metrics[metric], confidence)
+        return {**whole, "std": spread, "per_seed": per_seed}
+
+
+def _difference(truth: Truth, baseline: Arm, arm: Arm, section: CompareSettings) -> dict[str, Any]:
+    """`arm` minus `baseline` on the same resamples. McNemar compares the labels that averaged probabilities give."""
+    metrics = {}
+    for metric in METRICS:
+        change = arm.resampled.metrics[metric] - baseline.resampled.metrics[metric]
+        metrics[metric] = _interval(arm.mean(metric) - baseline.mean(metric), change, section.confidence)
+    recall: dict[str, Any] = dict.fromkeys(truth.labels)
+    for index in arm.held():
+        change = arm.resampled.recall[:, index] - baseline.resampled.recall[:, index]
+        value = arm.mean_recall(index) - baseline.mean_recall(index)
+        recall[truth.labels[index]] = _interval(value, change, section.confidence)
+    only_baseline, only_arm, p = statistics.mcnemar_test(truth.targets, baseline.pooled, arm.pooled)
+    decisive = metrics[section.metric]
+    return {
+        "metrics": metrics,
+        "recall": recall,
+        "mcnemar": {"only_baseline_right": only_baseline, "only_arm_right": only_arm, "p": p},
+        "verdict": statistics.verdict(statistics.Interval(**decisive)),
+    }
+
+
+def _interval(value: float, resampled: Numbers, confidence: float) -> dict[str, float]:
+    return asdict(statistics.interval(value, resampled, confidence))
