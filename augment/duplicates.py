@@ -20,8 +20,8 @@ Thumbnail: TypeAlias = NDArray[np.uint8]  # (side, side, 3) BGR
 
 THUMBNAIL = 32  # pixels
 DETAIL_SHIFT = 2  # pixels of a thumbnail; crops of one picture differ by about this much
-# Correlation of detail. Looked at: solar cells of one wafer have 0.69 and more, different cells that share a hash mostly
-# 0.2 to 0.6 (elpv-dataset, 1,673 pairs); re-encoded photographs 0.98 (Oxford-IIIT Pet).
+# Correlation of detail. Looked at: solar cells of one wafer have 0.69 and more, different cells with near hashes
+# mostly 0.2 to 0.6 (elpv-dataset, 1,673 pairs); re-encoded photographs 0.98 (Oxford-IIIT Pet).
 SAME_DETAIL = 0.6
 BURST_SIDE = 16  # pixels; coarse enough that a turned camera or a passing cloud does not part two shots
 _EVEN = 1  # grey level; a picture that varies by less shows nothing

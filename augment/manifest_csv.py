@@ -41,7 +41,7 @@ def read_manifest(path: Path) -> Iterator[ManifestRow]:
 def _check_header(names: tuple[str, ...] | list[str], path: Path) -> None:
     if len(set(names)) < len(names):
         raise InputError(f"{path}: a column stands twice in the header {','.join(names)}")
-    for name in names:
+    for name in names if len(names) > 1 else ():  # a single name is a line without commas
         near = difflib.get_close_matches(name.strip().lower(), COLUMNS, n=1)
         if name not in COLUMNS and near and near[0] not in names:
             raise InputError(f"{path}: unknown column {name!r} in the header; did you mean {near[0]!r}?")

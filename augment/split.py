@@ -97,7 +97,7 @@ def assign_sides(members: Sequence[Member], shares: Shares, seed: int) -> dict[s
     allowed = _allowed(member for member in members if member.group not in side_of)
     for sides in sorted(set(allowed.values())):
         free = [member for member in members if allowed.get(member.group) == sides]
-        side_of |= _deal(free, sides, shares, seed)
+        side_of |= _deal(free, sides, shares, seed, len(members))
     _cover_classes(members, side_of, allowed)
     return {member.id: side_of[member.group] for member in members}
 
@@ -111,38 +111,44 @@ def _allowed(members: Iterable[Member]) -> dict[str, tuple[str, ...]]:
     return allowed
 
 
-def _deal(members: list[Member], sides: tuple[str, ...], shares: Shares, seed: int) -> dict[str, str]:
+def _deal(members: list[Member], sides: tuple[str, ...], shares: Shares, seed: int, total: int) -> dict[str, str]:
     """Deal whole groups out: first the test set, then from what is left the validation set.
 
-    A group that would be more than half of a held-out side is for training: such a side would measure one thing.
+    A group that would be more than half of a held-out side of `total` images is for training: such a side would
+    measure one thing.
     """
     side_of = {member.group: TRAIN for member in members}
     sizes = Counter(member.group for member in members)
     for side, share in ((TEST, shares.test), (VAL, shares.validation)):
         if side in sides:
-            room = share * len(members)  # images
-            rest = [member for member in members if side_of[member.group] == TRAIN and sizes[member.group] <= room / 2]
-            side_of |= dict.fromkeys(_carve(rest, room, seed, side), side)
+            largest = max(share * total / 2, 1)  # images
+            rest = [member for member in members if side_of[member.group] == TRAIN and sizes[member.group] <= largest]
+            side_of |= dict.fromkeys(_carve(rest, side, share, len(members), seed), side)
     return side_of
 
 
-def _carve(members: list[Member], room: float, seed: int, side: str) -> set[str]:
-    """Groups that hold about `room` images and, of each class, the same share."""
+def _carve(members: list[Member], side: str, share: float, dealt: int, seed: int) -> set[str]:
+    """Groups that hold about `share` of the `dealt` images and, of each class in `members`, the same part."""
     if not members:
         return set()
     labels = [member.label for member in members]
     groups = [member.group for member in members]
-    share = min(room / len(members), 0.5)  # more only where large groups already fill the training set
-    part = Fraction(share).limit_denominator(_MOST_FOLDS)
+    # More than half is asked for only where large groups already fill the training set.
+    part = Fraction(min(share * dealt / len(members), 0.5)).limit_denominator(_MOST_FOLDS)
     wanted, folds = (part.numerator, part.denominator) if part else (1, _MOST_FOLDS)
     if len(set(groups)) < folds or max(Counter(labels).values()) < folds:
-        # Too few for folds: each group draws its own lot, so that images added one by one reach every side.
-        return {group for group in groups if item_seed(seed, f"split/{side}", group) < share * 2**63}
+        # Too few for folds: each group draws a lot, so that images added one by one reach every side.
+        return {group for group in groups if _wins(item_seed(seed, "split", group) / 2**63, side, share)}
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed % 2**32)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The least populated class", UserWarning)  # rare classes are our business
         chosen = [fold for _, fold in splitter.split(labels, labels, groups)][:wanted]
     return {groups[at] for fold in chosen for at in fold}
+
+
+def _wins(lot: float, side: str, share: float) -> bool:
+    """Lots from 0 to 1: the lowest go to the test set, the highest to the validation set."""
+    return lot < share if side == TEST else lot >= 1 - share
 
 
 def _cover_classes(members: Sequence[Member], side_of: dict[str, str], allowed: Mapping[str, tuple[str, ...]]) -> None:
