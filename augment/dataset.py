@@ -57,6 +57,19 @@ def run(settings: Settings, folder: RunFolder) -> Document:
     return document
 
 
+def told(document: Document) -> str:
+    """The stage's result in a line for the terminal."""
+    summary = document.summary
+    sides = ", ".join(f"{count} {side}" for side, count in summary["splits"].items())
+    left_out = ", ".join(f"{len(summary[key])} {key}" for key in ("quarantined", "dropped", "ignored") if summary[key])
+    return (
+        f"{summary['images']} images of {len(summary['classes'])} classes in {summary['groups']} groups: {sides}; "
+        f"{summary['straddling_pairs']} of {summary['perceptual_pairs']} duplicate pairs across the split"
+        + (f"; {left_out} (reasons in the document)" if left_out else "")
+        + "".join(f"; {hint}" for hint in summary["hints"])
+    )
+
+
 def _settings_json(settings: Settings) -> dict[str, Any]:
     """What the split depends on; which labels are faults and how they are worded does not change it."""
     data = as_json(settings.data)

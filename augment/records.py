@@ -28,8 +28,8 @@ Record = dict[str, Any]
 class Document:
     """What one stage found, made or judged.
 
-    `parent` is the digest of the input document (for the first stage, of the data source). `settings` and `models` are what the result
-    depends on; `summary` holds what is true of the whole and not of one record.
+    `parent` is the digest of the input document (for the first stage, of the data source). `settings` and `models`
+    are what the result depends on; `summary` holds what is true of the whole and not of one record.
     """
 
     stage: str

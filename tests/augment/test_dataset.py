@@ -179,6 +179,14 @@ def test_re_encoded_images_and_bursts_stand_on_one_side(tmp_path: Path) -> None:
     assert document.summary["straddling_pairs"] == 0
 
 
+def test_the_line_for_the_terminal_counts_what_was_left_out(tmp_path: Path) -> None:
+    root = scenes(tmp_path / "in")
+    (root / "ok/empty.jpg").touch()
+    line = augment.dataset.told(made(root, tmp_path / "run"))
+    assert line.startswith("24 images of 2 classes in 24 groups: ")
+    assert line.endswith("; 0 of 0 duplicate pairs across the split; 1 quarantined (reasons in the document)")
+
+
 def test_groups_of_a_manifest_are_kept_and_its_boxes_recorded(tmp_path: Path) -> None:
     root = scenes(tmp_path / "in")
     rows = [f"{path.relative_to(root).as_posix()}," + path.parent.name for path in sorted(root.rglob("*.png"))]
