@@ -93,7 +93,7 @@ def _find_bundle(given: Path | None) -> Path:
     if given is not None:
         return given
     if CURRENT_SLOT.exists():
-        return CURRENT_SLOT
+        return CURRENT_SLOT.resolve()  # an update may turn the link while we read
     raise InputError(f"no bundle: give --bundle DIR or set RAREFAULT_BUNDLE (no station keeps one in {CURRENT_SLOT})")
 
 
