@@ -24,6 +24,7 @@ from edge_runtime.bundle.files import replace_file
 STEPS = 20  # of the sampler
 GUIDANCE = (2.0, 4.0, 6.0)
 SHEET_GUIDANCE = 4.0
+SHEET_COLUMNS = 3  # pictures per label; noise does not compress, and the sheet must stay below 300 kB
 PER_CLASS = 20  # pictures
 Figures = dict[str, float]
 
@@ -108,7 +109,7 @@ def generator_figures(
 
 
 def _write_sheet(path: Path, rows: list[np.ndarray]) -> None:
-    sheet = np.vstack([np.hstack(list(frames[:8])) for frames in rows])
+    sheet = np.vstack([np.hstack(list(frames[:SHEET_COLUMNS])) for frames in rows])
     _, data = cv2.imencode(".png", sheet, [cv2.IMWRITE_PNG_COMPRESSION, 9])
     replace_file(path, data.tobytes())
 
@@ -120,7 +121,7 @@ def captioner_figures(folder: Path, seed: int) -> Figures:
     figures = {}
     for domain in ("catalogue", "station"):
         images, truth, _ = held_out(domain, 240, seed)
-        inputs = processor(images=list(images[..., ::-1]), return_tensors="pt")
+        inputs = processor(images=list(np.ascontiguousarray(images[..., ::-1])), return_tensors="pt")
         texts = processor.batch_decode(model.generate(**inputs, max_new_tokens=32), skip_special_tokens=True)
         named = [phrase(LABELS[i]) in text for i, text in zip(truth, texts, strict=True)]
         kind = [phrase(LABELS[i]).split()[-1] in text for i, text in zip(truth, texts, strict=True)]

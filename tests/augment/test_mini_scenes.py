@@ -50,7 +50,9 @@ def test_every_label_renders_the_same_twice(label, domain):
 
 
 def test_another_seed_gives_another_picture():
-    assert (render(sample_scene(1, "station", LABELS[0]), 64) != render(sample_scene(2, "station", LABELS[0]), 64)).any()
+    assert (
+        render(sample_scene(1, "station", LABELS[0]), 64) != render(sample_scene(2, "station", LABELS[0]), 64)
+    ).any()
 
 
 @pytest.mark.parametrize("fault", FAULT_LABELS)
