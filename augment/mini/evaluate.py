@@ -6,6 +6,7 @@ of the autoencoder; share of captions that name the true class; perplexity and f
 
 import json
 import math
+from collections.abc import Iterable
 from pathlib import Path
 
 import cv2
@@ -16,9 +17,9 @@ from transformers import BlipForConditionalGeneration, BlipProcessor, GPT2LMHead
 
 from augment.mini.corpus import PatchCode, as_pixels
 from augment.mini.judge import judged, new_judge
-from augment.mini.scenes import LABELS, describe, item_seed, phrase, render, sample_scene
+from augment.mini.scenes import LABELS, Scene, describe, item_seed, phrase, render, sample_scene, true_clauses
 from augment.mini.training import Say, load_average, steps_done
-from augment.mini.words import short_prompt
+from augment.mini.words import grammar, short_prompt
 from edge_runtime.bundle.files import replace_file
 
 STEPS = 20  # of the sampler
@@ -48,13 +49,13 @@ def evaluate(states: Path, code: PatchCode, out: Path, seed: int, say: Say) -> F
     return figures
 
 
-def held_out(domain: str, count: int, seed: int) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Pictures (N, 64, 64, 3), label indices and captions that no training set holds, classes in turn."""
+def held_out(domain: str, count: int, seed: int) -> tuple[np.ndarray, np.ndarray, list[Scene]]:
+    """Pictures (N, 64, 64, 3), label indices and scenes that no training set holds, classes in turn."""
     wanted = [
         sample_scene(item_seed(seed, f"held-out-{domain}", i), domain, LABELS[i % len(LABELS)]) for i in range(count)
     ]
     truth = np.array([LABELS.index(scene.label) for scene in wanted])
-    return np.stack([render(scene, 64) for scene in wanted]), truth, [describe(scene) for scene in wanted]
+    return np.stack([render(scene, 64) for scene in wanted]), truth, wanted
 
 
 def agreement(seen: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
@@ -115,40 +116,57 @@ def _write_sheet(path: Path, rows: list[np.ndarray]) -> None:
 
 
 def captioner_figures(folder: Path, seed: int) -> Figures:
-    """Share of unprompted captions that name the true class, or its equipment."""
+    """Of unprompted captions, the share that names the true class, or its equipment; of their clauses, the true share."""
     model = BlipForConditionalGeneration.from_pretrained(folder, local_files_only=True).eval()
     processor = BlipProcessor.from_pretrained(folder, local_files_only=True)
     figures = {}
     for domain in ("catalogue", "station"):
-        images, truth, _ = held_out(domain, 240, seed)
+        images, _, wanted = held_out(domain, 240, seed)
         inputs = processor(images=list(np.ascontiguousarray(images[..., ::-1])), return_tensors="pt")
         texts = processor.batch_decode(model.generate(**inputs, max_new_tokens=32), skip_special_tokens=True)
-        named = [phrase(LABELS[i]) in text for i, text in zip(truth, texts, strict=True)]
-        kind = [phrase(LABELS[i]).split()[-1] in text for i, text in zip(truth, texts, strict=True)]
-        figures[f"blip class mention {domain}"] = float(np.mean(named))
-        figures[f"blip equipment mention {domain}"] = float(np.mean(kind))
+        pairs = list(zip(texts, wanted, strict=True))
+        names = [phrase(scene.label) for scene in wanted]
+        figures |= {
+            f"blip class mention {domain}": _share(name in text for text, name in zip(texts, names, strict=True)),
+            f"blip equipment mention {domain}": _share(
+                name.split()[-1] in text for text, name in zip(texts, names, strict=True)
+            ),
+            f"blip true context clauses {domain}": _share(
+                clause in true_clauses(scene) for text, scene in pairs for clause in _clauses(text)
+            ),
+        }
     return figures
+
+
+def _share(answers: Iterable[bool]) -> float:
+    return float(np.mean(list(answers)))
+
+
+def _clauses(text: str) -> list[str]:
+    """The context clauses of a caption; WordPiece writes a space before each comma."""
+    return [clause.strip() for clause in text.split(",")[1:]]
 
 
 def language_figures(folder: Path, seed: int) -> Figures:
     """Perplexity per token on held-out captions; how many continuations of a cut caption are new and well-formed."""
     model = GPT2LMHeadModel.from_pretrained(folder, local_files_only=True).eval()
     tokenizer = GPT2Tokenizer.from_pretrained(folder, local_files_only=True)
-    captions = held_out("catalogue", 240, seed)[2]
+    captions = [describe(scene) for scene in held_out("catalogue", 240, seed)[2]]
     costs, tokens = 0.0, 0
     for caption in captions:
         ids = torch.tensor([[*tokenizer.encode(caption), tokenizer.eos_token_id]])
         costs += float(model(input_ids=ids, labels=ids).loss) * (ids.shape[1] - 1)
         tokens += ids.shape[1] - 1
     torch.manual_seed(seed)
-    known = {clause for caption in captions for clause in caption.split(", ")[1:]}
+    known = {clause for caption in grammar() for clause in _clauses(caption)}
     texts = [_continued(model, tokenizer, ",".join(caption.split(",")[:2]) + ",") for caption in captions[:120]]
-    clauses = [text.split(", ")[1:] for text in texts]
+    clauses = [_clauses(text) for text in texts]
+    same_start = [_continued(model, tokenizer, f"{short_prompt(LABELS[1])}, on grass,") for _ in range(40)]
     return {
         "gpt2 perplexity": math.exp(costs / tokens),
-        "gpt2 well-formed continuations": float(np.mean([set(row) <= known for row in clauses])),
-        "gpt2 continuations without repeats": float(np.mean([len(set(row)) == len(row) for row in clauses])),
-        "gpt2 distinct continuations": len(set(texts)) / len(texts),
+        "gpt2 well-formed continuations": _share(set(row) <= known for row in clauses),
+        "gpt2 continuations without repeats": _share(len(set(row)) == len(row) for row in clauses),
+        "gpt2 distinct of 40 continuations": len(set(same_start)) / len(same_start),
     }
 
 

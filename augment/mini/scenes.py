@@ -21,7 +21,7 @@ from edge_runtime.bundle.files import replace_file
 
 __all__ = [
     "DOMAINS", "FAULT_LABELS", "LABELS", "STATION_COUNTS", "TWINS", "Scene", "describe", "phrase", "render",
-    "sample_scene", "write_station",
+    "sample_scene", "true_clauses", "write_station",
 ]  # fmt: skip
 
 DOMAINS = ("catalogue", "station")
@@ -132,16 +132,21 @@ def _placement(view: str, rng: np.random.Generator) -> np.ndarray:
 def describe(scene: Scene) -> str:
     """A true caption: the class phrase, then some of the context clauses in some order, comma-separated."""
     rng = np.random.default_rng((scene.seed, 1))
-    tables = (
-        (_BACKGROUNDS, scene.background),
-        (_LIGHTS, scene.light),
-        (_WEATHERS, scene.weather),
-        (_VIEWS, scene.view),
-    )
-    choices = [table[value][1] for table, value in tables] + [_CAMERA_CLAUSES[scene.camera]]
-    clauses = [words[rng.integers(len(words))] for words in choices]
+    clauses = [words[rng.integers(len(words))] for words in _wordings(scene)]
     kept = rng.permutation(len(clauses))[: rng.integers(1, MOST_CLAUSES + 1)]
     return ", ".join([f"a photo of a {phrase(scene.label)}", *(clauses[i] for i in kept)])
+
+
+def true_clauses(scene: Scene) -> frozenset[str]:
+    """Every context clause that the grammar may say of `scene`."""
+    return frozenset(clause for words in _wordings(scene) for clause in words)
+
+
+def _wordings(scene: Scene) -> list[tuple[str, ...]]:
+    tables = (_BACKGROUNDS, _LIGHTS, _WEATHERS, _VIEWS)
+    values = (scene.background, scene.light, scene.weather, scene.view)
+    choices = [table[value][1] for table, value in zip(tables, values, strict=True)]
+    return [*choices, _CAMERA_CLAUSES[scene.camera]]
 
 
 def write_station(folder: Path, counts: Mapping[str, int], seed: int, size: int = 128) -> int:

@@ -16,6 +16,7 @@ from augment.mini.scenes import (
     phrase,
     render,
     sample_scene,
+    true_clauses,
     write_station,
 )
 from edge_runtime.bundle.errors import InputError
@@ -85,6 +86,7 @@ def test_a_caption_names_the_class_first_and_tells_only_the_truth(label):
     assert first == f"a photo of a {phrase(label)}"
     assert 1 <= len(context) <= 4
     assert len(set(context)) == len(context)
+    assert set(context) <= true_clauses(scene)
     assert "at night" not in describe(dataclasses.replace(scene, light="day"))
 
 
