@@ -1,0 +1,91 @@
+"""The report page's template. It loads nothing: figures come as data URIs, and its own policy forbids any request."""
+
+PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+<title>{{ verdict.word }}: {{ title }}</title>
+<style>
+body { font: 1rem/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff; max-width: 68rem; }
+body { margin: 0 auto; padding: 1rem; }
+h1 { font-size: 1.5rem; } h2 { font-size: 1.2rem; margin-top: 2.5rem; border-bottom: 1px solid #ccc; }
+h3 { font-size: 1rem; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; font-size: .9rem; }
+caption { text-align: left; padding: .3rem 0; color: #444; }
+th, td { border-bottom: 1px solid #ddd; padding: .25rem .7rem .25rem 0; text-align: left; vertical-align: top; }
+td { font-variant-numeric: tabular-nums; }
+img { max-width: 100%; height: auto; }
+.verdict { border-left: .5rem solid #555; padding: .6rem 1rem; background: #f4f4f4; }
+.PASS { border-color: #1b7f3b; } .FAIL { border-color: #b3261e; } .INCONCLUSIVE { border-color: #8a6d00; }
+.fault { font-weight: bold; }
+.samples { display: flex; flex-wrap: wrap; gap: .3rem; margin: .2rem 0; }
+.samples img { width: 96px; height: 96px; object-fit: contain; background: #eee; }
+.kind { color: #444; font-size: .85rem; margin: .4rem 0 0; }
+code, pre { font-size: .8rem; overflow-wrap: anywhere; } pre { white-space: pre-wrap; }
+</style>
+</head>
+<body>
+{% macro grid(table) -%}
+<div class="wide"><table>
+<caption>{{ table.caption }}</caption>
+<thead><tr>{% for cell in table.head %}<th scope="col">{{ cell }}</th>{% endfor %}</tr></thead>
+<tbody>
+{% for row in table.rows %}<tr>
+{%- for cell in row %}
+{%- if not loop.first %}<td>{{ cell }}</td>
+{%- elif cell in table.marked %}<th scope="row" class="fault">{{ cell }} (fault)</th>
+{%- else %}<th scope="row">{{ cell }}</th>
+{%- endif %}{% endfor %}</tr>
+{% endfor %}</tbody>
+</table></div>
+{%- endmacro %}
+<h1>{{ title }}</h1>
+<p class="verdict {{ verdict.word }}"><strong>{{ verdict.word }}.</strong> {{ verdict.sentence }}</p>
+<h2>Arms</h2>
+{{ grid(arms) }}
+{{ grid(differences) }}
+<h2>Classes</h2>
+{{ grid(classes) }}
+{% for figure in figures %}
+<figure>
+<img src="{{ figure.uri }}" alt="{{ figure.text }}">
+<figcaption class="kind">{{ figure.text }}</figcaption>
+</figure>
+{% endfor %}
+<h2>Samples</h2>
+<p>Training images of each class: real ones, and generated ones that curation kept.</p>
+{% for sample in samples %}
+<h3>{{ sample.label }}</h3>
+{% for kind, images in sample.kinds %}
+<p class="kind">{{ kind }}</p>
+<div class="samples">
+{% for image in images %}<img src="{{ image.uri }}" alt="{{ image.text }}" title="{{ image.text }}">
+{% endfor %}
+</div>
+{% endfor %}
+{% endfor %}
+<h2>Generated images</h2>
+<p>{{ curation.sentence }}</p>
+{% if curation.table.rows %}{{ grid(curation.table) }}{% endif %}
+<h2>Data</h2>
+<p>{{ data.sentence }}</p>
+{{ grid(data.table) }}
+{% for listing in data.listings %}
+<details><summary>{{ listing.name }}: {{ listing.rows | length }}</summary>
+<ul>{% for row in listing.rows %}<li><code>{{ row.path }}</code>: {{ row.reason }}</li>{% endfor %}</ul>
+</details>
+{% endfor %}
+<h2>Limits</h2>
+<ul>{% for limit in limits %}<li>{{ limit }}</li>{% endfor %}</ul>
+<h2>Provenance</h2>
+{{ grid(stages) }}
+{{ grid(models) }}
+{% for entry in settings %}
+<details><summary>Settings of {{ entry.stage }}</summary><pre>{{ entry.text }}</pre></details>
+{% endfor %}
+</body>
+</html>
+"""

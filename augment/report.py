@@ -1,0 +1,300 @@
+"""The report: one self-contained page about a run, written from its documents, for people who were not there."""
+
+import base64
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+from jinja2 import Environment, StrictUndefined
+
+from augment import figures
+from augment.images import ImageStore
+from augment.page import PAGE
+from augment.records import STAGES, Document, Record, RunFolder
+from augment.settings import load_settings
+from augment.statistics import FAIL, INCONCLUSIVE, METRICS, PASS
+from augment.tables import METRIC_NAMES, percent, points
+from edge_runtime.bundle.errors import InputError
+from edge_runtime.bundle.files import replace_file
+from edge_runtime.bundle.preprocess import Frame
+from edge_runtime.images import read_image
+
+SAMPLES_PER_CLASS = 4  # of each kind
+THUMBNAIL = 96  # pixels of the longer side
+FEW_IMAGES = 30  # test images of a class below which its recall says little: one image is more than 3 points
+FEW_SEEDS = 3
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text; the first cell of a row names it, and is marked as a fault class if it stands in `marked`."""
+
+    caption: str
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    marked: Sequence[str] = ()
+
+
+def write_report(folder: RunFolder) -> Path:
+    """Write RUN/report/index.html and RUN/report/figures/*.png; returns the page's path.
+
+    Raises InputError where a stage's document is missing; export may be.
+    """
+    documents = {stage: folder.require(stage) for stage in STAGES if stage != "export"}
+    if (export := folder.latest("export")) is not None:
+        documents["export"] = export
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    page = environment.from_string(PAGE).render(**_content(folder, documents))
+    path = folder.stage("report") / "index.html"
+    replace_file(path, page.encode())
+    return path
+
+
+def _content(folder: RunFolder, documents: Mapping[str, Document]) -> dict[str, Any]:
+    summary = documents["comparison"].summary
+    return {
+        "title": f"rarefault report of {folder.path.resolve().name}",
+        "verdict": {"word": summary["verdict"], "sentence": verdict_sentence(summary)},
+        "arms": _arms(documents["training"], summary),
+        "differences": _differences(summary),
+        "classes": _classes(summary),
+        "figures": [_figure(folder, *entry) for entry in _figures(folder, documents)],
+        "samples": _samples(folder, documents),
+        "curation": _curation(documents["curation"]),
+        "data": _data(documents["dataset"], summary["fault_labels"]),
+        "limits": limits(documents),
+        "stages": _stages(documents),
+        "models": _models(documents),
+        "settings": [
+            {"stage": stage, "text": json.dumps(dict(document.settings), indent=2, ensure_ascii=False)}
+            for stage, document in documents.items()
+        ],
+    }
+
+
+# The verdict and its numbers
+
+
+def verdict_sentence(summary: Mapping[str, Any]) -> str:
+    """What the comparison found, for someone who knows no statistics."""
+    candidate, baseline, metric = (summary[key] for key in ("candidate", "baseline", "metric"))
+    change = points(summary["differences"][candidate]["metrics"][metric])
+    measured = (
+        f"On {summary['test']['images']} test images that no training has seen, {METRIC_NAMES[metric]} of arm "
+        f"{candidate} minus that of arm {baseline} is {change} ({100 * summary['confidence']:g} % interval). "
+    )
+    meaning = {
+        PASS: f"The whole interval is above zero: {candidate} is better.",
+        FAIL: f"The whole interval is below zero: {candidate} is worse. Do not use it.",
+        INCONCLUSIVE: "The interval holds zero: this test set can't tell whether there is a gain. "
+        "More test images, more seeds or a larger gain would.",
+    }
+    return measured + meaning[summary["verdict"]]
+
+
+def _arms(training: Document, summary: Mapping[str, Any]) -> Table:
+    rows = []
+    for arm, found in summary["arms"].items():
+        images = next(record["images"] for record in training.records if record["arm"] == arm)
+        cells = [f"{percent(found['metrics'][metric])}{_spread(found['metrics'][metric])}" for metric in METRICS]
+        rows.append([arm, *(str(sum(images[kind].values())) for kind in ("real", "synthetic")), *cells])
+    caption = f"Mean over the seeds, with its {100 * summary['confidence']:g} % interval and spread between seeds."
+    return Table(caption, ["arm", "real images", "generated images", *METRIC_NAMES.values()], rows)
+
+
+def _spread(metric: Mapping[str, Any]) -> str:
+    return "" if metric["std"] is None else f", ±{100 * metric['std']:.1f}"
+
+
+def _differences(summary: Mapping[str, Any]) -> Table:
+    rows = []
+    for arm, found in summary["differences"].items():
+        cells = [points(found["metrics"][metric]) for metric in METRICS]
+        test = found["mcnemar"]
+        mcnemar = f"p = {test['p']:.3g} ({test['only_arm_right']} to {test['only_baseline_right']} images)"
+        rows.append([f"{arm} − {summary['baseline']}", *cells, mcnemar, found["verdict"]])
+    caption = (
+        "Differences to the baseline on the same resamples. McNemar: images that only the first or only the baseline "
+        "has right, by the averaged probabilities of the seeds."
+    )
+    return Table(caption, ["difference", *METRIC_NAMES.values(), "McNemar", METRIC_NAMES[summary["metric"]]], rows)
+
+
+def _classes(summary: Mapping[str, Any]) -> Table:
+    others = list(summary["differences"])
+    rows = []
+    for label in summary["labels"]:
+        counts = summary["test"]["per_class"][label]
+        recalls = [summary["arms"][arm]["recall"][label] for arm in summary["arms"]]
+        changes = [summary["differences"][arm]["recall"][label] for arm in others]
+        cells = [percent(recall) if recall else "no image" for recall in recalls]
+        cells += [points(change) if change else "no image" for change in changes]
+        rows.append([label, str(counts["images"]), str(counts["groups"]), *cells])
+    head = ["class", "test images", "groups", *(f"recall, {arm}" for arm in summary["arms"])]
+    head += [f"{arm} − {summary['baseline']}" for arm in others]
+    return Table("Recall per class on the test set.", head, rows, summary["fault_labels"])
+
+
+# Pictures
+
+
+def _figures(folder: RunFolder, documents: Mapping[str, Document]) -> Iterator[tuple[str, bytes, str]]:
+    """(name, PNG, what it shows)"""
+    summary = documents["comparison"].summary
+    yield "recall", figures.recall_bars(summary), "Recall per class and arm on the test set."
+    for arm in summary["arms"]:
+        yield f"confusion-{arm}", figures.confusion_matrix(summary, arm), f"Confusion matrix of arm {arm}."
+    histories: dict[str, list[Any]] = {}
+    for record in documents["training"].records:
+        path = folder.path / record["path"] / "history.json"
+        if path.exists():
+            histories.setdefault(record["arm"], []).append(json.loads(path.read_bytes()))
+    if histories:
+        text = "Macro F1 on the validation images during training, one line per seed."
+        yield "validation", figures.validation_curves(histories), text
+
+
+def _figure(folder: RunFolder, name: str, png: bytes, text: str) -> dict[str, str]:
+    place = folder.stage("report") / "figures"
+    place.mkdir(exist_ok=True)
+    replace_file(place / f"{name}.png", png)
+    return {"uri": _uri("image/png", png), "text": text}
+
+
+def _samples(folder: RunFolder, documents: Mapping[str, Document]) -> list[dict[str, Any]]:
+    store = ImageStore(load_settings(folder.path))
+    real = [record for record in documents["dataset"].records if record["split"] == "train"]
+    kept = [record for record in documents["curation"].records if record["kept"]]
+
+    def opened(record: Record) -> Frame:
+        return read_image(folder.path / record["path"]).frame
+
+    return [
+        {
+            "label": label,
+            "kinds": [
+                ("real", _thumbnails(real, label, store.frame)),
+                ("generated", _thumbnails(kept, label, opened)),
+            ],
+        }
+        for label in documents["training"].summary["labels"]
+    ]
+
+
+def _thumbnails(records: Sequence[Record], label: str, opened: Any) -> list[dict[str, str]]:
+    """The first images of a class by id; one that is gone (the page may be made elsewhere) is left out."""
+    of_label = sorted((record for record in records if record["label"] == label), key=lambda record: record["id"])
+    thumbnails = []
+    for record in of_label[:SAMPLES_PER_CLASS]:
+        try:
+            thumbnails.append({"uri": _thumbnail(opened(record)), "text": f"{label}, {record['id']}"})
+        except InputError:
+            continue
+    return thumbnails
+
+
+def _thumbnail(frame: Frame) -> str:
+    scale = min(1.0, THUMBNAIL / max(frame.shape[:2]))
+    size = [max(1, round(side * scale)) for side in frame.shape[1::-1]]
+    small = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
+    return _uri("image/jpeg", cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes())
+
+
+def _uri(kind: str, data: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
+
+
+# What went in
+
+
+def _curation(curation: Document) -> dict[str, Any]:
+    kept = sum(record["kept"] for record in curation.records)
+    reasons = curation.summary["rejected"]
+    rows = [[reason, str(count)] for reason, count in reasons.items()]
+    return {
+        "sentence": f"{kept} of {len(curation.records)} generated images were kept. An image may have several reasons.",
+        "table": Table("Rejected by reason.", ["reason", "images"], rows),
+    }
+
+
+def _data(dataset: Document, faults: Sequence[str]) -> dict[str, Any]:
+    summary = dataset.summary
+    rows = [
+        [label, *(str(counts[side]) for side in ("train", "val", "test"))]
+        for label, counts in summary["classes"].items()
+    ]
+    sentence = (
+        f"{summary['images']} images in {summary['groups']} groups (duplicates and bursts of one thing stay together); "
+        f"{summary['perceptual_pairs']} pairs of perceptual duplicates, {summary['straddling_pairs']} of them on two "
+        f"sides of the split; {summary['exact_copies']} exact copies left out."
+    )
+    listings = [
+        {"name": name, "rows": summary[key]}
+        for name, key in (("Quarantined", "quarantined"), ("Left out", "dropped"), ("Ignored", "ignored"))
+        if summary[key]
+    ]
+    table = Table("Real images per class.", ["class", "training", "validation", "test"], rows, faults)
+    return {"sentence": sentence, "table": table, "listings": listings}
+
+
+def limits(documents: Mapping[str, Document]) -> list[str]:
+    """What the numbers do not show, as far as the documents know it."""
+    summary, training = documents["comparison"].summary, documents["training"]
+    found = [*documents["dataset"].summary["hints"]]
+    embedded = sorted({name for _, name, _ in _model_rows(documents) if name.startswith("mini/")})
+    if embedded:
+        found.append(
+            f"The models {', '.join(embedded)} are the small embedded ones: they show that the loop works, not what "
+            "full-size models reach."
+        )
+    if training.models["initial_weights"]["source"] == "none":
+        found.append("The classifiers were trained from scratch; ImageNet weights usually help all arms.")
+    counts = {label: entry["images"] for label, entry in summary["test"]["per_class"].items()}
+    few = [f"{label} ({count})" for label, count in counts.items() if count < FEW_IMAGES]
+    if few:
+        found.append(f"Few test images, so wide intervals: {', '.join(few)}.")
+    seeds = min(entry["seeds"] for entry in summary["arms"].values())
+    if seeds < FEW_SEEDS:
+        found.append(f"Only {seeds} training{'s' * (seeds > 1)} per arm: the spread between seeds is a guess.")
+    for record in training.records:
+        lacking = [label for label in summary["labels"] if not sum(kind[label] for kind in record["images"].values())]
+        if lacking and record["seed"] == 0:
+            found.append(f"Arm {record['arm']} has no training image of: {', '.join(lacking)}.")
+    return [
+        *found,
+        f"Intervals come from {summary['resamples']} resamples of groups of test images and of seeds. McNemar's test "
+        "takes images for independent, so bursts make its p too small. Only the verdict's own metric was chosen "
+        "beforehand; the other numbers are many looks at one test set.",
+    ]
+
+
+# Where it comes from
+
+
+def _stages(documents: Mapping[str, Document]) -> Table:
+    rows = [
+        [stage, f"v{document.version:04d}", document.created, str(len(document.records)), document.digest]
+        for stage, document in documents.items()
+    ]
+    return Table("Documents.", ["stage", "version", "created", "records", "digest"], rows)
+
+
+def _models(documents: Mapping[str, Document]) -> Table:
+    rows = [[role, name, identity] for role, name, identity in _model_rows(documents)]
+    return Table("Models.", ["role", "name", "digest or revision"], rows)
+
+
+def _model_rows(documents: Mapping[str, Document]) -> list[tuple[str, str, str]]:
+    """(role, name, digest or revision) of every model that a document names."""
+    rows = []
+    for document in documents.values():
+        for role, identity in document.models.items():
+            if isinstance(identity, str):
+                rows.append((role, "", identity))
+                continue
+            name = identity.get("name") or identity.get("source", "")
+            rows.append((role, name, identity.get("sha256") or identity.get("revision", "")))
+    return list(dict.fromkeys(rows))
