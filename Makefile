@@ -15,7 +15,6 @@ check: .venv/dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy edge_runtime export
-	$(BIN)/mypy augment
 
 bench: .venv/central
 	$(BIN)/python -m benchmarks.classify

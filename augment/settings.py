@@ -192,8 +192,8 @@ PRESETS: dict[str, Settings] = {
     "sd21": _SD21,
     "sd15": replace(_SD21, generate=replace(_SD21.generate, model="stable-diffusion-v1-5/stable-diffusion-v1-5")),
     "mini": Settings(
-        generate=GenerateSettings(target=120, floor=40),
-        train=TrainSettings(width=32, size=64, steps=600, evaluate_every=50, seeds=2, learning_rate=2e-3),
+        generate=GenerateSettings(target=60, floor=30),
+        train=TrainSettings(width=24, size=64, steps=250, evaluate_every=25, seeds=2, learning_rate=2e-3),
     ),
 }
 

@@ -116,7 +116,7 @@ def _write_sheet(path: Path, rows: list[np.ndarray]) -> None:
 
 
 def captioner_figures(folder: Path, seed: int) -> Figures:
-    """Of unprompted captions, the share that names the true class, or its equipment; of their clauses, the true share."""
+    """Of unprompted captions, the share that names the class, or its equipment; of their clauses, the true share."""
     model = BlipForConditionalGeneration.from_pretrained(folder, local_files_only=True).eval()
     processor = BlipProcessor.from_pretrained(folder, local_files_only=True)
     figures = {}

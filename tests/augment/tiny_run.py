@@ -36,12 +36,30 @@ def tiny_settings(source: Path, **train: object) -> Settings:
 
 
 def tiny_run(folder: Path) -> tuple[Settings, RunFolder]:
-    """Images on disk, the two documents that training needs, and settings for them."""
+    """Images on disk, the documents of the stages before training, and settings for them."""
     source, run = folder / "images", RunFolder(folder / "run")
-    dataset = run.write(Document("dataset", None, {}, {}, _real(source)))
-    curation = Document("curation", dataset.digest, {}, {}, _generated(run.path), {"rejected": {"blank": 1}})
-    run.write(curation)
+    parent = run.write(Document("dataset", None, {}, {}, _real(source), _dataset_summary())).digest
+    for stage, role in (("captions", "captioner"), ("prompts", "writer"), ("synthetic", "painter")):
+        models = {role: {"name": f"mini/{role}", "sha256": "0" * 64}}
+        parent = run.write(Document(stage, parent, {"seed": 0}, models, [])).digest
+    run.write(Document("curation", parent, {}, {}, _generated(run.path), {"rejected": {"blank": 1}}))
     return tiny_settings(source), run
+
+
+def _dataset_summary() -> dict[str, object]:
+    classes = {label: {side: counts[k] for side, counts in COUNTS.items()} for k, label in enumerate(LABELS)}
+    return {
+        "images": sum(map(sum, COUNTS.values())),
+        "groups": 34,
+        "classes": classes,
+        "perceptual_pairs": 2,
+        "straddling_pairs": 0,
+        "exact_copies": 1,
+        "hints": [],
+        "quarantined": [{"path": "tank_ok/<b>half</b>.jpg", "reason": "is a damaged JPEG & cut off"}],
+        "dropped": [],
+        "ignored": [],
+    }
 
 
 def _real(source: Path) -> list[Record]:
