@@ -16,8 +16,8 @@ check: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy edge_runtime export
 
-bench: .venv/central
-	$(BIN)/python -m benchmarks.classify
+bench: .venv/dev
+	$(BIN)/python -m benchmarks.kill_resume
 
 clean:
 	rm -rf .venv build dist demo .pytest_cache .mypy_cache .ruff_cache *.egg-info
