@@ -9,7 +9,7 @@ demo: .venv/central
 	$(BIN)/rarefault demo --out $(DEMO)
 
 test: .venv/dev
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal  # one thread a worker: more would spin against each other
 
 check: .venv/dev
 	$(BIN)/ruff format --check .
