@@ -5,6 +5,7 @@ Heavy imports happen inside the commands, so that `rarefault --help` answers at 
 
 import importlib
 import logging
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -192,6 +193,9 @@ def _models(settings: "Settings") -> Any:
 def _quiet_libraries() -> None:
     """Loading bars and hints of the model libraries would bury the stages' own lines."""
     import warnings
+
+    # Read when torch is loaded: threads that spin while they wait slow each other down where cores are shared.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
     from diffusers.utils import logging as diffusers_logging
     from transformers.utils import logging as transformers_logging

@@ -14,9 +14,9 @@ h1 { font-size: 1.5rem; } h2 { font-size: 1.2rem; margin-top: 2.5rem; border-bot
 h3 { font-size: 1rem; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .9rem; }
-caption { text-align: left; padding: .3rem 0; color: #444; }
 th, td { border-bottom: 1px solid #ddd; padding: .25rem .7rem .25rem 0; text-align: left; vertical-align: top; }
-td { font-variant-numeric: tabular-nums; }
+td { font-variant-numeric: tabular-nums; white-space: nowrap; }
+.figures { display: flex; flex-wrap: wrap; align-items: flex-end; gap: 0 1rem; } figure { margin: 1rem 0; }
 img { max-width: 100%; height: auto; }
 .verdict { border-left: .5rem solid #555; padding: .6rem 1rem; background: #f4f4f4; }
 .PASS { border-color: #1b7f3b; } .FAIL { border-color: #b3261e; } .INCONCLUSIVE { border-color: #8a6d00; }
@@ -29,8 +29,8 @@ code, pre { font-size: .8rem; overflow-wrap: anywhere; } pre { white-space: pre-
 </head>
 <body>
 {% macro grid(table) -%}
-<div class="wide"><table>
-<caption>{{ table.caption }}</caption>
+<p class="kind">{{ table.caption }}</p>
+<div class="wide" tabindex="0" role="region" aria-label="{{ table.caption }}"><table>
 <thead><tr>{% for cell in table.head %}<th scope="col">{{ cell }}</th>{% endfor %}</tr></thead>
 <tbody>
 {% for row in table.rows %}<tr>
@@ -49,12 +49,14 @@ code, pre { font-size: .8rem; overflow-wrap: anywhere; } pre { white-space: pre-
 {{ grid(differences) }}
 <h2>Classes</h2>
 {{ grid(classes) }}
+<div class="figures">
 {% for figure in figures %}
 <figure>
 <img src="{{ figure.uri }}" alt="{{ figure.text }}">
 <figcaption class="kind">{{ figure.text }}</figcaption>
 </figure>
 {% endfor %}
+</div>
 <h2>Samples</h2>
 <p>Training images of each class: real ones, and generated ones that curation kept.</p>
 {% for sample in samples %}

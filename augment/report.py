@@ -114,13 +114,17 @@ def _differences(summary: Mapping[str, Any]) -> Table:
     for arm, found in summary["differences"].items():
         cells = [points(found["metrics"][metric]) for metric in METRICS]
         test = found["mcnemar"]
-        mcnemar = f"p = {test['p']:.3g} ({test['only_arm_right']} to {test['only_baseline_right']} images)"
+        mcnemar = f"p = {test['p']:.3g} ({test['only_arm_right']} against {test['only_baseline_right']} images)"
         rows.append([f"{arm} − {summary['baseline']}", *cells, mcnemar, found["verdict"]])
     caption = (
         "Differences to the baseline on the same resamples. McNemar: images that only the first or only the baseline "
         "has right, by the averaged probabilities of the seeds."
     )
-    return Table(caption, ["difference", *METRIC_NAMES.values(), "McNemar", METRIC_NAMES[summary["metric"]]], rows)
+    return Table(
+        caption,
+        ["difference", *METRIC_NAMES.values(), "McNemar", f"verdict on {METRIC_NAMES[summary['metric']]}"],
+        rows,
+    )
 
 
 def _classes(summary: Mapping[str, Any]) -> Table:
