@@ -181,6 +181,8 @@ def _run_stage(
     document = module.run(settings, folder, models) if needs_models else module.run(settings, folder)
     if document.digest != unless:
         click.echo(f"{name:10} {module.told(document)}  [{time.monotonic() - started:.0f} s]")
+    if name == "compare":
+        click.echo(f"\n{module.table(document)}\n")
     return document
 
 
