@@ -14,12 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import imagehash
 import numpy as np
-import numpy.typing as npt
-from PIL import Image
 
 from augment.duplicates import THUMBNAIL, Pairs, Thumbnail, burst_pairs, duplicate_pairs, hash_pairs, same_value_pairs
+from augment.hashing import Hashes, perceptual_hash
 from augment.progress import progress
 from augment.records import Document, Journal, Record, RunFolder, digest_of
 from augment.settings import Settings, as_json
@@ -137,14 +135,13 @@ def _read_one(job: tuple[Path, str, str]) -> Record:
     if not digest:
         return {"id": path, "reason": f"{path} changed while it was read; run the stage again"}
     height, width = image.frame.shape[:2]
-    rgb = Image.fromarray(cv2.cvtColor(image.frame, cv2.COLOR_BGR2RGB))
     thumbnail = cv2.resize(image.frame, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
     return {
         "id": path,
         "sha256": digest,
         "width": width,
         "height": height,
-        "phash": str(imagehash.phash(rgb)),
+        "phash": f"{perceptual_hash(image.frame):016x}",
         "thumbnail": base64.b64encode(thumbnail.tobytes()).decode(),
         "notes": list(image.notes),
     }
@@ -251,7 +248,7 @@ def _pairs(settings: Settings, images: Sequence[_Image]) -> tuple[Pairs, Pairs]:
     return alike, bursts[np.array(together, bool)]
 
 
-def _hashes(images: Sequence[_Image]) -> npt.NDArray[np.uint64]:
+def _hashes(images: Sequence[_Image]) -> Hashes:
     return np.array([int(image.fact["phash"], 16) for image in images], np.uint64)
 
 

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
+from augment.hashing import Hashes, hamming_distances
+
 Pairs: TypeAlias = NDArray[np.int64]  # (M, 2), the smaller position first
 Thumbnail: TypeAlias = NDArray[np.uint8]  # (side, side, 3) BGR
 
@@ -25,28 +27,20 @@ DETAIL_SHIFT = 2  # pixels of a thumbnail; crops of one picture differ by about 
 SAME_DETAIL = 0.6
 BURST_SIDE = 16  # pixels; coarse enough that a turned camera or a passing cloud does not part two shots
 _EVEN = 1  # grey level; a picture that varies by less shows nothing
-_BLOCK = 1024  # rows of the distance matrix at a time: 1024 x 50,000 x 4 bytes = 200 MB
+_BLOCK = 1024  # rows of the distance matrix at a time: 1024 x 50,000 x 8 bytes = 400 MB
 
 
-def hash_pairs(hashes: NDArray[np.uint64], bits: int) -> Pairs:
+def hash_pairs(hashes: Hashes, bits: int) -> Pairs:
     """All pairs of 64-bit hashes (N,) whose Hamming distance is at most `bits`."""
-    planes = _bit_planes(hashes)
-    ones = planes.sum(axis=1)
     found = []
     for start in range(0, len(hashes), _BLOCK):
-        rows = slice(start, start + _BLOCK)
-        distance = ones[rows, None] + ones[None, start:] - 2 * planes[rows] @ planes[start:].T
+        distance = hamming_distances(hashes[start : start + _BLOCK], hashes[start:])
         first, second = np.nonzero(distance <= bits)
         found.append(np.stack([first, second], axis=1)[first < second] + start)
     return np.concatenate(found) if found else np.empty((0, 2), np.int64)
 
 
-def _bit_planes(hashes: NDArray[np.uint64]) -> NDArray[np.float32]:
-    """(N,) -> (N, 64) of zeros and ones; a matrix product of them counts common bits exactly."""
-    return np.unpackbits(hashes.view(np.uint8).reshape(len(hashes), 8), axis=1).astype(np.float32)
-
-
-def duplicate_pairs(hashes: NDArray[np.uint64], thumbnails: Sequence[Thumbnail], bits: int) -> Pairs:
+def duplicate_pairs(hashes: Hashes, thumbnails: Sequence[Thumbnail], bits: int) -> Pairs:
     """Perceptual duplicates: hashes within `bits`, and either equal hashes or the same detail in the thumbnails.
 
     The hash alone sees little more than layout: by it, hundreds of different solar cells are one. Where pictures agree
