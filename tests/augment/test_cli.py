@@ -1,0 +1,91 @@
+"""The command line as a user meets it: help at once, mistakes in the first second, one sentence, no traceback."""
+
+import subprocess
+import sys
+import time
+
+import cv2
+import numpy as np
+import pytest
+
+from augment.cli import STAGES
+
+
+def rarefault(*arguments):
+    command = [sys.executable, "-m", "augment.cli", *(str(argument) for argument in arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+
+def write_images(folder, **counts):
+    for label, count in counts.items():
+        (folder / label).mkdir(parents=True)
+        for number in range(count):
+            frame = np.random.default_rng([len(label), number]).integers(0, 256, (16, 16, 3), np.uint8)
+            cv2.imwrite(str(folder / label / f"{number}.png"), frame)
+    return folder
+
+
+def test_help_names_every_stage_without_loading_a_model_library():
+    probe = (
+        "import sys, augment.cli; print(sorted(sys.modules.keys() & {'torch', 'transformers', 'diffusers', 'sklearn'}))"
+    )
+    loaded = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
+    assert loaded.stdout.strip() == "[]"
+    shown = rarefault("--help")
+    assert shown.returncode == 0
+    assert [name for name in STAGES if name not in shown.stdout] == []
+
+
+@pytest.mark.parametrize(
+    ("counts", "faults", "sentence"),
+    [
+        ({}, [], "does not exist"),
+        ({"leak": 3}, [], "one class only"),
+        ({"leak": 3, "sound": 1}, [], "single image"),
+        ({"leak": 3, "Leak": 3}, [], "differ in case only"),
+        ({"leak": 3, "sound": 3}, ["Leak"], "differ in case; write 'leak'"),
+        ({"leak": 3, "sound": 3}, ["leek"], "did you mean 'leak'"),
+    ],
+)
+def test_a_bad_source_stops_init_with_a_sentence(counts, faults, sentence, tmp_path):
+    data = write_images(tmp_path / "images", **counts)
+    options = [word for fault in faults for word in ("--fault", fault)]
+    started = time.monotonic()
+    done = rarefault("init", tmp_path / "run", "--data", data, "--preset", "mini", *options)
+    seconds = time.monotonic() - started
+    assert (done.returncode, done.stdout) == (1, "")
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "run").exists()
+    assert seconds < 3  # one second on an idle machine
+
+
+def test_a_mistake_in_the_settings_stops_the_run_before_anything_is_loaded(tmp_path):
+    data = write_images(tmp_path / "images", leak=3, sound=3)
+    assert rarefault("init", tmp_path / "run", "--data", data, "--preset", "mini", "--fault", "leak").returncode == 0
+    pipeline = tmp_path / "run" / "pipeline.toml"
+    pipeline.write_text(pipeline.read_text().replace("width = ", "widht = "))
+    done = rarefault("run", pipeline)
+    assert done.returncode == 1
+    assert "unknown key train.widht; did you mean width?" in done.stderr
+    assert [path.name for path in pipeline.parent.iterdir()] == ["pipeline.toml"]
+
+
+def test_init_never_overwrites_settings(tmp_path):
+    data = write_images(tmp_path / "images", leak=3, sound=3)
+    assert rarefault("init", tmp_path / "run", "--data", data, "--preset", "mini").returncode == 0
+    done = rarefault("init", tmp_path / "run", "--data", data, "--preset", "sd21")
+    assert done.returncode == 1
+    assert "exists; edit it" in done.stderr
+
+
+def test_a_stage_without_its_input_names_the_command_that_makes_it(tmp_path):
+    data = write_images(tmp_path / "images", leak=3, sound=3)
+    rarefault("init", tmp_path / "run", "--data", data, "--preset", "mini")
+    done = rarefault("curate", tmp_path / "run" / "pipeline.toml")
+    assert done.returncode == 1
+    assert "rarefault generate" in done.stderr
+
+
+def test_stages_in_the_wrong_order_are_wrong_usage(tmp_path):
+    assert rarefault("run", tmp_path, "--from", "train", "--until", "caption").returncode == 2
