@@ -93,12 +93,24 @@ class RunFolder:
         return None
 
     def require(self, stage: str) -> Document:
-        """The newest document of `stage`, or InputError that names the command which makes it."""
+        """The newest document of `stage`, made from the newest of the stage before it, and so on back to the first.
+
+        Raises InputError that names the command to run. Without this check a new split could meet images that were
+        generated from what is now a test image.
+        """
         document = self.latest(stage)
         if document is None:
-            command = f"rarefault {COMMANDS[stage]} {self.path / 'pipeline.toml'}"
-            raise InputError(f"{self.path} holds no {stage} document yet; run `{command}` first")
+            raise InputError(f"{self.path} holds no {stage} document yet; run `{self._command(stage)}` first")
+        place = STAGES.index(stage)
+        if place and self.require(STAGES[place - 1]).digest != document.parent:
+            raise InputError(
+                f"the {stage} document of {self.path} was made from an earlier {STAGES[place - 1]} document; "
+                f"run `{self._command(stage)}` again"
+            )
         return document
+
+    def _command(self, stage: str) -> str:
+        return f"rarefault {COMMANDS[stage]} {self.path / 'pipeline.toml'}"
 
     def finished(
         self, stage: str, parent: str | None, settings: Mapping[str, Any], models: Mapping[str, Any]

@@ -7,7 +7,7 @@ from safetensors.numpy import load_file
 from tiny_run import COUNTS, LABELS, tiny_run
 
 from augment import compare, statistics, train
-from augment.records import Document, RunFolder
+from augment.records import STAGES, Document, RunFolder
 from augment.settings import Settings
 from augment.tables import points, table
 from edge_runtime.bundle.errors import InputError
@@ -114,7 +114,10 @@ def test_a_run_without_test_images_is_refused(tmp_path):
     settings = replace(settings, train=replace(settings.train, arms=("real", "combined"), seeds=1, steps=1))
     train.run(settings, folder)
     dataset = folder.require("dataset")
-    folder.write(replace(dataset, records=[record for record in dataset.records if record["split"] != "test"]))
+    later = {stage: folder.require(stage) for stage in STAGES[1 : STAGES.index("training") + 1]}
+    parent = folder.write(replace(dataset, records=[record for record in dataset.records if record["split"] != "test"]))
+    for document in later.values():
+        parent = folder.write(replace(document, parent=parent.digest))
     with pytest.raises(InputError, match=r"set apart for testing; raise data\.test_share"):
         compare.run(settings, folder)
 

@@ -67,10 +67,11 @@ def test_the_stage_reads_pictures_counts_reasons_and_says_what_is_missing(tmp_pa
         cv2.imwrite(str(tmp_path / path), picture)
         records.append({"id": name, "label": name[0], "path": path, "blanked": None})
     records.append({"id": "b2", "label": "b", "path": None, "blanked": "blanked by the filter"})
-    dataset = folder.write(Document("dataset", None, {}, {}, [real("train", 0x0F0F_3C3C_5A5A_9696), real("test", FAR)]))
-    folder.write(
-        Document("synthetic", dataset.digest, {}, {}, records, summary={"wanted": {"a": 3, "b": 2}, "round": 1})
-    )
+    parent = folder.write(Document("dataset", None, {}, {}, [real("train", 0x0F0F_3C3C_5A5A_9696), real("test", FAR)]))
+    for stage in ("captions", "prompts"):
+        parent = folder.write(Document(stage, parent.digest, {}, {}, []))
+    summary = {"wanted": {"a": 3, "b": 2}, "round": 1}
+    folder.write(Document("synthetic", parent.digest, {}, {}, records, summary=summary))
 
     document = curate.run(replace(PRESETS["mini"], data=DataSettings(source="x")), folder)
 

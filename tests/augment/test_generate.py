@@ -57,7 +57,8 @@ def run_folder(path, real=None):
         if r["split"] == "train"
         for n in range(2)
     ]
-    folder.write(Document("prompts", dataset.digest, {}, {}, prompts))
+    captions = folder.write(Document("captions", dataset.digest, {}, {}, []))
+    folder.write(Document("prompts", captions.digest, {}, {}, prompts))
     return folder
 
 

@@ -68,6 +68,16 @@ def test_a_missing_stage_names_its_command(tmp_path):
         RunFolder(tmp_path).require("captions")
 
 
+def test_a_document_of_an_earlier_input_is_refused_with_the_command_to_run(tmp_path):
+    folder = RunFolder(tmp_path)
+    dataset = folder.write(Document("dataset", None, {}, {}, [{"id": "1"}]))
+    folder.write(make(parent=dataset.digest))
+    assert folder.require("captions").parent == dataset.digest
+    folder.write(Document("dataset", None, {}, {}, [{"id": "2"}]))
+    with pytest.raises(InputError, match="from an earlier dataset document; run `rarefault caption"):
+        folder.require("captions")
+
+
 def test_a_journal_keeps_whole_lines_and_drops_the_one_a_kill_cut(tmp_path):
     journal = RunFolder(tmp_path).journal("captions", "key")
     journal.add([{"id": "a", "n": 1}, {"id": "b", "n": 2}])
