@@ -7,6 +7,7 @@ import importlib
 import logging
 import os
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -138,15 +139,16 @@ def demo(out: Path, seed: int) -> None:
 
 def run_pipeline(pipeline: Path, names: list[str]) -> None:
     """Run the stages called `names`, and write the report after the last one."""
+    from augment.models import Models
     from augment.records import RunFolder
     from augment.settings import load_settings
     from augment.sources import check_source
 
     settings = load_settings(pipeline)
     check_source(settings)
-    _quiet_libraries()
+    _settle_process()
     folder = RunFolder(pipeline if pipeline.is_dir() else pipeline.parent)
-    models = _models(settings)
+    models = Models(settings)
     for name in names:
         if name == "generate" and "curate" in names:
             continue  # the two take turns until the quota is met
@@ -186,25 +188,11 @@ def _run_stage(
     return document
 
 
-def _models(settings: "Settings") -> Any:
-    from augment.models import Models
-
-    return Models(settings)
-
-
-def _quiet_libraries() -> None:
-    """Loading bars and hints of the model libraries would bury the stages' own lines."""
-    import warnings
-
-    # Read when torch is loaded: threads that spin while they wait slow each other down where cores are shared.
+def _settle_process() -> None:
+    """Settings of the whole process, which are the command's to make; before torch is loaded, which reads the first."""
+    # Threads that spin while they wait slow each other down where cores are shared.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
-    from diffusers.utils import logging as diffusers_logging
-    from transformers.utils import logging as transformers_logging
-
-    for library in (diffusers_logging, transformers_logging):
-        library.set_verbosity_error()
-        library.disable_progress_bar()
+    # What the libraries would log and warn buries the stages' own lines.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", category=FutureWarning)
 

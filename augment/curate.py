@@ -121,10 +121,10 @@ def _hashes(records: Sequence[Record], splits: tuple[str, ...]) -> Hashes:
     return np.array([int(record["phash"], 16) for record in records if record["split"] in splits], np.uint64)
 
 
-def _nearest(hashes: Hashes, others: Hashes) -> NDArray[np.int64]:
+def _nearest(hashes: Hashes, others: Hashes) -> NDArray[np.uint8]:
     """(N,) distance of each hash to the nearest of `others`; 64 where there are none."""
     if not len(others) or not len(hashes):
-        return np.full(len(hashes), HASH_BITS, np.int64)
+        return np.full(len(hashes), HASH_BITS, np.uint8)
     return hamming_distances(hashes, others).min(axis=1)
 
 

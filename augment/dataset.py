@@ -15,6 +15,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from augment.duplicates import THUMBNAIL, Pairs, Thumbnail, burst_pairs, duplicate_pairs, hash_pairs, same_value_pairs
 from augment.hashing import Hashes, perceptual_hash
@@ -194,7 +195,7 @@ def _judge(
         **_split_summary(records),
         "exact_copies": len(copies),
         "burst_pairs": len(bursts),
-        **_duplicate_summary(kept, side_of, settings.data.duplicate_bits),
+        **_duplicate_summary(distinct, alike, side_of, settings.data.duplicate_bits),
         "quarantined": _reasons(quarantined),
         "dropped": _reasons(dropped),
         "ignored": _reasons(dict(source.ignored)),
@@ -282,22 +283,27 @@ def _check_left(source: Source, records: Sequence[Record], left_out: Mapping[str
 # Summing up
 
 
-def _duplicate_summary(images: Sequence[_Image], side_of: Mapping[str, str], bits: int) -> dict[str, int]:
+def _duplicate_summary(images: Sequence[_Image], alike: Pairs, side_of: Mapping[str, str], bits: int) -> dict[str, int]:
     """Pairs among all pairs of images kept, and how many of them stand on two sides of the split.
 
-    Of perceptual duplicates none should. Look-alikes agree in their hash only: different things in one layout.
+    Of perceptual duplicates (`alike`) none should. Look-alikes agree in their hash only: different things in one
+    layout.
     """
-    hashes = _hashes(images)
-    same = duplicate_pairs(hashes, [_thumbnail(image.fact) for image in images], bits)
-    close = hash_pairs(hashes, bits)
-    sides = np.array([side_of[image.id] for image in images])
-    straddling = [int((sides[pairs[:, 0]] != sides[pairs[:, 1]]).sum()) for pairs in (same, close)]
+    sides = np.array([side_of.get(image.id, "") for image in images])  # "": left out
+    same, close = (_counted(pairs, sides) for pairs in (alike, hash_pairs(_hashes(images), bits)))
     return {
-        "perceptual_pairs": len(same),
-        "straddling_pairs": straddling[0],
-        "look_alike_pairs": len(close) - len(same),
-        "straddling_look_alikes": straddling[1] - straddling[0],
+        "perceptual_pairs": same[0],
+        "straddling_pairs": same[1],
+        "look_alike_pairs": close[0] - same[0],
+        "straddling_look_alikes": close[1] - same[1],
     }
+
+
+def _counted(pairs: Pairs, sides: NDArray[np.str_]) -> tuple[int, int]:
+    """How many pairs have both images on some side, and how many of them on two."""
+    first, second = sides[pairs[:, 0]], sides[pairs[:, 1]]
+    placed = (first != "") & (second != "")
+    return int(placed.sum()), int((placed & (first != second)).sum())
 
 
 def _split_summary(records: Sequence[Record]) -> dict[str, Any]:

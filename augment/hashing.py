@@ -16,13 +16,6 @@ def perceptual_hash(frame: NDArray[np.uint8]) -> int:
     return int(str(imagehash.phash(Image.fromarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)))), 16)
 
 
-def hamming_distances(left: Hashes, right: Hashes) -> NDArray[np.int64]:
+def hamming_distances(left: Hashes, right: Hashes) -> NDArray[np.uint8]:
     """(N,) and (M,) hashes -> (N, M), how many bits of each pair differ."""
-    ones, others = _bits(left), _bits(right)
-    # A product of zeros and ones counts the common bits, exactly: float32 holds whole numbers far beyond 64.
-    common = ones @ others.T
-    return (ones.sum(axis=1)[:, None] + others.sum(axis=1)[None] - 2 * common).astype(np.int64)
-
-
-def _bits(hashes: Hashes) -> NDArray[np.float32]:
-    return np.unpackbits(hashes.view(np.uint8).reshape(len(hashes), 8), axis=1).astype(np.float32)
+    return np.bitwise_count(left[:, None] ^ right[None])

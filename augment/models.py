@@ -4,6 +4,7 @@ A reference is a hub id, a local folder or `mini` (the checkpoints this package 
 and nothing reaches for the network unless the settings name a hub id.
 """
 
+import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -176,6 +177,7 @@ class BlipCaptioner:
         import torch
         from transformers import BlipForConditionalGeneration, BlipProcessor
 
+        _hush("transformers")
         self._device = device
         self._max_new_tokens = max_new_tokens
         self._processor = BlipProcessor.from_pretrained(folder, local_files_only=True)
@@ -201,6 +203,7 @@ class Gpt2Writer:
         import torch
         from transformers import AutoTokenizer, GPT2LMHeadModel
 
+        _hush("transformers")
         self._device = device
         self._tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         self._model = GPT2LMHeadModel.from_pretrained(
@@ -248,6 +251,8 @@ class DiffusionPainter:
         import torch
         from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline
 
+        _hush("transformers")  # the text encoder's
+        _hush("diffusers")
         section = settings.generate
         dtype = torch.float16 if device == "cuda" else torch.float32
         pipeline = StableDiffusionPipeline.from_pretrained(
@@ -282,6 +287,13 @@ class DiffusionPainter:
             )
         blanked = output.nsfw_content_detected or [False] * len(prompts)
         return [None if hidden else _to_frame(image) for image, hidden in zip(output.images, blanked, strict=True)]
+
+
+def _hush(library: str) -> None:
+    """Loading bars and hints of a model library would bury the stages' own lines."""
+    log = importlib.import_module(f"{library}.utils.logging")
+    log.set_verbosity_error()
+    log.disable_progress_bar()
 
 
 def _to_frame(image: np.ndarray) -> np.ndarray:

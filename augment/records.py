@@ -185,24 +185,24 @@ class Journal:
         self.key = key
 
     def read(self) -> dict[str, Record]:
-        """The records so far by id, in the order in which they were added."""
+        """The records so far by id, in the order in which they were added. Comes before the first `add`."""
         if not self.path.exists():
             return {}
-        head, *lines = self.path.read_bytes().split(b"\n")
+        content = self.path.read_bytes()
+        head, *lines, cut_off = content.split(b"\n")
         if head != self.key.encode():
             self.clear()
             return {}
-        records = [json.loads(line) for line in lines[:-1]]  # what follows the last newline was cut by a kill
-        return {record["id"]: record for record in records}
+        if cut_off:  # a kill came in the middle of a line; what is added must not continue it
+            os.truncate(self.path, len(content) - len(cut_off))
+        return {record["id"]: record for record in map(json.loads, lines)}
 
     def add(self, records: Iterable[Record]) -> None:
         """Append `records` and wait until the disk has them."""
         lines = [json.dumps(record, ensure_ascii=False) for record in records]
         if not self.path.exists():
             replace_file(self.path, self.key.encode() + b"\n")
-        with self.path.open("r+b") as file:
-            file.truncate(_end_of_last_line(file.read()))
-            file.seek(0, os.SEEK_END)
+        with self.path.open("ab") as file:
             file.write("".join(line + "\n" for line in lines).encode())
             file.flush()
             os.fsync(file.fileno())
@@ -210,7 +210,3 @@ class Journal:
     def clear(self) -> None:
         """The stage's document is written: the journal has done its work."""
         self.path.unlink(missing_ok=True)
-
-
-def _end_of_last_line(content: bytes) -> int:
-    return content.rfind(b"\n") + 1

@@ -23,7 +23,7 @@ def main(bundle: Path, runs: int, image: Path) -> None:
     seconds = []
     for _ in range(runs):
         started = time.perf_counter()
-        subprocess.run(command, check=False, stdout=subprocess.DEVNULL)
+        subprocess.run(command, check=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         seconds.append(time.perf_counter() - started)
     megabytes = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     click.echo(f"best {min(seconds):.2f} s, median {statistics.median(seconds):.2f} s, peak {megabytes:.0f} MB")

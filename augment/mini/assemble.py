@@ -16,6 +16,7 @@ from augment.mini.language import new_language
 from augment.mini.training import load_average
 from augment.mini.words import clip_tokenizer, gpt2_tokenizer
 from edge_runtime.bundle.files import replace_file
+from export.folders import replace_folder
 
 
 def assemble(states: Path, out: Path) -> None:
@@ -31,8 +32,7 @@ def _replace_folder(folder: Path, fill: Callable[[Path], None]) -> None:
     spare = folder.with_name(f".new-{folder.name}")
     shutil.rmtree(spare, ignore_errors=True)
     fill(spare)
-    shutil.rmtree(folder, ignore_errors=True)
-    spare.rename(folder)
+    replace_folder(spare, folder)
 
 
 def load_pipeline(states: Path) -> StableDiffusionPipeline:

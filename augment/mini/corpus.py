@@ -13,8 +13,9 @@ import torch
 from safetensors.numpy import load_file, save
 from torch import Tensor
 
-from augment.mini.scenes import LABELS, Scene, item_seed, render, sample_scene
+from augment.mini.scenes import LABELS, Scene, render, sample_scene
 from augment.mini.training import Say
+from augment.records import item_seed
 from edge_runtime.bundle.files import replace_file
 
 SIZE = 64  # pixels
@@ -25,7 +26,7 @@ SHARD = 2000  # images
 
 def scenes(name: str, count: int, seed: int) -> list[Scene]:
     """`count` catalogue scenes of the set `name` (train, judge, held-out ...); sets never share a scene."""
-    return [sample_scene(item_seed(seed, name, index), "catalogue") for index in range(count)]
+    return [sample_scene(item_seed(seed, name, str(index)), "catalogue") for index in range(count)]
 
 
 def rendered(folder: Path, name: str, count: int, seed: int, say: Say) -> np.ndarray:

@@ -17,9 +17,10 @@ from transformers import BlipForConditionalGeneration, BlipProcessor, GPT2LMHead
 
 from augment.mini.corpus import PatchCode, as_pixels
 from augment.mini.judge import judged, new_judge
-from augment.mini.scenes import LABELS, Scene, describe, item_seed, phrase, render, sample_scene, true_clauses
+from augment.mini.scenes import LABELS, Scene, describe, phrase, render, sample_scene, true_clauses
 from augment.mini.training import Say, load_average, steps_done
 from augment.mini.words import grammar, short_prompt
+from augment.records import item_seed
 from edge_runtime.bundle.files import replace_file
 
 STEPS = 20  # of the sampler
@@ -52,7 +53,8 @@ def evaluate(states: Path, code: PatchCode, out: Path, seed: int, say: Say) -> F
 def held_out(domain: str, count: int, seed: int) -> tuple[np.ndarray, np.ndarray, list[Scene]]:
     """Pictures (N, 64, 64, 3), label indices and scenes that no training set holds, classes in turn."""
     wanted = [
-        sample_scene(item_seed(seed, f"held-out-{domain}", i), domain, LABELS[i % len(LABELS)]) for i in range(count)
+        sample_scene(item_seed(seed, f"held-out-{domain}", str(i)), domain, LABELS[i % len(LABELS)])
+        for i in range(count)
     ]
     truth = np.array([LABELS.index(scene.label) for scene in wanted])
     return np.stack([render(scene, 64) for scene in wanted]), truth, wanted
@@ -91,7 +93,7 @@ def generator_figures(
     """Class and equipment agreement of PER_CLASS pictures for each label's short prompt."""
     rows, seen = [], []
     for index, label in enumerate(LABELS):
-        noise = torch.Generator().manual_seed(item_seed(seed, label, index))
+        noise = torch.Generator().manual_seed(item_seed(seed, label, str(index)))
         made = pipeline(
             short_prompt(label), num_images_per_prompt=PER_CLASS, num_inference_steps=STEPS, guidance_scale=guidance,
             generator=noise, output_type="np",

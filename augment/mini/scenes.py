@@ -5,7 +5,6 @@ surveillance camera with a colour cast, vignette, noise and a timestamp. A scene
 the same pixels and the same caption.
 """
 
-import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import numpy as np
 
 from augment.mini.camera import CANVAS, CATALOGUE_CAMERAS, STATION_CAMERA, background, captured, lit, weathered
 from augment.mini.equipment import FAULT_LABELS, LABELS, TWINS, Pen, draw
+from augment.records import item_seed
 from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.files import replace_file
 
@@ -161,14 +161,8 @@ def write_station(folder: Path, counts: Mapping[str, int], seed: int, size: int 
         for index in range(count):
             path = folder / label / f"{label}_{index:04d}.jpg"
             if not path.exists():
-                frame = render(sample_scene(item_seed(seed, label, index), "station", label), size)
+                frame = render(sample_scene(item_seed(seed, label, str(index)), "station", label), size)
                 _, data = cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, 92])
                 replace_file(path, data.tobytes())
                 written += 1
     return written
-
-
-def item_seed(seed: int, name: str, index: int) -> int:
-    """A 63-bit seed for item `index` of `name`."""
-    digest = hashlib.sha256(f"{seed}/{name}/{index}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") >> 1
