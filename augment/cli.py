@@ -25,6 +25,7 @@ STAGES = {
     "dataset": "augment.dataset",
     "caption": "augment.caption",
     "refine": "augment.refine",
+    "adapt": "augment.adapt",
     "generate": "augment.generate",
     "curate": "augment.curate",
     "train": "augment.train",
@@ -103,14 +104,15 @@ def _stage_command(name: str) -> Callable[..., None]:
 
 
 for _name, _meaning in {
-    "dataset": "Read, check, group and split the real images (stage 1 of 8).",
-    "caption": "Let BLIP describe every training image (stage 2 of 8).",
-    "refine": "Let GPT-2 turn captions into varied prompts (stage 3 of 8).",
-    "generate": "Let Stable Diffusion paint what each class lacks (stage 4 of 8).",
-    "curate": "Reject generated images that are blank, copies or too near the test set (stage 5 of 8).",
-    "train": "Train the classifier on real, synthetic and both (stage 6 of 8).",
-    "compare": "Measure every arm on the locked test set (stage 7 of 8).",
-    "export": "Pack the chosen classifier as a bundle for the edge (stage 8 of 8).",
+    "dataset": "Read, check, group and split the real images (stage 1 of 9).",
+    "caption": "Let BLIP describe every training image (stage 2 of 9).",
+    "refine": "Let GPT-2 turn captions into varied prompts (stage 3 of 9).",
+    "adapt": "Teach Stable Diffusion the station's look, where a method asks for it (stage 4 of 9).",
+    "generate": "Let Stable Diffusion paint what each class lacks (stage 5 of 9).",
+    "curate": "Reject generated images that are blank, copies or too near the test set (stage 6 of 9).",
+    "train": "Train the classifier on real, synthetic and both (stage 7 of 9).",
+    "compare": "Measure every arm on the locked test set (stage 8 of 9).",
+    "export": "Pack the chosen classifier as a bundle for the edge (stage 9 of 9).",
 }.items():
     main.command(_name, help=_meaning)(_stage_command(_name))
 
@@ -179,7 +181,7 @@ def _run_stage(
     """Run one stage and print its line, unless its document has the digest `unless`."""
     module = importlib.import_module(STAGES[name])
     started = time.monotonic()
-    needs_models = name in ("caption", "refine", "generate")
+    needs_models = name in ("caption", "refine", "adapt", "generate")
     document = module.run(settings, folder, models) if needs_models else module.run(settings, folder)
     if document.digest != unless:
         click.echo(f"{name:10} {module.told(document)}  [{time.monotonic() - started:.0f} s]")

@@ -1,4 +1,4 @@
-"""Stage 7, compare: every arm on the locked test set, with intervals, paired tests and a verdict.
+"""Stage 8, compare: every arm on the locked test set, with intervals, paired tests and a verdict.
 
 The only stage that opens test images. Nothing that it finds goes back into a training.
 """

@@ -1,4 +1,4 @@
-"""Stage 5, curate: which generated images may teach the classifier, and why the others may not.
+"""Stage 6, curate: which generated images may teach the classifier, and why the others may not.
 
 An image is judged in the order of the reasons below and told all that apply. What it is compared with comes from the
 dataset document; no real image is opened.
@@ -46,6 +46,7 @@ def run(settings: Settings, folder: RunFolder) -> Document:
         {
             "id": record["id"],
             "label": record["label"],
+            "method": record["method"],
             "path": record["path"],
             "kept": not why,
             "reasons": why,
@@ -57,6 +58,7 @@ def run(settings: Settings, folder: RunFolder) -> Document:
         {
             "id": record["id"],
             "label": record["label"],
+            "method": record["method"],
             "path": None,
             "kept": False,
             "reasons": [record["blanked"]],
@@ -131,10 +133,13 @@ def _nearest(hashes: Hashes, others: Hashes) -> NDArray[np.uint8]:
 def _summary(records: Sequence[Record], synthetic: Document) -> dict[str, object]:
     kept = Counter(record["label"] for record in records if record["kept"])
     rejected = Counter(reason for record in records for reason in record["reasons"])
-    missing = {label: max(0, count - kept[label]) for label, count in synthetic.summary["wanted"].items()}
+    found = Counter((record["method"], record["label"]) for record in records if record["kept"])
+    missing: Counter[str] = Counter()
+    for method, of_method in synthetic.summary["wanted"].items():
+        missing.update({label: max(0, count - found[method, label]) for label, count in of_method.items()})
     return {
         "kept": sum(kept.values()),
         "kept_per_class": dict(sorted(kept.items())),
         "rejected": dict(sorted(rejected.items())),
-        "missing": missing,
+        "missing": dict(missing),
     }

@@ -1,4 +1,4 @@
-"""Stage 8, export: the chosen classifier, calibrated on validation images, packed as the bundle that stations run."""
+"""Stage 9, export: the chosen classifier, calibrated on validation images, packed as the bundle that stations run."""
 
 import json
 from collections import Counter

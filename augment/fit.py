@@ -24,7 +24,7 @@ from augment.progress import progress, say
 from augment.records import item_seed
 from augment.settings import TrainSettings
 from augment.statistics import Labels, metrics
-from augment.views import random_views
+from augment.views import random_views, trivial_augment
 from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.files import replace_file
 from export.checkpoint import CARD_FILE, read_card, save_checkpoint
@@ -55,6 +55,7 @@ class Task:
     seed: int
     labels: tuple[str, ...]
     training: Examples
+    strong_views: bool  # TrivialAugment beside the mild views that every arm has
     validation: Examples
     build: Callable[[], nn.Module]  # the network with its initial weights
     card: Mapping[str, Any]  # of the checkpoint
@@ -157,9 +158,13 @@ class _Trainer:
         positions = batch_positions(
             len(task.training.rows), section.batch_size, step, lambda turn: self._seed(f"order/{turn}")
         )
-        batch = torch.from_numpy(self.frames[task.training.rows[positions]]).to(self.device)
+        batch = torch.from_numpy(self.frames[task.training.rows[positions]])
+        if task.strong_views:
+            batch = trivial_augment(batch, self._seed(f"trivial/{step}"))
         targets = torch.from_numpy(task.training.targets[positions]).to(self.device)
-        views = random_views(normalise(batch), torch.Generator().manual_seed(self._seed(f"views/{step}")))
+        views = random_views(
+            normalise(batch.to(self.device)), torch.Generator().manual_seed(self._seed(f"views/{step}"))
+        )
         views = views.contiguous(memory_format=torch.channels_last)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(section, step)

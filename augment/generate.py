@@ -1,15 +1,19 @@
-"""Stage 4, generate: Stable Diffusion paints what each class lacks, image by image with its own seed.
+"""Stage 5, generate: Stable Diffusion paints what each class lacks, image by image with its own seed.
 
 The id of an image is a digest of everything that decides its pixels, so a killed run knows by the id what it has.
 Batches are planned ahead and painted whole: on the same machine a resumed run makes the same pixels.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
 
-from augment.models import Models
+from augment.images import ImageStore
+from augment.methods import Method, parse_method
+from augment.models import Models, Order
 from augment.progress import progress
 from augment.records import Document, Journal, Record, RunFolder, digest_of, item_seed
 from augment.settings import GenerateSettings, Settings, as_json
@@ -17,29 +21,33 @@ from edge_runtime.bundle.files import replace_file, sha256_bytes
 
 STAGE = "synthetic"
 SAFETY_FILTER = "blanked by the model's safety filter"
+Wanted = Mapping[str, Mapping[str, int]]  # method -> label -> images
 
 
 def run(settings: Settings, folder: RunFolder, models: Models) -> Document:
-    """Paint until every class has what it lacks: records with path, prompt, source, seed, steps, guidance, sha256.
+    """Paint until every class has what it lacks, by each method: records with path, method, prompt, source, seed ...
 
     A second call after `curate` tops up what was rejected, for at most `generate.rounds` rounds.
     """
-    dataset, prompts = folder.require("dataset"), folder.require("prompts")
+    dataset, prompts, adapter = (folder.require(stage) for stage in ("dataset", "prompts", "adapter"))
     inputs = {
-        "parent": prompts.digest,
+        "parent": adapter.digest,
         "settings": {"seed": settings.seed, **as_json(settings.generate)},
         "models": {"painter": models.painter_folder.identity},
     }
     previous = folder.finished(STAGE, **inputs)
-    wanted = wanted_images(dataset.records, settings.generate)
+    per_class = wanted_images(dataset.records, settings.generate)
+    wanted = dict.fromkeys(settings.generate.methods, per_class)
     missing = wanted if previous is None else still_missing(folder, previous, wanted)
     round_number = 1 if previous is None else previous.summary["round"] + 1
-    if previous and (not any(missing.values()) or round_number > settings.generate.rounds):
+    nothing = not any(count for of_method in missing.values() for count in of_method.values())
+    if previous and (nothing or round_number > settings.generate.rounds):
         return previous
     made = list(previous.records) if previous else []
-    plan = plan_images(settings, inputs["models"]["painter"], prompts.records, missing, made)
+    plan = plan_images(settings, inputs["models"]["painter"], adapter, prompts.records, missing, made)
     journal = folder.journal(STAGE, {**inputs, "round": round_number})
-    painted = _paint_all(folder, models, journal, plan, settings.generate.batch_size)
+    studio = _Studio(settings, folder, models, adapter, {record["id"]: record for record in dataset.records})
+    painted = _paint_all(studio, journal, plan)
     records = sorted([*made, *painted], key=lambda record: record["id"])
     document = folder.write(
         Document(STAGE, records=records, summary={"round": round_number, "wanted": wanted}, **inputs)
@@ -54,44 +62,53 @@ def told(document: Document) -> str:
 
 
 def wanted_images(records: Sequence[Record], settings: GenerateSettings) -> dict[str, int]:
-    """Generated images per class: up to `target` together with the real ones, between `floor` and `cap`."""
+    """Images per class that each method makes: up to `target` with the real ones, between `floor` and `cap`."""
     training = [record["label"] for record in records if record["split"] == "train"]
     real = {label: training.count(label) for label in sorted(set(training))}
     target = settings.target or max(real.values())
     return {label: min(settings.cap, max(settings.floor, target - count)) for label, count in real.items()}
 
 
-def still_missing(folder: RunFolder, previous: Document, wanted: Mapping[str, int]) -> dict[str, int]:
+def still_missing(folder: RunFolder, previous: Document, wanted: Wanted) -> Wanted:
     """How many kept images each class lacks, by the curation of `previous`; nothing while that is not done."""
     curation = folder.latest("curation")
     if curation is None or curation.parent != previous.digest:
-        return dict.fromkeys(wanted, 0)
-    kept = [record["label"] for record in curation.records if record["kept"]]
-    return {label: max(0, count - kept.count(label)) for label, count in wanted.items()}
+        return {method: dict.fromkeys(of_method, 0) for method, of_method in wanted.items()}
+    kept = [(record["method"], record["label"]) for record in curation.records if record["kept"]]
+    return {
+        method: {label: max(0, count - kept.count((method, label))) for label, count in of_method.items()}
+        for method, of_method in wanted.items()
+    }
 
 
 def plan_images(
     settings: Settings,
     painter: Mapping[str, str],
+    adapter: Document,
     prompts: Sequence[Record],
-    missing: Mapping[str, int],
+    missing: Wanted,
     made: Sequence[Record],
 ) -> list[Record]:
     """What to paint, in order: the class's prompts in a seeded order, round after round, each time with a new seed."""
     plan = []
-    for label, count in missing.items():
-        of_label = [record for record in prompts if record["label"] == label]
-        order = np.random.default_rng(item_seed(settings.seed, STAGE, label)).permutation(len(of_label))
-        first = sum(record["label"] == label for record in made)
-        for number in range(first, first + count):
-            plan.append(_planned(settings, painter, of_label[order[number % len(order)]], number))
+    for name, of_method in missing.items():
+        method = parse_method(name)
+        tools = {"painter": dict(painter), "adapter": adapter.summary["sha256"] if method.adapted else None}
+        for label, count in of_method.items():
+            of_label = [record for record in prompts if record["label"] == label]
+            order = np.random.default_rng(item_seed(settings.seed, STAGE, label)).permutation(len(of_label))
+            first = sum((record["method"], record["label"]) == (name, label) for record in made)
+            for number in range(first, first + count):
+                plan.append(_planned(settings, tools, method, of_label[order[number % len(order)]], number))
     return plan
 
 
-def _planned(settings: Settings, painter: Mapping[str, str], prompt: Record, number: int) -> Record:
+def _planned(settings: Settings, tools: Mapping[str, object], method: Method, prompt: Record, number: int) -> Record:
+    """A record without its image. The seed leaves the method out: methods differ in nothing but themselves."""
     section = settings.generate
     record = {
         "label": prompt["label"],
+        "method": method.name,
         "number": number,
         "source": prompt["source"],
         "caption": prompt["caption"],
@@ -101,28 +118,66 @@ def _planned(settings: Settings, painter: Mapping[str, str], prompt: Record, num
         "seed": item_seed(settings.seed, STAGE, f"{prompt['label']}/{number}/{prompt['id']}"),
         "steps": section.steps,
         "guidance": section.guidance,
-        "strength": None,  # of image-to-image; text-to-image starts from noise alone
+        "strength": method.strength,
+        "adapter": tools["adapter"],
         "size": section.size,
     }
-    return {"id": digest_of({**record, "painter": dict(painter), "batch_size": section.batch_size})[:16], **record}
+    return {"id": digest_of({**record, **tools, "batch_size": section.batch_size})[:16], **record}
 
 
-def _paint_all(
-    folder: RunFolder, models: Models, journal: Journal, plan: list[Record], batch_size: int
-) -> list[Record]:
+@dataclass(frozen=True)
+class _Studio:
+    """What painting needs at hand."""
+
+    settings: Settings
+    folder: RunFolder
+    models: Models
+    adapter: Document
+    sources: Mapping[str, Record]  # dataset records by id
+
+    def paint(self, method: Method, batch: Sequence[Record]) -> list[np.ndarray | None]:
+        """The images of planned records, all of one method."""
+        painter = self.models.painter
+        if method.kind == "render":
+            from augment.mini.scenes import render, sample_scene
+
+            scenes = [sample_scene(record["seed"], method.domain, record["label"]) for record in batch]
+            return [render(scene, painter.side) for scene in scenes]
+        orders = [
+            Order(record["prompt"], record["seed"], self._source(record) if method.starts_from_image else None)
+            for record in batch
+        ]
+        return painter.paint(orders, method, self._adapter_folder(method))
+
+    def _source(self, record: Record) -> np.ndarray:
+        frame = ImageStore(self.settings).frame(self.sources[record["source"]])
+        side = self.models.painter.side
+        return cv2.resize(frame, (side, side), interpolation=cv2.INTER_AREA)
+
+    def _adapter_folder(self, method: Method) -> Path | None:
+        """None where the adapter did no good on the validation images and was not kept."""
+        path = self.adapter.summary["path"] if method.adapted else None
+        return self.folder.path / path if path else None
+
+
+def _paint_all(studio: _Studio, journal: Journal, plan: list[Record]) -> list[Record]:
     done = journal.read()
-    batches = [plan[start : start + batch_size] for start in range(0, len(plan), batch_size)]
+    batches = _batches(plan, studio.settings.generate.batch_size)
     for batch in progress(batches, len(batches), "image batches"):
         if any(record["id"] not in done for record in batch):
-            painted = _paint_batch(folder, models, batch)
+            images = studio.paint(parse_method(batch[0]["method"]), batch)
+            painted = [_save(studio.folder, record, image) for record, image in zip(batch, images, strict=True)]
             journal.add(painted)  # after the files are on disk: what the journal names is there
             done |= {record["id"]: record for record in painted}
     return [done[record["id"]] for record in plan]
 
 
-def _paint_batch(folder: RunFolder, models: Models, batch: Sequence[Record]) -> list[Record]:
-    images = models.painter.paint([record["prompt"] for record in batch], [record["seed"] for record in batch])
-    return [_save(folder, record, image) for record, image in zip(batch, images, strict=True)]
+def _batches(plan: list[Record], size: int) -> list[list[Record]]:
+    """Runs of the plan, each of one method."""
+    of_methods = [
+        [record for record in plan if record["method"] == m] for m in dict.fromkeys(r["method"] for r in plan)
+    ]
+    return [part[start : start + size] for part in of_methods for start in range(0, len(part), size)]
 
 
 def _save(folder: RunFolder, record: Record, image: np.ndarray | None) -> Record:

@@ -9,14 +9,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import cv2
 import numpy as np
 
+from augment.methods import Method
 from augment.settings import Settings
 from edge_runtime.bundle.errors import InputError, UnavailableError
 from edge_runtime.bundle.files import sha256_bytes, sha256_file
+
+if TYPE_CHECKING:
+    from augment.embedding import Embedder
 
 EMBEDDED = Path(__file__).parent / "mini" / "checkpoints"
 SHORT_OF_MEMORY = 8 * 2**30  # bytes of GPU memory; Stable Diffusion 2.1 at 768 px and batch 4 wants more
@@ -32,11 +36,23 @@ class Writer(Protocol):
         """`count` sampled texts that follow `prefix`; the same seed gives the same texts."""
 
 
+@dataclass(frozen=True)
+class Order:
+    """One image to paint."""
+
+    prompt: str
+    seed: int
+    source: np.ndarray | None = None  # (side, side, 3) uint8 BGR, for methods that start from a real image
+
+
 class Painter(Protocol):
     side: int  # pixels of a generated image's side
 
-    def paint(self, prompts: Sequence[str], seeds: Sequence[int]) -> list[np.ndarray | None]:
-        """One (side, side, 3) uint8 BGR image per prompt; None where the model's safety filter blanked it."""
+    def paint(self, orders: Sequence[Order], method: Method, adapter: Path | None) -> list[np.ndarray | None]:
+        """One (side, side, 3) uint8 BGR image per order; None where the model's safety filter blanked it.
+
+        `adapter` is the folder of a LoRA to paint with; None paints with the plain model.
+        """
 
 
 class TokenBudget(Protocol):
@@ -94,6 +110,12 @@ class Models:
     @cached_property
     def painter(self) -> Painter:
         return DiffusionPainter(self.painter_folder.path, self.device, self._settings)
+
+    @cached_property
+    def embedder(self) -> "Embedder":
+        from augment.embedding import load_embedder
+
+        return load_embedder(self._settings.adapt.embedding, self.device)
 
     @cached_property
     def token_budget(self) -> TokenBudget:
@@ -266,27 +288,67 @@ class DiffusionPainter:
         self._pipeline = pipeline
         self._device = device
         self._section = section
+        self._adapters: dict[Path, str] = {}  # loaded ones: folder -> name within the pipeline
         self.side = section.size or pipeline.unet.config.sample_size * pipeline.vae_scale_factor
 
-    def paint(self, prompts: Sequence[str], seeds: Sequence[int]) -> list[np.ndarray | None]:
+    def paint(self, orders: Sequence[Order], method: Method, adapter: Path | None) -> list[np.ndarray | None]:
         import torch
 
-        section = self._section
-        # Noise is drawn on the CPU, so that a seed means the same image on every device.
-        generators = [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
+        self._use(adapter)
         with torch.inference_mode(), _autocast(self._device):
-            output = self._pipeline(
-                prompt=list(prompts),
-                negative_prompt=[section.negative_prompt] * len(prompts),
-                generator=generators,
-                num_inference_steps=section.steps,
-                guidance_scale=section.guidance,
-                height=self.side,
-                width=self.side,
-                output_type="np",
-            )
-        blanked = output.nsfw_content_detected or [False] * len(prompts)
-        return [None if hidden else _to_frame(image) for image, hidden in zip(output.images, blanked, strict=True)]
+            if method.kind == "codec":
+                images, hidden = self._coded(orders), None
+            else:
+                images, hidden = self._diffused(orders, method)
+        blanked = hidden or [False] * len(orders)
+        return [None if gone else _to_frame(image) for image, gone in zip(images, blanked, strict=True)]
+
+    def _use(self, adapter: Path | None) -> None:
+        if adapter is None:
+            if self._adapters:
+                self._pipeline.disable_lora()
+            return
+        if adapter not in self._adapters:
+            name = f"adapter{len(self._adapters)}"
+            self._pipeline.load_lora_weights(adapter, adapter_name=name, local_files_only=True, use_safetensors=True)
+            self._adapters[adapter] = name
+        self._pipeline.enable_lora()
+        self._pipeline.set_adapters(self._adapters[adapter])
+
+    def _diffused(self, orders: Sequence[Order], method: Method) -> tuple[np.ndarray, list[bool] | None]:
+        """float (N, side, side, 3) RGB images on the 0..1 scale, and which of them the safety filter blanked."""
+        import torch
+        from diffusers import StableDiffusionImg2ImgPipeline
+
+        section = self._section
+        common = {
+            "prompt": [order.prompt for order in orders],
+            "negative_prompt": [section.negative_prompt] * len(orders),
+            # Noise is drawn on the CPU, so that a seed means the same image on every device.
+            "generator": [torch.Generator("cpu").manual_seed(order.seed) for order in orders],
+            "num_inference_steps": section.steps,
+            "guidance_scale": section.guidance,
+            "output_type": "np",
+        }
+        if method.kind == "text2img":
+            output = self._pipeline(**common, height=self.side, width=self.side)
+        else:
+            pipeline = StableDiffusionImg2ImgPipeline(**self._pipeline.components, requires_safety_checker=False)
+            pipeline.set_progress_bar_config(disable=True)
+            output = pipeline(**common, image=_sources(orders), strength=method.strength)
+        return output.images, output.nsfw_content_detected
+
+    def _coded(self, orders: Sequence[Order]) -> np.ndarray:
+        """The sources through encoder and decoder: float (N, side, side, 3) RGB on the 0..1 scale."""
+        pipeline = self._pipeline
+        pixels = pipeline.image_processor.preprocess(_sources(orders)).to(self._device, pipeline.vae.dtype)
+        decoded = pipeline.vae.decode(pipeline.vae.encode(pixels).latent_dist.mean).sample
+        return pipeline.image_processor.postprocess(decoded, output_type="np")
+
+
+def _sources(orders: Sequence[Order]) -> np.ndarray:
+    """float32 (N, side, side, 3) RGB on the 0..1 scale, as diffusers' image processor takes them."""
+    return np.stack([order.source[..., ::-1] for order in orders]).astype(np.float32) / 255
 
 
 def _hush(library: str) -> None:

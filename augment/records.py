@@ -18,7 +18,7 @@ from typing import Any
 from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.files import replace_file, sha256_bytes
 
-STAGES = ("dataset", "captions", "prompts", "synthetic", "curation", "training", "comparison", "export")
+STAGES = ("dataset", "captions", "prompts", "adapter", "synthetic", "curation", "training", "comparison", "export")
 SCHEMA_VERSION = 1
 
 Record = dict[str, Any]
@@ -151,6 +151,7 @@ COMMANDS = {
     "dataset": "dataset",
     "captions": "caption",
     "prompts": "refine",
+    "adapter": "adapt",
     "synthetic": "generate",
     "curation": "curate",
     "training": "train",

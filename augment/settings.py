@@ -12,6 +12,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import tomllib
 
+from augment.methods import parse_method
 from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.files import replace_file
 
@@ -82,10 +83,28 @@ class RefineSettings:
 
 
 @dataclass(frozen=True)
+class AdaptSettings:
+    """The low-rank adapter (LoRA) of the generator; trained only where a method of [generate] is an adapted one."""
+
+    rank: int = setting(16, "rank of the adapter's matrices", low=1, high=256)
+    steps: int = setting(1500, "training steps at most", low=1)
+    evaluate_every: int = setting(250, "steps between two looks at the validation images", low=1)
+    patience: int = setting(2, "looks without a nearer match to the validation images before training stops", low=1)
+    look_images: int = setting(96, "images painted for one look", low=8, high=2000)
+    batch_size: int = setting(4, "images per step", low=1)
+    learning_rate: float = setting(1e-4, "learning rate", low=1e-7, high=1.0)
+    embedding: str = setting("lite0", "what measures likeness: lite0, or a CLIP or DINOv2 hub id or local folder")
+
+
+@dataclass(frozen=True)
 class GenerateSettings:
     model: str = setting("mini", "Stable Diffusion: a hub id, a local folder, or mini (the embedded one)")
     revision: str = setting("", "hub revision; empty is the newest")
     sha256: str = setting("", "pin: the model folder's digest; empty accepts any")
+    methods: tuple[str, ...] = setting(
+        ("text2img",),
+        "each class gets its quota from every one of: text2img, img2img-0.5 (any strength), codec, adapted-text2img",
+    )
     size: int = setting(0, "side of a generated image in pixels; 0 is the model's own", low=0, high=2048)
     steps: int = setting(20, "DPM-Solver++ steps", low=1, high=200)
     guidance: float = setting(3.0, "classifier-free guidance scale", low=1.0, high=30.0)
@@ -113,17 +132,29 @@ class GenerateSettings:
 class CurateSettings:
     blank_std: float = setting(4.0, "an image whose brightness varies by less is blank, in grey levels of 255", low=0.0)
     duplicate_bits: int = setting(
-        3, "two generated images within this Hamming distance (64-bit perceptual hash) are one", low=0, high=32
+        3,
+        "two generated images within this Hamming distance (64-bit perceptual hash) are one; -1: no rule",
+        low=-1,
+        high=32,
     )
-    copy_bits: int = setting(3, "a generated image within this distance of a training image is a copy", low=0, high=32)
+    copy_bits: int = setting(
+        3, "a generated image within this distance of a training image is a copy; -1: no rule", low=-1, high=32
+    )
     lookalike_bits: int = setting(
-        6, "a generated image within this distance of a validation or test image is too near it", low=0, high=32
+        6,
+        "a generated image within this distance of a validation or test image is too near it; -1: no rule",
+        low=-1,
+        high=32,
     )
 
 
 @dataclass(frozen=True)
 class TrainSettings:
-    arms: tuple[str, ...] = setting(("real", "synthetic", "combined"), "training sets to compare")
+    arms: tuple[str, ...] = setting(
+        ("real", "synthetic", "combined"),
+        "training sets to compare: real, synthetic, combined, or parts joined by +, such as real+balanced+img2img-0.5 "
+        "(balanced: every class as often as the others, TrivialAugment)",
+    )
     seeds: int = setting(2, "trainings per arm, each with its own seed", low=1, high=100)
     backbone: str = setting("resnet50", "the network", choices=("resnet50",))
     width: int = setting(
@@ -167,6 +198,7 @@ class Settings:
     data: DataSettings = field(default_factory=DataSettings)
     caption: CaptionSettings = field(default_factory=CaptionSettings)
     refine: RefineSettings = field(default_factory=RefineSettings)
+    adapt: AdaptSettings = field(default_factory=AdaptSettings)
     generate: GenerateSettings = field(default_factory=GenerateSettings)
     curate: CurateSettings = field(default_factory=CurateSettings)
     train: TrainSettings = field(default_factory=TrainSettings)
@@ -192,6 +224,7 @@ PRESETS: dict[str, Settings] = {
     "sd21": _SD21,
     "sd15": replace(_SD21, generate=replace(_SD21.generate, model="stable-diffusion-v1-5/stable-diffusion-v1-5")),
     "mini": Settings(
+        adapt=AdaptSettings(steps=400, evaluate_every=100, batch_size=32, learning_rate=1e-3),
         generate=GenerateSettings(target=60, floor=30),
         train=TrainSettings(width=24, size=64, steps=250, evaluate_every=25, seeds=2, learning_rate=2e-3),
     ),
@@ -328,6 +361,11 @@ def _check_together(settings: Settings, path: Path) -> None:
             wrong.append(f"{where} is {arm!r}, expected one of train.arms ({', '.join(settings.train.arms)})")
     if settings.compare.baseline == settings.compare.candidate:
         wrong.append("compare.baseline and compare.candidate are the same arm")
+    for method in settings.generate.methods:
+        try:
+            parse_method(method)
+        except InputError as error:
+            wrong.append(f"generate.methods: {error}")
     if settings.refine.attempts < settings.refine.variants:
         wrong.append("refine.attempts is less than refine.variants")
     if wrong:

@@ -1,4 +1,4 @@
-"""Stage 6, train: the same classifier on real, on generated, and on both kinds of images, several seeds each.
+"""Stage 7, train: the same classifier on real, on generated, and on both kinds of images, several seeds each.
 
 Only what a training learns from differs between the arms: initial weights, number of steps, batch size, schedule, views
 and the validation images that choose the best step are the same. Test images are not opened here.
@@ -27,8 +27,37 @@ from export.network import build_network, load_initial_weights
 
 STAGE = "training"
 REAL, SYNTHETIC = "real", "synthetic"
-# What each arm learns from. An arm that settings name must stand here.
-ARMS: Mapping[str, tuple[str, ...]] = {"real": (REAL,), "synthetic": (SYNTHETIC,), "combined": (REAL, SYNTHETIC)}
+BALANCED = "balanced"
+
+
+@dataclass(frozen=True)
+class Arm:
+    """What one arm learns from."""
+
+    name: str
+    real: bool
+    methods: frozenset[str] | None  # of generating; None is any
+    balanced: bool  # every class as often as the others, and TrivialAugment
+
+    def takes(self, kind: str) -> bool:
+        """Whether it learns from images of `kind`: real, or the method that generated them."""
+        return self.real if kind == REAL else self.methods is None or kind in self.methods
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """REAL and SYNTHETIC, as far as they take part."""
+        return (REAL,) * self.real + (SYNTHETIC,) * (self.methods is None or bool(self.methods))
+
+
+def parse_arm(name: str, methods: Sequence[str]) -> Arm:
+    """The arm called `name`, where `methods` generate. Raises InputError that names the parts there are."""
+    parts = [REAL, SYNTHETIC] if name == "combined" else name.split("+")
+    for part in parts:
+        if part not in (REAL, SYNTHETIC, BALANCED, *methods):
+            known = ", ".join((REAL, SYNTHETIC, BALANCED, *methods))
+            raise InputError(f"train.arms names {name!r}, expected combined, or parts joined by + out of {known}")
+    named = frozenset(parts) - {REAL, SYNTHETIC, BALANCED}
+    return Arm(name, REAL in parts, None if SYNTHETIC in parts else named, BALANCED in parts)
 
 
 @dataclass(frozen=True)
@@ -38,11 +67,12 @@ class Material:
     labels: tuple[str, ...]
     records: Sequence[Record]
     splits: Sequence[str]  # of each row: train or val; generated images are always train
-    kinds: Sequence[str]  # of each row: real or synthetic
-    digests: Mapping[str, str]  # kind -> digest of the document that decides what there is of it
+    kinds: Sequence[str]  # of each row: real, or the method that generated it
+    digests: Mapping[str, str]  # real, synthetic -> digest of the document that decides what there is of it
 
-    def examples(self, split: str, kinds: tuple[str, ...]) -> Examples:
-        rows = [row for row in range(len(self.records)) if self.splits[row] == split and self.kinds[row] in kinds]
+    def examples(self, split: str, takes: Callable[[str], bool]) -> Examples:
+        """The images of a split whose kind `takes` accepts."""
+        rows = [row for row in range(len(self.records)) if self.splits[row] == split and takes(self.kinds[row])]
         targets = [self.labels.index(self.records[row]["label"]) for row in rows]
         ids = [self.records[row]["id"] for row in rows]
         return Examples(np.array(rows, dtype=np.int64), np.array(targets, dtype=np.int64), ids)
@@ -71,7 +101,7 @@ def run(settings: Settings, folder: RunFolder) -> Document:
     records = []
     for seed in range(settings.train.seeds):  # seeds outside: a stopped run has whole comparisons, not whole arms
         for arm in settings.train.arms:
-            task = plan(settings, material, arm, seed, initial, build)
+            task = plan(settings, material, parse_arm(arm, settings.generate.methods), seed, initial, build)
             card = fit(task, frames, folder.stage(STAGE) / arm / f"seed-{seed}", device)
             records.append(_record(task, card, arm, material))
     order = {arm: place for place, arm in enumerate(settings.train.arms)}
@@ -103,7 +133,7 @@ def gather(dataset: Document, curation: Document) -> Material:
         labels=labels,
         records=[*real, *kept],
         splits=[record["split"] for record in real] + ["train"] * len(kept),
-        kinds=[REAL] * len(real) + [SYNTHETIC] * len(kept),
+        kinds=[REAL] * len(real) + [record["method"] for record in kept],
         digests={REAL: dataset.digest, SYNTHETIC: curation.digest},
     )
 
@@ -125,7 +155,7 @@ def initial_network(settings: Settings, classes: int) -> tuple[Callable[[int], n
 def plan(
     settings: Settings,
     material: Material,
-    arm: str,
+    arm: Arm,
     seed: int,
     initial: Mapping[str, str],
     build: Callable[[int], nn.Module],
@@ -133,7 +163,8 @@ def plan(
     """The training of `arm` with `seed`. Its key leaves out the other arms and seeds: adding one retrains nothing."""
     section = {name: value for name, value in as_json(settings.train).items() if name not in ("arms", "seeds")}
     # A generated image can't change what the real arm learns, so a new curation doesn't retrain it.
-    sources = {kind: material.digests[kind] for kind in {REAL, *ARMS[arm]}}
+    sources = {kind: material.digests[kind] for kind in {REAL, *arm.kinds}}
+    training = material.examples("train", arm.takes)
     card = {
         "backbone": settings.train.backbone,
         "width": settings.train.width,
@@ -141,29 +172,40 @@ def plan(
         "fault_labels": _fault_labels(settings, material.labels),
         "input": _input(settings).to_json(),
         "weights": dict(initial),
-        "training": {"arm": arm, "seed": seed},
+        "training": {"arm": arm.name, "seed": seed},
     }
     return Task(
-        name=f"{arm}/seed-{seed}",
+        name=f"{arm.name}/seed-{seed}",
         key=digest_of([section, sources, card, settings.seed]),
         section=settings.train,
         run_seed=settings.seed,
         seed=seed,
         labels=material.labels,
-        training=material.examples("train", ARMS[arm]),
-        validation=material.examples("val", (REAL,)),
+        training=balanced(training) if arm.balanced else training,
+        strong_views=arm.balanced,
+        validation=material.examples("val", _is_real),
         build=lambda: build(seed),
         card=card,
     )
 
 
+def balanced(examples: Examples) -> Examples:
+    """Every class as often as the largest: the images of the smaller ones are repeated in turn."""
+    most = int(np.bincount(examples.targets).max())
+    places = [np.resize(np.flatnonzero(examples.targets == label), most) for label in np.unique(examples.targets)]
+    order = np.concatenate(places)
+    return Examples(examples.rows[order], examples.targets[order], [examples.ids[place] for place in order])
+
+
+def _is_real(kind: str) -> bool:
+    return kind == REAL
+
+
 def _check(settings: Settings, material: Material) -> None:
-    if not len(material.examples("val", (REAL,)).rows):
+    if not len(material.examples("val", _is_real).rows):
         raise InputError("no validation image: raise data.validation_share, or add images, and run `rarefault dataset`")
     for arm in settings.train.arms:
-        if arm not in ARMS:
-            raise InputError(f"train.arms names {arm!r}, expected arms out of {', '.join(ARMS)}")
-        if not len(material.examples("train", ARMS[arm]).rows):
+        if not len(material.examples("train", parse_arm(arm, settings.generate.methods).takes).rows):
             raise InputError(
                 f"arm {arm} has no image to learn from; raise generate.floor or generate.target, or loosen curate.*, "
                 "or leave the arm out of train.arms"
@@ -190,7 +232,10 @@ def _fault_labels(settings: Settings, labels: Sequence[str]) -> list[str]:
 
 
 def _record(task: Task, card: Mapping[str, Any], arm: str, material: Material) -> Record:
-    counts = Counter((material.kinds[row], material.records[row]["label"]) for row in task.training.rows.tolist())
+    counts = Counter(
+        (REAL if _is_real(material.kinds[row]) else SYNTHETIC, material.records[row]["label"])
+        for row in set(task.training.rows.tolist())
+    )
     done = card["training"]
     return {
         "id": task.name,

@@ -1,6 +1,6 @@
 """Random views of training images: mild crops, mirror images, brightness and contrast.
 
-Works on a whole batch at once and draws everything from one generator, so that a batch is a function of its seed.
+A batch is a function of its seed.
 """
 
 import math
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torchvision.transforms import v2
 
 
 @dataclass(frozen=True)
@@ -54,3 +55,16 @@ def _relight(images: Tensor, uniform: Tensor, ranges: ViewRanges) -> Tensor:
     brightness = ((2 * uniform[6] - 1) * ranges.brightness).view(-1, 1, 1, 1)
     middle = images.mean(dim=(1, 2, 3), keepdim=True)
     return (images - middle) * contrast + middle + brightness
+
+
+def trivial_augment(frames: Tensor, seed: int) -> Tensor:
+    """One random operation of random strength on each image: uint8 (N, H, W, 3) BGR -> the same shape.
+
+    TrivialAugment (Mueller and Hutter 2021, arXiv:2103.10158), torchvision's wide space.
+    """
+    operation = v2.TrivialAugmentWide(interpolation=v2.InterpolationMode.BILINEAR)
+    images = frames.flip(-1).permute(0, 3, 1, 2)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        changed = torch.stack([operation(image) for image in images])
+    return changed.permute(0, 2, 3, 1).flip(-1)

@@ -4,10 +4,9 @@ Step `n` draws all its randomness from (seed, n), and weights, average and optim
 is replaced whole. So a run killed at any moment and started again ends with the weights of an uninterrupted one.
 """
 
-import copy
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,28 +44,34 @@ def train(
 ) -> None:
     """Train `model` in place until `schedule.steps`, resuming from `path` where it exists; it ends as its average.
 
+    Only parameters that require a gradient are trained, averaged and stored.
     `path` is rewritten every `every` seconds and at the end. Raises nothing of its own: a damaged state file stops with
     the safetensors error, because training on from a guess would be worse.
     """
-    average = copy.deepcopy(model).requires_grad_(False)
-    weights = [weight for weight in model.parameters() if weight.requires_grad]
-    optimiser = torch.optim.AdamW(weights, lr=schedule.rate, betas=(0.9, 0.99), weight_decay=0.0, fused=True)
-    done = _restore(path, model, average, optimiser)
+    weights = trainable(model)
+    average = {name: weight.detach().clone() for name, weight in weights.items()}
+    optimiser = torch.optim.AdamW(weights.values(), lr=schedule.rate, betas=(0.9, 0.99), weight_decay=0.0, fused=True)
+    done = _restore(path, weights, average, optimiser)
     clock = _Clock(path.stem, schedule, say, every, done)
     for step in range(done, schedule.steps):
         for group in optimiser.param_groups:
             group["lr"] = schedule.rate_at(step)
         value = loss(model, np.random.default_rng((seed, step)))
         value.backward()
-        nn.utils.clip_grad_norm_(weights, 1.0, foreach=True)
+        nn.utils.clip_grad_norm_(weights.values(), 1.0, foreach=True)
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
-        _follow(average, model, min(schedule.average, (step + 1) / (step + 10)))
+        _follow(average, weights, min(schedule.average, (step + 1) / (step + 10)))
         if clock.tick(step, value):
-            _store(path, step + 1, model, average, optimiser)
+            _store(path, step + 1, weights, average, optimiser)
     if done < schedule.steps:
-        _store(path, schedule.steps, model, average, optimiser)
-    model.load_state_dict(average.state_dict())
+        _store(path, schedule.steps, weights, average, optimiser)
+    _assign(weights, average)
+
+
+def trainable(model: nn.Module) -> dict[str, nn.Parameter]:
+    """The parameters that training changes, by name; tied ones once."""
+    return {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
 
 
 def steps_done(path: Path) -> int:
@@ -80,7 +85,8 @@ def steps_done(path: Path) -> int:
 def load_average(path: Path, model: nn.Module) -> nn.Module:
     """`model` with the averaged weights stored at `path`, in evaluation mode."""
     with safe_open(path, "pt") as file:
-        model.load_state_dict({name: file.get_tensor(f"average.{name}") for name in model.state_dict()})
+        weights = trainable(model)
+        _assign(weights, {name: file.get_tensor(f"average.{name}") for name in weights})
     return model.eval()
 
 
@@ -107,29 +113,37 @@ class _Clock:
         return due
 
 
+Weights = Mapping[str, Tensor]
+
+
 @torch.no_grad()
-def _follow(average: nn.Module, model: nn.Module, past: float) -> None:
-    torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1 - past)
+def _assign(weights: Weights, values: Weights) -> None:
+    for name, weight in weights.items():
+        weight.copy_(values[name])
 
 
-def _store(path: Path, step: int, model: nn.Module, average: nn.Module, optimiser: torch.optim.Optimizer) -> None:
-    tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
-    tensors |= {f"average.{name}": value for name, value in average.state_dict().items()}
+@torch.no_grad()
+def _follow(average: Weights, weights: Weights, past: float) -> None:
+    torch._foreach_lerp_(list(average.values()), list(weights.values()), 1 - past)
+
+
+def _store(path: Path, step: int, weights: Weights, average: Weights, optimiser: torch.optim.Optimizer) -> None:
+    tensors = {f"model.{name}": value for name, value in weights.items()}
+    tensors |= {f"average.{name}": value for name, value in average.items()}
     for index, moments in optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser.{index}.{name}": value for name, value in moments.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
-    # clone: some models tie weights, and safetensors refuses two names for one memory
-    whole = {name: value.detach().clone().contiguous() for name, value in tensors.items()}
-    replace_file(path, save(whole, {"training": json.dumps({"step": step})}))
+    plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    replace_file(path, save(plain, {"training": json.dumps({"step": step})}))
 
 
-def _restore(path: Path, model: nn.Module, average: nn.Module, optimiser: torch.optim.Optimizer) -> int:
+def _restore(path: Path, weights: Weights, average: Weights, optimiser: torch.optim.Optimizer) -> int:
     if not path.exists():
         return 0
     with safe_open(path, "pt") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (safe_open is not a mapping)
-    for prefix, module in (("model.", model), ("average.", average)):
-        module.load_state_dict({n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)})
+    _assign(weights, {name: tensors[f"model.{name}"] for name in weights})
+    _assign(average, {name: tensors[f"average.{name}"] for name in weights})
     state = optimiser.state_dict()
     for name, value in tensors.items():
         if name.startswith("optimiser."):

@@ -48,6 +48,14 @@ def test_limits_are_inclusive_and_each_split_has_its_own():
     assert reasons([0b1], [training, held_out]) == [[curate.COPY, curate.LOOKALIKE]]
 
 
+def test_a_rule_set_to_minus_one_is_off():
+    off = replace(SETTINGS, duplicate_bits=-1, copy_bits=-1, lookalike_bits=-1)
+    found, _ = curate.judge(
+        np.array([0, 0], np.uint64), np.array([50.0, 50.0]), [real("train", 0), real("val", 0)], off
+    )
+    assert found == [[], []]
+
+
 def test_distances_are_told():
     _, scores = curate.judge(np.array([0b111], np.uint64), np.array([50.0]), [real("train", 0)], SETTINGS)
     assert scores == [{"brightness_std": 50.0, "bits_to_training": 3, "bits_to_held_out": 64}]
@@ -65,12 +73,12 @@ def test_the_stage_reads_pictures_counts_reasons_and_says_what_is_missing(tmp_pa
         path = f"synthetic/images/{name[0]}/{name}.png"
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(tmp_path / path), picture)
-        records.append({"id": name, "label": name[0], "path": path, "blanked": None})
-    records.append({"id": "b2", "label": "b", "path": None, "blanked": "blanked by the filter"})
+        records.append({"id": name, "label": name[0], "method": "text2img", "path": path, "blanked": None})
+    records.append({"id": "b2", "label": "b", "method": "text2img", "path": None, "blanked": "blanked by the filter"})
     parent = folder.write(Document("dataset", None, {}, {}, [real("train", 0x0F0F_3C3C_5A5A_9696), real("test", FAR)]))
-    for stage in ("captions", "prompts"):
+    for stage in ("captions", "prompts", "adapter"):
         parent = folder.write(Document(stage, parent.digest, {}, {}, []))
-    summary = {"wanted": {"a": 3, "b": 2}, "round": 1}
+    summary = {"wanted": {"text2img": {"a": 3, "b": 2}}, "round": 1}
     folder.write(Document("synthetic", parent.digest, {}, {}, records, summary=summary))
 
     document = curate.run(replace(PRESETS["mini"], data=DataSettings(source="x")), folder)

@@ -8,8 +8,12 @@ import numpy as np
 import pytest
 
 from augment import generate
+from augment.methods import parse_method
+from augment.mini.scenes import render, sample_scene
+from augment.models import Models, Order
 from augment.records import Document, RunFolder
 from augment.settings import PRESETS, DataSettings, GenerateSettings
+from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.files import sha256_bytes
 
 
@@ -21,14 +25,14 @@ class NoisePainter:
     def __init__(self, blank: str = "", die_at: int | None = None) -> None:
         self.blank, self.die_at, self.batches = blank, die_at, 0
 
-    def paint(self, prompts, seeds):
+    def paint(self, orders, method, adapter):
         if self.batches == self.die_at:
             raise KeyboardInterrupt
         self.batches += 1
         images = []
-        for prompt, seed in zip(prompts, seeds, strict=True):
-            rng = np.random.default_rng([seed, zlib.crc32(prompt.encode())])
-            images.append(None if prompt == self.blank else rng.integers(1, 256, (8, 8, 3), np.uint8))
+        for order in orders:
+            rng = np.random.default_rng([order.seed, zlib.crc32(order.prompt.encode())])
+            images.append(None if order.prompt == self.blank else rng.integers(1, 256, (8, 8, 3), np.uint8))
         return images
 
 
@@ -58,12 +62,16 @@ def run_folder(path, real=None):
         for n in range(2)
     ]
     captions = folder.write(Document("captions", dataset.digest, {}, {}, []))
-    folder.write(Document("prompts", captions.digest, {}, {}, prompts))
+    written = folder.write(Document("prompts", captions.digest, {}, {}, prompts))
+    folder.write(Document("adapter", written.digest, {}, {}, [], {"path": None, "sha256": None}))
     return folder
 
 
 def curate(folder, synthetic, rejected=()):
-    records = [{"id": r["id"], "label": r["label"], "kept": r["id"] not in rejected} for r in synthetic.records]
+    records = [
+        {"id": r["id"], "label": r["label"], "method": r["method"], "kept": r["id"] not in rejected}
+        for r in synthetic.records
+    ]
     return folder.write(Document("curation", synthetic.digest, {}, {}, records))
 
 
@@ -91,7 +99,9 @@ def test_every_image_names_its_source_prompt_seed_and_file(tmp_path):
         assert record["path"] == f"synthetic/images/{record['label']}/{record['id']}.png"
         assert record["prompt"].startswith(record["source"])
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-        np.testing.assert_array_equal(image, NoisePainter().paint([record["prompt"]], [record["seed"]])[0])
+        np.testing.assert_array_equal(
+            image, NoisePainter().paint([Order(record["prompt"], record["seed"])], None, None)[0]
+        )
     assert len({record["seed"] for record in document.records}) == 12
 
 
@@ -145,3 +155,50 @@ def test_other_settings_make_other_images(tmp_path):
     one = generate.run(settings(), folder, NoiseModels())
     two = generate.run(settings(guidance=4.0), folder, NoiseModels())
     assert not {record["id"] for record in one.records} & {record["id"] for record in two.records}
+
+
+def test_each_method_makes_the_quota_with_the_same_seeds_and_only_some_start_from_an_image(tmp_path, monkeypatch):
+    seen = []
+
+    class Noting(NoisePainter):
+        def paint(self, orders, method, adapter):
+            seen.append((method.name, {order.source is not None for order in orders}))
+            return super().paint(orders, method, adapter)
+
+    monkeypatch.setattr(generate.ImageStore, "frame", lambda self, record: np.full((20, 10, 3), 7, np.uint8))
+    models = NoiseModels()
+    models.painter = Noting()
+    document = generate.run(settings(methods=("text2img", "img2img-0.5", "codec")), run_folder(tmp_path), models)
+    assert seen == [("text2img", {False}), ("img2img-0.5", {True}), ("codec", {True})]
+    seeds = {}
+    for record in document.records:
+        seeds.setdefault(record["method"], set()).add(record["seed"])
+    assert len(document.records) == 12
+    assert seeds["text2img"] == seeds["img2img-0.5"] == seeds["codec"]
+
+
+def test_the_renderer_is_a_painter_for_its_own_labels_only(tmp_path):
+    folder = run_folder(tmp_path, {"closed_cabinet": 3, "breached_cabinet": 1})
+    document = generate.run(settings(methods=("render-station",)), folder, NoiseModels())
+    assert [record["label"] for record in document.records] == ["breached_cabinet"] * 2
+    with pytest.raises(InputError, match="scene label is 'b'"):
+        generate.run(settings(methods=("render-station",)), run_folder(tmp_path / "other"), NoiseModels())
+
+
+@pytest.mark.parametrize("name", ["img2img", "img2img-0.0", "img2img-1.5", "adapted-codec", "txt2img"])
+def test_an_unknown_method_is_refused(name):
+    with pytest.raises(InputError, match=f"method '{name}' of generating is not known"):
+        parse_method(name)
+
+
+def test_the_embedded_model_paints_by_every_method():
+    painter = Models(settings(steps=4)).painter
+    frame = render(sample_scene(3, "catalogue", "closed_cabinet"), painter.side)
+    orders = [Order("a photo of a closed cabinet", 1, frame)]
+    codec, weak, strong = (
+        painter.paint(orders, parse_method(name), None)[0].astype(float)
+        for name in ("codec", "img2img-0.3", "img2img-0.9")
+    )
+    far = [np.abs(image - frame).mean() for image in (codec, weak, strong)]
+    assert far[0] < 8  # grey levels: the codec alone keeps the picture
+    assert far[0] < far[1] < far[2]

@@ -13,7 +13,7 @@ from augment import train
 from augment.fit import batch_positions, learning_rate
 from augment.records import RunFolder
 from augment.settings import Settings, TrainSettings
-from augment.views import ViewRanges, random_views
+from augment.views import ViewRanges, random_views, trivial_augment
 from edge_runtime.bundle.errors import InputError
 from export.checkpoint import load_checkpoint
 
@@ -194,7 +194,7 @@ def test_an_arm_without_images_is_refused(tmp_path):
 
 def test_an_unknown_arm_is_refused(tmp_path):
     settings, folder = tiny_run(tmp_path)
-    with pytest.raises(InputError, match="'reel', expected arms out of real, synthetic, combined"):
+    with pytest.raises(InputError, match="'reel', expected combined, or parts joined by"):
         train.run(replace(settings, train=replace(settings.train, arms=("real", "reel"))), folder)
 
 
@@ -254,3 +254,40 @@ def test_views_change_light_within_bounds():
     assert views.abs().max() <= 0.25 + 1e-6
     assert views.max() > 0.2
     assert views.min() < -0.2
+
+
+@pytest.mark.parametrize(
+    ("name", "takes", "is_balanced"),
+    [
+        ("real", {"real"}, False),
+        ("synthetic", {"text2img", "codec"}, False),
+        ("combined", {"real", "text2img", "codec"}, False),
+        ("real+balanced", {"real"}, True),
+        ("real+balanced+codec", {"real", "codec"}, True),
+    ],
+)
+def test_an_arm_is_named_by_its_parts(name, takes, is_balanced):
+    arm = train.parse_arm(name, ("text2img", "codec"))
+    assert {kind for kind in ("real", "text2img", "codec") if arm.takes(kind)} == takes
+    assert arm.balanced is is_balanced
+
+
+def test_balanced_examples_show_every_class_equally_often_and_every_image():
+    examples = fitting.Examples(np.arange(6), np.array([0, 0, 0, 0, 1, 2]), list("abcdef"))
+    even = train.balanced(examples)
+    assert np.bincount(even.targets).tolist() == [4, 4, 4]
+    assert set(even.rows.tolist()) == set(range(6))
+    assert [examples.ids[row] for row in even.rows] == even.ids
+
+
+def test_trivial_augment_is_a_function_of_its_seed_and_leaves_the_global_generator_alone():
+    frames = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), np.uint8))
+    torch.manual_seed(5)
+    expected = torch.rand(1)
+    torch.manual_seed(5)
+    first, again, other = (trivial_augment(frames, seed) for seed in (1, 1, 2))
+    assert torch.equal(torch.rand(1), expected)
+    assert first.dtype == torch.uint8
+    assert first.shape == frames.shape
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)

@@ -39,7 +39,12 @@ def tiny_run(folder: Path) -> tuple[Settings, RunFolder]:
     """Images on disk, the documents of the stages before training, and settings for them."""
     source, run = folder / "images", RunFolder(folder / "run")
     parent = run.write(Document("dataset", None, {}, {}, _real(source), _dataset_summary())).digest
-    for stage, role in (("captions", "captioner"), ("prompts", "writer"), ("synthetic", "painter")):
+    for stage, role in (
+        ("captions", "captioner"),
+        ("prompts", "writer"),
+        ("adapter", "painter"),
+        ("synthetic", "painter"),
+    ):
         models = {role: {"name": f"mini/{role}", "sha256": "0" * 64}}
         parent = run.write(Document(stage, parent, {"seed": 0}, models, [])).digest
     run.write(Document("curation", parent, {}, {}, _generated(run.path), {"rejected": {"blank": 1}}))
@@ -85,14 +90,29 @@ def _real(source: Path) -> list[Record]:
 
 def _generated(run: Path) -> list[Record]:
     records: list[Record] = [
-        {"id": "blanked", "label": LABELS[0], "path": None, "kept": False, "reasons": ["blank"], "scores": {}}
+        {
+            "id": "blanked",
+            "label": LABELS[0],
+            "method": "text2img",
+            "path": None,
+            "kept": False,
+            "reasons": ["blank"],
+            "scores": {},
+        }
     ]
     for label, count in enumerate(GENERATED):
         for number in range(count):
             path = f"synthetic/images/{LABELS[label]}/{label}{number}.png"
             _write(run / path, draw(label, 900 + number, side=32))
             records.append(
-                {"id": f"{label}{number}", "label": LABELS[label], "path": path, "kept": True, "reasons": []}
+                {
+                    "id": f"{label}{number}",
+                    "label": LABELS[label],
+                    "method": "text2img",
+                    "path": path,
+                    "kept": True,
+                    "reasons": [],
+                }
             )
     return records
 

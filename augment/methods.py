@@ -1,0 +1,48 @@
+"""How a generated image comes about: the names that settings, records and training arms have in common.
+
+text2img           from noise and a prompt
+img2img-0.5        from a real image of the class, noised to that strength (0..1), and a prompt
+codec              a real image through encoder and decoder, no diffusion: what the codec alone does
+adapted-...        text2img or img2img with the adapter that `rarefault adapt` trained on the station's images
+render-DOMAIN      drawn by the mini renderer, catalogue or station: a perfect generator, for its own labels only
+"""
+
+import re
+from dataclasses import dataclass
+
+from edge_runtime.bundle.errors import InputError
+
+ADAPTED = "adapted-"
+EXPECTED = "text2img, img2img-0.5 (or another strength), codec, render-catalogue, render-station, adapted-text2img ..."
+
+
+@dataclass(frozen=True)
+class Method:
+    """A parsed method name."""
+
+    name: str
+    kind: str  # text2img, img2img, codec, render
+    adapted: bool = False
+    strength: float | None = None  # of img2img: the share of the noise steps that are run
+    domain: str | None = None  # of render
+
+    @property
+    def starts_from_image(self) -> bool:
+        """Whether a real image goes in."""
+        return self.kind in ("img2img", "codec")
+
+
+def parse_method(name: str) -> Method:
+    """The method called `name`. Raises InputError that names the methods there are."""
+    plain = name.removeprefix(ADAPTED)
+    adapted = plain != name
+    if plain == "text2img":
+        return Method(name, plain, adapted)
+    if match := re.fullmatch(r"img2img-(0\.\d+|1\.0)", plain):
+        if (strength := float(match[1])) > 0:
+            return Method(name, "img2img", adapted, strength=strength)
+    elif name == "codec":
+        return Method(name, name)
+    elif match := re.fullmatch(r"render-(catalogue|station)", name):
+        return Method(name, "render", domain=match[1])
+    raise InputError(f"method {name!r} of generating is not known, expected one of {EXPECTED}")
