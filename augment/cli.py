@@ -139,6 +139,22 @@ def demo(out: Path, seed: int) -> None:
     classify_unseen(out, seed)
 
 
+@main.command()
+@click.argument("name", type=click.Choice(["scenes"]))
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Where the draws lie.")
+@click.option("--draws", type=click.IntRange(min=1), default=5, show_default=True)
+def benchmark(name: str, out: Path, draws: int) -> None:
+    """Compare every way of augmenting on the same test images; a second call resumes where the first one stopped."""
+    from augment.benchmark import RESULTS, pool, prepare_scenes
+    from augment.tables import table
+
+    pipelines = []
+    for draw in range(draws):
+        pipelines.append(prepare_scenes(out, draw))
+        run_pipeline(pipelines[-1], list(STAGES)[: list(STAGES).index("export")])
+    click.echo(f"\n{table(pool(out, pipelines))}\n\n{out / RESULTS} written")
+
+
 def run_pipeline(pipeline: Path, names: list[str]) -> None:
     """Run the stages called `names`, and write the report after the last one."""
     from augment.models import Models
@@ -186,7 +202,7 @@ def _run_stage(
     if document.digest != unless:
         click.echo(f"{name:10} {module.told(document)}  [{time.monotonic() - started:.0f} s]")
     if name == "compare":
-        click.echo(f"\n{module.table(document)}\n")
+        click.echo(f"\n{module.table(document.summary)}\n")
     return document
 
 

@@ -49,7 +49,8 @@ def run(settings: Settings, folder: RunFolder) -> Document:
     logits = _measure(settings, folder, training, dataset.digest, images)
     labels = training.summary["labels"]
     targets = np.array([labels.index(record["label"]) for record in images])
-    truth = Truth(tuple(labels), targets, [record["group"] for record in images])
+    faults = tuple(training.summary["fault_labels"])
+    truth = Truth(tuple(labels), faults, targets, [record["group"] for record in images])
     summary = summarise(settings, training, truth, logits)
     return folder.write(Document(STAGE, records=_records(images, labels, logits), summary=summary, **inputs))
 

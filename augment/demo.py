@@ -1,7 +1,5 @@
 """`rarefault demo`: render a station's archive, run the whole loop on it, classify images that no stage has seen."""
 
-import csv
-import io
 import subprocess
 import sys
 from dataclasses import replace
@@ -9,12 +7,12 @@ from pathlib import Path
 
 import click
 
+from augment.mini.archive import Share, write_archive
 from augment.mini.scenes import FAULT_LABELS, LABELS, STATION_COUNTS, write_station
 from augment.progress import say
 from augment.records import item_seed
 from augment.settings import PRESETS, DataSettings, Settings, load_settings, write_settings
 from edge_runtime.bundle.errors import InputError
-from edge_runtime.bundle.files import replace_file
 
 # Images per class; the training images are long-tailed, what measures is balanced.
 SPLITS = {
@@ -33,8 +31,8 @@ def prepare(out: Path, seed: int) -> Path:
     if pipeline.exists() and load_settings(pipeline) != settings:
         raise InputError(f"{pipeline} is no run of this demo and seed; choose another --out, or remove {out}")
     say(f"rendering the station's images into {out / 'station'}")
-    rows = [row for split, counts in SPLITS.items() for row in _render(out / "station", split, dict(counts), seed)]
-    replace_file(out / "station" / "manifest.csv", _csv(rows).encode())
+    shares = {split: Share(counts, item_seed(seed, "demo", split)) for split, counts in SPLITS.items()}
+    write_archive(out / "station", shares)
     write_settings(settings, pipeline)
     return pipeline
 
@@ -61,17 +59,3 @@ def _settings(out: Path, seed: int) -> Settings:
     data = replace(data, duplicate_bits=0, burst_gap=0)
     curate = replace(preset.curate, duplicate_bits=0, copy_bits=0, lookalike_bits=0)
     return replace(preset, seed=seed, data=data, curate=curate)
-
-
-def _render(station: Path, split: str, counts: dict[str, int], seed: int) -> list[tuple[str, str, str]]:
-    write_station(station / split, counts, item_seed(seed, "demo", split))
-    return [
-        (path.relative_to(station).as_posix(), path.parent.name, split)
-        for path in sorted((station / split).rglob("*.jpg"))
-    ]
-
-
-def _csv(rows: list[tuple[str, str, str]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([("path", "label", "split"), *rows])
-    return text.getvalue()

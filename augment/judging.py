@@ -9,17 +9,24 @@ import numpy as np
 from augment import statistics
 from augment.records import Document, Record, item_seed
 from augment.settings import CompareSettings, Settings
-from augment.statistics import METRICS, Draws, Labels, Numbers, Resampled
+from augment.statistics import FAULT_RECALL, METRICS, Draws, Labels, Numbers, Resampled
 from edge_runtime.bundle.decision import DecisionRule
 
 
 @dataclass(frozen=True)
 class Truth:
-    """What is true of the test images: label names, and of each image its class (N,) and its group."""
+    """What is true of the test images: label names, which are faults, and of each image its class (N,) and group."""
 
     labels: tuple[str, ...]
+    faults: tuple[str, ...]
     targets: Labels
     groups: Sequence[str]
+
+    @property
+    def fault_classes(self) -> list[int]:
+        """The classes of faults that the test set holds."""
+        held = set(self.targets.tolist())
+        return [index for index, label in enumerate(self.labels) if label in self.faults and index in held]
 
     def counts(self) -> dict[str, Any]:
         """Images and groups, in all and per class: few groups mean little evidence, however many images they hold."""
@@ -53,7 +60,7 @@ def summarise(settings: Settings, training: Document, truth: Truth, logits: Mapp
         "confidence": section.confidence,
         "resamples": section.resamples,
         "labels": list(truth.labels),
-        "fault_labels": list(training.summary["fault_labels"]),
+        "fault_labels": list(truth.faults),
         "test": truth.counts(),
         "arms": {arm: measured[arm].to_json(section.confidence) for arm in measured},
         "differences": differences,
@@ -74,6 +81,13 @@ class Arm:
         self.resampled: Resampled = statistics.resample(
             truth.targets, self.predicted, truth.groups, len(truth.labels), draws
         )
+        self.metrics: tuple[str, ...] = METRICS
+        if faults := truth.fault_classes:
+            self.metrics = (*METRICS, FAULT_RECALL)
+            for found, recall in zip(self.per_seed, self.recall, strict=True):
+                found[FAULT_RECALL] = float(np.mean([recall[index] for index in faults]))
+            rare = np.nanmean(self.resampled.recall[:, faults], axis=1)
+            self.resampled = Resampled({**self.resampled.metrics, FAULT_RECALL: rare}, self.resampled.recall)
 
     def mean(self, metric: str) -> float:
         return float(np.mean([found[metric] for found in self.per_seed]))
@@ -93,7 +107,7 @@ class Arm:
         counts = [statistics.confusion(self.truth.targets, row, len(self.truth.labels)) for row in self.predicted]
         return {
             "seeds": len(self.predicted),
-            "metrics": {metric: self._metric(metric, confidence) for metric in METRICS},
+            "metrics": {metric: self._metric(metric, confidence) for metric in self.metrics},
             "recall": recall,
             "confusion": np.sum(counts, axis=0).tolist(),  # of all seeds together: rows truth, columns prediction
         }
@@ -108,7 +122,7 @@ class Arm:
 def _difference(truth: Truth, baseline: Arm, arm: Arm, section: CompareSettings) -> dict[str, Any]:
     """`arm` minus `baseline` on the same resamples. McNemar compares the labels that averaged probabilities give."""
     metrics = {}
-    for metric in METRICS:
+    for metric in arm.metrics:
         change = arm.resampled.metrics[metric] - baseline.resampled.metrics[metric]
         metrics[metric] = _interval(arm.mean(metric) - baseline.mean(metric), change, section.confidence)
     recall: dict[str, Any] = dict.fromkeys(truth.labels)

@@ -1,7 +1,7 @@
 """A low-rank adapter of Stable Diffusion's denoiser, trained on captioned images.
 
-LoRA: Hu et al. 2021, arXiv:2106.09685. The loss is that of the model's own scheduler (noise or velocity), weighted by the signal-to-noise ratio, capped at 5
-(min-SNR, Hang et al. 2023, arXiv:2303.09556).
+LoRA: Hu et al. 2021, arXiv:2106.09685. The loss is that of the model's own scheduler (noise or velocity), weighted by
+the signal-to-noise ratio, capped at 5 (min-SNR: Hang et al. 2023, arXiv:2303.09556).
 """
 
 from collections.abc import Sequence

@@ -15,8 +15,8 @@ from augment.images import ImageStore
 from augment.page import PAGE
 from augment.records import STAGES, Document, Record, RunFolder
 from augment.settings import load_settings
-from augment.statistics import FAIL, INCONCLUSIVE, METRICS, PASS
-from augment.tables import METRIC_NAMES, percent, points
+from augment.statistics import FAIL, INCONCLUSIVE, PASS
+from augment.tables import METRIC_NAMES, measured, percent, points
 from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.files import replace_file
 from edge_runtime.bundle.preprocess import Frame
@@ -96,13 +96,15 @@ def verdict_sentence(summary: Mapping[str, Any]) -> str:
 
 
 def _arms(training: Document, summary: Mapping[str, Any]) -> Table:
-    rows = []
+    rows, metrics = [], measured(summary)
     for arm, found in summary["arms"].items():
         images = next(record["images"] for record in training.records if record["arm"] == arm)
-        cells = [f"{percent(found['metrics'][metric])}{_spread(found['metrics'][metric])}" for metric in METRICS]
+        cells = [f"{percent(found['metrics'][metric])}{_spread(found['metrics'][metric])}" for metric in metrics]
         rows.append([arm, *(str(sum(images[kind].values())) for kind in ("real", "synthetic")), *cells])
     caption = f"Mean over the seeds, with its {100 * summary['confidence']:g} % interval and spread between seeds."
-    return Table(caption, ["arm", "real images", "generated images", *METRIC_NAMES.values()], rows)
+    return Table(
+        caption, ["arm", "real images", "generated images", *(METRIC_NAMES[metric] for metric in metrics)], rows
+    )
 
 
 def _spread(metric: Mapping[str, Any]) -> str:
@@ -110,9 +112,9 @@ def _spread(metric: Mapping[str, Any]) -> str:
 
 
 def _differences(summary: Mapping[str, Any]) -> Table:
-    rows = []
+    rows, metrics = [], measured(summary)
     for arm, found in summary["differences"].items():
-        cells = [points(found["metrics"][metric]) for metric in METRICS]
+        cells = [points(found["metrics"][metric]) for metric in metrics]
         test = found["mcnemar"]
         mcnemar = f"p = {test['p']:.3g} ({test['only_arm_right']} against {test['only_baseline_right']} images)"
         rows.append([f"{arm} − {summary['baseline']}", *cells, mcnemar, found["verdict"]])
@@ -122,7 +124,12 @@ def _differences(summary: Mapping[str, Any]) -> Table:
     )
     return Table(
         caption,
-        ["difference", *METRIC_NAMES.values(), "McNemar", f"verdict on {METRIC_NAMES[summary['metric']]}"],
+        [
+            "difference",
+            *(METRIC_NAMES[metric] for metric in metrics),
+            "McNemar",
+            f"verdict on {METRIC_NAMES[summary['metric']]}",
+        ],
         rows,
     )
 

@@ -16,6 +16,7 @@ Labels = npt.NDArray[np.int64]
 Numbers = npt.NDArray[np.float64]
 
 METRICS = ("accuracy", "macro_f1", "macro_recall")
+FAULT_RECALL = "fault_recall"  # mean recall of the fault classes; only where labels are marked as faults
 PASS, FAIL, INCONCLUSIVE = "PASS", "FAIL", "INCONCLUSIVE"
 
 

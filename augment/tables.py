@@ -1,11 +1,22 @@
 """Numbers with their intervals as people read them, and the comparison as a plain text table."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
-from augment.records import Document
-from augment.statistics import METRICS
+from augment.statistics import FAULT_RECALL
 
-METRIC_NAMES = {"accuracy": "accuracy", "macro_f1": "macro F1", "macro_recall": "macro recall"}
+METRIC_NAMES = {
+    "accuracy": "accuracy",
+    "macro_f1": "macro F1",
+    "macro_recall": "macro recall",
+    FAULT_RECALL: "fault recall",
+}
+
+
+def measured(summary: Mapping[str, Any]) -> list[str]:
+    """The metrics that a comparison holds, in the order of METRIC_NAMES."""
+    held = next(iter(summary["arms"].values()))["metrics"]
+    return [metric for metric in METRIC_NAMES if metric in held]
 
 
 def percent(interval: Mapping[str, float]) -> str:
@@ -18,16 +29,16 @@ def points(interval: Mapping[str, float]) -> str:
     return f"{100 * interval['value']:+.1f} ({100 * interval['low']:+.1f} to {100 * interval['high']:+.1f}) points"
 
 
-def table(document: Document) -> str:
+def table(summary: Mapping[str, Any]) -> str:
     """The comparison as plain text: arms, differences, recall per class; `!` marks fault classes."""
-    summary = document.summary
     arms = list(summary["arms"])
     test = summary["test"]
-    rows = [["arm", *METRIC_NAMES.values()]]
+    metrics = measured(summary)
+    rows = [["arm", *(METRIC_NAMES[metric] for metric in metrics)]]
     for arm in arms:
-        rows.append([arm, *(percent(summary["arms"][arm]["metrics"][metric]) for metric in METRICS)])
+        rows.append([arm, *(percent(summary["arms"][arm]["metrics"][metric]) for metric in metrics)])
     for arm, difference in summary["differences"].items():
-        cells = [points(difference["metrics"][metric]).removesuffix(" points") for metric in METRICS]
+        cells = [points(difference["metrics"][metric]).removesuffix(" points") for metric in metrics]
         rows.append([f"{arm} - {summary['baseline']}", *cells])
     classes = [["class", "test images", *(f"recall, {arm}" for arm in arms)]]
     for label in summary["labels"]:

@@ -124,7 +124,7 @@ def test_a_run_without_test_images_is_refused(tmp_path):
 
 def test_the_table_is_aligned_marks_faults_and_ends_with_the_verdict(compared):
     _, _, document = compared
-    lines = table(document).splitlines()
+    lines = table(document.summary).splitlines()
     assert lines[0].startswith(f"{sum(COUNTS['test'])} test images in ")
     assert any(line.startswith("! breaker_burnt") for line in lines)
     assert any(line.startswith("  breaker_ok") for line in lines)
