@@ -156,10 +156,8 @@ class TrainSettings:
         "(balanced: every class as often as the others, TrivialAugment)",
     )
     seeds: int = setting(2, "trainings per arm, each with its own seed", low=1, high=100)
-    backbone: str = setting("resnet50", "the network", choices=("resnet50",))
-    width: int = setting(
-        64, "planes of the first stage; 64 is torchvision's resnet50, less is a narrower one", low=8, high=128
-    )
+    backbone: str = setting("resnet50", "the network", choices=("resnet50", "efficientnet_lite0"))
+    width: int = setting(64, "64 is the published network, less is a narrower one", low=8, high=128)
     weights: str = setting("none", "initial weights: none, imagenet, or a .safetensors or .pth file")
     size: int = setting(224, "side of the network's input in pixels", low=32, high=1024)
     steps: int = setting(2000, "optimiser steps of every arm", low=1)

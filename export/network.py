@@ -23,6 +23,7 @@ from torchvision.models.resnet import Bottleneck
 from edge_runtime.bundle.errors import InputError, UnavailableError
 from edge_runtime.bundle.files import sha256_file
 from edge_runtime.bundle.preprocess import PreprocessSpec
+from export.efficientnet_lite import EfficientNetLite0, from_published, published_file
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)  # RGB, on the 0..1 scale
 IMAGENET_STD = (0.229, 0.224, 0.225)  # RGB, on the 0..1 scale
@@ -83,8 +84,7 @@ def _stage(inputs: int, planes: int, blocks: int, stride: int) -> nn.Sequential:
     return nn.Sequential(first, *(Bottleneck(outputs, planes) for _ in range(blocks - 1)))
 
 
-BACKBONES: Mapping[str, type[nn.Module]] = {"resnet50": ResNet50}
-PUBLISHED_WEIGHTS = {"resnet50": ResNet50_Weights.IMAGENET1K_V2}
+BACKBONES: Mapping[str, type[nn.Module]] = {"resnet50": ResNet50, "efficientnet_lite0": EfficientNetLite0}
 
 
 def build_network(backbone: str, classes: int, width: int = FULL_WIDTH) -> nn.Module:
@@ -161,9 +161,10 @@ class FrameNetwork(nn.Module):
 def load_initial_weights(network: nn.Module, source: str) -> dict[str, str]:
     """Fill `network` from `source`; returns {"source", "sha256"?, "revision"?, "classifier": "taken" or "fresh"}.
 
-    `source` is "none" (leave the weights as they are), "imagenet" (torchvision's published file, from its cache or the
-    network), or the path of a .safetensors or .pth file, of which only the name is recorded. The classifier is taken
-    only where its shape fits; every other tensor must fit.
+    `source` is "none" (leave the weights as they are), "imagenet" (ResNet-50: torchvision's published file, from its
+    cache or the network; EfficientNet-Lite0: the file of an installed package), or the path of a .safetensors or .pth
+    file, of which only the name is recorded. The classifier is taken only where its shape fits; every other tensor must
+    fit.
 
     Raises InputError for a file that does not fit or cannot be read safely, UnavailableError where the download fails.
     """
@@ -179,13 +180,16 @@ def load_initial_weights(network: nn.Module, source: str) -> dict[str, str]:
 
 
 def _published_weights(network: nn.Module) -> tuple[dict[str, Tensor], dict[str, str]]:
-    name = next((name for name, cls in BACKBONES.items() if type(network) is cls), None)
-    if name not in PUBLISHED_WEIGHTS or network.width != FULL_WIDTH:
+    if network.width != FULL_WIDTH:
         raise InputError(
             f"there are no published ImageNet weights for {type(network).__name__} of width {network.width}; "
             f"choose width {FULL_WIDTH}, or set weights to 'none'"
         )
-    weights = PUBLISHED_WEIGHTS[name]
+    if isinstance(network, EfficientNetLite0):
+        path = published_file()
+        state = from_published(_read_pth(path), torch.tensor(IMAGENET_MEAN), torch.tensor(IMAGENET_STD))
+        return state, {"source": "imagenet", "revision": path.name, "sha256": sha256_file(path)}
+    weights = ResNet50_Weights.IMAGENET1K_V2
     cached = _fetch(weights.url)
     return _read_pth(cached), {"source": "imagenet", "revision": str(weights), "sha256": sha256_file(cached)}
 
