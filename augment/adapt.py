@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     pass
 
 STAGE = "adapter"
-STATE_FILE = "state.safetensors"  # of the unfinished training
+STATE_FILE = "training.safetensors"  # of the unfinished training
 TEXT2IMG = Method("text2img", "text2img")
 
 

@@ -5,6 +5,7 @@ and nothing reaches for the network unless the settings name a hub id.
 """
 
 import importlib
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -310,7 +311,11 @@ class DiffusionPainter:
             return
         if adapter not in self._adapters:
             name = f"adapter{len(self._adapters)}"
-            self._pipeline.load_lora_weights(adapter, adapter_name=name, local_files_only=True, use_safetensors=True)
+            with warnings.catch_warnings():  # peft warns of a second adapter, which is what is wanted
+                warnings.simplefilter("ignore", UserWarning)
+                self._pipeline.load_lora_weights(
+                    adapter, adapter_name=name, local_files_only=True, use_safetensors=True
+                )
             self._adapters[adapter] = name
         self._pipeline.enable_lora()
         self._pipeline.set_adapters(self._adapters[adapter])

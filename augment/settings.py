@@ -222,7 +222,7 @@ PRESETS: dict[str, Settings] = {
     "sd21": _SD21,
     "sd15": replace(_SD21, generate=replace(_SD21.generate, model="stable-diffusion-v1-5/stable-diffusion-v1-5")),
     "mini": Settings(
-        adapt=AdaptSettings(steps=400, evaluate_every=100, batch_size=32, learning_rate=1e-3),
+        adapt=AdaptSettings(steps=400, evaluate_every=100, patience=1, batch_size=32, learning_rate=1e-3),
         generate=GenerateSettings(target=60, floor=30),
         train=TrainSettings(width=24, size=64, steps=250, evaluate_every=25, seeds=2, learning_rate=2e-3),
     ),
