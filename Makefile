@@ -25,9 +25,10 @@ clean:
 
 # Rewrites the lock files from pyproject.toml; look at the difference before committing it.
 lock: .venv/dev
+	$(BIN)/pip-compile $(LOCK_OPTIONS) -o requirements/base.lock pyproject.toml
 	for extra in station central elpv dev; do \
 	  $(BIN)/pip-compile $(LOCK_OPTIONS) --extra $$extra -o requirements/$$extra.lock pyproject.toml; done
-	$(BIN)/pip-compile $(LOCK_OPTIONS) -o requirements/base.lock pyproject.toml
+	$(BIN)/pip-compile $(LOCK_OPTIONS) -c requirements/central.lock --extra meaning -o requirements/meaning.lock pyproject.toml
 LOCK_OPTIONS := -q --no-header --strip-extras --no-emit-index-url --no-emit-find-links --no-annotate
 
 # A stamp is made last, so an interrupted install is taken up again.
@@ -39,6 +40,6 @@ LOCK_OPTIONS := -q --no-header --strip-extras --no-emit-index-url --no-emit-find
 	$(BIN)/python -m pip install -q --no-deps -e .
 	touch $@
 
-.venv/dev: .venv/central requirements/dev.lock requirements/elpv.lock
-	$(BIN)/python -m pip install -q -r requirements/dev.lock -r requirements/elpv.lock
+.venv/dev: .venv/central requirements/dev.lock requirements/elpv.lock requirements/meaning.lock
+	$(BIN)/python -m pip install -q -r requirements/dev.lock -r requirements/elpv.lock -r requirements/meaning.lock
 	touch $@

@@ -22,6 +22,7 @@ from edge_runtime.bundle.files import sha256_bytes, sha256_file
 
 if TYPE_CHECKING:
     from augment.embedding import Embedder
+    from augment.meaning import Meaning
 
 EMBEDDED = Path(__file__).parent / "mini" / "checkpoints"
 SHORT_OF_MEMORY = 8 * 2**30  # bytes of GPU memory; Stable Diffusion 2.1 at 768 px and batch 4 wants more
@@ -109,6 +110,12 @@ class Models:
         )
 
     @cached_property
+    def meaning(self) -> "Meaning":
+        from augment.meaning import load_meaning
+
+        return load_meaning(self._settings.refine, self.device)
+
+    @cached_property
     def painter(self) -> Painter:
         return DiffusionPainter(self.painter_folder.path, self.device, self._settings)
 
@@ -135,14 +142,10 @@ def pick_device(wanted: str) -> str:
 def find_model(reference: str, kind: str, sha256: str = "", revision: str = "") -> ModelFolder:
     """The folder of a model, downloaded if `reference` is a hub id, checked against the pin if there is one."""
     if reference == "mini":
-        found = _local(EMBEDDED / kind, f"mini/{kind}")
-    elif Path(reference).is_dir():
-        found = _local(Path(reference), Path(reference).name)
-    else:
-        found = _download(reference, kind, revision)
-    if sha256:
-        _check_pin(found, reference, sha256)
-    return found
+        return local_model(EMBEDDED / kind, f"mini/{kind}", sha256)
+    if Path(reference).is_dir():
+        return local_model(Path(reference), Path(reference).name, sha256)
+    return _pinned(_download(reference, kind, revision), sha256)
 
 
 def folder_digest(folder: Path) -> str:
@@ -152,19 +155,21 @@ def folder_digest(folder: Path) -> str:
     return sha256_bytes("".join(lines).encode())
 
 
-def _local(path: Path, name: str) -> ModelFolder:
+def local_model(path: Path, name: str, sha256: str = "") -> ModelFolder:
+    """The model folder at `path`, known as `name`. Raises InputError where it is not what `sha256` pins."""
     if not any(path.rglob("*.safetensors")):
         raise InputError(f"model folder {path} holds no .safetensors file; save the model with safe_serialization=True")
-    return ModelFolder(path, {"name": name, "sha256": folder_digest(path)})
+    return _pinned(ModelFolder(path, {"name": name, "sha256": folder_digest(path)}), sha256)
 
 
-def _check_pin(found: ModelFolder, reference: str, sha256: str) -> None:
-    seen = found.identity.get("sha256") or folder_digest(found.path)
-    if seen != sha256:
+def _pinned(found: ModelFolder, sha256: str) -> ModelFolder:
+    seen = found.identity.get("sha256") or (folder_digest(found.path) if sha256 else "")
+    if sha256 and seen != sha256:
         raise InputError(
-            f"model {reference} has the digest {seen}, the settings pin {sha256}: "
+            f"model {found.identity['name']} has the digest {seen}, the settings pin {sha256}: "
             "it is not the model that was approved; get that one, or change the pin on purpose"
         )
+    return found
 
 
 def _download(reference: str, kind: str, revision: str) -> ModelFolder:
@@ -200,7 +205,7 @@ class BlipCaptioner:
         import torch
         from transformers import BlipForConditionalGeneration, BlipProcessor
 
-        _hush("transformers")
+        hush("transformers")
         self._device = device
         self._max_new_tokens = max_new_tokens
         self._processor = BlipProcessor.from_pretrained(folder, local_files_only=True)
@@ -226,7 +231,7 @@ class Gpt2Writer:
         import torch
         from transformers import AutoTokenizer, GPT2LMHeadModel
 
-        _hush("transformers")
+        hush("transformers")
         self._device = device
         self._tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         self._model = GPT2LMHeadModel.from_pretrained(
@@ -274,8 +279,8 @@ class DiffusionPainter:
         import torch
         from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline
 
-        _hush("transformers")  # the text encoder's
-        _hush("diffusers")
+        hush("transformers")  # the text encoder's
+        hush("diffusers")
         section = settings.generate
         dtype = torch.float16 if device == "cuda" else torch.float32
         pipeline = StableDiffusionPipeline.from_pretrained(
@@ -356,7 +361,7 @@ def _sources(orders: Sequence[Order]) -> np.ndarray:
     return np.stack([order.source[..., ::-1] for order in orders]).astype(np.float32) / 255
 
 
-def _hush(library: str) -> None:
+def hush(library: str) -> None:
     """Loading bars and hints of a model library would bury the stages' own lines."""
     log = importlib.import_module(f"{library}.utils.logging")
     log.set_verbosity_error()

@@ -1,26 +1,29 @@
 """Stage 3, refine: GPT-2 turns each caption into several prompts that keep the class and vary the rest.
 
 A caption is cut after one of its clauses and GPT-2 goes on from there: the class stands first and is never rewritten.
+What comes out must name the class and no other, stay near the caption's meaning, and differ from the caption's other
+prompts; while prompts are missing GPT-2 draws again, and a caption for which nothing passes is its own prompt.
 """
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 
+from augment.meaning import Meaning
 from augment.models import Models, TokenBudget, Writer
 from augment.progress import progress
 from augment.records import Document, Record, RunFolder, item_seed
 from augment.settings import RefineSettings, Settings, as_json
 
 STAGE = "prompts"
-SAME_WORDS = 0.9  # two prompts of one caption that share more of their words than this (Jaccard) say the same
 
 # Why a variant was turned down.
 EMPTY = "adds nothing"
 CLASS_LOST = "class term lost"
 OTHER_CLASS = "names another class"
 TOO_LONG = "longer than the text encoder holds"
-REPEATS = "repeats a variant"
+REPEATS = "repeats another prompt"
+FAR = "far from the caption's meaning"
 MARKUP = "markup or another script"
 
 
@@ -30,7 +33,11 @@ def run(settings: Settings, folder: RunFolder, models: Models) -> Document:
     inputs = {
         "parent": captions.digest,
         "settings": {"seed": settings.seed, **as_json(settings.refine)},
-        "models": {"writer": models.writer_folder.identity, "text_encoder": models.painter_folder.identity},
+        "models": {
+            "writer": models.writer_folder.identity,
+            "text_encoder": models.painter_folder.identity,
+            "meaning": models.meaning.identity,
+        },
     }
     if done := folder.finished(STAGE, **inputs):
         return done
@@ -59,13 +66,31 @@ def told(document: Document) -> str:
 def _refine_one(settings: Settings, models: Models, caption: Record, phrases: Collection[str]) -> Record:
     own = settings.phrase(caption["label"])
     others = {phrase for phrase in phrases if phrase != own}
-    seed = item_seed(settings.seed, STAGE, caption["id"])
-    drawn = draw_variants(models.writer, caption["caption"], settings.refine, seed)
-    kept, rejected = choose_variants(drawn, own, others, settings.refine.variants, models.token_budget)
-    fallback = fit(caption["caption"], models.token_budget)
-    texts = kept or [fallback]
-    tokens = [models.token_budget.tokens(text) for text in texts]
-    return {"id": caption["id"], "prompts": texts, "tokens": tokens, "rejected": rejected, "kept_itself": not kept}
+    section, budget = settings.refine, models.token_budget
+    drawn, sound, rejected = 0, [], Counter()
+    kept: list[str] = []
+    for turn in range(section.rounds):
+        seed = item_seed(settings.seed, STAGE, f"{caption['id']}/{turn}" if turn else caption["id"])
+        for text in draw_variants(models.writer, caption["caption"], section, seed):
+            drawn += 1
+            reason = objection(text, own, others, budget)
+            if reason:
+                rejected[reason] += 1
+            else:
+                sound.append(text)
+        kept, turned_down = choose(caption["caption"], sound, section.variants, models.meaning)
+        if len(kept) == section.variants:
+            break
+    rejected.update(turned_down)
+    texts = kept or [fit(caption["caption"], budget)]
+    return {
+        "id": caption["id"],
+        "prompts": texts,
+        "tokens": [budget.tokens(text) for text in texts],
+        "drawn": drawn,
+        "rejected": dict(sorted(rejected.items())),
+        "kept_itself": not kept,
+    }
 
 
 def cuts(caption: str) -> list[str]:
@@ -92,27 +117,8 @@ def join(beginning: str, continuation: str) -> str:
     return " ".join(f"{beginning} {first}".split()).rstrip(" ,")
 
 
-def choose_variants(
-    drawn: list[str], phrase: str, other_phrases: Collection[str], wanted: int, budget: TokenBudget
-) -> tuple[list[str], dict[str, int]]:
-    """The first `wanted` variants that pass, and how many were turned down for which reason."""
-    kept: list[str] = []
-    rejected: Counter[str] = Counter()
-    for text in drawn:
-        if len(kept) == wanted:
-            break
-        reason = objection(text, phrase, other_phrases, kept, budget)
-        if reason:
-            rejected[reason] += 1
-        else:
-            kept.append(text)
-    return kept, dict(sorted(rejected.items()))
-
-
-def objection(
-    text: str, phrase: str, other_phrases: Collection[str], kept: list[str], budget: TokenBudget
-) -> str | None:
-    """Why `text` cannot be a prompt for `phrase`, or None."""
+def objection(text: str, phrase: str, other_phrases: Collection[str], budget: TokenBudget) -> str | None:
+    """Why `text` cannot be a prompt for `phrase` whatever the caption, or None."""
     if not _mentions(text, phrase):
         return CLASS_LOST
     if any(_mentions(text.lower().replace(phrase.lower(), " "), other) for other in other_phrases):
@@ -123,15 +129,29 @@ def objection(
         return EMPTY
     if budget.tokens(text) > budget.limit:
         return TOO_LONG
-    if any(similarity(text, other) > SAME_WORDS for other in kept):
-        return REPEATS
     return None
 
 
-def similarity(left: str, right: str) -> float:
-    """Jaccard index of the two texts' words."""
-    one, two = _words(left), _words(right)
-    return len(one & two) / len(one | two) if one | two else 1.0
+def choose(caption: str, sound: Sequence[str], wanted: int, meaning: Meaning) -> tuple[list[str], dict[str, int]]:
+    """Up to `wanted` of the `sound` texts, each as unlike those before it as there is, and why others cannot be had.
+
+    The first is the one nearest to the caption. Texts that are merely not needed are not counted.
+    """
+    texts = list(dict.fromkeys(sound))
+    likeness = meaning.likeness([caption, *texts])
+    near = [place for place in range(len(texts)) if likeness[0, place + 1] >= meaning.nearness]
+    turned_down = {FAR: len(texts) - len(near), REPEATS: len(sound) - len(texts)}
+    kept: list[int] = []
+    while near and len(kept) < wanted:
+        closest = {place: max((likeness[place + 1, other + 1] for other in kept), default=0.0) for place in near}
+        apart = [place for place in near if closest[place] <= meaning.sameness]
+        turned_down[REPEATS] += len(near) - len(apart)
+        if not apart:
+            break
+        best = min(apart, key=closest.get) if kept else max(apart, key=lambda place: likeness[0, place + 1])
+        kept.append(best)
+        near = [place for place in apart if place != best]
+    return [texts[place] for place in kept], {reason: count for reason, count in turned_down.items() if count}
 
 
 def fit(text: str, budget: TokenBudget) -> str:
@@ -167,9 +187,12 @@ def _summary(results: list[Record]) -> dict[str, object]:
     rejected: Counter[str] = Counter()
     for result in results:
         rejected.update(result["rejected"])
+    drawn = sum(result["drawn"] for result in results)
     return {
         "captions": len(results),
         "prompts": sum(len(result["prompts"]) for result in results),
+        "drawn": drawn,
+        "class_kept_when_drawn": 1 - (rejected[CLASS_LOST] + rejected[OTHER_CLASS]) / drawn if drawn else None,
         "rejected": dict(sorted(rejected.items())),
         "kept_themselves": sum(result["kept_itself"] for result in results),
     }

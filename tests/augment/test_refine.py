@@ -2,11 +2,13 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from augment import refine
 from augment.caption import with_prefix
-from augment.settings import RefineSettings
+from augment.meaning import LexicalMeaning
+from augment.settings import PRESETS, RefineSettings
 
 
 class WordBudget:
@@ -44,17 +46,15 @@ OTHERS = {"closed valve"}
         ("a photo of a burst valve, see <b>here</b>", refine.MARKUP),
         ("a photo of a burst valve, bei Überdruck", refine.MARKUP),
         ("a photo of a burst valve, " + "at night " * 4, refine.TOO_LONG),
-        ("a photo of a burst valve, on grass now", refine.REPEATS),
     ],
 )
 def test_objections(text, reason):
-    kept = ["a photo of a burst valve, now on grass"]
-    assert refine.objection(text, "burst valve", OTHERS, kept, WordBudget()) == reason
+    assert refine.objection(text, "burst valve", OTHERS, WordBudget()) == reason
 
 
 def test_a_phrase_inside_another_does_not_count_as_the_other_class():
     text = "a photo of a hot line clamp, at night"
-    assert refine.objection(text, "hot line clamp", {"line clamp"}, [], WordBudget()) is None
+    assert refine.objection(text, "hot line clamp", {"line clamp"}, WordBudget()) is None
 
 
 def test_cuts_keep_the_class_clause_first():
@@ -78,17 +78,59 @@ def test_attempts_are_spread_over_the_cuts_and_each_cut_has_its_own_seed():
     assert len(drawn) == 5
 
 
-def test_only_as_many_as_wanted_are_kept_and_rejections_are_counted_by_reason():
-    drawn = [
-        "a photo of x, at dusk",
-        "a photo of x, at dusk",
-        "a photo of y",
-        "a photo of x, in rain",
-        "a photo of x, in fog",
-    ]
-    kept, rejected = refine.choose_variants(drawn, "x", {"y"}, 2, WordBudget())
-    assert kept == ["a photo of x, at dusk", "a photo of x, in rain"]
-    assert rejected == {refine.CLASS_LOST: 1, refine.REPEATS: 1}
+class TableMeaning:
+    """Likeness by the number a text ends in: 1 minus a tenth of the difference."""
+
+    nearness, sameness = 0.5, 0.95
+
+    def likeness(self, texts):
+        values = np.array([float(text.split()[-1]) for text in texts])
+        return 1 - np.abs(values[:, None] - values[None]) / 10
+
+
+def test_prompts_are_near_the_caption_and_apart_from_each_other():
+    kept, rejected = refine.choose("x 0", ["x 1", "x 1", "x 1.2", "x 4", "x 3", "x 9"], 3, TableMeaning())
+    assert kept == ["x 1", "x 4", "x 3"]  # the nearest, then the farthest of what is left within reach
+    assert rejected == {refine.FAR: 1, refine.REPEATS: 2}
+
+
+def test_what_is_not_needed_is_not_rejected():
+    kept, rejected = refine.choose("x 0", ["x 1", "x 3"], 1, TableMeaning())
+    assert kept == ["x 1"]
+    assert rejected == {}
+
+
+class Script:
+    """The models that refining asks, with scripted answers: one line per round and count."""
+
+    meaning = LexicalMeaning()
+    token_budget = WordBudget()
+
+    def __init__(self, *rounds: str) -> None:
+        self.rounds = list(rounds)
+        self.writer = self
+
+    def continuations(self, prefix, count, seed):
+        return [self.rounds.pop(0) if self.rounds else "in rain"] * count
+
+
+def refined(*rounds: str, **section):
+    settings = replace(PRESETS["mini"], refine=RefineSettings(variants=1, attempts=1, **section))
+    caption = {"id": "c", "label": "burst_valve", "caption": "a photo of a burst valve"}
+    return refine._refine_one(settings, Script(*rounds), caption, {"burst valve", "closed valve"})
+
+
+def test_drawing_goes_on_until_a_prompt_passes():
+    result = refined("beside a closed valve", "at night", rounds=3)
+    assert result["prompts"] == ["a photo of a burst valve, at night"]
+    assert (result["drawn"], result["kept_itself"]) == (2, False)
+    assert result["rejected"] == {refine.OTHER_CLASS: 1}
+
+
+def test_a_caption_for_which_nothing_passes_is_its_own_prompt():
+    result = refined("beside a closed valve", "near a closed valve", rounds=2)
+    assert result["prompts"] == ["a photo of a burst valve"]
+    assert (result["drawn"], result["kept_itself"]) == (2, True)
 
 
 def test_a_long_caption_is_cut_at_a_word():
