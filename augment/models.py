@@ -5,7 +5,6 @@ and nothing reaches for the network unless the settings name a hub id.
 """
 
 import importlib
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -294,7 +293,7 @@ class DiffusionPainter:
         self._pipeline = pipeline
         self._device = device
         self._section = section
-        self._adapters: dict[Path, str] = {}  # loaded ones: folder -> name within the pipeline
+        self._adapter: Path | None = None  # the one that is loaded
         self.side = section.size or pipeline.unet.config.sample_size * pipeline.vae_scale_factor
 
     def paint(self, orders: Sequence[Order], method: Method, adapter: Path | None) -> list[np.ndarray | None]:
@@ -310,20 +309,12 @@ class DiffusionPainter:
         return [None if gone else _to_frame(image) for image, gone in zip(images, blanked, strict=True)]
 
     def _use(self, adapter: Path | None) -> None:
-        if adapter is None:
-            if self._adapters:
-                self._pipeline.disable_lora()
+        if adapter == self._adapter:
             return
-        if adapter not in self._adapters:
-            name = f"adapter{len(self._adapters)}"
-            with warnings.catch_warnings():  # peft warns of a second adapter, which is what is wanted
-                warnings.simplefilter("ignore", UserWarning)
-                self._pipeline.load_lora_weights(
-                    adapter, adapter_name=name, local_files_only=True, use_safetensors=True
-                )
-            self._adapters[adapter] = name
-        self._pipeline.enable_lora()
-        self._pipeline.set_adapters(self._adapters[adapter])
+        self._pipeline.unload_lora_weights()
+        if adapter is not None:
+            self._pipeline.load_lora_weights(adapter, local_files_only=True, use_safetensors=True)
+        self._adapter = adapter
 
     def _diffused(self, orders: Sequence[Order], method: Method) -> tuple[np.ndarray, list[bool] | None]:
         """float (N, side, side, 3) RGB images on the 0..1 scale, and which of them the safety filter blanked."""
