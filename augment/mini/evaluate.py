@@ -1,12 +1,15 @@
 """Measures what the checkpoints can do, on renders no stage has trained on, and draws a contact sheet.
 
 Figures: share of generated pictures that the judge gives the prompted class or at least its equipment; signal-to-noise
-of the autoencoder; share of captions that name the true class; perplexity and form of the language model's captions.
+of the autoencoder; share of captions that name the true class and of their clauses that are true, per attribute; form,
+variety and faithfulness of the language model's prompts, through the refine stage's own checks.
 """
 
 import json
 import math
 from collections.abc import Iterable
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -15,38 +18,52 @@ import torch
 from diffusers import StableDiffusionPipeline
 from transformers import BlipForConditionalGeneration, BlipProcessor, GPT2LMHeadModel, GPT2Tokenizer
 
+from augment import refine
+from augment.meaning import LexicalMeaning
+from augment.methods import parse_method
 from augment.mini.corpus import PatchCode, as_pixels
 from augment.mini.judge import judged, new_judge
-from augment.mini.scenes import LABELS, Scene, describe, phrase, render, sample_scene, true_clauses
+from augment.mini.scenes import LABELS, Scene, attribute_of, describe, phrase, render, sample_scene, true_clauses
 from augment.mini.training import Say, load_average, steps_done
 from augment.mini.words import grammar, short_prompt
+from augment.models import Models, Order
 from augment.records import item_seed
+from augment.settings import PRESETS
 from edge_runtime.bundle.files import replace_file
 
-STEPS = 20  # of the sampler
-GUIDANCE = (2.0, 4.0, 6.0)
+FIGURES_FILE = "figures.json"
+SHEET_FILE = "contact-sheet.jpg"
+PICTURES = {2.0: 20, 4.0: 50, 6.0: 20}  # text to image: guidance -> pictures per class
 SHEET_GUIDANCE = 4.0
-SHEET_COLUMNS = 3  # pictures per label; noise does not compress, and the sheet must stay below 300 kB
-PER_CLASS = 20  # pictures
+SHEET_COLUMNS = (2, 2, 4)  # per label: catalogue renders, station renders, generated
+STRENGTHS = (0.3, 0.5, 0.7)  # image to image
+SOURCES_PER_CLASS = 10
+CAPTIONS = 240
 Figures = dict[str, float]
 
 
 @torch.no_grad()
 def evaluate(states: Path, code: PatchCode, out: Path, seed: int, say: Say) -> Figures:
-    """Print every figure and write them to out/figures.json, the contact sheet to out/contact-sheet.png."""
+    """Print every figure and write them to out/figures.json, the contact sheet to out/contact-sheet.jpg.
+
+    How far a stage was trained is taken from its state; where that is gone, from the figures written before.
+    """
     judge = load_average(states / "judge.safetensors", new_judge())
     pipeline = StableDiffusionPipeline.from_pretrained(out / "stable-diffusion", local_files_only=True)
-    pipeline.set_progress_bar_config(disable=True)
-    figures: Figures = {f"steps {path.stem}": steps_done(path) for path in sorted(states.glob("*.safetensors"))}
+    path = out / FIGURES_FILE
+    before = json.loads(path.read_bytes()) if path.exists() else {}
+    figures: Figures = {name: value for name, value in before.items() if name.startswith("steps ")}
+    figures |= {f"steps {state.stem}": steps_done(state) for state in sorted(states.glob("*.safetensors"))}
     figures |= judge_figures(judge, seed)
     figures |= autoencoder_figures(pipeline, code, seed)
     figures |= captioner_figures(out / "blip", seed)
     figures |= language_figures(out / "gpt2", seed)
-    for guidance in GUIDANCE:
-        figures |= generator_figures(pipeline, judge, guidance, out, seed)
+    for guidance in PICTURES:
+        figures |= generator_figures(judge, guidance, out, seed)
+    figures |= image_to_image_figures(judge, out, seed)
     for name, value in figures.items():
         say(f"{name}: {value:.4g}")
-    replace_file(out / "figures.json", (json.dumps(figures, indent=2) + "\n").encode())
+    replace_file(path, (json.dumps(figures, indent=2) + "\n").encode())
     return figures
 
 
@@ -87,56 +104,91 @@ def autoencoder_figures(pipeline: StableDiffusionPipeline, code: PatchCode, seed
     return {"vae decoder psnr dB": decibels(exact, truth), "vae round trip psnr dB": decibels(whole, truth)}
 
 
-def generator_figures(
-    pipeline: StableDiffusionPipeline, judge: torch.nn.Module, guidance: float, out: Path, seed: int
-) -> Figures:
-    """Class and equipment agreement of PER_CLASS pictures for each label's short prompt."""
+def _painter(out: Path, guidance: float) -> Models:
+    preset = PRESETS["mini"]
+    section = replace(preset.generate, model=str(out / "stable-diffusion"), guidance=guidance)
+    return Models(replace(preset, device="cpu", generate=section))
+
+
+def generator_figures(judge: torch.nn.Module, guidance: float, out: Path, seed: int) -> Figures:
+    """Class and equipment agreement of the pictures of each label's short prompt."""
+    painter, count = _painter(out, guidance).painter, PICTURES[guidance]
     rows, seen = [], []
-    for index, label in enumerate(LABELS):
-        noise = torch.Generator().manual_seed(item_seed(seed, label, str(index)))
-        made = pipeline(
-            short_prompt(label), num_images_per_prompt=PER_CLASS, num_inference_steps=STEPS, guidance_scale=guidance,
-            generator=noise, output_type="np",
-        ).images  # fmt: skip
-        frames = np.round(made[..., ::-1] * 255).astype(np.uint8)
+    for label in LABELS:
+        orders = [Order(short_prompt(label), item_seed(seed, label, str(number))) for number in range(count)]
+        frames = np.stack(painter.paint(orders, parse_method("text2img"), None))
         rows.append(frames)
         seen.append(judged(judge, frames))
-    truth = np.arange(len(LABELS)).repeat(PER_CLASS)
     if guidance == SHEET_GUIDANCE:
-        _write_sheet(out / "contact-sheet.png", rows)
-    named, kind = agreement(np.concatenate(seen), truth)
-    return {
-        f"text2img class agreement cfg {guidance}": named,
-        f"text2img equipment agreement cfg {guidance}": kind,
-    }
+        _write_sheet(out / SHEET_FILE, rows, seed)
+    return _agreements(f"text2img {{}} agreement cfg {guidance} n {count * len(LABELS)}", seen, count)
 
 
-def _write_sheet(path: Path, rows: list[np.ndarray]) -> None:
-    sheet = np.vstack([np.hstack(list(frames[:SHEET_COLUMNS])) for frames in rows])
-    _, data = cv2.imencode(".png", sheet, [cv2.IMWRITE_PNG_COMPRESSION, 9])
+def image_to_image_figures(judge: torch.nn.Module, out: Path, seed: int) -> Figures:
+    """The same for pictures that start from held-out station renders."""
+    images, truth, _ = held_out("station", SOURCES_PER_CLASS * len(LABELS), seed)
+    painter = _painter(out, SHEET_GUIDANCE).painter
+    figures = {}
+    for strength in STRENGTHS:
+        seen = []
+        for index, label in enumerate(LABELS):
+            sources = images[truth == index]
+            orders = [Order(short_prompt(label), item_seed(seed, label, str(n)), s) for n, s in enumerate(sources)]
+            seen.append(judged(judge, np.stack(painter.paint(orders, parse_method(f"img2img-{strength}"), None))))
+        name = f"img2img {{}} agreement strength {strength} cfg {SHEET_GUIDANCE}"
+        figures |= _agreements(name, seen, SOURCES_PER_CLASS)
+    return figures
+
+
+def _agreements(name: str, seen: list[np.ndarray], per_class: int) -> Figures:
+    named, kind = agreement(np.concatenate(seen), np.arange(len(LABELS)).repeat(per_class))
+    return {name.format("class"): named, name.format("equipment"): kind}
+
+
+def _write_sheet(path: Path, generated: list[np.ndarray], seed: int) -> None:
+    """One row per label: catalogue renders, station renders, generated pictures."""
+    catalogue, station, made = SHEET_COLUMNS
+    columns = []
+    for domain, count in (("catalogue", catalogue), ("station", station)):
+        images, truth, _ = held_out(domain, count * len(LABELS), seed)
+        columns.append([np.hstack(list(images[truth == index])) for index in range(len(LABELS))])
+    columns.append([np.hstack(list(frames[:made])) for frames in generated])
+    sheet = np.vstack([np.hstack(list(row)) for row in zip(*columns, strict=True)])
+    _, data = cv2.imencode(".jpg", cv2.resize(sheet, None, fx=1.5, fy=1.5), [cv2.IMWRITE_JPEG_QUALITY, 88])
     replace_file(path, data.tobytes())
 
 
 def captioner_figures(folder: Path, seed: int) -> Figures:
-    """Of unprompted captions, the share that names the class, or its equipment; of their clauses, the true share."""
+    """Of unprompted captions, the share that names the class, or its equipment; per attribute, what they say of it."""
     model = BlipForConditionalGeneration.from_pretrained(folder, local_files_only=True).eval()
     processor = BlipProcessor.from_pretrained(folder, local_files_only=True)
     figures = {}
     for domain in ("catalogue", "station"):
-        images, _, wanted = held_out(domain, 240, seed)
+        images, _, wanted = held_out(domain, CAPTIONS, seed)
         inputs = processor(images=list(np.ascontiguousarray(images[..., ::-1])), return_tensors="pt")
         texts = processor.batch_decode(model.generate(**inputs, max_new_tokens=32), skip_special_tokens=True)
-        pairs = list(zip(texts, wanted, strict=True))
         names = [phrase(scene.label) for scene in wanted]
         figures |= {
             f"blip class mention {domain}": _share(name in text for text, name in zip(texts, names, strict=True)),
             f"blip equipment mention {domain}": _share(
                 name.split()[-1] in text for text, name in zip(texts, names, strict=True)
             ),
-            f"blip true context clauses {domain}": _share(
-                clause in true_clauses(scene) for text, scene in pairs for clause in _clauses(text)
-            ),
         }
+        figures |= _attribute_figures(texts, wanted, domain)
+    return figures
+
+
+def _attribute_figures(texts: list[str], wanted: list[Scene], domain: str) -> Figures:
+    """Per attribute: in which share of the captions it is named, and which share of these clauses is true."""
+    attributes, true = attribute_of(), {name: [] for name in attribute_of().values()}
+    for text, scene in zip(texts, wanted, strict=True):
+        for clause in _clauses(text):
+            if clause in attributes:
+                true[attributes[clause]].append(clause in true_clauses(scene))
+    figures = {}
+    for name, answers in true.items():
+        figures[f"blip {name} named {domain}"] = len(answers) / len(texts)
+        figures[f"blip {name} true when named {domain}"] = _share(answers) if answers else math.nan
     return figures
 
 
@@ -150,7 +202,7 @@ def _clauses(text: str) -> list[str]:
 
 
 def language_figures(folder: Path, seed: int) -> Figures:
-    """Perplexity per token on held-out captions; how many continuations of a cut caption are new and well-formed."""
+    """Perplexity per token on held-out captions; form and variety of continuations and of refined prompts."""
     model = GPT2LMHeadModel.from_pretrained(folder, local_files_only=True).eval()
     tokenizer = GPT2Tokenizer.from_pretrained(folder, local_files_only=True)
     captions = [describe(scene) for scene in held_out("catalogue", 240, seed)[2]]
@@ -169,6 +221,31 @@ def language_figures(folder: Path, seed: int) -> Figures:
         "gpt2 well-formed continuations": _share(set(row) <= known for row in clauses),
         "gpt2 continuations without repeats": _share(len(set(row)) == len(row) for row in clauses),
         "gpt2 distinct of 40 continuations": len(set(same_start)) / len(same_start),
+        **_refine_figures(folder, seed),
+    }
+
+
+def _refine_figures(folder: Path, seed: int) -> Figures:
+    """The class phrase before and after the refine stage's checks, and the variety of its prompts (distinct-2)."""
+    preset = PRESETS["mini"]
+    models = Models(replace(preset, device="cpu", refine=replace(preset.refine, model=str(folder))))
+    names = {phrase(label) for label in LABELS}
+    kept_when_drawn, prompts = [], []
+    for number, scene in enumerate(held_out("catalogue", CAPTIONS // 2, seed)[2]):
+        own, caption = phrase(scene.label), describe(scene)
+        drawn = refine.draw_variants(models.writer, caption, preset.refine, item_seed(seed, "refine", str(number)))
+        wrong = [refine.objection(text, own, names - {own}, models.token_budget) for text in drawn]
+        kept_when_drawn += [reason not in (refine.CLASS_LOST, refine.OTHER_CLASS) for reason in wrong]
+        sound = [text for text, reason in zip(drawn, wrong, strict=True) if reason is None]
+        chosen, _ = refine.choose(caption, sound, preset.refine.variants, LexicalMeaning())
+        prompts += [(own, text) for text in chosen]
+    pairs = [pair for _, text in prompts for pair in pairwise(text.replace(",", "").split())]
+    return {
+        "gpt2 class phrase kept before the check": _share(kept_when_drawn),
+        "gpt2 class phrase kept after the check": _share(
+            own in text and not any(name in text for name in names - {own}) for own, text in prompts
+        ),
+        "gpt2 distinct-2 of refined prompts": len(set(pairs)) / len(pairs),
     }
 
 

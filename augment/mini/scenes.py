@@ -20,8 +20,8 @@ from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.files import replace_file
 
 __all__ = [
-    "DOMAINS", "FAULT_LABELS", "LABELS", "STATION_COUNTS", "TWINS", "Scene", "describe", "phrase", "render",
-    "sample_scene", "true_clauses", "write_station",
+    "DOMAINS", "FAULT_LABELS", "LABELS", "STATION_COUNTS", "TWINS", "Scene", "attribute_of", "describe", "phrase",
+    "render", "sample_scene", "true_clauses", "write_station",
 ]  # fmt: skip
 
 DOMAINS = ("catalogue", "station")
@@ -140,6 +140,14 @@ def describe(scene: Scene) -> str:
 def true_clauses(scene: Scene) -> frozenset[str]:
     """Every context clause that the grammar may say of `scene`."""
     return frozenset(clause for words in _wordings(scene) for clause in words)
+
+
+def attribute_of() -> dict[str, str]:
+    """Every context clause of the grammar -> the attribute that it speaks of."""
+    tables = {"background": _BACKGROUNDS, "light": _LIGHTS, "weather": _WEATHERS, "view": _VIEWS}
+    choices = {name: [words for _, words in table.values()] for name, table in tables.items()}
+    choices["camera"] = list(_CAMERA_CLAUSES.values())
+    return {clause: name for name, groups in choices.items() for words in groups for clause in words}
 
 
 def _wordings(scene: Scene) -> list[tuple[str, ...]]:

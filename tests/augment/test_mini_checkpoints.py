@@ -106,6 +106,6 @@ def test_language_model_continues_a_cut_caption_and_stops():
 
 
 def test_card_and_contact_sheet_ship_with_the_checkpoints():
-    assert (CHECKPOINTS / "contact-sheet.png").stat().st_size < 300_000
+    assert (CHECKPOINTS / "contact-sheet.jpg").stat().st_size < 300_000
     assert (CHECKPOINTS.parent / "CARD.md").read_text().strip()
     assert (CHECKPOINTS / "figures.json").exists()
