@@ -16,7 +16,7 @@ from safetensors.numpy import load_file
 
 from augment.judging import Truth, summarise
 from augment.mini.archive import Share, write_archive
-from augment.mini.scenes import FAULT_LABELS, LABELS, STATION_COUNTS
+from augment.mini.scenes import FAULT_LABELS, LABELS
 from augment.progress import say
 from augment.records import Document, Record, RunFolder, digest_of, item_seed
 from augment.settings import PRESETS, DataSettings, Settings, load_settings, write_settings
@@ -31,21 +31,27 @@ METHODS = (
     "img2img-0.5",
     "img2img-0.7",
     "adapted-text2img",
+    "adapted-img2img-0.7",
     "codec",
     "render-catalogue",
     "render-station",
 )
 ARMS = ("real", "real+text2img", BASELINE, *(f"{BASELINE}+{method}" for method in METHODS))
-VALIDATION, TEST = 10, 200  # images per class
+# Images per class: sound equipment, faults.
+TRAIN, VALIDATION, TEST = (20, 4), (10, 4), (50, 200)
+
+
+def _counts(sound: int, fault: int) -> dict[str, int]:
+    return {label: fault if label in FAULT_LABELS else sound for label in LABELS}
 
 
 def prepare_scenes(out: Path, draw: int) -> Path:
     """Render the archive of one draw and write its pipeline.toml below OUT/draw-N; returns the file's path."""
     folder = out / f"draw-{draw}"
     shares = {
-        "train": Share(STATION_COUNTS, item_seed(draw, "benchmark", "train")),
-        "val": Share(dict.fromkeys(LABELS, VALIDATION), item_seed(draw, "benchmark", "val")),
-        "test": Share(dict.fromkeys(LABELS, TEST), item_seed(0, "benchmark", "test")),
+        "train": Share(_counts(*TRAIN), item_seed(draw, "benchmark", "train")),
+        "val": Share(_counts(*VALIDATION), item_seed(draw, "benchmark", "val")),
+        "test": Share(_counts(*TEST), item_seed(0, "benchmark", "test")),
     }
     settings = _scenes_settings(folder / "station" / "manifest.csv", draw)
     pipeline = folder / "pipeline.toml"
@@ -58,15 +64,29 @@ def prepare_scenes(out: Path, draw: int) -> Path:
 
 
 def _scenes_settings(manifest: Path, draw: int) -> Settings:
-    """The mini preset with every method and arm. Look-alike rules are off: scenes of a class share their layout."""
+    """Few real images, 30 generated ones of every class by each method, a classifier on frozen ImageNet features.
+
+    Look-alike rules are off: scenes of a class share their layout. All classes get generated images, or their look would
+    tell a fault.
+    """
     preset = PRESETS["mini"]
     return replace(
         preset,
         seed=draw,
         data=DataSettings(source=str(manifest.resolve()), faults=FAULT_LABELS, duplicate_bits=0, burst_gap=0),
-        generate=replace(preset.generate, methods=METHODS, floor=0, rounds=1),
+        generate=replace(preset.generate, methods=METHODS, target=60, cap=30, rounds=1),
         curate=replace(preset.curate, duplicate_bits=-1, copy_bits=-1, lookalike_bits=-1),
-        train=replace(preset.train, arms=ARMS, seeds=1),
+        train=replace(
+            preset.train,
+            backbone="efficientnet_lite0",
+            width=64,
+            weights="imagenet",
+            layers="classifier",
+            size=96,
+            synthetic_share=0.2,
+            arms=ARMS,
+            seeds=1,
+        ),
         compare=replace(preset.compare, baseline=BASELINE, candidate=CANDIDATE),
         export=replace(preset.export, arm=BASELINE),
     )

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from safetensors import safe_open
 from safetensors.torch import save
@@ -55,6 +56,7 @@ class Task:
     seed: int
     labels: tuple[str, ...]
     training: Examples
+    weights: npt.NDArray[np.float64]  # of each training example
     strong_views: bool  # TrivialAugment beside the mild views that every arm has
     validation: Examples
     build: Callable[[], nn.Module]  # the network with its initial weights
@@ -79,7 +81,7 @@ def fit(task: Task, frames: Frames, folder: Path, device: str) -> dict[str, Any]
 
     Writes history.json, predictions.json (validation logits), model.safetensors and, last, card.json.
     """
-    if (card := _finished(folder, task.key)) is not None:
+    if (card := finished(folder, task.key)) is not None:
         return card
     folder.mkdir(parents=True, exist_ok=True)
     trainer = _Trainer(task, frames, device)
@@ -90,7 +92,8 @@ def fit(task: Task, frames: Frames, folder: Path, device: str) -> dict[str, Any]
     return card
 
 
-def _finished(folder: Path, key: str) -> dict[str, Any] | None:
+def finished(folder: Path, key: str) -> dict[str, Any] | None:
+    """The card of the checkpoint in `folder` if it is the one that `key` names."""
     if not (folder / CARD_FILE).exists():
         return None
     card = read_card(folder)
@@ -118,6 +121,11 @@ def batch_positions(count: int, batch_size: int, step: int, seed_of: Callable[[i
     return np.array([orders[place // count][place % count] for place in places.tolist()], dtype=np.int64)
 
 
+def repeated(weights: npt.NDArray[np.float64]) -> Labels:
+    """Positions 0..N-1, each as often as its weight over the smallest weight, rounded."""
+    return np.repeat(np.arange(len(weights)), np.round(weights / weights.min()).astype(np.int64))
+
+
 def learning_rate(section: TrainSettings, step: int) -> float:
     """Rate of step `step` (from 0): a linear rise over the warm-up, then a cosine that ends near 0."""
     warmup = round(section.warmup * section.steps)
@@ -138,6 +146,7 @@ class _Trainer:
         self.optimizer = _optimizer(self.network, task.section)
         self.scaler = torch.amp.GradScaler(device, enabled=self.half)
         self.best = _copy(self.network)
+        self.places = repeated(task.weights)
         self.progress = Progress(task.key)
         self.losses: list[Tensor] = []  # since the last look
 
@@ -155,9 +164,9 @@ class _Trainer:
 
     def _step(self, step: int) -> None:
         task, section = self.task, self.task.section
-        positions = batch_positions(
-            len(task.training.rows), section.batch_size, step, lambda turn: self._seed(f"order/{turn}")
-        )
+        positions = self.places[
+            batch_positions(len(self.places), section.batch_size, step, lambda turn: self._seed(f"order/{turn}"))
+        ]
         batch = torch.from_numpy(self.frames[task.training.rows[positions]])
         if task.strong_views:
             batch = trivial_augment(batch, self._seed(f"trivial/{step}"))
@@ -248,8 +257,8 @@ class _Trainer:
         self.network.load_state_dict(self.best)
         logits = self._logits()
         validation = measures(logits, task.validation.targets)
-        _write_json(folder / "history.json", state.history)
-        _write_json(folder / "predictions.json", predictions(task.labels, task.validation, logits))
+        write_json(folder / "history.json", state.history)
+        write_json(folder / "predictions.json", predictions(task.labels, task.validation, logits))
         training = {"key": task.key, "steps": state.step, "best_step": state.best_step, "validation": validation}
         save_checkpoint(folder, self.network, {**task.card, "training": {**task.card["training"], **training}})
         say(
@@ -290,5 +299,6 @@ def predictions(labels: Sequence[str], examples: Examples, logits: np.ndarray) -
     return {"labels": list(labels), "images": images}
 
 
-def _write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` whole, indented."""
     replace_file(path, (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode())

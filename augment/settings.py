@@ -170,6 +170,14 @@ class TrainSettings:
     backbone: str = setting("resnet50", "the network", choices=("resnet50", "efficientnet_lite0"))
     width: int = setting(64, "64 is the published network, less is a narrower one", low=8, high=128)
     weights: str = setting("none", "initial weights: none, imagenet, or a .safetensors or .pth file")
+    layers: str = setting(
+        "all",
+        "what is trained: the whole network, or only the classifier on its frozen features, which needs fewer images",
+        choices=("all", "classifier"),
+    )
+    synthetic_share: float = setting(
+        0.0, "weight of generated images in a class that has both kinds; 0 counts every image alike", low=0.0, high=0.95
+    )
     size: int = setting(224, "side of the network's input in pixels", low=32, high=1024)
     steps: int = setting(2000, "optimiser steps of every arm", low=1)
     evaluate_every: int = setting(100, "steps between two looks at the validation set", low=1)
@@ -377,6 +385,8 @@ def _check_together(settings: Settings, path: Path) -> None:
             parse_method(method)
         except InputError as error:
             wrong.append(f"generate.methods: {error}")
+    if settings.train.layers == "classifier" and settings.train.weights == "none":
+        wrong.append("train.layers is classifier, but train.weights is none: random features classify nothing")
     if settings.refine.attempts < settings.refine.variants:
         wrong.append("refine.attempts is less than refine.variants")
     if wrong:

@@ -7,9 +7,11 @@ and the validation images that choose the best step are the same. Test images ar
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 
@@ -19,6 +21,7 @@ from augment.images import ImageStore
 from augment.models import pick_device
 from augment.records import Document, Record, RunFolder, digest_of, item_seed
 from augment.settings import Settings, as_json
+from augment.statistics import Labels
 from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.preprocess import PreprocessSpec
 from edge_runtime.images import read_image
@@ -51,11 +54,11 @@ class Arm:
 
 def parse_arm(name: str, methods: Sequence[str]) -> Arm:
     """The arm called `name`, where `methods` generate. Raises InputError that names the parts there are."""
-    parts = [REAL, SYNTHETIC] if name == "combined" else name.split("+")
+    parts = [part for word in name.split("+") for part in ((REAL, SYNTHETIC) if word == "combined" else (word,))]
     for part in parts:
         if part not in (REAL, SYNTHETIC, BALANCED, *methods):
             known = ", ".join((REAL, SYNTHETIC, BALANCED, *methods))
-            raise InputError(f"train.arms names {name!r}, expected combined, or parts joined by + out of {known}")
+            raise InputError(f"train.arms names {name!r}, expected parts joined by + out of combined, {known}")
     named = frozenset(parts) - {REAL, SYNTHETIC, BALANCED}
     return Arm(name, REAL in parts, None if SYNTHETIC in parts else named, BALANCED in parts)
 
@@ -97,12 +100,12 @@ def run(settings: Settings, folder: RunFolder) -> Document:
         return done
     _check(settings, material)
     frames = _frames(settings, folder, material)
-    device = pick_device(settings.device)
     records = []
     for seed in range(settings.train.seeds):  # seeds outside: a stopped run has whole comparisons, not whole arms
+        train_one = _trainer(settings, folder, frames, build, seed, {"frames": material.digests, "network": initial})
         for arm in settings.train.arms:
             task = plan(settings, material, parse_arm(arm, settings.generate.methods), seed, initial, build)
-            card = fit(task, frames, folder.stage(STAGE) / arm / f"seed-{seed}", device)
+            card = train_one(task, folder.stage(STAGE) / arm / f"seed-{seed}")
             records.append(_record(task, card, arm, material))
     order = {arm: place for place, arm in enumerate(settings.train.arms)}
     records.sort(key=lambda record: (order[record["arm"]], record["seed"]))
@@ -112,6 +115,27 @@ def run(settings: Settings, folder: RunFolder) -> Document:
         "input": _input(settings).to_json(),
     }
     return folder.write(Document(STAGE, records=records, summary=summary, **inputs))
+
+
+def _trainer(
+    settings: Settings,
+    folder: RunFolder,
+    frames: Frames,
+    build: Callable[[int], nn.Module],
+    seed: int,
+    key: Mapping[str, Any],
+) -> Callable[[Task, Path], dict[str, Any]]:
+    """How one task is trained into a folder: the whole network, or a classifier on its frozen features."""
+    device = pick_device(settings.device)
+    if settings.train.layers == "all":
+        return lambda task, place: fit(task, frames, place, device)
+    from augment.probe import FeatureCache, fit_classifier
+
+    section = {name: getattr(settings.train, name) for name in ("backbone", "width", "size")}
+    network = build(seed).to(device).eval()
+    views_seed = item_seed(settings.seed, STAGE, f"seed-{seed}/views")
+    cache = FeatureCache(folder.stage(STAGE), frames, network, device, views_seed, {**key, **section})
+    return lambda task, place: fit_classifier(task, cache, place)
 
 
 def told(document: Document) -> str:
@@ -165,6 +189,7 @@ def plan(
     # A generated image can't change what the real arm learns, so a new curation doesn't retrain it.
     sources = {kind: material.digests[kind] for kind in {REAL, *arm.kinds}}
     training = material.examples("train", arm.takes)
+    generated = np.array([not _is_real(material.kinds[row]) for row in training.rows.tolist()])
     card = {
         "backbone": settings.train.backbone,
         "width": settings.train.width,
@@ -181,7 +206,8 @@ def plan(
         run_seed=settings.seed,
         seed=seed,
         labels=material.labels,
-        training=balanced(training) if arm.balanced else training,
+        training=training,
+        weights=weights_of(training.targets, generated, arm, settings.train.synthetic_share),
         strong_views=arm.balanced,
         validation=material.examples("val", _is_real),
         build=lambda: build(seed),
@@ -189,12 +215,23 @@ def plan(
     )
 
 
-def balanced(examples: Examples) -> Examples:
-    """Every class as often as the largest: the images of the smaller ones are repeated in turn."""
-    most = int(np.bincount(examples.targets).max())
-    places = [np.resize(np.flatnonzero(examples.targets == label), most) for label in np.unique(examples.targets)]
-    order = np.concatenate(places)
-    return Examples(examples.rows[order], examples.targets[order], [examples.ids[place] for place in order])
+def weights_of(targets: Labels, generated: npt.NDArray[np.bool_], arm: Arm, share: float) -> npt.NDArray[np.float64]:
+    """(N,) weight of each training example; all 1 unless the arm balances, or `share` is above 0.
+
+    Balanced: every class weighs the same. `share` is what generated images together weigh in a class that has both
+    kinds (DataDream, Kim et al. 2024, arXiv:2407.10910, takes 0.2).
+    """
+    weights = np.ones(len(targets))
+    for label in np.unique(targets):
+        own = targets == label
+        if arm.balanced:
+            weights[own] = len(targets) / own.sum()
+        kinds = (own & ~generated, 1 - share), (own & generated, share)
+        if share and all(rows.any() for rows, _ in kinds):
+            whole = weights[own].sum()
+            for rows, part in kinds:
+                weights[rows] = whole * part / rows.sum()
+    return weights
 
 
 def _is_real(kind: str) -> bool:

@@ -194,7 +194,7 @@ def test_an_arm_without_images_is_refused(tmp_path):
 
 def test_an_unknown_arm_is_refused(tmp_path):
     settings, folder = tiny_run(tmp_path)
-    with pytest.raises(InputError, match="'reel', expected combined, or parts joined by"):
+    with pytest.raises(InputError, match="'reel', expected parts joined by"):
         train.run(replace(settings, train=replace(settings.train, arms=("real", "reel"))), folder)
 
 
@@ -272,12 +272,21 @@ def test_an_arm_is_named_by_its_parts(name, takes, is_balanced):
     assert arm.balanced is is_balanced
 
 
-def test_balanced_examples_show_every_class_equally_often_and_every_image():
-    examples = fitting.Examples(np.arange(6), np.array([0, 0, 0, 0, 1, 2]), list("abcdef"))
-    even = train.balanced(examples)
-    assert np.bincount(even.targets).tolist() == [4, 4, 4]
-    assert set(even.rows.tolist()) == set(range(6))
-    assert [examples.ids[row] for row in even.rows] == even.ids
+TARGETS = np.array([0, 0, 0, 0, 1, 1, 2])
+IS_GENERATED = np.array([False, False, True, True, False, True, False])
+
+
+def test_weights_balance_classes_and_kinds():
+    plain, even = (train.parse_arm(name, ()) for name in ("combined", "combined+balanced"))
+    assert train.weights_of(TARGETS, IS_GENERATED, plain, 0.0).tolist() == [1] * 7
+    assert train.weights_of(TARGETS, IS_GENERATED, plain, 0.2) == pytest.approx([1.6, 1.6, 0.4, 0.4, 1.6, 0.4, 1])
+    found = train.weights_of(TARGETS, IS_GENERATED, even, 0.2)
+    assert [found[label == TARGETS].sum() for label in range(3)] == pytest.approx([7, 7, 7])
+    assert found[IS_GENERATED].sum() == pytest.approx(0.2 * 14)
+
+
+def test_weights_become_repetitions():
+    assert fitting.repeated(np.array([1.0, 2.1, 0.7])).tolist() == [0, 1, 1, 1, 2]
 
 
 def test_trivial_augment_is_a_function_of_its_seed_and_leaves_the_global_generator_alone():
