@@ -66,8 +66,8 @@ def prepare_scenes(out: Path, draw: int) -> Path:
 def _scenes_settings(manifest: Path, draw: int) -> Settings:
     """Few real images, 30 generated ones of every class by each method, a classifier on frozen ImageNet features.
 
-    Look-alike rules are off: scenes of a class share their layout. All classes get generated images, or their look would
-    tell a fault.
+    Look-alike rules are off: scenes of a class share their layout. Sound equipment gets generated images too, or their
+    look alone would tell a fault.
     """
     preset = PRESETS["mini"]
     return replace(
