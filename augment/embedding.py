@@ -5,7 +5,8 @@ model of transformers can stand in its place.
 """
 
 from collections.abc import Sequence
-from typing import Protocol
+from functools import cached_property
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from augment.models import find_model
+from edge_runtime.bundle.files import sha256_file
 from edge_runtime.bundle.preprocess import Frame, PreprocessSpec
+from export.efficientnet_lite import published_file
 from export.network import build_network, load_initial_weights, normalise
 
 LITE0 = "lite0"
@@ -42,13 +46,17 @@ class Lite0Embedder:
     """EfficientNet-Lite0's features, averaged over space: 1280 numbers."""
 
     def __init__(self, device: str) -> None:
-        with torch.random.fork_rng(devices=[]):  # fresh weights are drawn and replaced at once
-            self._network = build_network("efficientnet_lite0", 2)
-        record = load_initial_weights(self._network, "imagenet")
-        self._network.to(device).eval()
+        path = published_file()
+        self.identity = {"name": path.name, "sha256": sha256_file(path)}
         self._device = device
         self._spec = PreprocessSpec(LITE0_SIDE, LITE0_SIDE)
-        self.identity = {"name": record["revision"], "sha256": record["sha256"]}
+
+    @cached_property
+    def _network(self) -> nn.Module:
+        with torch.random.fork_rng(devices=[]):  # fresh weights are drawn and replaced at once
+            network = build_network("efficientnet_lite0", 2)
+        load_initial_weights(network, "imagenet")
+        return network.to(self._device).eval()
 
     def embed(self, frames: Sequence[Frame]) -> Embeddings:
         def features(batch: Sequence[Frame]) -> Tensor:
@@ -62,16 +70,22 @@ class TransformersEmbedder:
     """The image features of a CLIP or DINOv2 checkpoint."""
 
     def __init__(self, reference: str, device: str) -> None:
-        from transformers import AutoImageProcessor, AutoModel
-
-        from augment.models import find_model
-
-        found = find_model(reference, "embedder")
-        self._processor = AutoImageProcessor.from_pretrained(found.path, local_files_only=True)
-        self._model: nn.Module = AutoModel.from_pretrained(found.path, local_files_only=True, use_safetensors=True)
-        self._model.to(device).eval()
+        self._found = find_model(reference, "embedder")
+        self.identity = self._found.identity
         self._device = device
-        self.identity = found.identity
+
+    @cached_property
+    def _model(self) -> nn.Module:
+        from transformers import AutoModel
+
+        model = AutoModel.from_pretrained(self._found.path, local_files_only=True, use_safetensors=True)
+        return model.to(self._device).eval()
+
+    @cached_property
+    def _processor(self) -> Any:
+        from transformers import AutoImageProcessor
+
+        return AutoImageProcessor.from_pretrained(self._found.path, local_files_only=True)
 
     def embed(self, frames: Sequence[Frame]) -> Embeddings:
         def features(batch: Sequence[Frame]) -> Tensor:

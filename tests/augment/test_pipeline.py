@@ -22,7 +22,7 @@ def whole(tmp_path_factory):
 
 def test_every_stage_says_what_it_did(whole):
     _, printed = whole
-    for name in ("dataset", "caption", "refine", "generate", "curate", "train", "compare", "export", "report"):
+    for name in ("dataset", "caption", "refine", "adapt", "generate", "curate", "train", "compare", "export", "report"):
         assert f"\n{name}" in f"\n{printed}"
 
 
