@@ -1,0 +1,56 @@
+"""Writes docs/RESULTS.md from the results.json files that `rarefault benchmark` leaves.
+
+    python -m benchmarks.write_results [docs/results] [docs/RESULTS.md]
+
+Every figure of the page comes from those files; the words around it stand in docs/results/NAME.md.
+"""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from augment.tables import METRIC_NAMES, measured, percent, points
+
+HEAD = """# Results
+
+Written by `python -m benchmarks.write_results` from the JSON files in `docs/results/`; do not edit. Values are means over
+the draws of the training images, with their 95 % intervals over test images and draws. No figure comes from full-size
+BLIP, GPT-2 or Stable Diffusion: the generator is the embedded mini one.
+"""
+
+
+def main(folder: Path = Path("docs/results"), target: Path = Path("docs/RESULTS.md")) -> None:
+    """Write `target` from every `folder`/NAME.json and its NAME.md."""
+    parts = [HEAD]
+    for path in sorted(folder.glob("*.json")):
+        words = path.with_suffix(".md").read_text(encoding="utf-8").strip()
+        parts.append(f"{words}\n\n{_tables(json.loads(path.read_bytes()))}\n")
+    target.write_text("\n".join(parts), encoding="utf-8")
+
+
+def _tables(results: Mapping[str, Any]) -> str:
+    metrics = measured(results)
+    test, seeds = results["test"], results["draws"]
+    arms = [["arm", "real", "generated", *(METRIC_NAMES[metric] for metric in metrics)]]
+    for arm, found in results["arms"].items():
+        images = results["images"][arm]
+        cells = [percent(found["metrics"][metric]) for metric in metrics]
+        arms.append([arm, str(images["real"]), str(images["synthetic"]), *cells])
+    baseline = results["baseline"]
+    changes = [[f"minus `{baseline}`", *(METRIC_NAMES[metric] for metric in metrics), "verdict"]]
+    for arm, found in results["differences"].items():
+        cells = [points(found["metrics"][metric]).removesuffix(" points") for metric in metrics]
+        changes.append([arm, *cells, found["verdict"]])
+    head = f"{test['images']} test images, {seeds} draws. Verdicts are on {METRIC_NAMES[results['metric']]}."
+    return f"{head}\n\n{_markdown(arms)}\n\n{_markdown(changes)}"
+
+
+def _markdown(rows: Sequence[Sequence[str]]) -> str:
+    lines = ["| " + " | ".join(row) + " |" for row in rows]
+    return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]])
+
+
+if __name__ == "__main__":
+    main(*map(Path, sys.argv[1:]))
