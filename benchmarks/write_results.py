@@ -15,9 +15,9 @@ from augment.tables import METRIC_NAMES, measured, percent, points
 
 HEAD = """# Results
 
-Written by `python -m benchmarks.write_results` from the JSON files in `docs/results/`; do not edit. Values are means over
-the draws of the training images, with their 95 % intervals over test images and draws. No figure comes from full-size
-BLIP, GPT-2 or Stable Diffusion: the generator is the embedded mini one.
+Written by `python -m benchmarks.write_results` from the JSON files in `docs/results/`; do not edit. Values are means
+over the draws of the training images, with their 95 % intervals over test images and draws. No figure comes from
+full-size BLIP, GPT-2 or Stable Diffusion: the generator is the embedded mini one.
 """
 
 
