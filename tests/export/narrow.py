@@ -19,12 +19,12 @@ CARD = {
 }
 
 
-def narrow_network(seed: int = 3) -> nn.Module:
+def narrow_network(seed: int = 3, backbone: str = "resnet50") -> nn.Module:
     """Width 8 in evaluation mode; statistics unlike the identity, so that a forgotten batch norm shows."""
     generator = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = build_network("resnet50", len(LABELS), width=8)
+        network = build_network(backbone, len(LABELS), width=8)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.running_mean.normal_(0, 0.1, generator=generator)

@@ -3,14 +3,14 @@ import threading
 
 import numpy as np
 import pytest
-from narrow import LABELS, SPEC
+from narrow import CARD, LABELS, SPEC, narrow_network, pictures
 
 from edge_runtime.bundle.decision import DecisionRule
 from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.golden import check_golden, load_golden
 from edge_runtime.bundle.store import open_bundle
 from export import folders, pack
-from export.checkpoint import checkpoint_digest, load_checkpoint
+from export.checkpoint import checkpoint_digest, load_checkpoint, save_checkpoint
 from export.folders import replace_folder
 from export.golden import LabelledFrame, choose_golden, made_frames, tolerance
 from export.pack import pack_bundle, prove
@@ -64,6 +64,18 @@ def test_a_packed_bundle_opens_and_proves_itself(packed, checkpoint):
     assert parity["fp32"]["worst_probability"] < 1e-4 < parity["fp16"]["worst_logit"] < 0.5
     assert prove(packed)["fp32"] < 1e-4
     assert [path.name for path in packed.parent.iterdir()] == ["bundle"]
+
+
+def test_a_lite0_bundle_answers_as_its_network_in_both_precisions(tmp_path, held_out, rule):
+    network = narrow_network(backbone="efficientnet_lite0")
+    save_checkpoint(tmp_path / "checkpoint", network, {**CARD, "backbone": "efficientnet_lite0"})
+    pack_into(tmp_path / "bundle", tmp_path / "checkpoint", held_out, rule)
+    frames = pictures(4, seed=11)
+    expected = torch_logits(network, frames)
+    assert abs(onnx_runner(tmp_path / "bundle" / "model.fp32.onnx")(frames) - expected).max() <= 1e-4
+    halved = abs(onnx_runner(tmp_path / "bundle" / "model.fp16.onnx")(frames) - expected).max()
+    assert 0 < halved < 0.01 * abs(expected).max()
+    assert prove(tmp_path / "bundle")["fp32"] < 1e-4
 
 
 def test_golden_frames_catch_swapped_colours(packed):
