@@ -181,7 +181,13 @@ def _judge(
     alike, bursts = _pairs(settings, distinct)
     pairs = np.concatenate([alike, bursts, same_value_pairs([image.candidate.group for image in distinct])])
     members, torn = settle_groups([_member(image, earlier) for image in distinct], pairs)
-    shares = Shares(settings.data.validation_share, settings.data.test_share)
+    section = settings.data
+    shares = Shares(section.validation_share, section.test_share, section.folds, section.fold)
+    if section.folds and any(member.sides != SIDES for member in members):
+        raise InputError(
+            "data.folds cuts all images into folds, but the source has lists of its own for training or testing; "
+            "set data.folds to 0"
+        )
     side_of = assign_sides(members, shares, settings.seed)
     group_of = {member.id: member.group for member in members}
     kept = [image for image in distinct if image.id in group_of]

@@ -46,6 +46,10 @@ class DataSettings:
         low=0.05,
         high=0.5,
     )
+    folds: int = setting(
+        0, "0: one split by the shares; more: as many folds of whole groups, one of them the test set", low=0, high=20
+    )
+    fold: int = setting(0, "which fold is the test set, from 0; the next one is for validation", low=0, high=19)
     burst_gap: int = setting(1, "files whose numbers differ by at most this may be one burst", low=0)
     burst_similarity: float = setting(
         0.75,
@@ -385,6 +389,8 @@ def _check_together(settings: Settings, path: Path) -> None:
             parse_method(method)
         except InputError as error:
             wrong.append(f"generate.methods: {error}")
+    if settings.data.folds in (1, 2) or settings.data.fold >= max(settings.data.folds, 1):
+        wrong.append("data.folds must be 0, or 3 and more, and data.fold below it")
     if settings.train.layers == "classifier" and settings.train.weights == "none":
         wrong.append("train.layers is classifier, but train.weights is none: random features classify nothing")
     if settings.refine.attempts < settings.refine.variants:

@@ -15,6 +15,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from augment.duplicates import Pairs, groups_of
 from augment.records import item_seed
+from augment.statistics import Labels
 
 TRAIN, VAL, TEST = "train", "val", "test"
 SIDES = (TRAIN, VAL, TEST)
@@ -36,10 +37,12 @@ class Member:
 
 @dataclass(frozen=True)
 class Shares:
-    """Shares of all images, 0 to 1; the rest is for training."""
+    """Shares of all images, 0 to 1; the rest is for training. Or, with `folds`, which fold is the test set."""
 
     validation: float
     test: float
+    folds: int = 0  # 0: one split by the shares
+    fold: int = 0  # of 0 .. folds - 1; the one after it is for validation
 
 
 def settle_groups(members: Sequence[Member], pairs: Pairs) -> tuple[list[Member], dict[str, str]]:
@@ -97,8 +100,9 @@ def assign_sides(members: Sequence[Member], shares: Shares, seed: int) -> dict[s
     allowed = _allowed(member for member in members if member.group not in side_of)
     for sides in sorted(set(allowed.values())):
         free = [member for member in members if allowed.get(member.group) == sides]
-        side_of |= _deal(free, sides, shares, seed, len(members))
-    _cover_classes(members, side_of, allowed)
+        side_of |= _deal_fold(free, shares, seed) if shares.folds else _deal(free, sides, shares, seed, len(members))
+    if not shares.folds:  # moving a group would test it twice or never
+        _cover_classes(members, side_of, allowed)
     return {member.id: side_of[member.group] for member in members}
 
 
@@ -127,6 +131,24 @@ def _deal(members: list[Member], sides: tuple[str, ...], shares: Shares, seed: i
     return side_of
 
 
+def _deal_fold(members: list[Member], shares: Shares, seed: int) -> dict[str, str]:
+    """One fold of whole groups for testing, the next for validation: over all folds each image is tested once."""
+    labels = [member.label for member in members]
+    groups = [member.group for member in members]
+    parts = [{groups[at] for at in fold} for fold in _stratified(labels, groups, shares.folds, seed)]
+    side_of = dict.fromkeys(groups, TRAIN)
+    side_of |= dict.fromkeys(parts[(shares.fold + 1) % shares.folds], VAL)
+    return side_of | dict.fromkeys(parts[shares.fold], TEST)
+
+
+def _stratified(labels: list[str], groups: list[str], folds: int, seed: int) -> list[Labels]:
+    """The positions of each fold: whole groups, of each class about the same part."""
+    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed % 2**32)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The least populated class", UserWarning)  # rare classes are our business
+        return [fold for _, fold in splitter.split(labels, labels, groups)]
+
+
 def _carve(members: list[Member], side: str, share: float, dealt: int, seed: int) -> set[str]:
     """Groups that hold about `share` of the `dealt` images and, of each class in `members`, the same part."""
     if not members:
@@ -139,11 +161,7 @@ def _carve(members: list[Member], side: str, share: float, dealt: int, seed: int
     if len(set(groups)) < folds or max(Counter(labels).values()) < folds:
         # Too few for folds: each group draws a lot, so that images added one by one reach every side.
         return {group for group in groups if _wins(item_seed(seed, "split", group) / 2**63, side, share)}
-    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed % 2**32)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "The least populated class", UserWarning)  # rare classes are our business
-        chosen = [fold for _, fold in splitter.split(labels, labels, groups)][:wanted]
-    return {groups[at] for fold in chosen for at in fold}
+    return {groups[at] for fold in _stratified(labels, groups, folds, seed)[:wanted] for at in fold}
 
 
 def _wins(lot: float, side: str, share: float) -> bool:

@@ -143,3 +143,13 @@ def test_no_pair_straddles_nothing_fixed_moves_and_lists_are_kept(
     for first, second in pairs:
         pair = [members[first].id, members[second].id]
         assert set(pair) & set(dropped) or sides[pair[0]] == sides[pair[1]]
+
+
+def test_over_all_folds_every_image_is_tested_once_and_groups_stay_whole():
+    members = [Member(f"{n:02d}", "ab"[n % 3 == 0], group=f"g{n // 2}") for n in range(40)]
+    sides = [assign_sides(members, Shares(0.2, 0.2, folds=4, fold=fold), seed=3) for fold in range(4)]
+    for member in members:
+        assert sorted(side[member.id] for side in sides) == ["test", "train", "train", "val"]
+    for side in sides:
+        assert all(side[f"{n:02d}"] == side[f"{n + 1:02d}"] for n in range(0, 40, 2))
+        assert {member.label for member in members if side[member.id] == "test"} == {"a", "b"}
