@@ -5,6 +5,7 @@ one convex problem (multinomial logistic regression), so that arms differ in the
 result is an ordinary checkpoint: the backbone with the fitted classifier.
 """
 
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,19 +15,20 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from sklearn.linear_model import LogisticRegression
-from torch import nn
+from torch import Tensor, nn
 
 from augment.fit import Task, finished, measures, predict, predictions, write_json
 from augment.frames import Frames
 from augment.progress import progress, say
 from augment.records import digest_of, item_seed
 from augment.views import random_views, trivial_augment
+from edge_runtime.bundle.files import replace_file
 from export.checkpoint import read_card, save_checkpoint
 from export.network import normalise
 
 VIEWS = 3  # of each image: as it is, and random ones
 PENALTIES = (0.01, 0.1)  # inverse strength of the L2 penalty on standardised features; validation chooses
-ROWS_PER_BLOCK = 64
+ROWS_AT_ONCE = 32
 NEVER = -30.0  # logit of a class that an arm has no image of
 
 Features = npt.NDArray[np.float16]
@@ -34,40 +36,44 @@ Features = npt.NDArray[np.float16]
 
 @dataclass(frozen=True)
 class FeatureCache:
-    """Features (rows, VIEWS, D) of the frame cache's images, on disk in blocks, so that a killed run keeps them."""
+    """Features of images on disk, one file each: a function of image, network and kind of views; runs may share them."""
 
     place: Path
     frames: Frames
+    ids: Sequence[str]  # of the frames; an id stands for an image's content
     network: nn.Module  # in evaluation mode
     device: str
-    seed: int
-    key: Mapping[str, Any]  # what frames and network are
+    key: Mapping[str, Any]  # what the network and its input are
 
     def of(self, rows: npt.NDArray[np.int64], strong: bool) -> Features:
-        """Features of some rows; `strong`: TrivialAugment beside the mild views."""
-        wanted = np.unique(rows // ROWS_PER_BLOCK).tolist()
-        digest = digest_of([dict(self.key), self.seed, VIEWS, strong])[:16]
-        folder = self.place / f"features-{digest}"
+        """(len(rows), VIEWS, D) features; `strong`: TrivialAugment beside the mild views."""
+        folder = self.place / digest_of([dict(self.key), VIEWS, strong])[:16]
         folder.mkdir(parents=True, exist_ok=True)
-        missing = [block for block in wanted if not (folder / f"{block:05d}.npy").exists()]
-        for block in progress(missing, len(missing), f"blocks of {ROWS_PER_BLOCK} images to features"):
-            self._write(folder / f"{block:05d}.npy", block, strong)
-        found = {block: np.load(folder / f"{block:05d}.npy", allow_pickle=False) for block in wanted}
-        return np.stack([found[row // ROWS_PER_BLOCK][row % ROWS_PER_BLOCK] for row in rows.tolist()])
+        missing = [row for row in dict.fromkeys(rows.tolist()) if not (folder / f"{self.ids[row]}.npy").exists()]
+        starts = range(0, len(missing), ROWS_AT_ONCE)
+        for start in progress(starts, len(starts), f"batches of {ROWS_AT_ONCE} images to features"):
+            self._write(folder, missing[start : start + ROWS_AT_ONCE], strong)
+        return np.stack([np.load(folder / f"{self.ids[row]}.npy", allow_pickle=False) for row in rows.tolist()])
 
-    def _write(self, path: Path, block: int, strong: bool) -> None:
-        frames = torch.from_numpy(np.array(self.frames[block * ROWS_PER_BLOCK : (block + 1) * ROWS_PER_BLOCK]))
-        views = [normalise(frames)]
-        for view in range(1, VIEWS):
-            seed = item_seed(self.seed, "features", f"{block}/{view}")
-            seen = trivial_augment(frames, seed) if strong else frames
-            views.append(random_views(normalise(seen), torch.Generator().manual_seed(seed)))
+    def _write(self, folder: Path, rows: list[int], strong: bool) -> None:
+        views = torch.stack([_views(self.frames[row], self.ids[row], strong) for row in rows])
         with torch.inference_mode():
-            features = [self.network.features(view.to(self.device)).mean((2, 3)).cpu().numpy() for view in views]
-        spare = path.with_suffix(".part")
-        with spare.open("wb") as file:
-            np.save(file, np.stack(features, axis=1).astype(np.float16), allow_pickle=False)
-        spare.replace(path)
+            features = self.network.features(views.flatten(0, 1).to(self.device)).mean((2, 3)).cpu().numpy()
+        for row, found in zip(rows, features.reshape(len(rows), VIEWS, -1).astype(np.float16), strict=True):
+            buffer = io.BytesIO()
+            np.save(buffer, found, allow_pickle=False)
+            replace_file(folder / f"{self.ids[row]}.npy", buffer.getvalue())
+
+
+def _views(frame: npt.NDArray[np.uint8], image: str, strong: bool) -> Tensor:
+    """(VIEWS, 3, H, W) float normalised: the frame itself, then random views that its id seeds."""
+    one = torch.from_numpy(np.array(frame[None]))
+    views = [normalise(one)]
+    for number in range(1, VIEWS):
+        seed = item_seed(0, "views", f"{image}/{number}")
+        seen = trivial_augment(one, seed) if strong else one
+        views.append(random_views(normalise(seen), torch.Generator().manual_seed(seed)))
+    return torch.cat(views)
 
 
 def fit_classifier(task: Task, cache: FeatureCache, folder: Path) -> dict[str, Any]:

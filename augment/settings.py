@@ -179,6 +179,7 @@ class TrainSettings:
         "what is trained: the whole network, or only the classifier on its frozen features, which needs fewer images",
         choices=("all", "classifier"),
     )
+    features: str = setting("", "folder of frozen features that several runs share; empty: inside the run")
     synthetic_share: float = setting(
         0.0, "weight of generated images in a class that has both kinds; 0 counts every image alike", low=0.0, high=0.95
     )

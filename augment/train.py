@@ -63,6 +63,11 @@ def parse_arm(name: str, methods: Sequence[str]) -> Arm:
     return Arm(name, REAL in parts, None if SYNTHETIC in parts else named, BALANCED in parts)
 
 
+def _decisive(settings: Settings) -> dict[str, Any]:
+    """The training settings that results depend on; where features are kept is not one."""
+    return {name: value for name, value in as_json(settings.train).items() if name != "features"}
+
+
 @dataclass(frozen=True)
 class Material:
     """The images of all trainings, one row of the frame cache each, real ones first."""
@@ -92,7 +97,7 @@ def run(settings: Settings, folder: RunFolder) -> Document:
             "seed": settings.seed,
             "dataset": dataset.digest,
             "faults": list(settings.data.faults),
-            **as_json(settings.train),
+            **_decisive(settings),
         },
         "models": {"initial_weights": initial},
     }
@@ -100,9 +105,9 @@ def run(settings: Settings, folder: RunFolder) -> Document:
         return done
     _check(settings, material)
     frames = _frames(settings, folder, material)
+    train_one = _trainer(settings, folder, material, frames, build, initial)
     records = []
     for seed in range(settings.train.seeds):  # seeds outside: a stopped run has whole comparisons, not whole arms
-        train_one = _trainer(settings, folder, frames, build, seed, {"frames": material.digests, "network": initial})
         for arm in settings.train.arms:
             task = plan(settings, material, parse_arm(arm, settings.generate.methods), seed, initial, build)
             card = train_one(task, folder.stage(STAGE) / arm / f"seed-{seed}")
@@ -120,10 +125,10 @@ def run(settings: Settings, folder: RunFolder) -> Document:
 def _trainer(
     settings: Settings,
     folder: RunFolder,
+    material: Material,
     frames: Frames,
     build: Callable[[int], nn.Module],
-    seed: int,
-    key: Mapping[str, Any],
+    initial: Mapping[str, str],
 ) -> Callable[[Task, Path], dict[str, Any]]:
     """How one task is trained into a folder: the whole network, or a classifier on its frozen features."""
     device = pick_device(settings.device)
@@ -131,10 +136,16 @@ def _trainer(
         return lambda task, place: fit(task, frames, place, device)
     from augment.probe import FeatureCache, fit_classifier
 
-    section = {name: getattr(settings.train, name) for name in ("backbone", "width", "size")}
-    network = build(seed).to(device).eval()
-    views_seed = item_seed(settings.seed, STAGE, f"seed-{seed}/views")
-    cache = FeatureCache(folder.stage(STAGE), frames, network, device, views_seed, {**key, **section})
+    section = settings.train
+    place = Path(section.features) if section.features else folder.stage(STAGE) / "features"
+    key = {
+        "network": initial,
+        "backbone": section.backbone,
+        "width": section.width,
+        "input": _input(settings).to_json(),
+    }
+    ids = [record["id"] for record in material.records]
+    cache = FeatureCache(place, frames, ids, build(0).to(device).eval(), device, key)
     return lambda task, place: fit_classifier(task, cache, place)
 
 
@@ -185,7 +196,7 @@ def plan(
     build: Callable[[int], nn.Module],
 ) -> Task:
     """The training of `arm` with `seed`. Its key leaves out the other arms and seeds: adding one retrains nothing."""
-    section = {name: value for name, value in as_json(settings.train).items() if name not in ("arms", "seeds")}
+    section = {name: value for name, value in _decisive(settings).items() if name not in ("arms", "seeds")}
     # A generated image can't change what the real arm learns, so a new curation doesn't retrain it.
     sources = {kind: material.digests[kind] for kind in {REAL, *arm.kinds}}
     training = material.examples("train", arm.takes)

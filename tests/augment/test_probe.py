@@ -12,7 +12,7 @@ from tiny_run import LABELS, tiny_run
 from augment import probe, train
 from augment.fit import predict
 from export.checkpoint import load_checkpoint
-from export.network import build_network
+from export.network import build_network, normalise
 
 
 def test_the_classifier_separates_points_in_the_features_own_scale():
@@ -71,18 +71,26 @@ def _material(folder) -> list[str]:
     return list(train.gather(dataset, curation).splits)
 
 
-def test_a_killed_run_keeps_its_features_and_ends_the_same(prepared, tmp_path, monkeypatch):
+def test_a_killed_run_keeps_its_features_and_ends_the_same(prepared, monkeypatch):
     settings, folder = prepared
     whole = train.run(settings, folder).digest
     for path in (folder.path / "training").glob("v*.json"):
         path.unlink()
-    features = sorted((folder.path / "training").glob("features-*/*.npy"))
     (folder.path / "training/combined+balanced/seed-0/card.json").unlink()
-    features[0].unlink()
+    lost = sorted((folder.path / "training").glob("features/*/*.npy"))[:3]
+    for path in lost:
+        path.unlink()
     written = []
-    write = probe.FeatureCache._write
-    monkeypatch.setattr(
-        probe.FeatureCache, "_write", lambda self, path, *rest: (written.append(path), write(self, path, *rest))
-    )
+    write = probe.replace_file
+    monkeypatch.setattr(probe, "replace_file", lambda path, data: (written.append(path), write(path, data)))
     assert train.run(settings, folder).digest == whole
-    assert written in ([], [features[0]])
+    assert set(written) <= set(lost)
+
+
+def test_views_belong_to_the_image_and_the_first_is_the_image_itself():
+    frame = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
+    views = probe._views(frame, "a", strong=True)
+    assert views.shape == (probe.VIEWS, 3, 32, 32)
+    torch.testing.assert_close(views[0], normalise(torch.from_numpy(frame[None]))[0])
+    torch.testing.assert_close(views, probe._views(frame, "a", strong=True), atol=0, rtol=0)
+    assert not torch.equal(views, probe._views(frame, "b", strong=True))
