@@ -1,13 +1,14 @@
-"""`rarefault benchmark`: every arm on the same test images, over several draws of the training images, in one table.
+"""`rarefault benchmark`: every arm over several draws, all measured on the same test images, in one table.
 
-A draw is a whole run of the pipeline with its own training and validation images, generated images and initial weights;
-only the test images are common to all. So the intervals hold the luck of the draw, which is most of it where a class
-has ten images.
+A draw is one or more whole runs of the pipeline. On rendered scenes it has its own training and validation images,
+generated images and initial weights, and the test images are common to all draws; so the intervals hold the luck of
+the draw, which is most of it where a class has four images. On real images a draw is a group-wise k-fold: every image
+is tested once, and its fold's captions, generated images and classifier have seen the training part only.
 """
 
 import json
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +19,17 @@ from augment.judging import Truth, summarise
 from augment.mini.archive import Share, write_archive
 from augment.mini.scenes import FAULT_LABELS, LABELS
 from augment.progress import say
-from augment.records import Document, Record, RunFolder, digest_of, item_seed
-from augment.settings import PRESETS, DataSettings, Settings, load_settings, write_settings
+from augment.records import Document, Record, RunFolder, item_seed
+from augment.settings import PRESETS, DataSettings, Settings, as_json, load_settings, write_settings
+from augment.sources import check_source
+from augment.statistics import Numbers
 from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.files import replace_file
 
 RESULTS = "results.json"
-BASELINE, CANDIDATE = "real+balanced", "real+balanced+text2img"
-METHODS = (
+BASELINE = "real+balanced"
+SCENES, ELPV, PETS, IMAGES = "scenes", "elpv", "oxford-pets", "images"
+SCENES_METHODS = (
     "text2img",
     "img2img-0.3",
     "img2img-0.5",
@@ -36,106 +40,159 @@ METHODS = (
     "render-catalogue",
     "render-station",
 )
-ARMS = ("real", "real+text2img", BASELINE, *(f"{BASELINE}+{method}" for method in METHODS))
-# Images per class: sound equipment, faults.
+PHOTO_METHODS = ("text2img", "img2img-0.5", "codec")  # the mini generator knows no photograph: rivals and controls
+# Rendered images per class: sound equipment, faults.
 TRAIN, VALIDATION, TEST = (20, 4), (10, 4), (50, 200)
+GENERATED = 30  # images per class and method
+FOLDS = 5
 
 
-def _counts(sound: int, fault: int) -> dict[str, int]:
-    return {label: fault if label in FAULT_LABELS else sound for label in LABELS}
+@dataclass(frozen=True)
+class Plan:
+    """The runs of one benchmark: a pipeline.toml per draw, or per draw and fold."""
+
+    out: Path
+    draws: Sequence[Sequence[Path]]
+
+    @property
+    def pipelines(self) -> list[Path]:
+        return [pipeline for draw in self.draws for pipeline in draw]
 
 
-def prepare_scenes(out: Path, draw: int) -> Path:
-    """Render the archive of one draw and write its pipeline.toml below OUT/draw-N; returns the file's path."""
+def prepare(name: str, out: Path, draws: int, data: str, faults: Sequence[str]) -> Plan:
+    """Write the settings of every run below `out`, and render what is rendered. A second call changes nothing."""
+    if name == SCENES:
+        return Plan(out, [[_prepare_scenes(out, draw)] for draw in range(draws)])
+    if name != ELPV and not data:
+        raise InputError(f"benchmark {name} needs --data, the folder or manifest of its images")
+    source = DataSettings(source=data or "elpv-dataset", faults=tuple(faults))
+    folds = range(1) if name == PETS else range(FOLDS)  # the pets come with a test list of their own
+    return Plan(
+        out, [[_prepare_photos(out, source, draw, fold, len(folds)) for fold in folds] for draw in range(draws)]
+    )
+
+
+def _prepare_scenes(out: Path, draw: int) -> Path:
     folder = out / f"draw-{draw}"
     shares = {
         "train": Share(_counts(*TRAIN), item_seed(draw, "benchmark", "train")),
         "val": Share(_counts(*VALIDATION), item_seed(draw, "benchmark", "val")),
         "test": Share(_counts(*TEST), item_seed(0, "benchmark", "test")),
     }
-    settings = _scenes_settings(folder / "station" / "manifest.csv", draw)
-    pipeline = folder / "pipeline.toml"
-    if pipeline.exists() and load_settings(pipeline) != settings:
-        raise InputError(f"{pipeline} is no run of this benchmark; choose another --out, or remove {folder}")
+    manifest = folder / "station" / "manifest.csv"
+    data = DataSettings(source=str(manifest.resolve()), faults=FAULT_LABELS, duplicate_bits=0, burst_gap=0)
+    settings = _settings(out, draw, data, SCENES_METHODS, size=96)
+    # Look-alike rules are off: rendered scenes of a class share their layout.
+    off = replace(settings.curate, duplicate_bits=-1, copy_bits=-1, lookalike_bits=-1)
     say(f"rendering the images of draw {draw} into {folder / 'station'}")
     write_archive(folder / "station", shares)
-    write_settings(settings, pipeline)
-    return pipeline
+    return _write(folder, replace(settings, curate=off))
 
 
-def _scenes_settings(manifest: Path, draw: int) -> Settings:
-    """Few real images, 30 generated ones of every class by each method, a classifier on frozen ImageNet features.
+def _counts(sound: int, fault: int) -> dict[str, int]:
+    return {label: fault if label in FAULT_LABELS else sound for label in LABELS}
 
-    Look-alike rules are off: scenes of a class share their layout. Sound equipment gets generated images too, or their
-    look alone would tell a fault.
+
+def _prepare_photos(out: Path, data: DataSettings, draw: int, fold: int, folds: int) -> Path:
+    if folds > 1:
+        data = replace(data, folds=folds, fold=fold)
+    settings = _settings(out, draw, data, PHOTO_METHODS, size=128)
+    check_source(settings)
+    # Copies through the codec are wanted here, as a control; look-alikes of held-out images are not.
+    curate = replace(settings.curate, duplicate_bits=-1, copy_bits=-1)
+    return _write(out / f"draw-{draw}" / f"fold-{fold}", replace(settings, curate=curate))
+
+
+def _settings(out: Path, draw: int, data: DataSettings, methods: tuple[str, ...], size: int) -> Settings:
+    """The mini generator, and a classifier on frozen ImageNet features, which few images can train.
+
+    Sound equipment gets generated images too, or their look alone would tell a fault.
     """
     preset = PRESETS["mini"]
     return replace(
         preset,
         seed=draw,
-        data=DataSettings(source=str(manifest.resolve()), faults=FAULT_LABELS, duplicate_bits=0, burst_gap=0),
-        generate=replace(preset.generate, methods=METHODS, target=60, cap=30, rounds=1),
-        curate=replace(preset.curate, duplicate_bits=-1, copy_bits=-1, lookalike_bits=-1),
+        data=data,
+        generate=replace(preset.generate, methods=methods, target=0, floor=GENERATED, cap=GENERATED, rounds=1),
         train=replace(
             preset.train,
             backbone="efficientnet_lite0",
             width=64,
             weights="imagenet",
             layers="classifier",
-            size=96,
+            features=str((out / "features").resolve()),
+            size=size,
             synthetic_share=0.2,
-            arms=ARMS,
+            arms=("real", "real+text2img", BASELINE, *(f"{BASELINE}+{method}" for method in methods)),
             seeds=1,
         ),
-        compare=replace(preset.compare, baseline=BASELINE, candidate=CANDIDATE),
+        compare=replace(preset.compare, baseline=BASELINE, candidate=f"{BASELINE}+text2img"),
         export=replace(preset.export, arm=BASELINE),
     )
 
 
-def pool(out: Path, pipelines: Sequence[Path]) -> dict[str, Any]:
+def _write(folder: Path, settings: Settings) -> Path:
+    pipeline = folder / "pipeline.toml"
+    if pipeline.exists() and load_settings(pipeline) != settings:
+        raise InputError(f"{pipeline} is no run of this benchmark; choose another --out, or remove {folder}")
+    folder.mkdir(parents=True, exist_ok=True)
+    write_settings(settings, pipeline)
+    return pipeline
+
+
+def pool(plan: Plan) -> dict[str, Any]:
     """Compare the arms over all draws together and write OUT/results.json; returns what it holds.
 
     Raises InputError where the draws were not measured on the same test images.
     """
-    folders = [RunFolder(pipeline.parent) for pipeline in pipelines]
-    comparisons = [folder.require("comparison") for folder in folders]
-    trainings = [folder.require("training") for folder in folders]
-    images = [[(record["id"], record["label"]) for record in document.records] for document in comparisons]
-    if any(listed != images[0] for listed in images):
-        raise InputError(f"the draws below {out} differ in their test images; remove the folder and run again")
-    labels, faults = (tuple(trainings[0].summary[key]) for key in ("labels", "fault_labels"))
-    targets = np.array([labels.index(label) for _, label in images[0]])
-    truth = Truth(labels, faults, targets, [record["group"] for record in comparisons[0].records])
+    draws = [[RunFolder(pipeline.parent) for pipeline in runs] for runs in plan.draws]
+    tested = [_tested(folders) for folders in draws]
+    names = sorted(tested[0])
+    if any(sorted(found) != names for found in tested):
+        raise InputError(f"the draws below {plan.out} differ in their test images; remove the folder and run again")
+    training = draws[0][0].require("training")
+    labels, faults = (tuple(training.summary[key]) for key in ("labels", "fault_labels"))
+    targets = np.array([labels.index(tested[0][name]["label"]) for name in names])
+    truth = Truth(labels, faults, targets, [tested[0][name]["group"] for name in names])
+    settings = load_settings(plan.draws[0][0])
     records, logits = [], {}
-    for draw, (folder, training) in enumerate(zip(folders, trainings, strict=True)):
-        for record in training.records:
-            name = f"{record['arm']}/draw-{draw}"
-            records.append({**record, "id": name, "seed": draw})
-            path = folder.path / "comparison" / "logits" / f"{record['id']}.safetensors"
-            logits[name] = load_file(path)["logits"]
-    whole = Document("training", None, {}, trainings[0].models, records, trainings[0].summary)
-    settings = load_settings(pipelines[0])
+    for draw, folders in enumerate(draws):
+        for arm in settings.train.arms:
+            found = _logits(folders, arm)
+            records.append({"id": f"{arm}/draw-{draw}", "arm": arm, "seed": draw})
+            logits[f"{arm}/draw-{draw}"] = np.stack([found[name] for name in names])
+    whole = Document("training", None, {}, training.models, records, training.summary)
     results = {
-        "draws": len(folders),
-        "comparisons": [document.digest for document in comparisons],
-        "settings": _common(settings),
-        "images": _images(records),
-        "adapters": [folder.require("adapter").summary for folder in folders],
+        "draws": len(draws),
+        "folds": len(draws[0]),
+        "settings": as_json(replace(settings, seed=0, data=replace(settings.data, source="", fold=0))),
+        "images": _images(training.records),
+        "adapters": [folder.require("adapter").summary for folders in draws for folder in folders],
         **summarise(replace(settings, seed=0), whole, truth, logits),
     }
-    replace_file(out / RESULTS, (json.dumps(results, indent=1, ensure_ascii=False) + "\n").encode())
+    replace_file(plan.out / RESULTS, (json.dumps(results, indent=1, ensure_ascii=False) + "\n").encode())
     return results
 
 
-def _common(settings: Settings) -> dict[str, Any]:
-    """What names the experiment: a digest of the settings but for the draw's own seed and folder."""
-    common = replace(settings, seed=0, data=replace(settings.data, source=""))
-    return {"digest": digest_of(repr(common)), "train": repr(settings.train), "generate": repr(settings.generate)}
+def _tested(folders: Sequence[RunFolder]) -> dict[str, Record]:
+    """The test images of one draw by id. Raises InputError where two folds tested one image."""
+    records = [record for folder in folders for record in folder.require("comparison").records]
+    found = {record["id"]: record for record in records}
+    if len(found) < len(records):
+        raise InputError(f"two folds beside {folders[0].path} tested the same image; remove them and run again")
+    return found
 
 
-def _images(records: Sequence[Record]) -> dict[str, dict[str, int]]:
-    """Training images of each arm, real and synthetic, in its first draw."""
-    counts: dict[str, dict[str, int]] = {}
-    for record in records:
-        counts.setdefault(record["arm"], {kind: sum(found.values()) for kind, found in record["images"].items()})
-    return counts
+def _logits(folders: Sequence[RunFolder], arm: str) -> dict[str, Numbers]:
+    """Logits (K,) of one arm for every test image of a draw, by id."""
+    found: dict[str, Numbers] = {}
+    for folder in folders:
+        ids = [record["id"] for record in folder.require("comparison").records]
+        path = folder.path / "comparison" / "logits" / arm / "seed-0.safetensors"
+        found |= dict(zip(ids, load_file(path)["logits"], strict=True))
+    return found
+
+
+def _images(records: Sequence[Record]) -> Mapping[str, dict[str, int]]:
+    """Training images of each arm, real and generated, in the first run."""
+    return {record["arm"]: {kind: sum(of.values()) for kind, of in record["images"].items()} for record in records}

@@ -140,19 +140,20 @@ def demo(out: Path, seed: int) -> None:
 
 
 @main.command()
-@click.argument("name", type=click.Choice(["scenes"]))
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Where the draws lie.")
+@click.argument("name", type=click.Choice(["scenes", "elpv", "oxford-pets", "images"]))
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Where the runs lie.")
 @click.option("--draws", type=click.IntRange(min=1), default=5, show_default=True)
-def benchmark(name: str, out: Path, draws: int) -> None:
+@click.option("--data", default="", help="For oxford-pets and images: the folder or manifest.")
+@click.option("--fault", "faults", multiple=True, help="A label that is a fault; repeat for several.")
+def benchmark(name: str, out: Path, draws: int, data: str, faults: tuple[str, ...]) -> None:
     """Compare every way of augmenting on the same test images; a second call resumes where the first one stopped."""
-    from augment.benchmark import RESULTS, pool, prepare_scenes
+    from augment.benchmark import RESULTS, pool, prepare
     from augment.tables import table
 
-    pipelines = []
-    for draw in range(draws):
-        pipelines.append(prepare_scenes(out, draw))
-        run_pipeline(pipelines[-1], list(STAGES)[: list(STAGES).index("export")])
-    click.echo(f"\n{table(pool(out, pipelines))}\n\n{out / RESULTS} written")
+    plan = prepare(name, out, draws, str(Path(data).resolve()) if data else "", faults)
+    for pipeline in plan.pipelines:
+        run_pipeline(pipeline, list(STAGES)[: list(STAGES).index("export")])
+    click.echo(f"\n{table(pool(plan))}\n\n{out / RESULTS} written")
 
 
 def run_pipeline(pipeline: Path, names: list[str]) -> None:

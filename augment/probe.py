@@ -36,7 +36,7 @@ Features = npt.NDArray[np.float16]
 
 @dataclass(frozen=True)
 class FeatureCache:
-    """Features of images on disk, one file each: a function of image, network and kind of views; runs may share them."""
+    """Features of images on disk, one file each: functions of image, network and kind of views; runs may share them."""
 
     place: Path
     frames: Frames
