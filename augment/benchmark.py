@@ -59,8 +59,13 @@ class Plan:
         return [pipeline for draw in self.draws for pipeline in draw]
 
 
-def prepare(name: str, out: Path, draws: int, data: str, faults: Sequence[str]) -> Plan:
-    """Write the settings of every run below `out`, and render what is rendered. A second call changes nothing."""
+def prepare(
+    name: str, out: Path, draws: int, data: str, faults: Sequence[str], hosts: Mapping[str, str] | None = None
+) -> Plan:
+    """Write the settings of every run below `out`, and render what is rendered. A second call changes nothing.
+
+    `hosts` are those of `generate.hosts`; with them, transplanted faults are compared too.
+    """
     if name == SCENES:
         return Plan(out, [[_prepare_scenes(out, draw)] for draw in range(draws)])
     if name != ELPV and not data:
@@ -68,7 +73,11 @@ def prepare(name: str, out: Path, draws: int, data: str, faults: Sequence[str]) 
     source = DataSettings(source=data or "elpv-dataset", faults=tuple(faults))
     folds = range(1) if name == PETS else range(FOLDS)  # the pets come with a test list of their own
     return Plan(
-        out, [[_prepare_photos(out, source, draw, fold, len(folds)) for fold in folds] for draw in range(draws)]
+        out,
+        [
+            [_prepare_photos(out, source, dict(hosts or {}), draw, fold, len(folds)) for fold in folds]
+            for draw in range(draws)
+        ],
     )
 
 
@@ -93,10 +102,12 @@ def _counts(sound: int, fault: int) -> dict[str, int]:
     return {label: fault if label in FAULT_LABELS else sound for label in LABELS}
 
 
-def _prepare_photos(out: Path, data: DataSettings, draw: int, fold: int, folds: int) -> Path:
+def _prepare_photos(out: Path, data: DataSettings, hosts: dict[str, str], draw: int, fold: int, folds: int) -> Path:
     if folds > 1:
         data = replace(data, folds=folds, fold=fold)
-    settings = _settings(out, draw, data, PHOTO_METHODS, size=128)
+    methods = (*PHOTO_METHODS, "transplant") if hosts else PHOTO_METHODS
+    settings = _settings(out, draw, data, methods, size=128)
+    settings = replace(settings, generate=replace(settings.generate, hosts=hosts))
     check_source(settings)
     # Copies through the codec are wanted here, as a control; look-alikes of held-out images are not.
     curate = replace(settings.curate, duplicate_bits=-1, copy_bits=-1)

@@ -145,12 +145,16 @@ def demo(out: Path, seed: int) -> None:
 @click.option("--draws", type=click.IntRange(min=1), default=5, show_default=True)
 @click.option("--data", default="", help="For oxford-pets and images: the folder or manifest.")
 @click.option("--fault", "faults", multiple=True, help="A label that is a fault; repeat for several.")
-def benchmark(name: str, out: Path, draws: int, data: str, faults: tuple[str, ...]) -> None:
+@click.option("--host", "hosts", multiple=True, metavar="FAULT=SOUND", help="Labels to transplant from and onto.")
+def benchmark(name: str, out: Path, draws: int, data: str, faults: tuple[str, ...], hosts: tuple[str, ...]) -> None:
     """Compare every way of augmenting on the same test images; a second call resumes where the first one stopped."""
     from augment.benchmark import RESULTS, pool, prepare
     from augment.tables import table
 
-    plan = prepare(name, out, draws, str(Path(data).resolve()) if data else "", faults)
+    if wrong := [pair for pair in hosts if pair.count("=") != 1]:
+        raise click.BadParameter(f"--host {wrong[0]!r}, expected FAULT=SOUND")
+    pairs = dict(pair.split("=") for pair in hosts)
+    plan = prepare(name, out, draws, str(Path(data).resolve()) if data else "", faults, pairs)
     for pipeline in plan.pipelines:
         run_pipeline(pipeline, list(STAGES)[: list(STAGES).index("export")])
     click.echo(f"\n{table(pool(plan))}\n\n{out / RESULTS} written")

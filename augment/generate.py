@@ -17,10 +17,12 @@ from augment.models import Models, Order
 from augment.progress import progress
 from augment.records import Document, Journal, Record, RunFolder, digest_of, item_seed
 from augment.settings import GenerateSettings, Settings, as_json
+from augment.transplant import transplant
 from edge_runtime.bundle.files import replace_file, sha256_bytes
 
 STAGE = "synthetic"
 SAFETY_FILTER = "blanked by the model's safety filter"
+TOO_LARGE = "the fault's patch is larger than its host"
 Wanted = Mapping[str, Mapping[str, int]]  # method -> label -> images
 
 
@@ -36,15 +38,16 @@ def run(settings: Settings, folder: RunFolder, models: Models) -> Document:
         "models": {"painter": models.painter_folder.identity},
     }
     previous = folder.finished(STAGE, **inputs)
-    per_class = wanted_images(dataset.records, settings.generate)
-    wanted = dict.fromkeys(settings.generate.methods, per_class)
+    wanted = {
+        name: wanted_of(parse_method(name), dataset.records, settings.generate) for name in settings.generate.methods
+    }
     missing = wanted if previous is None else still_missing(folder, previous, wanted)
     round_number = 1 if previous is None else previous.summary["round"] + 1
     nothing = not any(count for of_method in missing.values() for count in of_method.values())
     if previous and (nothing or round_number > settings.generate.rounds):
         return previous
     made = list(previous.records) if previous else []
-    plan = plan_images(settings, inputs["models"]["painter"], adapter, prompts.records, missing, made)
+    plan = plan_images(settings, inputs["models"]["painter"], adapter, dataset.records, prompts.records, missing, made)
     journal = folder.journal(STAGE, {**inputs, "round": round_number})
     studio = _Studio(settings, folder, models, adapter, {record["id"]: record for record in dataset.records})
     painted = _paint_all(studio, journal, plan)
@@ -69,6 +72,30 @@ def wanted_images(records: Sequence[Record], settings: GenerateSettings) -> dict
     return {label: min(settings.cap, max(settings.floor, target - count)) for label, count in real.items()}
 
 
+def wanted_of(method: Method, records: Sequence[Record], settings: GenerateSettings) -> dict[str, int]:
+    """`wanted_images`, but nothing where the method has nothing to start from."""
+    wanted = wanted_images(records, settings)
+    if method.kind != "transplant":
+        return wanted
+    return {
+        label: count if _donors(records, label) and _hosts(records, label, settings) else 0
+        for label, count in wanted.items()
+    }
+
+
+def _donors(records: Sequence[Record], label: str) -> list[Record]:
+    """Training images of a class with a box around what makes it one."""
+    return [
+        record for record in records if record["split"] == "train" and record["label"] == label and record.get("boxes")
+    ]
+
+
+def _hosts(records: Sequence[Record], label: str, settings: GenerateSettings) -> list[Record]:
+    """Training images of the sound equipment that `label`'s patches go onto."""
+    host = settings.hosts.get(label)
+    return [record for record in records if record["split"] == "train" and record["label"] == host]
+
+
 def still_missing(folder: RunFolder, previous: Document, wanted: Wanted) -> Wanted:
     """How many kept images each class lacks, by the curation of `previous`; nothing while that is not done."""
     curation = folder.latest("curation")
@@ -85,37 +112,60 @@ def plan_images(
     settings: Settings,
     painter: Mapping[str, str],
     adapter: Document,
+    dataset: Sequence[Record],
     prompts: Sequence[Record],
     missing: Wanted,
     made: Sequence[Record],
 ) -> list[Record]:
-    """What to paint, in order: the class's prompts in a seeded order, round after round, each time with a new seed."""
+    """What to paint, in order: the class's prompts or patches in a seeded order, round after round, with new seeds."""
     plan = []
     for name, of_method in missing.items():
         method = parse_method(name)
         tools = {"painter": dict(painter), "adapter": adapter.summary["sha256"] if method.adapted else None}
         for label, count in of_method.items():
-            of_label = [record for record in prompts if record["label"] == label]
-            order = np.random.default_rng(item_seed(settings.seed, STAGE, label)).permutation(len(of_label))
             first = sum((record["method"], record["label"]) == (name, label) for record in made)
+            starts = _starts(settings, method, label, dataset, prompts)
             for number in range(first, first + count):
-                plan.append(_planned(settings, tools, method, of_label[order[number % len(order)]], number))
+                plan.append(_planned(settings, tools, method, label, number, starts[number % len(starts)]))
     return plan
 
 
-def _planned(settings: Settings, tools: Mapping[str, object], method: Method, prompt: Record, number: int) -> Record:
+def _starts(
+    settings: Settings, method: Method, label: str, dataset: Sequence[Record], prompts: Sequence[Record]
+) -> list[Record]:
+    """What the images of one class start from, in a seeded order: prompts, or patches each with its host."""
+    rng = np.random.default_rng(item_seed(settings.seed, STAGE, label))
+    if method.kind != "transplant":
+        of_label = [record for record in prompts if record["label"] == label]
+        keys = ("source", "caption", "prompt")
+        return [
+            {"prompt_id": of_label[at]["id"], **{key: of_label[at][key] for key in keys}, "host": None, "box": None}
+            for at in rng.permutation(len(of_label))
+        ]
+    donors, hosts = _donors(dataset, label), _hosts(dataset, label, settings.generate)
+    order = rng.permutation(len(donors) * len(hosts)) if donors and hosts else []
+    return [
+        {
+            "prompt_id": None, "source": donor["id"], "caption": None, "prompt": None,
+            "host": hosts[at % len(hosts)]["id"], "box": donor["boxes"][at % len(donor["boxes"])],
+        }
+        for at in order
+        for donor in [donors[at // len(hosts)]]
+    ]  # fmt: skip
+
+
+def _planned(
+    settings: Settings, tools: Mapping[str, object], method: Method, label: str, number: int, start: Record
+) -> Record:
     """A record without its image. The seed leaves the method out: methods differ in nothing but themselves."""
     section = settings.generate
     record = {
-        "label": prompt["label"],
+        "label": label,
         "method": method.name,
         "number": number,
-        "source": prompt["source"],
-        "caption": prompt["caption"],
-        "prompt_id": prompt["id"],
-        "prompt": prompt["prompt"],
+        **start,
         "negative_prompt": section.negative_prompt,
-        "seed": item_seed(settings.seed, STAGE, f"{prompt['label']}/{number}/{prompt['id']}"),
+        "seed": item_seed(settings.seed, STAGE, f"{label}/{number}/{start['prompt_id'] or start['source']}"),
         "steps": section.steps,
         "guidance": section.guidance,
         "strength": method.strength,
@@ -137,22 +187,25 @@ class _Studio:
 
     def paint(self, method: Method, batch: Sequence[Record]) -> list[np.ndarray | None]:
         """The images of planned records, all of one method."""
-        painter = self.models.painter
         if method.kind == "render":
             from augment.mini.scenes import render, sample_scene
 
             scenes = [sample_scene(record["seed"], method.domain, record["label"]) for record in batch]
-            return [render(scene, painter.side) for scene in scenes]
+            return [render(scene, self.models.painter.side) for scene in scenes]
+        if method.kind == "transplant":
+            return [transplant(self._frame(r["host"]), self._frame(r["source"]), r["box"], r["seed"]) for r in batch]
         orders = [
             Order(record["prompt"], record["seed"], self._source(record) if method.starts_from_image else None)
             for record in batch
         ]
-        return painter.paint(orders, method, self._adapter_folder(method))
+        return self.models.painter.paint(orders, method, self._adapter_folder(method))
 
     def _source(self, record: Record) -> np.ndarray:
-        frame = ImageStore(self.settings).frame(self.sources[record["source"]])
         side = self.models.painter.side
-        return cv2.resize(frame, (side, side), interpolation=cv2.INTER_AREA)
+        return cv2.resize(self._frame(record["source"]), (side, side), interpolation=cv2.INTER_AREA)
+
+    def _frame(self, image: str) -> np.ndarray:
+        return ImageStore(self.settings).frame(self.sources[image])
 
     def _adapter_folder(self, method: Method) -> Path | None:
         """None where the adapter did no good on the validation images and was not kept."""
@@ -183,7 +236,8 @@ def _batches(plan: list[Record], size: int) -> list[list[Record]]:
 def _save(folder: RunFolder, record: Record, image: np.ndarray | None) -> Record:
     """The record with the path and digest of its PNG; a blanked image gets a reason and no file."""
     if image is None or not image.any():
-        return {**record, "path": None, "sha256": None, "blanked": SAFETY_FILTER}
+        reason = TOO_LARGE if record["host"] else SAFETY_FILTER
+        return {**record, "path": None, "sha256": None, "blanked": reason}
     relative = f"synthetic/images/{record['label']}/{record['id']}.png"
     path = folder.path / relative
     path.parent.mkdir(parents=True, exist_ok=True)

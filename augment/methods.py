@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from edge_runtime.bundle.errors import InputError
 
 ADAPTED = "adapted-"
-EXPECTED = "text2img, img2img-0.5 (or another strength), codec, render-catalogue, render-station, adapted-text2img ..."
+EXPECTED = "text2img, img2img-0.5 (or another strength), transplant, codec, render-station, adapted-text2img ..."
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Method:
     """A parsed method name."""
 
     name: str
-    kind: str  # text2img, img2img, codec, render
+    kind: str  # text2img, img2img, codec, transplant, render
     adapted: bool = False
     strength: float | None = None  # of img2img: the share of the noise steps that are run
     domain: str | None = None  # of render
@@ -41,7 +41,7 @@ def parse_method(name: str) -> Method:
     if match := re.fullmatch(r"img2img-(0\.\d+|1\.0)", plain):
         if (strength := float(match[1])) > 0:
             return Method(name, "img2img", adapted, strength=strength)
-    elif name == "codec":
+    elif name in ("codec", "transplant"):
         return Method(name, name)
     elif match := re.fullmatch(r"render-(catalogue|station)", name):
         return Method(name, "render", domain=match[1])

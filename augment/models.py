@@ -183,7 +183,8 @@ def _download(reference: str, kind: str, revision: str) -> ModelFolder:
             # Fetches just the files its model_index.json names; such repositories hold each weight several times.
             path = Path(DiffusionPipeline.download(reference, revision=revision or None, use_safetensors=True))
         else:
-            wanted = ["*.json", "*.txt", "model*.safetensors"]
+            # The last pattern is for the further modules of a sentence model.
+            wanted = ["*.json", "*.txt", "model*.safetensors", "*/model*.safetensors"]
             path = Path(snapshot_download(reference, revision=revision or None, allow_patterns=wanted))
     except (HFValidationError, ValueError):
         raise InputError(f"model {reference!r} is neither a local folder nor a hub id; check the spelling") from None

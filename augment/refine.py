@@ -2,7 +2,8 @@
 
 A caption is cut after one of its clauses and GPT-2 goes on from there: the class stands first and is never rewritten.
 What comes out must name the class and no other, stay near the caption's meaning, and differ from the caption's other
-prompts; while prompts are missing GPT-2 draws again, and a caption for which nothing passes is its own prompt.
+prompts; while prompts are missing GPT-2 draws again, and a caption for which nothing passes is its own prompt, or its
+class alone where the captioner named another one.
 """
 
 import re
@@ -28,7 +29,10 @@ MARKUP = "markup or another script"
 
 
 def run(settings: Settings, folder: RunFolder, models: Models) -> Document:
-    """Write the prompts: records `{id, source, label, caption, prompt, tokens}`; rejected variants are counted."""
+    """Write the prompts: records `{id, source, label, caption, prompt, tokens, drawn, kept}`.
+
+    `drawn` and `kept` count the continuations of the prompt's caption; the summary counts why the others were rejected.
+    """
     captions = folder.require("captions")
     inputs = {
         "parent": captions.digest,
@@ -50,7 +54,12 @@ def run(settings: Settings, folder: RunFolder, models: Models) -> Document:
             journal.add([written[record["id"]]])
     results = [written[record["id"]] for record in captions.records]
     document = folder.write(
-        Document(STAGE, records=list(_prompts(captions.records, results)), summary=_summary(results), **inputs)
+        Document(
+            STAGE,
+            records=list(_prompts(captions.records, results)),
+            summary=_summary(settings, captions.records, results, phrases),
+            **inputs,
+        )
     )
     journal.clear()
     return document
@@ -82,7 +91,7 @@ def _refine_one(settings: Settings, models: Models, caption: Record, phrases: Co
         if len(kept) == section.variants:
             break
     rejected.update(turned_down)
-    texts = kept or [fit(caption["caption"], budget)]
+    texts = kept or [own_prompt(caption, own, others, budget)]
     return {
         "id": caption["id"],
         "prompts": texts,
@@ -119,16 +128,23 @@ def join(beginning: str, continuation: str) -> str:
 
 def objection(text: str, phrase: str, other_phrases: Collection[str], budget: TokenBudget) -> str | None:
     """Why `text` cannot be a prompt for `phrase` whatever the caption, or None."""
-    if not _mentions(text, phrase):
-        return CLASS_LOST
-    if any(_mentions(text.lower().replace(phrase.lower(), " "), other) for other in other_phrases):
-        return OTHER_CLASS
+    if wrong := class_objection(text, phrase, other_phrases):
+        return wrong
     if not text.isascii() or re.search(r"[<>{}\[\]|\\@#_=]|https?:|www\.", text):
         return MARKUP
     if _words(text) <= _words(phrase) | {"a", "photo", "of"}:
         return EMPTY
     if budget.tokens(text) > budget.limit:
         return TOO_LONG
+    return None
+
+
+def class_objection(text: str, phrase: str, other_phrases: Collection[str]) -> str | None:
+    """Why `text` does not show `phrase` and no other class, or None."""
+    if not _mentions(text, phrase):
+        return CLASS_LOST
+    if any(_mentions(text.lower().replace(phrase.lower(), " "), other) for other in other_phrases):
+        return OTHER_CLASS
     return None
 
 
@@ -152,6 +168,12 @@ def choose(caption: str, sound: Sequence[str], wanted: int, meaning: Meaning) ->
         kept.append(best)
         near = [place for place in apart if place != best]
     return [texts[place] for place in kept], {reason: count for reason, count in turned_down.items() if count}
+
+
+def own_prompt(caption: Record, phrase: str, other_phrases: Collection[str], budget: TokenBudget) -> str:
+    """The caption; else what conditioned it; else the bare `phrase`: the first that shows the class and no other."""
+    texts = [fit(text, budget) for text in (caption["caption"], caption["prefix"], phrase)]
+    return next((text for text in texts if not class_objection(text, phrase, other_phrases)), texts[-1])
 
 
 def fit(text: str, budget: TokenBudget) -> str:
@@ -180,19 +202,29 @@ def _prompts(captions: list[Record], results: list[Record]) -> Iterator[Record]:
                 "caption": caption["caption"],
                 "prompt": text,
                 "tokens": tokens,
+                "drawn": result["drawn"],
+                "kept": 0 if result["kept_itself"] else len(result["prompts"]),
             }
 
 
-def _summary(results: list[Record]) -> dict[str, object]:
+def _summary(
+    settings: Settings, captions: list[Record], results: list[Record], phrases: Collection[str]
+) -> dict[str, object]:
+    lost = 0
+    for caption, result in zip(captions, results, strict=True):
+        own = settings.phrase(caption["label"])
+        lost += sum(class_objection(text, own, set(phrases) - {own}) is not None for text in result["prompts"])
+    prompts = sum(len(result["prompts"]) for result in results)
     rejected: Counter[str] = Counter()
     for result in results:
         rejected.update(result["rejected"])
     drawn = sum(result["drawn"] for result in results)
     return {
         "captions": len(results),
-        "prompts": sum(len(result["prompts"]) for result in results),
+        "prompts": prompts,
         "drawn": drawn,
         "class_kept_when_drawn": 1 - (rejected[CLASS_LOST] + rejected[OTHER_CLASS]) / drawn if drawn else None,
+        "class_kept": 1 - lost / prompts if prompts else None,
         "rejected": dict(sorted(rejected.items())),
         "kept_themselves": sum(result["kept_itself"] for result in results),
     }

@@ -202,3 +202,50 @@ def test_the_embedded_model_paints_by_every_method():
     far = [np.abs(image - frame).mean() for image in (codec, weak, strong)]
     assert far[0] < 8  # grey levels: the codec alone keeps the picture
     assert far[0] < far[1] < far[2]
+
+
+def thermal_folder(path):
+    """Two sound hosts and two faults, one of them with a box, as a data set on disk and its documents."""
+    folder = RunFolder(path / "run")
+    records = []
+    for name, label, level, boxes in (
+        ("s0", "sound", 60, []), ("s1", "sound", 90, []), ("f0", "hot", 60, [[30, 20, 8, 8]]), ("f1", "hot", 60, [])
+    ):  # fmt: skip
+        frame = np.full((60, 80, 3), level, np.uint8)
+        frame[25:35] = level + 40  # a conductor
+        if boxes:
+            frame[20:28, 30:38] = 250
+        (path / label).mkdir(exist_ok=True, parents=True)
+        cv2.imwrite(str(path / label / f"{name}.png"), frame)
+        record = {
+            "id": name,
+            "path": f"{label}/{name}.png",
+            "label": label,
+            "split": "train",
+            "width": 80,
+            "height": 60,
+        }
+        records.append({**record, "boxes": boxes} if boxes else record)
+    parent = folder.write(Document("dataset", None, {}, {}, records)).digest
+    for stage in ("captions", "prompts"):
+        parent = folder.write(Document(stage, parent, {}, {}, [])).digest
+    folder.write(Document("adapter", parent, {}, {}, [], {"path": None, "sha256": None}))
+    return folder
+
+
+def test_transplants_come_from_boxes_onto_sound_hosts_and_need_no_model(tmp_path):
+    folder = thermal_folder(tmp_path)
+    chosen = settings(methods=("transplant",), hosts={"hot": "sound"}, target=6)
+    chosen = replace(chosen, data=DataSettings(source=str(tmp_path), layout="folders"))
+    models = NoiseModels()
+    models.painter = None
+    document = generate.run(chosen, folder, models)
+    assert {record["label"] for record in document.records} == {"hot"}
+    assert {record["source"] for record in document.records} == {"f0"}
+    assert {record["host"] for record in document.records} == {"s0", "s1"}
+    for record in document.records:
+        made = cv2.imread(str(folder.path / record["path"]))
+        host = cv2.imread(str(tmp_path / "sound" / f"{record['host']}.png"))
+        hotter = (made.astype(int) - host).max(axis=2) > 40
+        assert 20 < hotter.sum() < 400  # a spot of about 8 x 8 pixels, scaled
+        assert (made[~hotter].astype(int) - host[~hotter]).max() <= 40

@@ -38,6 +38,24 @@ def test_a_model_that_is_asked_for_and_not_installed_is_one_sentence(monkeypatch
         load_meaning(RefineSettings(meaning="minilm"), "cpu")
 
 
+def test_pickled_weights_of_a_module_are_refused_before_anything_is_loaded(tmp_path, monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())  # the library is not reached
+    (tmp_path / "2_Dense").mkdir()
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    (tmp_path / "2_Dense" / "pytorch_model.bin").write_bytes(b"pickle")
+    with pytest.raises(InputError, match="pickled weights are never loaded"):
+        load_meaning(RefineSettings(meaning=str(tmp_path)), "cpu")
+    (tmp_path / "2_Dense" / "model.safetensors").write_bytes(b"weights")
+    assert load_meaning(RefineSettings(meaning=str(tmp_path)), "cpu").identity["name"] == tmp_path.name
+
+
+@needs_sentences
+def test_a_folder_of_another_kind_is_one_sentence(tmp_path):
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    with pytest.raises(InputError, match=r"refine.meaning names .* no whole sentence-transformers model"):
+        load_meaning(RefineSettings(meaning=str(tmp_path)), "cpu").likeness(["a", "b"])
+
+
 @needs_sentences
 def test_the_sentence_model_knows_what_words_do_not():
     model = load_meaning(RefineSettings(meaning="auto"), "cpu")

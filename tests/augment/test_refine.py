@@ -1,6 +1,7 @@
 """The refine rules on texts one can check by eye; the writer and the token budget are stand-ins with known answers."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +9,8 @@ import pytest
 from augment import refine
 from augment.caption import with_prefix
 from augment.meaning import LexicalMeaning
+from augment.models import ModelFolder
+from augment.records import Document, RunFolder
 from augment.settings import PRESETS, RefineSettings
 
 
@@ -105,6 +108,7 @@ class Script:
 
     meaning = LexicalMeaning()
     token_budget = WordBudget()
+    writer_folder = painter_folder = ModelFolder(Path(), {"name": "scripted"})
 
     def __init__(self, *rounds: str) -> None:
         self.rounds = list(rounds)
@@ -116,7 +120,8 @@ class Script:
 
 def refined(*rounds: str, **section):
     settings = replace(PRESETS["mini"], refine=RefineSettings(variants=1, attempts=1, **section))
-    caption = {"id": "c", "label": "burst_valve", "caption": "a photo of a burst valve"}
+    prefix = "a photo of a burst valve"
+    caption = {"id": "c", "label": "burst_valve", "prefix": prefix, "caption": prefix}
     return refine._refine_one(settings, Script(*rounds), caption, {"burst valve", "closed valve"})
 
 
@@ -131,6 +136,50 @@ def test_a_caption_for_which_nothing_passes_is_its_own_prompt():
     result = refined("beside a closed valve", "near a closed valve", rounds=2)
     assert result["prompts"] == ["a photo of a burst valve"]
     assert (result["drawn"], result["kept_itself"]) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("caption", "prefix", "prompt"),
+    [
+        ("a photo of a burst valve, on grass", "a photo of a burst valve", "a photo of a burst valve, on grass"),
+        ("a photo of a burst valve by a closed valve", "a photo of a burst valve", "a photo of a burst valve"),
+        ("seen from above, on grass", "seen from above", "burst valve"),
+    ],
+)
+def test_the_last_resort_shows_the_class_and_no_other(caption, prefix, prompt):
+    record = {"caption": caption, "prefix": prefix}
+    assert refine.own_prompt(record, "burst valve", OTHERS, WordBudget()) == prompt
+
+
+def test_the_document_counts_per_caption_and_tells_how_often_the_class_was_kept_before_and_after(tmp_path):
+    folder = RunFolder(tmp_path)
+    captions = [
+        {
+            "id": "c",
+            "label": "burst_valve",
+            "prefix": "a photo of a burst valve",
+            "caption": "a photo of a burst valve",
+        },
+        {
+            "id": "d",
+            "label": "closed_valve",
+            "prefix": "a photo of a closed valve",
+            "caption": "a photo of a closed valve",
+        },
+    ]
+    dataset = folder.write(Document("dataset", None, {}, {}, captions))
+    folder.write(Document("captions", dataset.digest, {}, {}, captions))
+    settings = replace(PRESETS["mini"], refine=RefineSettings(variants=1, attempts=1, rounds=2))
+    document = refine.run(
+        settings, folder, Script("by a closed valve", "at night", "by a burst valve", "a burst valve")
+    )
+    assert [(record["source"], record["prompt"], record["drawn"], record["kept"]) for record in document.records] == [
+        ("c", "a photo of a burst valve, at night", 2, 1),
+        ("d", "a photo of a closed valve", 2, 0),
+    ]
+    assert document.summary["class_kept_when_drawn"] == 1 / 4
+    assert document.summary["class_kept"] == 1.0
+    assert document.models["meaning"] == {"name": "lexical"}
 
 
 def test_a_long_caption_is_cut_at_a_word():
