@@ -53,6 +53,9 @@ def summarise(settings: Settings, training: Document, truth: Truth, logits: Mapp
         for arm in measured
         if arm != section.baseline
     }
+    adjusted = statistics.holm([found["mcnemar"]["p"] for found in differences.values()])
+    for found, p in zip(differences.values(), adjusted, strict=True):
+        found["mcnemar"]["p_holm"] = p
     return {
         "baseline": section.baseline,
         "candidate": section.candidate,
@@ -135,6 +138,7 @@ def _difference(truth: Truth, baseline: Arm, arm: Arm, section: CompareSettings)
     return {
         "metrics": metrics,
         "recall": recall,
+        "harmed": [label for label, change in recall.items() if change and change["high"] < 0],
         "mcnemar": {"only_baseline_right": only_baseline, "only_arm_right": only_arm, "p": p},
         "verdict": statistics.verdict(statistics.Interval(**decisive)),
     }

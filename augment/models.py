@@ -24,6 +24,11 @@ if TYPE_CHECKING:
     from augment.meaning import Meaning
 
 EMBEDDED = Path(__file__).parent / "mini" / "checkpoints"
+# BLIP-base is published as a pickle alone.
+_HOW_TO_CONVERT = (
+    "pickled weights are never loaded here: where you trust them, load the model and its processor once with "
+    "transformers, save_pretrained() both into a local folder, and name that folder"
+)
 SHORT_OF_MEMORY = 8 * 2**30  # bytes of GPU memory; Stable Diffusion 2.1 at 768 px and batch 4 wants more
 
 
@@ -157,7 +162,7 @@ def folder_digest(folder: Path) -> str:
 def local_model(path: Path, name: str, sha256: str = "") -> ModelFolder:
     """The model folder at `path`, known as `name`. Raises InputError where it is not what `sha256` pins."""
     if not any(path.rglob("*.safetensors")):
-        raise InputError(f"model folder {path} holds no .safetensors file; save the model with safe_serialization=True")
+        raise InputError(f"model folder {path} holds no .safetensors file; {_HOW_TO_CONVERT}")
     return _pinned(ModelFolder(path, {"name": name, "sha256": folder_digest(path)}), sha256)
 
 
@@ -194,7 +199,7 @@ def _download(reference: str, kind: str, revision: str) -> ModelFolder:
             "connect to the hub, or give a local folder, or use the preset mini"
         ) from error
     if not any(path.rglob("*.safetensors")):
-        raise InputError(f"hub model {reference} holds no .safetensors weights, and pickled ones are never loaded")
+        raise InputError(f"hub model {reference} holds no .safetensors file; {_HOW_TO_CONVERT}")
     return ModelFolder(path, {"name": reference, "revision": path.name})
 
 

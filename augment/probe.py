@@ -85,7 +85,7 @@ def fit_classifier(task: Task, cache: FeatureCache, folder: Path) -> dict[str, A
     held_out = cache.of(task.validation.rows, False)[:, 0].astype(np.float32)
     best: tuple[float, float] | None = None
     for penalty in PENALTIES:
-        weight, bias, steps = _solve(features, task.training.targets, task.weights, penalty, len(task.labels))
+        weight, bias, steps = solve(features, task.training.targets, task.weights, penalty, len(task.labels))
         found = measures(held_out @ weight.T + bias, task.validation.targets)
         score = (found["macro_f1"], -found["loss"])
         if best is None or score > best:
@@ -103,7 +103,7 @@ def fit_classifier(task: Task, cache: FeatureCache, folder: Path) -> dict[str, A
     return read_card(folder)
 
 
-def _solve(
+def solve(
     features: npt.NDArray[np.float32],
     targets: npt.NDArray[np.int64],
     weights: Sequence[float],

@@ -92,7 +92,9 @@ def verdict_sentence(summary: Mapping[str, Any]) -> str:
         INCONCLUSIVE: "The interval holds zero: this test set can't tell whether there is a gain. "
         "More test images, more seeds or a larger gain would.",
     }
-    return measured + meaning[summary["verdict"]]
+    harmed = summary["differences"][candidate]["harmed"]
+    harm = f" Recall of {', '.join(harmed)} fell beyond its interval." if harmed else ""
+    return measured + meaning[summary["verdict"]] + harm
 
 
 def _arms(training: Document, summary: Mapping[str, Any]) -> Table:
@@ -116,11 +118,11 @@ def _differences(summary: Mapping[str, Any]) -> Table:
     for arm, found in summary["differences"].items():
         cells = [points(found["metrics"][metric]) for metric in metrics]
         test = found["mcnemar"]
-        mcnemar = f"p = {test['p']:.3g} ({test['only_arm_right']} against {test['only_baseline_right']} images)"
+        mcnemar = f"p = {test['p_holm']:.3g} ({test['only_arm_right']} against {test['only_baseline_right']} images)"
         rows.append([f"{arm} − {summary['baseline']}", *cells, mcnemar, found["verdict"]])
     caption = (
         "Differences to the baseline on the same resamples. McNemar: images that only the first or only the baseline "
-        "has right, by the averaged probabilities of the seeds."
+        "has right, by the averaged probabilities of the seeds; p by Holm's method for all rows together."
     )
     return Table(
         caption,

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, recall_score
 from statsmodels.stats.contingency_tables import mcnemar
+from statsmodels.stats.multitest import multipletests
 
 Labels = npt.NDArray[np.int64]
 Numbers = npt.NDArray[np.float64]
@@ -62,6 +63,14 @@ def mcnemar_test(truth: Labels, first: Labels, second: Labels) -> tuple[int, int
     only_second = int(np.sum(~first_right & second_right))
     table = [[int(np.sum(first_right & second_right)), only_first], [only_second, 0]]  # the last cell plays no part
     return only_first, only_second, float(mcnemar(table, exact=True).pvalue)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """p-values of several tests made together, adjusted so that one false alarm among them is as rare as in one test.
+
+    Holm 1979, Scandinavian Journal of Statistics 6.
+    """
+    return [float(p) for p in multipletests(p_values, method="holm")[1]] if len(p_values) else []
 
 
 def verdict(difference: Interval) -> str:

@@ -49,7 +49,10 @@ def table(summary: Mapping[str, Any]) -> str:
     head = f"{test['images']} test images in {test['groups']} groups; {100 * summary['confidence']:g} % intervals"
     mcnemar = summary["differences"][summary["candidate"]]["mcnemar"]
     tail = f"McNemar p = {mcnemar['p']:.3g}; verdict on {METRIC_NAMES[summary['metric']]}: {summary['verdict']}"
-    return "\n".join([head, "", *_aligned(rows), "", *_aligned(classes), "", tail])
+    harmed = [
+        f"{arm} harms {', '.join(found['harmed'])}" for arm, found in summary["differences"].items() if found["harmed"]
+    ]
+    return "\n".join([head, "", *_aligned(rows), "", *_aligned(classes), "", *harmed, tail])
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -19,7 +19,7 @@ def test_the_classifier_separates_points_in_the_features_own_scale():
     rng = np.random.default_rng(0)
     targets = np.array([0, 2] * 20)
     features = (rng.standard_normal((40, 2, 5)) + np.where(targets[:, None, None] == 2, 6, 0)).astype(np.float32) * 7
-    weight, bias, _ = probe._solve(features, targets, np.ones(40), 0.1, classes=3)
+    weight, bias, _ = probe.solve(features, targets, np.ones(40), 0.1, classes=3)
     logits = features[:, 0] @ weight.T + bias
     assert (logits.argmax(axis=1) == targets).all()
     assert (logits[:, 1] == probe.NEVER).all()  # no image of class 1
@@ -29,7 +29,7 @@ def test_weights_decide_where_images_contradict():
     features = np.ones((4, 1, 2), np.float32) + np.random.default_rng(0).normal(0, 0.01, (4, 1, 2)).astype(np.float32)
     targets = np.array([0, 0, 1, 1])
     for weights, winner in (([9, 9, 1, 1], 0), ([1, 1, 9, 9], 1)):
-        weight, bias, _ = probe._solve(features, targets, np.array(weights, float), 0.01, classes=2)
+        weight, bias, _ = probe.solve(features, targets, np.array(weights, float), 0.01, classes=2)
         assert (features[:, 0] @ weight.T + bias).argmax(axis=1).tolist() == [winner] * 4
 
 

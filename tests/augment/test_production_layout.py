@@ -7,13 +7,15 @@ import cv2
 import numpy as np
 import published_layout
 import pytest
+from safetensors.torch import load_file
 
 from augment import adapt, caption, generate, refine
 from augment.lora import Adaptation
 from augment.methods import parse_method
-from augment.models import Models, Order, folder_digest
+from augment.models import Models, Order, find_model, folder_digest
 from augment.records import Document, RunFolder
 from augment.settings import PRESETS, DataSettings
+from edge_runtime.bundle.errors import InputError
 
 LABELS = {"burst_valve": 1, "sound_valve": 2}
 
@@ -68,6 +70,37 @@ def run(settings, tmp_path_factory):
     for stage in (caption, refine, adapt, generate):
         stage.run(settings, folder, models)
     return folder
+
+
+def test_blip_as_published_is_a_pickle_and_the_error_says_what_to_do(tmp_path, monkeypatch):
+    published = published_layout.write_blip_as_published(tmp_path / "blip")
+    with pytest.raises(InputError, match="save_pretrained"):
+        find_model(str(published), "blip")
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *names, **options: str(published))
+    with pytest.raises(InputError, match="save_pretrained"):
+        find_model(PRESETS["sd21"].caption.model, "blip")
+
+
+def test_weights_arrive_under_their_published_names(settings, checkpoints):
+    models = Models(settings)
+    writer, pipeline = models.writer._model, models.painter._pipeline
+    folder = checkpoints["stable-diffusion"]
+    attention = "decoder.mid_block.attentions.0.query.weight"
+    for loaded, path, name in (
+        (writer.transformer.h[1].mlp.c_fc.weight, checkpoints["gpt2"] / "model.safetensors", "h.1.mlp.c_fc.weight"),
+        (writer.lm_head.weight, checkpoints["gpt2"] / "model.safetensors", "wte.weight"),
+        (
+            pipeline.text_encoder.get_input_embeddings().weight,
+            folder / "text_encoder/model.safetensors",
+            "text_model.embeddings.token_embedding.weight",
+        ),
+        (
+            pipeline.vae.decoder.mid_block.attentions[0].to_q.weight,
+            folder / "vae/diffusion_pytorch_model.safetensors",
+            attention,
+        ),
+    ):
+        np.testing.assert_array_equal(loaded.detach(), load_file(path)[name], err_msg=name)
 
 
 def test_captions_begin_with_the_class_and_name_the_model(run, checkpoints):

@@ -160,3 +160,8 @@ def test_a_real_gain_passes():
     for metric in statistics.METRICS:
         assert statistics.verdict(difference(truth, worse, better, one_image_groups(200), metric)) == PASS
         assert statistics.verdict(difference(truth, better, worse, one_image_groups(200), metric)) == FAIL
+
+
+def test_holm_multiplies_the_smallest_p_by_the_number_of_tests_and_keeps_the_order():
+    assert statistics.holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert statistics.holm([]) == []
