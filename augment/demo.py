@@ -18,7 +18,7 @@ from edge_runtime.bundle.errors import InputError
 SPLITS = {
     "train": STATION_COUNTS,
     "val": dict.fromkeys(LABELS, 10),
-    "test": dict.fromkeys(LABELS, 25),
+    "test": dict.fromkeys(LABELS, 100),
 }
 UNSEEN_PER_LABEL = 1
 EXIT_FAULT = 10  # of edge-classify
