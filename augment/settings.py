@@ -238,7 +238,7 @@ SECTIONS = tuple(item.name for item in fields(Settings) if item.name not in ("se
 # The official Stable Diffusion 2.1 repositories left the hub in November 2025 (huggingface/diffusers issue 12874);
 # the id below is a mirror that its community keeps. Pin a copy of your own with `sha256`.
 _SD21 = Settings(
-    caption=CaptionSettings(model="Salesforce/blip-image-captioning-base", max_new_tokens=30),
+    caption=CaptionSettings(model="Salesforce/blip-image-captioning-large", max_new_tokens=30),
     refine=RefineSettings(
         model="gpt2", max_new_tokens=30, attempts=16, meaning="sentence-transformers/all-MiniLM-L6-v2"
     ),
