@@ -107,7 +107,9 @@ def _prepare_photos(out: Path, data: DataSettings, hosts: dict[str, str], draw: 
         data = replace(data, folds=folds, fold=fold)
     methods = (*PHOTO_METHODS, "transplant") if hosts else PHOTO_METHODS
     settings = _settings(out, draw, data, methods, size=128)
-    settings = replace(settings, generate=replace(settings.generate, hosts=hosts))
+    # The mini generator hardly tells one prompt about a photograph from another: one for each caption will do.
+    refine = replace(settings.refine, variants=1, attempts=3, meaning="lexical")
+    settings = replace(settings, refine=refine, generate=replace(settings.generate, hosts=hosts))
     check_source(settings)
     # Copies through the codec are wanted here, as a control; look-alikes of held-out images are not.
     curate = replace(settings.curate, duplicate_bits=-1, copy_bits=-1)
