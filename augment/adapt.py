@@ -106,7 +106,7 @@ class _Trainer:
 
     def train(self, step: int) -> Path:
         """Train until `step`; returns the folder of the averaged adapter."""
-        from augment.mini.training import Schedule, train
+        from augment.loop import Schedule, train
 
         section = self._settings.adapt
         schedule = Schedule(step, section.batch_size, section.learning_rate, decay=0.0, average=0.99)

@@ -13,7 +13,7 @@ from diffusers import DDPMScheduler, StableDiffusionPipeline
 from peft import LoraConfig, get_peft_model_state_dict
 from torch import Tensor, nn
 
-from augment.mini.training import Loss
+from augment.loop import Loss
 from augment.settings import AdaptSettings
 
 # Attention carries what is where; the convolutions carry a camera's blur, noise and colour.

@@ -13,8 +13,8 @@ import torch
 from safetensors.numpy import load_file, save
 from torch import Tensor
 
+from augment.loop import Say
 from augment.mini.scenes import LABELS, Scene, render, sample_scene
-from augment.mini.training import Say
 from augment.records import item_seed
 from edge_runtime.bundle.files import replace_file
 

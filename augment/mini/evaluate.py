@@ -19,12 +19,12 @@ from diffusers import StableDiffusionPipeline
 from transformers import BlipForConditionalGeneration, BlipProcessor, GPT2LMHeadModel, GPT2Tokenizer
 
 from augment import refine
+from augment.loop import Say, load_average, steps_done
 from augment.meaning import LexicalMeaning
 from augment.methods import parse_method
 from augment.mini.corpus import PatchCode, as_pixels
 from augment.mini.judge import judged, new_judge
 from augment.mini.scenes import LABELS, Scene, attribute_of, describe, phrase, render, sample_scene, true_clauses
-from augment.mini.training import Say, load_average, steps_done
 from augment.mini.words import grammar, short_prompt
 from augment.models import Models, Order
 from augment.records import item_seed

@@ -5,10 +5,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from augment.loop import Loss
 from augment.mini.captioner import jittered
 from augment.mini.corpus import as_pixels
 from augment.mini.scenes import LABELS
-from augment.mini.training import Loss
 
 
 def new_judge(width: int = 24) -> nn.Sequential:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from augment.mini.training import Loss
+from augment.loop import Loss
 from augment.mini.words import gpt2_tokenizer
 
 IGNORED = -100  # label of a token that is not scored

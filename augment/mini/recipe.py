@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from augment.loop import Say, Schedule, train
 from augment.mini import assemble as folders
 from augment.mini.autoencoder import decoder_loss, decoder_part, encoder_loss, encoder_part, new_autoencoder
 from augment.mini.captioner import captioner_loss, new_captioner
@@ -27,7 +28,6 @@ from augment.mini.evaluate import evaluate
 from augment.mini.judge import judge_loss, new_judge
 from augment.mini.language import language_loss, new_language
 from augment.mini.scenes import Scene, describe
-from augment.mini.training import Say, Schedule, train
 from augment.progress import say
 
 CHECKPOINTS = Path(__file__).parent / "checkpoints"

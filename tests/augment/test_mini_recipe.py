@@ -8,11 +8,11 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from augment.loop import Schedule, load_average, steps_done, train
 from augment.mini import corpus, words
 from augment.mini.assemble import assemble
 from augment.mini.recipe import Recipe, run, schedules
 from augment.mini.scenes import describe, sample_scene
-from augment.mini.training import Schedule, load_average, steps_done, train
 
 TINY = Schedule(steps=3, batch=2, rate=1e-3, warmup=1)
 STAGES = ("corpus", "judge", "diffusion", "decoder", "encoder", "captioner", "language")

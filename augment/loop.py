@@ -1,4 +1,4 @@
-"""One resumable training loop for every mini model: AdamW, warm-up, decay, an averaged copy of the weights.
+"""One resumable training loop, for the adapter and every mini model: AdamW, warm-up, decay, averaged weights.
 
 Step `n` draws all its randomness from (seed, n), and weights, average and optimiser travel in one safetensors file that
 is replaced whole. So a run killed at any moment and started again ends with the weights of an uninterrupted one.
