@@ -169,7 +169,7 @@ def run_pipeline(pipeline: Path, names: list[str]) -> None:
 
     settings = load_settings(pipeline)
     check_source(settings)
-    _settle_process()
+    _settle_process(small=settings.generate.model == "mini")
     folder = RunFolder(pipeline if pipeline.is_dir() else pipeline.parent)
     models = Models(settings)
     for name in names:
@@ -211,10 +211,13 @@ def _run_stage(
     return document
 
 
-def _settle_process() -> None:
+def _settle_process(small: bool) -> None:
     """Settings of the whole process, which are the command's to make; before torch is loaded, which reads the first."""
-    # Threads that spin while they wait slow each other down where cores are shared.
+    # Threads that spin while they wait slow each other down where cores are shared. Of small models' work a second
+    # thread takes less than its waking costs.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if small:
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
     # What the libraries would log and warn buries the stages' own lines.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", category=FutureWarning)
