@@ -8,7 +8,6 @@ arXiv:1801.01401). The nearest look is kept, or none if the plain model was near
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -17,12 +16,9 @@ from augment.images import ImageStore
 from augment.methods import Method, parse_method
 from augment.models import Models, Order, folder_digest
 from augment.progress import progress, say
-from augment.records import Document, Record, RunFolder, item_seed
+from augment.records import Document, Record, RunFolder, item_seed, spread
 from augment.settings import Settings, as_json
 from augment.statistics import Numbers
-
-if TYPE_CHECKING:
-    pass
 
 STAGE = "adapter"
 STATE_FILE = "training.safetensors"  # of the unfinished training
@@ -98,7 +94,7 @@ class _Trainer:
 
         self._settings, self._place = settings, folder.stage(STAGE)
         captions = {record["id"]: record["caption"] for record in folder.require("captions").records}
-        records = [record for record in folder.require("dataset").records if record["split"] == "train"]
+        records = [record for record in folder.require("dataset").records if record["id"] in captions]
         seed = item_seed(settings.seed, STAGE, "initial")
         self._adaptation = Adaptation(models.painter_folder.path, models.device, settings.adapt, seed)
         latents = self._adaptation.encode(_frames(settings, records, models.painter.side))
@@ -124,7 +120,7 @@ class _Viewer:
         self._settings, self._models = settings, models
         self._embedder = models.embedder
         by_split = {split: [record for record in records if record["split"] == split] for split in ("train", "val")}
-        shown = _spread(by_split["val"], settings.adapt.look_images)
+        shown = spread(by_split["val"], settings.adapt.look_images)
         self._orders = _orders(settings, shown, folder.require("prompts").records)
         side = models.painter.side
         self._validation = self._embedder.embed(_frames(settings, shown, side))
@@ -149,11 +145,6 @@ class _Viewer:
                 "painted": len(near),
             },
         }
-
-
-def _spread(records: Sequence[Record], count: int) -> list[Record]:
-    """`count` records, or all there are, evenly over the list."""
-    return [records[place] for place in np.linspace(0, len(records) - 1, min(count, len(records))).round().astype(int)]
 
 
 def _orders(settings: Settings, shown: Sequence[Record], prompts: Sequence[Record]) -> list[Order]:

@@ -15,36 +15,33 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load_file
 
+from augment.compare import temperature
 from augment.judging import Truth, summarise
 from augment.mini.archive import Share, write_archive
-from augment.mini.scenes import FAULT_LABELS, LABELS
+from augment.mini.scenes import FAULT_LABELS, LABELS, TWINS
 from augment.progress import say
 from augment.records import Document, Record, RunFolder, item_seed
 from augment.settings import PRESETS, DataSettings, Settings, as_json, load_settings, write_settings
 from augment.sources import check_source
 from augment.statistics import Numbers
+from augment.train import GATE, UNCURATED
 from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.files import replace_file
 
 RESULTS = "results.json"
 BASELINE = "real+balanced"
 SCENES, ELPV, PETS, IMAGES = "scenes", "elpv", "oxford-pets", "images"
-SCENES_METHODS = (
-    "text2img",
-    "img2img-0.3",
-    "img2img-0.5",
-    "img2img-0.7",
-    "adapted-text2img",
-    "adapted-img2img-0.7",
-    "codec",
-    "render-catalogue",
-    "render-station",
-)
-PHOTO_METHODS = ("text2img", "img2img-0.5", "codec")  # the mini generator knows no photograph: rivals and controls
+SPECTRUM = ("img2img-0.3", "img2img-0.5", "img2img-0.7", "img2img-0.9")
+CONTROLS = ("codec", "render-catalogue", "render-station")  # what curation would rightly throw out: taken uncurated
+SCENES_COMBINED = ("text2img", "edit-0.7", "adapted-text2img", "adapted-edit-0.7")
+SCENES_METHODS = (*SCENES_COMBINED, *SPECTRUM, *CONTROLS)
 # Rendered images per class: sound equipment, faults.
 TRAIN, VALIDATION, TEST = (20, 4), (10, 4), (50, 200)
-GENERATED = 30  # images per class and method
+GENERATED = 40  # images per class and method
+GENERATED_PHOTOS = 30
 FOLDS = 5
+PHOTO_SIZE = 192  # pixels: a hotspot of 8 pixels of 384 still has 4
+SHARES = (0.2, 0.5, 0.8)  # of generated images, by weight; validation chooses
 
 
 @dataclass(frozen=True)
@@ -90,12 +87,16 @@ def _prepare_scenes(out: Path, draw: int) -> Path:
     }
     manifest = folder / "station" / "manifest.csv"
     data = DataSettings(source=str(manifest.resolve()), faults=FAULT_LABELS, duplicate_bits=0, burst_gap=0)
-    settings = _settings(out, draw, data, SCENES_METHODS, size=96)
-    # Look-alike rules are off: rendered scenes of a class share their layout.
-    off = replace(settings.curate, duplicate_bits=-1, copy_bits=-1, lookalike_bits=-1)
+    settings = _settings(out, draw, data, SCENES_METHODS, SCENES_COMBINED, size=96)
+    settings = replace(
+        settings,
+        generate=replace(settings.generate, floor=GENERATED, cap=GENERATED, hosts=dict(TWINS)),
+        # Rendered scenes of one class share their layout: by it, each would be the copy of another.
+        curate=replace(settings.curate, duplicate_bits=0, copy_bits=0, lookalike_bits=0),
+    )
     say(f"rendering the images of draw {draw} into {folder / 'station'}")
     write_archive(folder / "station", shares)
-    return _write(folder, replace(settings, curate=off))
+    return _write(folder, settings)
 
 
 def _counts(sound: int, fault: int) -> dict[str, int]:
@@ -105,41 +106,56 @@ def _counts(sound: int, fault: int) -> dict[str, int]:
 def _prepare_photos(out: Path, data: DataSettings, hosts: dict[str, str], draw: int, fold: int, folds: int) -> Path:
     if folds > 1:
         data = replace(data, folds=folds, fold=fold)
-    methods = (*PHOTO_METHODS, "transplant") if hosts else PHOTO_METHODS
-    settings = _settings(out, draw, data, methods, size=128)
-    # The mini generator hardly tells one prompt about a photograph from another: one for each caption will do.
-    refine = replace(settings.refine, variants=1, attempts=3, meaning="lexical")
-    settings = replace(settings, refine=refine, generate=replace(settings.generate, hosts=hosts))
+    boxed = ("edit-0.7", "transplant") if hosts else ()
+    combined = ("text2img", "img2img-0.5", *boxed)
+    settings = _settings(out, draw, data, (*combined, "codec"), combined, size=PHOTO_SIZE)
+    settings = replace(
+        settings,
+        # The mini models tell one photograph hardly from another: a few captions and one prompt for each will do.
+        caption=replace(settings.caption, per_class=GENERATED_PHOTOS),
+        refine=replace(settings.refine, variants=1, attempts=3, meaning="lexical"),
+        generate=replace(settings.generate, floor=GENERATED_PHOTOS, cap=GENERATED_PHOTOS, hosts=hosts),
+    )
     check_source(settings)
-    # Copies through the codec are wanted here, as a control; look-alikes of held-out images are not.
-    curate = replace(settings.curate, duplicate_bits=-1, copy_bits=-1)
-    return _write(out / f"draw-{draw}" / f"fold-{fold}", replace(settings, curate=curate))
+    return _write(out / f"draw-{draw}" / f"fold-{fold}", settings)
 
 
-def _settings(out: Path, draw: int, data: DataSettings, methods: tuple[str, ...], size: int) -> Settings:
+def _settings(
+    out: Path, draw: int, data: DataSettings, methods: tuple[str, ...], combined: tuple[str, ...], size: int
+) -> Settings:
     """The mini generator, and a classifier on frozen ImageNet features, which few images can train.
 
     Sound equipment gets generated images too, or their look alone would tell a fault.
     """
     preset = PRESETS["mini"]
+    everything = "+".join((BASELINE, *combined))
+    singles = [f"{BASELINE}+{method}" + (f"+{UNCURATED}" if method in CONTROLS else "") for method in methods]
     return replace(
         preset,
         seed=draw,
+        cache=str((out / "cache").resolve()),
         data=data,
-        generate=replace(preset.generate, methods=methods, target=0, floor=GENERATED, cap=GENERATED, rounds=1),
+        generate=replace(preset.generate, methods=methods, target=0, rounds=1),
         train=replace(
             preset.train,
             backbone="efficientnet_lite0",
             width=64,
             weights="imagenet",
             layers="classifier",
-            features=str((out / "features").resolve()),
             size=size,
-            synthetic_share=0.2,
-            arms=("real", "real+text2img", BASELINE, *(f"{BASELINE}+{method}" for method in methods)),
+            synthetic_shares=SHARES,
+            arms=(
+                "real",
+                "+".join(combined),
+                BASELINE,
+                *singles,
+                everything,
+                f"{everything}+{UNCURATED}",
+                f"{everything}+{GATE}",
+            ),
             seeds=1,
         ),
-        compare=replace(preset.compare, baseline=BASELINE, candidate=f"{BASELINE}+text2img"),
+        compare=replace(preset.compare, baseline=BASELINE, candidate=f"{everything}+{GATE}"),
         export=replace(preset.export, arm=BASELINE),
     )
 
@@ -197,12 +213,13 @@ def _tested(folders: Sequence[RunFolder]) -> dict[str, Record]:
 
 
 def _logits(folders: Sequence[RunFolder], arm: str) -> dict[str, Numbers]:
-    """Logits (K,) of one arm for every test image of a draw, by id."""
+    """Calibrated logits (K,) of one arm for every test image of a draw, by id."""
     found: dict[str, Numbers] = {}
     for folder in folders:
         ids = [record["id"] for record in folder.require("comparison").records]
         path = folder.path / "comparison" / "logits" / arm / "seed-0.safetensors"
-        found |= dict(zip(ids, load_file(path)["logits"], strict=True))
+        calibrated = load_file(path)["logits"] / temperature(folder.path / "training" / arm / "seed-0")
+        found |= dict(zip(ids, calibrated, strict=True))
     return found
 
 

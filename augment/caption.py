@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from augment.images import ImageStore
 from augment.models import Models
 from augment.progress import progress
-from augment.records import Document, Record, RunFolder
-from augment.settings import Settings, as_json
+from augment.records import Document, Record, RunFolder, spread
+from augment.settings import CaptionSettings, Settings, as_json
 
 STAGE = "captions"
 
@@ -26,7 +26,7 @@ def run(settings: Settings, folder: RunFolder, models: Models) -> Document:
         return done
     journal = folder.journal(STAGE, inputs)
     written = journal.read()
-    batches = list(_batches(dataset.records, settings.caption.batch_size))
+    batches = list(_batches(dataset.records, settings.caption))
     store = ImageStore(settings)
     for batch in progress(batches, len(batches), "caption batches"):
         if any(record["id"] not in written for record in batch):
@@ -45,13 +45,13 @@ def told(document: Document) -> str:
     return f"{len(document.records)} training images captioned, {len(words)} different captions"
 
 
-def _batches(records: list[Record], size: int) -> Iterator[list[Record]]:
+def _batches(records: list[Record], section: CaptionSettings) -> Iterator[list[Record]]:
     """Training images in batches of one class: they share a prefix, and a rerun forms the same batches."""
     training = [record for record in records if record["split"] == "train"]
     for label in sorted({record["label"] for record in training}):
-        of_label = [record for record in training if record["label"] == label]
-        for start in range(0, len(of_label), size):
-            yield of_label[start : start + size]
+        of_label = spread([record for record in training if record["label"] == label], section.per_class)
+        for start in range(0, len(of_label), section.batch_size):
+            yield of_label[start : start + section.batch_size]
 
 
 def _caption_batch(settings: Settings, store: ImageStore, models: Models, batch: list[Record]) -> list[Record]:

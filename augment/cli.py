@@ -51,6 +51,10 @@ def main() -> None:
 
 
 pipeline_argument = click.argument("pipeline", type=click.Path(path_type=Path))
+VERDICT_EXIT = {"PASS": 0, "FAIL": 20, "INCONCLUSIVE": 21}  # with --strict
+strict_option = click.option(
+    "--strict", is_flag=True, help="Exit with 20 where the verdict is FAIL, with 21 where it is INCONCLUSIVE."
+)
 
 
 @main.command()
@@ -85,7 +89,8 @@ def init(directory: Path, data: str, preset: str, faults: tuple[str, ...]) -> No
     "--from", "first", type=click.Choice(list(STAGES)), help="Start here; earlier results are taken as they are."
 )
 @click.option("--until", "last", type=click.Choice(list(STAGES)), help="Stop after this stage.")
-def run(pipeline: Path, first: str | None, last: str | None) -> None:
+@strict_option
+def run(pipeline: Path, first: str | None, last: str | None, strict: bool) -> None:
     """Run all stages, from images to bundle and report; a second call resumes where the first one stopped."""
     names = list(STAGES)
     start = names.index(first) if first else 0
@@ -93,6 +98,8 @@ def run(pipeline: Path, first: str | None, last: str | None) -> None:
     if start >= stop:
         raise click.UsageError(f"--from {first} comes after --until {last}")
     run_pipeline(pipeline, names[start:stop])
+    if strict and "compare" in names[start:stop]:
+        _exit_by_verdict(pipeline)
 
 
 def _stage_command(name: str) -> Callable[..., None]:
@@ -111,10 +118,19 @@ for _name, _meaning in {
     "generate": "Let Stable Diffusion paint what each class lacks (stage 5 of 9).",
     "curate": "Reject generated images that are blank, copies or too near the test set (stage 6 of 9).",
     "train": "Train the classifier on real, synthetic and both (stage 7 of 9).",
-    "compare": "Measure every arm on the locked test set (stage 8 of 9).",
     "export": "Pack the chosen classifier as a bundle for the edge (stage 9 of 9).",
 }.items():
     main.command(_name, help=_meaning)(_stage_command(_name))
+
+
+@main.command()
+@pipeline_argument
+@strict_option
+def compare(pipeline: Path, strict: bool) -> None:
+    """Measure every arm on the locked test set (stage 8 of 9)."""
+    run_pipeline(pipeline, ["compare"])
+    if strict:
+        _exit_by_verdict(pipeline)
 
 
 @main.command()
@@ -183,6 +199,14 @@ def run_pipeline(pipeline: Path, names: list[str]) -> None:
         from augment.report import write_report
 
         click.echo(f"{'report':10} {write_report(folder)}")
+
+
+def _exit_by_verdict(pipeline: Path) -> None:
+    """Leave with the verdict's exit code."""
+    from augment.records import RunFolder
+
+    folder = RunFolder(pipeline if pipeline.is_dir() else pipeline.parent)
+    raise SystemExit(VERDICT_EXIT[folder.require("comparison").summary["verdict"]])
 
 
 def _generate_and_curate(settings: "Settings", folder: "RunFolder", models: Any) -> None:

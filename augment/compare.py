@@ -3,6 +3,7 @@
 The only stage that opens test images. Nothing that it finds goes back into a training.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from augment.tables import METRIC_NAMES, points, table
 from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.files import replace_file
 from edge_runtime.bundle.preprocess import PreprocessSpec
+from export.calibration import fit_temperature
 from export.checkpoint import WEIGHTS_FILE, load_checkpoint
 
 STAGE = "comparison"
@@ -51,7 +53,8 @@ def run(settings: Settings, folder: RunFolder) -> Document:
     targets = np.array([labels.index(record["label"]) for record in images])
     faults = tuple(training.summary["fault_labels"])
     truth = Truth(tuple(labels), faults, targets, [record["group"] for record in images])
-    summary = summarise(settings, training, truth, logits)
+    calibrated = {r["id"]: logits[r["id"]] / temperature(folder.path / r["path"]) for r in training.records}
+    summary = summarise(settings, training, truth, calibrated)
     return folder.write(Document(STAGE, records=_records(images, labels, logits), summary=summary, **inputs))
 
 
@@ -67,6 +70,13 @@ def told(document: Document) -> str:
 
 
 # Measuring
+
+
+def temperature(checkpoint: Path) -> float:
+    """What the validation predictions beside a checkpoint ask for."""
+    found = json.loads((checkpoint / "predictions.json").read_bytes())
+    targets = np.array([found["labels"].index(image["label"]) for image in found["images"]])
+    return fit_temperature(np.array([image["logits"] for image in found["images"]]), targets)
 
 
 def _check_arms(section: CompareSettings, trainings: Sequence[Record]) -> None:

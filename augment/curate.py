@@ -1,21 +1,32 @@
 """Stage 6, curate: which generated images may teach the classifier, and why the others may not.
 
-An image is judged in the order of the reasons below and told all that apply. What it is compared with comes from the
-dataset document; no real image is opened.
+Two-sided: an image must show what its label says and be of this world, yet be no copy of a real image. Every image is
+told all reasons against it, in the order of `REASONS`. Test images are not opened: what they are compared by, their
+hashes and embeddings, was taken when the dataset stage read them.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from augment import contact_sheets
+from augment.committee import agreement, recall_with
+from augment.embedding import Embeddings, EmbeddingStore
 from augment.hashing import HASH_BITS, Hashes, hamming_distances, perceptual_hash
+from augment.images import ImageStore
+from augment.methods import parse_method
+from augment.models import pick_device
 from augment.progress import progress
 from augment.records import Document, Record, RunFolder
 from augment.settings import CurateSettings, Settings, as_json
+from augment.statistics import Labels, Numbers
+from edge_runtime.bundle.errors import InputError
+from edge_runtime.bundle.preprocess import Frame
 from edge_runtime.images import read_image
 
 STAGE = "curation"
@@ -24,51 +35,71 @@ BLANK = "blank"
 DUPLICATE = "duplicate of another generated image"
 COPY = "copy of a training image"
 LOOKALIKE = "look-alike of a validation or test image"
+OUT_OF_WORLD = "unlike any training image"
+NO_FAULT = "the fault cannot be seen"
+WRONG_CLASS = "shows another class"
+OVER_CAP = "beyond the class's cap"
+REASONS = (BLANK, DUPLICATE, COPY, LOOKALIKE, OUT_OF_WORLD, NO_FAULT, WRONG_CLASS, OVER_CAP)
+FEW = 8  # training images below which their distances say nothing
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Images as curation compares them, one row each."""
+
+    hashes: Hashes  # (N,) 64-bit
+    embeddings: Embeddings  # (N, D) of unit length
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The generated images to judge."""
+
+    seen: Seen
+    mirrored: Hashes  # of the mirror images
+    spreads: Numbers  # (N,) standard deviation of the brightness, grey levels
+    changes: Numbers  # (N,) largest change to the host, grey levels; NaN where nothing was put into a host
+    origins: Labels  # (N,) row of the training image it was put into, -1 if none
+    ranks: Labels  # (N,) of the own label, 0 is the likeliest; 0 where no classifier is asked
+    rivals: Sequence[str]  # the likeliest label
+    labels: Sequence[str]
+    methods: Sequence[str]
 
 
 def run(settings: Settings, folder: RunFolder) -> Document:
     """Judge every generated image: records `{id, label, path, kept, reasons, scores}`; a summary of what is missing."""
     synthetic, dataset = folder.require("synthetic"), folder.require("dataset")
+    embeddings = EmbeddingStore(settings, folder, pick_device(settings.device))
     inputs = {
         "parent": synthetic.digest,
-        "settings": {"dataset": dataset.digest, **as_json(settings.curate)},
-        "models": {},
+        "settings": {
+            "seed": settings.seed,
+            "dataset": dataset.digest,
+            "faults": list(settings.data.faults),
+            **as_json(settings.curate),
+        },
+        "models": {"embedder": embeddings.identity},
     }
     if done := folder.finished(STAGE, **inputs):
         return done
     painted = [record for record in synthetic.records if record["path"]]
-    with ThreadPoolExecutor() as pool:
-        seen = list(progress(pool.map(lambda record: look(folder, record), painted), len(painted), "images curated"))
-    hashes = np.array([hash_ for hash_, _ in seen], np.uint64)
-    spreads = np.array([spread for _, spread in seen])
-    reasons, scores = judge(hashes, spreads, dataset.records, settings.curate)
-    records = [
-        {
-            "id": record["id"],
-            "label": record["label"],
-            "method": record["method"],
-            "path": record["path"],
-            "kept": not why,
-            "reasons": why,
-            "scores": score,
-        }
-        for record, why, score in zip(painted, reasons, scores, strict=True)
-    ]
-    records += [
-        {
-            "id": record["id"],
-            "label": record["label"],
-            "method": record["method"],
-            "path": None,
-            "kept": False,
-            "reasons": [record["blanked"]],
-            "scores": {},
-        }
-        for record in synthetic.records
-        if not record["path"]
+    real = {
+        side: [record for record in dataset.records if record["split"] == side] for side in ("train", "val", "test")
+    }
+    seen = {side: _real(settings, embeddings, records) for side, records in real.items()}
+    pool = _pool(settings, folder, embeddings, painted, real["train"], seen["train"])
+    reasons, scores = judge(pool, seen["train"], _joined(seen["val"], seen["test"]), real["train"], settings)
+    records = [_record(record, why, score) for record, why, score in zip(painted, reasons, scores, strict=True)] + [
+        _record(record, [record["blanked"]], {}) for record in synthetic.records if not record["path"]
     ]
     records.sort(key=lambda record: record["id"])
-    return folder.write(Document(STAGE, records=records, summary=_summary(records, synthetic), **inputs))
+    kept = np.array([not why for why in reasons], bool)
+    summary = {
+        **_summary(records, synthetic),
+        "validation_recall": _validation_recall(real, seen, painted, pool, kept),
+        "sheets": contact_sheets.write(folder, records),
+    }
+    return folder.write(Document(STAGE, records=records, summary=summary, **inputs))
 
 
 def told(document: Document) -> str:
@@ -82,52 +113,233 @@ def told(document: Document) -> str:
     )
 
 
-def look(folder: RunFolder, record: Record) -> tuple[int, float]:
-    """(64-bit perceptual hash, standard deviation of the brightness in grey levels) of a generated image."""
-    frame = read_image(folder.path / record["path"]).frame
-    return perceptual_hash(frame), float(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY).std())
+# Looking
+
+
+def _real(settings: Settings, embeddings: EmbeddingStore, records: Sequence[Record]) -> Seen:
+    store, by_id = ImageStore(settings), {record["id"]: record for record in records}
+
+    def opened(image: str) -> Frame:
+        if by_id[image]["split"] == "test":
+            raise InputError("the embeddings of the test images are gone; run `rarefault dataset` again")
+        return store.frame(by_id[image])
+
+    hashes = np.array([int(record["phash"], 16) for record in records], np.uint64)
+    return Seen(hashes, embeddings.of(list(by_id), opened))
+
+
+def _joined(*parts: Seen) -> Seen:
+    held = [part for part in parts if len(part.hashes)]
+    if not held:
+        return parts[0]
+    return Seen(np.concatenate([part.hashes for part in held]), np.concatenate([part.embeddings for part in held]))
+
+
+def _pool(
+    settings: Settings,
+    folder: RunFolder,
+    embeddings: EmbeddingStore,
+    painted: Sequence[Record],
+    training: Sequence[Record],
+    seen: Seen,
+) -> Pool:
+    store, by_id = ImageStore(settings), {record["id"]: record for record in training}
+    row_of = {record["id"]: row for row, record in enumerate(training)}
+    inserted = [parse_method(record["method"]).inserts for record in painted]
+
+    def look(record: Record) -> tuple[int, int, float, float]:
+        frame = read_image(folder.path / record["path"]).frame
+        host = store.frame(by_id[record["host"]]) if parse_method(record["method"]).inserts else None
+        spread = float(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY).std())
+        return (
+            perceptual_hash(frame),
+            perceptual_hash(np.ascontiguousarray(frame[:, ::-1])),
+            spread,
+            np.nan if host is None else largest_change(frame, host),
+        )
+
+    with ThreadPoolExecutor() as workers:
+        looks = list(progress(workers.map(look, painted), len(painted), "images curated"))
+    paths = {record["id"]: record["path"] for record in painted}
+    own = Seen(
+        np.array([found[0] for found in looks], np.uint64),
+        embeddings.of(list(paths), lambda image: read_image(folder.path / paths[image]).frame),
+    )
+    labels = [record["label"] for record in painted]
+    ranks, rivals = (
+        agreement(settings.seed, training, seen.embeddings, painted, own.embeddings)
+        if settings.curate.top_k
+        else (np.zeros(len(painted), np.int64), labels)
+    )
+    return Pool(
+        seen=own,
+        mirrored=np.array([found[1] for found in looks], np.uint64),
+        spreads=np.array([found[2] for found in looks]),
+        changes=np.array([found[3] for found in looks]),
+        origins=np.array(
+            [row_of[r["host"]] if put else -1 for r, put in zip(painted, inserted, strict=True)], np.int64
+        ),
+        ranks=np.where(inserted, 0, ranks).astype(np.int64),  # of these the change speaks, and speaks better
+        rivals=rivals,
+        labels=labels,
+        methods=[record["method"] for record in painted],
+    )
+
+
+def largest_change(frame: Frame, host: Frame) -> float:
+    """The largest difference of two pictures of one size over a spot of 3 x 3 pixels, in grey levels."""
+    if frame.shape != host.shape:
+        raise InputError(
+            f"a picture of {frame.shape[1]} x {frame.shape[0]} has a host of {host.shape[1]} x {host.shape[0]}"
+        )
+    return float(cv2.blur(cv2.absdiff(frame, host).max(axis=2).astype(np.float32), (3, 3)).max())
+
+
+# Judging
 
 
 def judge(
-    hashes: Hashes, spreads: NDArray[np.float64], real: Sequence[Record], settings: CurateSettings
+    pool: Pool, training: Seen, held_out: Seen, records: Sequence[Record], settings: Settings
 ) -> tuple[list[list[str]], list[dict[str, float]]]:
     """Per generated image the reasons against it (none: keep), and its measurements.
 
-    Of duplicates the first is kept. A distance is that to the nearest image, in bits of 64.
+    `records` are those of the training images. Of duplicates the first is kept. Hash distances are bits of 64 to the
+    nearest image, either way round; the others cosine distances of embeddings.
     """
-    to_training = _nearest(hashes, _hashes(real, ("train",)))
-    to_held_out = _nearest(hashes, _hashes(real, ("val", "test")))
+    section, counts = settings.curate, Counter(record["label"] for record in records)
+    measure = Measure.of(section, usual_distances(training.embeddings, [record["group"] for record in records]))
+    to_training = measure.nearest(pool, training, pool.origins)
+    to_held_out = measure.nearest(pool, held_out)
+    twins = _twins(pool, measure, section.duplicate_bits)
     reasons: list[list[str]] = []
-    kept: list[int] = []
-    for index in range(len(hashes)):
-        why = []
-        if spreads[index] < settings.blank_std:
-            why.append(BLANK)
-        if _nearest(hashes[index : index + 1], hashes[kept])[0] <= settings.duplicate_bits:
-            why.append(DUPLICATE)
-        if to_training[index] <= settings.copy_bits:
-            why.append(COPY)
-        if to_held_out[index] <= settings.lookalike_bits:
-            why.append(LOOKALIKE)
+    kept: set[int] = set()
+    of_class: Counter[str] = Counter()
+    for index, label in enumerate(pool.labels):
+        why = set()
+        if pool.spreads[index] < section.blank_std:
+            why.add(BLANK)
+        if kept & twins[index]:
+            why.add(DUPLICATE)
+        if measure.same(to_training, section.copy_bits)[index]:
+            why.add(COPY)
+        if measure.same(to_held_out, section.lookalike_bits)[index]:
+            why.add(LOOKALIKE)
+        if to_training[1][index] > measure.ceiling:
+            why.add(OUT_OF_WORLD)
+        if pool.changes[index] < section.visible:
+            why.add(NO_FAULT)
+        if section.top_k and pool.ranks[index] >= section.top_k:
+            sound = label in settings.data.faults and pool.rivals[index] not in settings.data.faults
+            why.add(NO_FAULT if sound else WRONG_CLASS)
+        if not why and of_class[label] >= _limit(section, counts[label]):
+            why.add(OVER_CAP)
         if not why:
-            kept.append(index)
-        reasons.append(why)
-    scores = [
-        {"brightness_std": round(spread, 2), "bits_to_training": int(near), "bits_to_held_out": int(far)}
-        for spread, near, far in zip(spreads.tolist(), to_training, to_held_out, strict=True)
-    ]
-    return reasons, scores
+            kept.add(index)
+            of_class[label] += 1
+        reasons.append([reason for reason in REASONS if reason in why])
+    return reasons, [_scores(pool, to_training, to_held_out, index) for index in range(len(pool.labels))]
 
 
-def _hashes(records: Sequence[Record], splits: tuple[str, ...]) -> Hashes:
-    return np.array([int(record["phash"], 16) for record in records if record["split"] in splits], np.uint64)
+def _twins(pool: Pool, measure: "Measure", bits: int) -> list[set[int]]:
+    """Of each generated image the rows of those that show the same, within its class and method."""
+    twins: list[set[int]] = [set() for _ in pool.labels]
+    kinds = list(zip(pool.labels, pool.methods, strict=True))
+    for kind in set(kinds):
+        rows = np.array([row for row, other in enumerate(kinds) if other == kind])
+        for first, second in np.argwhere(measure.same(measure.pairs(pool, rows, _rows(pool.seen, rows)), bits)):
+            twins[rows[first]].add(int(rows[second]))
+    return twins
 
 
-def _nearest(hashes: Hashes, others: Hashes) -> NDArray[np.uint8]:
-    """(N,) distance of each hash to the nearest of `others`; 64 where there are none."""
-    if not len(others) or not len(hashes):
-        return np.full(len(hashes), HASH_BITS, np.uint8)
-    return hamming_distances(hashes, others).min(axis=1)
+def _limit(section: CurateSettings, real: int) -> float:
+    shared = real * section.share / (1 - section.share) if section.share < 1 else np.inf
+    return min(section.cap or np.inf, int(shared) if np.isfinite(shared) else shared)
+
+
+def usual_distances(embeddings: Embeddings, groups: Sequence[str]) -> Numbers:
+    """(N,) cosine distance of each training image to the nearest of another group; empty where they are too few."""
+    if len(set(groups)) < FEW:
+        return np.empty(0)
+    likeness = embeddings @ embeddings.T
+    names = np.unique(np.asarray(groups), return_inverse=True)[1]
+    likeness[names[:, None] == names[None, :]] = -1
+    return 1 - likeness.max(axis=1).astype(np.float64)
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What is the same and what is far, in terms of how near real images are to each other (cosine distances)."""
+
+    floor: float  # nearer is the same, whatever the hash says
+    typical: float  # farther is not the same, whatever the hash says: it sees little but layout
+    ceiling: float
+
+    @classmethod
+    def of(cls, section: CurateSettings, usual: Numbers) -> "Measure":
+        if not len(usual):
+            return cls(0.0, 1.0, np.inf)
+        low, middle = np.percentile(usual, [5, 50])
+        return cls(section.floor * float(low), float(middle), section.ceiling * float(usual.max()))
+
+    def pairs(self, pool: Pool, rows: Labels, others: Seen) -> tuple[NDArray[np.int64], Numbers]:
+        """(R, M) bits and cosine distances of some generated images to `others`, the better way round."""
+        ways = [hamming_distances(hashes[rows], others.hashes) for hashes in (pool.seen.hashes, pool.mirrored)]
+        distance = 1 - (pool.seen.embeddings[rows] @ others.embeddings.T).astype(np.float64)
+        return np.where(distance > self.typical, HASH_BITS, np.minimum(*ways).astype(np.int64)), distance
+
+    def nearest(self, pool: Pool, others: Seen, origins: Labels | None = None) -> tuple[NDArray[np.int64], Numbers]:
+        """(N,) bits and cosine distance of each generated image to the nearest of `others`, its own host left out."""
+        rows = np.arange(len(pool.labels))
+        if not len(others.hashes) or not len(rows):
+            return np.full(len(rows), HASH_BITS), np.full(len(rows), 1.0)
+        bits, distance = self.pairs(pool, rows, others)
+        if origins is not None:
+            hosted = np.flatnonzero(origins >= 0)
+            bits[hosted, origins[hosted]], distance[hosted, origins[hosted]] = HASH_BITS, 1.0
+        return bits.min(axis=1), distance.min(axis=1)
+
+    def same(self, found: tuple[NDArray[np.int64], Numbers], limit: int) -> NDArray[np.bool_]:
+        """Which bits and distances are those of one picture; `limit` is in bits, and -1 is no rule."""
+        bits, distance = found
+        return (bits <= limit) | (distance < self.floor) if limit >= 0 else np.zeros(bits.shape, bool)
+
+
+def _rows(seen: Seen, rows: Labels) -> Seen:
+    return Seen(seen.hashes[rows], seen.embeddings[rows])
+
+
+def _scores(pool: Pool, to_training: tuple, to_held_out: tuple, index: int) -> dict[str, float]:
+    scores = {
+        "brightness_std": round(float(pool.spreads[index]), 2),
+        "bits_to_training": int(to_training[0][index]),
+        "distance_to_training": round(float(to_training[1][index]), 4),
+        "bits_to_held_out": int(to_held_out[0][index]),
+        "distance_to_held_out": round(float(to_held_out[1][index]), 4),
+        "rank_of_label": int(pool.ranks[index]),
+    }
+    return scores if np.isnan(pool.changes[index]) else {**scores, "change": round(float(pool.changes[index]), 1)}
+
+
+# Summing up
+
+
+def _record(record: Record, why: list[str], scores: dict[str, float]) -> Record:
+    return {
+        **{key: record[key] for key in ("id", "label", "method", "path")},
+        "kept": not why,
+        "reasons": why,
+        "scores": scores,
+    }
+
+
+def _validation_recall(
+    real: Mapping[str, Sequence[Record]], seen: Mapping[str, Seen], painted: Sequence[Record], pool: Pool, kept: NDArray
+) -> dict[str, float | None]:
+    """Recall per class on validation images after learning from real and kept images; where to spend the next round."""
+    labels = [record["label"] for record in real["train"]] + [painted[row]["label"] for row in np.flatnonzero(kept)]
+    features = [seen["train"].embeddings] + ([pool.seen.embeddings[kept]] if kept.any() else [])
+    truth = [record["label"] for record in real["val"]]
+    return recall_with(np.concatenate(features), labels, seen["val"].embeddings, truth)
 
 
 def _summary(records: Sequence[Record], synthetic: Document) -> dict[str, object]:

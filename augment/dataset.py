@@ -18,7 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from augment.duplicates import THUMBNAIL, Pairs, Thumbnail, burst_pairs, duplicate_pairs, hash_pairs, same_value_pairs
+from augment.embedding import EmbeddingStore
 from augment.hashing import Hashes, perceptual_hash
+from augment.images import ImageStore
+from augment.models import pick_device
 from augment.progress import progress
 from augment.records import Document, Journal, Record, RunFolder, digest_of
 from augment.settings import Settings, as_json
@@ -41,19 +44,28 @@ def run(settings: Settings, folder: RunFolder) -> Document:
     """
     source = check_source(settings)
     digests = _file_digests(source)
+    embeddings = EmbeddingStore(settings, folder, pick_device(settings.device))
     inputs = {
         "parent": _source_digest(source, digests),
         "settings": _settings_json(settings),
-        "models": {},
+        "models": {"embedder": embeddings.identity},
     }
     if done := folder.finished(STAGE, **inputs):
+        _embed(settings, embeddings, done.records)
         return done
     journal = folder.journal(STAGE, inputs["parent"])
     facts = _read_all(source, digests, journal)
     records, summary = _judge(settings, source, facts, _earlier_sides(folder, inputs["settings"]))
+    _embed(settings, embeddings, records)
     document = folder.write(Document(STAGE, records=records, summary=summary, **inputs))
     journal.clear()
     return document
+
+
+def _embed(settings: Settings, embeddings: EmbeddingStore, records: Sequence[Record]) -> None:
+    """Embed every image here, where all are read: curation keeps look-alikes of test images out without opening one."""
+    store, by_id = ImageStore(settings), {record["id"]: record for record in records}
+    embeddings.of(list(by_id), lambda image: store.frame(by_id[image]))
 
 
 def told(document: Document) -> str:

@@ -4,8 +4,10 @@
 model of transformers can stand in its place.
 """
 
-from collections.abc import Sequence
+import io
+from collections.abc import Callable, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,7 +17,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from augment.models import find_model
-from edge_runtime.bundle.files import sha256_file
+from augment.progress import progress
+from augment.records import RunFolder, digest_of
+from augment.settings import Settings
+from edge_runtime.bundle.files import replace_file, sha256_file
 from edge_runtime.bundle.preprocess import Frame, PreprocessSpec
 from export.efficientnet_lite import published_file
 from export.network import build_network, load_initial_weights, normalise
@@ -23,6 +28,7 @@ from export.network import build_network, load_initial_weights, normalise
 LITE0 = "lite0"
 LITE0_SIDE = 128  # pixels; smaller is faster, and generated images are often no larger
 AT_ONCE = 64  # frames per forward pass
+STORED_AT_ONCE = 32  # images between two files; a killed run computes no more again
 
 Embeddings = npt.NDArray[np.float32]
 
@@ -40,6 +46,51 @@ def load_embedder(reference: str, device: str) -> Embedder:
     Raises UnavailableError where its weights are neither here nor to be had.
     """
     return Lite0Embedder(device) if reference == LITE0 else TransformersEmbedder(reference, device)
+
+
+def stored_vectors(
+    folder: Path, ids: Sequence[str], compute: Callable[[list[str]], npt.NDArray[Any]], what: str
+) -> npt.NDArray[np.float16]:
+    """(len(ids), ...) float16 arrays from `folder`/ID.npy; `compute` gives those of the ids that are missing.
+
+    An id stands for an image's content, so that runs may share a folder and a killed one keeps what it has.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    missing = [item for item in dict.fromkeys(ids) if not (folder / f"{item}.npy").exists()]
+    starts = range(0, len(missing), STORED_AT_ONCE)
+    for start in progress(starts, len(starts), what):
+        part = missing[start : start + STORED_AT_ONCE]
+        for item, vector in zip(part, compute(part), strict=True):
+            buffer = io.BytesIO()
+            np.save(buffer, vector.astype(np.float16), allow_pickle=False)
+            replace_file(folder / f"{item}.npy", buffer.getvalue())
+    return np.stack([np.load(folder / f"{item}.npy", allow_pickle=False) for item in ids])
+
+
+def cache_folder(settings: Settings, folder: RunFolder) -> Path:
+    """Where a run keeps what it computed of images."""
+    return Path(settings.cache) if settings.cache else folder.path / "cache"
+
+
+class EmbeddingStore:
+    """Embeddings by image id, computed once."""
+
+    def __init__(self, settings: Settings, folder: RunFolder, device: str) -> None:
+        self._embedder = load_embedder(settings.data.embedding, device)
+        self.identity = self._embedder.identity
+        self._place = cache_folder(settings, folder) / f"embeddings-{digest_of(self.identity)[:16]}"
+
+    def of(self, ids: Sequence[str], opened: Callable[[str], Frame]) -> Embeddings:
+        """(len(ids), D) of unit length; `opened` gives the frame of an id that was not seen before."""
+        if not ids:
+            return np.empty((0, 1), np.float32)
+
+        def compute(missing: list[str]) -> Embeddings:
+            return self._embedder.embed([opened(item) for item in missing])
+
+        return stored_vectors(self._place, ids, compute, f"batches of {STORED_AT_ONCE} images embedded").astype(
+            np.float32
+        )
 
 
 class Lite0Embedder:

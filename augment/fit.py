@@ -56,7 +56,7 @@ class Task:
     seed: int
     labels: tuple[str, ...]
     training: Examples
-    weights: npt.NDArray[np.float64]  # of each training example
+    weightings: Mapping[float, npt.NDArray[np.float64]]  # by share of generated images, weights of the examples
     strong_views: bool  # TrivialAugment beside the mild views that every arm has
     validation: Examples
     build: Callable[[], nn.Module]  # the network with its initial weights
@@ -146,7 +146,7 @@ class _Trainer:
         self.optimizer = _optimizer(self.network, task.section)
         self.scaler = torch.amp.GradScaler(device, enabled=self.half)
         self.best = _copy(self.network)
-        self.places = repeated(task.weights)
+        self.places = repeated(next(iter(task.weightings.values())))
         self.progress = Progress(task.key)
         self.losses: list[Tensor] = []  # since the last look
 

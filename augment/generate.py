@@ -4,6 +4,7 @@ The id of an image is a digest of everything that decides its pixels, so a kille
 Batches are planned ahead and painted whole: on the same machine a resumed run makes the same pixels.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,9 @@ from edge_runtime.bundle.files import replace_file, sha256_bytes
 STAGE = "synthetic"
 SAFETY_FILTER = "blanked by the model's safety filter"
 TOO_LARGE = "the fault's patch is larger than its host"
+HOSTS_PER_PROMPT = 4  # real images that one prompt edits before the prompts start again
+UNKNOWN_RECALL = 0.5  # of a class without validation images
+LEAST_NEED = 0.05  # of a class that is always found: it still gets some, or its look would tell the others
 Wanted = Mapping[str, Mapping[str, int]]  # method -> label -> images
 
 
@@ -41,8 +45,10 @@ def run(settings: Settings, folder: RunFolder, models: Models) -> Document:
     wanted = {
         name: wanted_of(parse_method(name), dataset.records, settings.generate) for name in settings.generate.methods
     }
-    missing = wanted if previous is None else still_missing(folder, previous, wanted)
     round_number = 1 if previous is None else previous.summary["round"] + 1
+    if settings.generate.budget == "recall":
+        wanted = _by_recall(folder, previous, wanted, settings.generate)
+    missing = wanted if previous is None else still_missing(folder, previous, wanted)
     nothing = not any(count for of_method in missing.values() for count in of_method.values())
     if previous and (nothing or round_number > settings.generate.rounds):
         return previous
@@ -96,6 +102,35 @@ def _hosts(records: Sequence[Record], label: str, settings: GenerateSettings) ->
     return [record for record in records if record["split"] == "train" and record["label"] == host]
 
 
+def _edited(records: Sequence[Record], label: str, hosts: Mapping[str, str]) -> list[str]:
+    """The ids of training images that may become `label`: its own and its counterparts'.
+
+    Both ways round, or having been edited would tell a fault from sound equipment.
+    """
+    labels = {label, hosts.get(label), *(fault for fault, sound in hosts.items() if sound == label)}
+    return [record["id"] for record in records if record["split"] == "train" and record["label"] in labels]
+
+
+def _by_recall(folder: RunFolder, previous: Document | None, even: Wanted, section: GenerateSettings) -> Wanted:
+    """What each class should have after the coming round: an even part first, then most where recall is lowest."""
+    part = {method: {label: math.ceil(n / section.rounds) for label, n in of.items()} for method, of in even.items()}
+    if previous is None:
+        return part
+    before, curation = previous.summary["wanted"], folder.latest("curation")
+    if curation is None or curation.parent != previous.digest or previous.summary["round"] >= section.rounds:
+        return before
+    recall = curation.summary["validation_recall"]
+    need = {label: 1 - (UNKNOWN_RECALL if found is None else found) + LEAST_NEED for label, found in recall.items()}
+    return {
+        method: {
+            label: min(section.cap, count + round(sum(part[method].values()) * need[label] / total)) if count else 0
+            for label, count in of_method.items()
+        }
+        for method, of_method in before.items()
+        for total in [sum(need[label] for label, count in of_method.items() if count)]
+    }
+
+
 def still_missing(folder: RunFolder, previous: Document, wanted: Wanted) -> Wanted:
     """How many kept images each class lacks, by the curation of `previous`; nothing while that is not done."""
     curation = folder.latest("curation")
@@ -137,10 +172,17 @@ def _starts(
     rng = np.random.default_rng(item_seed(settings.seed, STAGE, label))
     if method.kind != "transplant":
         of_label = [record for record in prompts if record["label"] == label]
+        hosts = _edited(dataset, label, settings.generate.hosts) if method.kind == "edit" else [None]
         keys = ("source", "caption", "prompt")
         return [
-            {"prompt_id": of_label[at]["id"], **{key: of_label[at][key] for key in keys}, "host": None, "box": None}
-            for at in rng.permutation(len(of_label))
+            {
+                "prompt_id": prompt["id"],
+                **{key: prompt[key] for key in keys},
+                "host": hosts[rng.integers(len(hosts))],
+                "box": None,
+            }
+            for _ in range(HOSTS_PER_PROMPT if method.kind == "edit" else 1)
+            for prompt in (of_label[at] for at in rng.permutation(len(of_label)))
         ]
     donors, hosts = _donors(dataset, label), _hosts(dataset, label, settings.generate)
     order = rng.permutation(len(donors) * len(hosts)) if donors and hosts else []
@@ -202,7 +244,7 @@ class _Studio:
 
     def _source(self, record: Record) -> np.ndarray:
         side = self.models.painter.side
-        return cv2.resize(self._frame(record["source"]), (side, side), interpolation=cv2.INTER_AREA)
+        return cv2.resize(self._frame(record["host"] or record["source"]), (side, side), interpolation=cv2.INTER_AREA)
 
     def _frame(self, image: str) -> np.ndarray:
         return ImageStore(self.settings).frame(self.sources[image])
@@ -236,7 +278,7 @@ def _batches(plan: list[Record], size: int) -> list[list[Record]]:
 def _save(folder: RunFolder, record: Record, image: np.ndarray | None) -> Record:
     """The record with the path and digest of its PNG; a blanked image gets a reason and no file."""
     if image is None or not image.any():
-        reason = TOO_LARGE if record["host"] else SAFETY_FILTER
+        reason = TOO_LARGE if parse_method(record["method"]).inserts else SAFETY_FILTER
         return {**record, "path": None, "sha256": None, "blanked": reason}
     relative = f"synthetic/images/{record['label']}/{record['id']}.png"
     path = folder.path / relative

@@ -38,7 +38,7 @@ class Truth:
 
 
 def summarise(settings: Settings, training: Document, truth: Truth, logits: Mapping[str, Numbers]) -> dict[str, Any]:
-    """Arms, differences and verdict from logits (N, K) by training id ("arm/seed-n")."""
+    """Arms, differences and verdict from calibrated logits (N, K) by training id ("arm/seed-n")."""
     section = settings.compare
     of_arm: dict[str, list[Record]] = {}
     for record in training.records:
@@ -68,7 +68,13 @@ def summarise(settings: Settings, training: Document, truth: Truth, logits: Mapp
         "arms": {arm: measured[arm].to_json(section.confidence) for arm in measured},
         "differences": differences,
         "verdict": differences[section.candidate]["verdict"],
+        "gate": {arm: _dropped(records) for arm, records in of_arm.items() if _dropped(records)},
     }
+
+
+def _dropped(trainings: Sequence[Record]) -> list[str]:
+    """The labels whose generated images the gate kept out of an arm."""
+    return sorted({label for record in trainings for label in record.get("dropped", ())})
 
 
 class Arm:
@@ -78,7 +84,9 @@ class Arm:
         self.truth = truth
         self.predicted: Labels = logits.argmax(axis=2)
         rule = DecisionRule(truth.labels, (), 1.0, {})
-        self.pooled: Labels = np.mean([rule.probabilities(row) for row in logits], axis=0).argmax(axis=1)
+        probabilities = [rule.probabilities(row) for row in logits]
+        self.pooled: Labels = np.mean(probabilities, axis=0).argmax(axis=1)
+        self.reliability = statistics.reliability(truth.targets, probabilities)
         self.per_seed = [statistics.metrics(truth.targets, row) for row in self.predicted]
         self.recall = [statistics.class_recall(truth.targets, row, len(truth.labels)) for row in self.predicted]
         self.resampled: Resampled = statistics.resample(
@@ -112,6 +120,7 @@ class Arm:
             "seeds": len(self.predicted),
             "metrics": {metric: self._metric(metric, confidence) for metric in self.metrics},
             "recall": recall,
+            "reliability": self.reliability,
             "confusion": np.sum(counts, axis=0).tolist(),  # of all seeds together: rows truth, columns prediction
         }
 

@@ -127,7 +127,7 @@ class Models:
     def embedder(self) -> "Embedder":
         from augment.embedding import load_embedder
 
-        return load_embedder(self._settings.adapt.embedding, self.device)
+        return load_embedder(self._settings.data.embedding, self.device)
 
     @cached_property
     def token_budget(self) -> TokenBudget:

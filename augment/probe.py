@@ -5,7 +5,7 @@ one convex problem (multinomial logistic regression), so that arms differ in the
 result is an ordinary checkpoint: the backbone with the fitted classifier.
 """
 
-import io
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,18 +17,17 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 
+from augment.embedding import stored_vectors
 from augment.fit import Task, finished, measures, predict, predictions, write_json
 from augment.frames import Frames
-from augment.progress import progress, say
+from augment.progress import say
 from augment.records import digest_of, item_seed
 from augment.views import random_views, trivial_augment
-from edge_runtime.bundle.files import replace_file
 from export.checkpoint import read_card, save_checkpoint
 from export.network import normalise
 
 VIEWS = 3  # of each image: as it is, and random ones
 PENALTIES = (0.01, 0.1)  # inverse strength of the L2 penalty on standardised features; validation chooses
-ROWS_AT_ONCE = 32
 NEVER = -30.0  # logit of a class that an arm has no image of
 
 Features = npt.NDArray[np.float16]
@@ -47,22 +46,16 @@ class FeatureCache:
 
     def of(self, rows: npt.NDArray[np.int64], strong: bool) -> Features:
         """(len(rows), VIEWS, D) features; `strong`: TrivialAugment beside the mild views."""
-        folder = self.place / digest_of([dict(self.key), VIEWS, strong])[:16]
-        folder.mkdir(parents=True, exist_ok=True)
-        missing = [row for row in dict.fromkeys(rows.tolist()) if not (folder / f"{self.ids[row]}.npy").exists()]
-        starts = range(0, len(missing), ROWS_AT_ONCE)
-        for start in progress(starts, len(starts), f"batches of {ROWS_AT_ONCE} images to features"):
-            self._write(folder, missing[start : start + ROWS_AT_ONCE], strong)
-        return np.stack([np.load(folder / f"{self.ids[row]}.npy", allow_pickle=False) for row in rows.tolist()])
+        place = self.place / f"features-{digest_of([dict(self.key), VIEWS, strong])[:16]}"
+        row_of = {image: row for row, image in enumerate(self.ids)}
 
-    def _write(self, folder: Path, rows: list[int], strong: bool) -> None:
-        views = torch.stack([_views(self.frames[row], self.ids[row], strong) for row in rows])
-        with torch.inference_mode():
-            features = self.network.features(views.flatten(0, 1).to(self.device)).mean((2, 3)).cpu().numpy()
-        for row, found in zip(rows, features.reshape(len(rows), VIEWS, -1).astype(np.float16), strict=True):
-            buffer = io.BytesIO()
-            np.save(buffer, found, allow_pickle=False)
-            replace_file(folder / f"{self.ids[row]}.npy", buffer.getvalue())
+        def compute(images: list[str]) -> npt.NDArray[np.float32]:
+            views = torch.stack([_views(self.frames[row_of[image]], image, strong) for image in images])
+            with torch.inference_mode():
+                features = self.network.features(views.flatten(0, 1).to(self.device)).mean((2, 3)).cpu().numpy()
+            return features.reshape(len(images), VIEWS, -1)
+
+        return stored_vectors(place, [self.ids[row] for row in rows.tolist()], compute, "batches of images to features")
 
 
 def _views(frame: npt.NDArray[np.uint8], image: str, strong: bool) -> Tensor:
@@ -84,12 +77,13 @@ def fit_classifier(task: Task, cache: FeatureCache, folder: Path) -> dict[str, A
     features = cache.of(task.training.rows, task.strong_views).astype(np.float32)
     held_out = cache.of(task.validation.rows, False)[:, 0].astype(np.float32)
     best: tuple[float, float] | None = None
-    for penalty in PENALTIES:
-        weight, bias, steps = solve(features, task.training.targets, task.weights, penalty, len(task.labels))
+    for penalty, (share, weights) in itertools.product(PENALTIES, task.weightings.items()):
+        weight, bias, steps = solve(features, task.training.targets, weights, penalty, len(task.labels))
         found = measures(held_out @ weight.T + bias, task.validation.targets)
         score = (found["macro_f1"], -found["loss"])
         if best is None or score > best:
-            best, chosen = score, {"penalty": penalty, "steps": steps, "best_step": steps}
+            best = score
+            chosen = {"penalty": penalty, "synthetic_share": share, "steps": steps, "best_step": steps}
             head = network.get_submodule(network.classifier)
             head.weight.data = torch.from_numpy(weight).to(cache.device)
             head.bias.data = torch.from_numpy(bias).to(cache.device)

@@ -71,6 +71,13 @@ def item_seed(run_seed: int, stage: str, item: str) -> int:
     return int(sha256_bytes(f"{run_seed}/{stage}/{item}".encode())[:16], 16) >> 1
 
 
+def spread(records: Sequence[Record], count: int) -> list[Record]:
+    """`count` of the records, evenly over the list; all where there are no more, or `count` is 0."""
+    if not 0 < count < len(records):
+        return list(records)
+    return [records[at * (len(records) - 1) // max(count - 1, 1)] for at in range(count)]
+
+
 class RunFolder:
     """Reads and writes the documents and journals under one folder."""
 

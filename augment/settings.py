@@ -64,12 +64,18 @@ class DataSettings:
         low=0,
         high=32,
     )
+    embedding: str = setting(
+        "lite0", "what measures likeness of images: lite0, or a CLIP or DINOv2 hub id or local folder"
+    )
 
 
 @dataclass(frozen=True)
 class CaptionSettings:
     model: str = setting("mini", "BLIP: a hub id, a local folder, or mini (the embedded one)")
     sha256: str = setting("", "pin: the model folder's digest; empty accepts any")
+    per_class: int = setting(
+        0, "images of a class that are captioned at most, evenly over them; 0 captions all training images", low=0
+    )
     prefix: str = setting("a photo of a {phrase}", "text that conditions the caption; {phrase} is the class in words")
     max_new_tokens: int = setting(24, "length of a caption beyond its prefix, in tokens", low=1, high=200)
     batch_size: int = setting(16, "images per forward pass", low=1)
@@ -108,7 +114,6 @@ class AdaptSettings:
     look_images: int = setting(96, "images painted for one look", low=8, high=2000)
     batch_size: int = setting(4, "images per step", low=1)
     learning_rate: float = setting(1e-4, "learning rate", low=1e-7, high=1.0)
-    embedding: str = setting("lite0", "what measures likeness: lite0, or a CLIP or DINOv2 hub id or local folder")
 
 
 @dataclass(frozen=True)
@@ -138,6 +143,12 @@ class GenerateSettings:
         high=MAX_SYNTHETIC_PER_CLASS,
     )
     rounds: int = setting(3, "rounds of generate and curate to replace rejected images", low=1, high=20)
+    budget: str = setting(
+        "even",
+        "even: a class gets its quota, whatever it needs; recall: the sum of all quotas, a part in every round, goes "
+        "where validation recall is low (a classifier on embeddings measures it between the rounds)",
+        choices=("even", "recall"),
+    )
     batch_size: int = setting(16, "images per diffusion batch; a change of it changes pixels in the last bits", low=1)
     low_memory: str = setting(
         "auto", "what to do when GPU memory is short", choices=("auto", "off", "slicing", "offload")
@@ -146,6 +157,9 @@ class GenerateSettings:
 
 @dataclass(frozen=True)
 class CurateSettings:
+    """Which generated images may teach. "Usual" is the distance of real training images to their nearest neighbour of
+    another group; how far that is depends on the data set, so distances are stated in it."""
+
     blank_std: float = setting(4.0, "an image whose brightness varies by less is blank, in grey levels of 255", low=0.0)
     duplicate_bits: int = setting(
         3,
@@ -162,6 +176,31 @@ class CurateSettings:
         low=-1,
         high=32,
     )
+    floor: float = setting(
+        0.5,
+        "nearer to a real or another generated image than this times the lowest usual distance (5th percentile) is a "
+        "copy, whatever the hash says; where the rule of the hash is off, this is too",
+        low=0.0,
+        high=10.0,
+    )
+    ceiling: float = setting(
+        1.2,
+        "farther from every training image than this times the largest usual distance is out of this world",
+        low=0.0,
+    )
+    top_k: int = setting(
+        1,
+        "the label must be among this many classes that classifiers trained on real images, and on the other "
+        "generated ones, find likeliest; 0: no rule",
+        low=0,
+    )
+    visible: float = setting(
+        12.0, "a transplanted or inpainted fault must change its host by this many grey levels somewhere", low=0.0
+    )
+    cap: int = setting(0, "images of a class kept at most; 0: no limit", low=0)
+    share: float = setting(
+        1.0, "generated images may be this share of a class's training images at most", low=0.0, high=1.0
+    )
 
 
 @dataclass(frozen=True)
@@ -169,7 +208,8 @@ class TrainSettings:
     arms: tuple[str, ...] = setting(
         ("real", "synthetic", "combined"),
         "training sets to compare: real, synthetic, combined, or parts joined by +, such as real+balanced+img2img-0.5 "
-        "(balanced: every class as often as the others, TrivialAugment)",
+        "(balanced: every class as often as the others, TrivialAugment; gate: without generated images "
+        "that harm; uncurated: with those that curation rejected)",
     )
     seeds: int = setting(2, "trainings per arm, each with its own seed", low=1, high=100)
     backbone: str = setting("resnet50", "the network", choices=("resnet50", "efficientnet_lite0"))
@@ -180,9 +220,17 @@ class TrainSettings:
         "what is trained: the whole network, or only the classifier on its frozen features, which needs fewer images",
         choices=("all", "classifier"),
     )
-    features: str = setting("", "folder of frozen features that several runs share; empty: inside the run")
-    synthetic_share: float = setting(
-        0.0, "weight of generated images in a class that has both kinds; 0 counts every image alike", low=0.0, high=0.95
+    synthetic_shares: tuple[float, ...] = setting(
+        (0.0,),
+        "weight of generated images in a class that has both kinds, 0 to 0.95; 0 counts every image alike; of several, "
+        "validation chooses (with layers = classifier)",
+    )
+    gate_confidence: float = setting(
+        0.8,
+        "arms that name gate drop generated images where a class loses validation recall beyond an interval of this "
+        "confidence",
+        low=0.5,
+        high=0.999,
     )
     size: int = setting(224, "side of the network's input in pixels", low=32, high=1024)
     steps: int = setting(2000, "optimiser steps of every arm", low=1)
@@ -218,6 +266,7 @@ class ExportSettings:
 class Settings:
     seed: int = setting(0, "the one seed that all randomness comes from", low=0)
     device: str = setting("auto", "where torch runs", choices=("auto", "cpu", "cuda"))
+    cache: str = setting("", "folder of image features that several runs may share; empty: inside the run")
     data: DataSettings = field(default_factory=DataSettings)
     caption: CaptionSettings = field(default_factory=CaptionSettings)
     refine: RefineSettings = field(default_factory=RefineSettings)
@@ -233,7 +282,7 @@ class Settings:
         return self.data.phrases.get(label, label.replace("_", " ").replace("-", " ").lower())
 
 
-SECTIONS = tuple(item.name for item in fields(Settings) if item.name not in ("seed", "device"))
+SECTIONS = tuple(item.name for item in fields(Settings) if not item.metadata)
 
 # The official Stable Diffusion 2.1 repositories left the hub in November 2025 (huggingface/diffusers issue 12874);
 # the id below is a mirror that its community keeps. Pin a copy of your own with `sha256`.
@@ -393,6 +442,11 @@ def _check_together(settings: Settings, path: Path) -> None:
             parse_method(method)
         except InputError as error:
             wrong.append(f"generate.methods: {error}")
+    shares = settings.train.synthetic_shares
+    if not shares or any(not 0 <= share <= 0.95 for share in shares):
+        wrong.append(f"train.synthetic_shares is {list(shares)}, expected numbers from 0 to 0.95")
+    if len(shares) > 1 and settings.train.layers == "all":
+        wrong.append("train.synthetic_shares names several, which only train.layers = classifier can choose from")
     if settings.data.folds in (1, 2) or settings.data.fold >= max(settings.data.folds, 1):
         wrong.append("data.folds must be 0, or 3 and more, and data.fold below it")
     if settings.train.layers == "classifier" and settings.train.weights == "none":

@@ -6,7 +6,7 @@ and the validation images that choose the best step are the same. Test images ar
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from augment import gate
 from augment.fit import Examples, Task, fit
 from augment.frames import Frames, cached_frames
 from augment.images import ImageStore
@@ -31,6 +32,10 @@ from export.network import build_network, load_initial_weights
 STAGE = "training"
 REAL, SYNTHETIC = "real", "synthetic"
 BALANCED = "balanced"
+GATE = "gate"
+UNCURATED = "uncurated"
+MODIFIERS = (BALANCED, GATE, UNCURATED)
+GATE_TURNS = 3  # trainings of a gated arm before it is taken as it is
 
 
 @dataclass(frozen=True)
@@ -41,10 +46,21 @@ class Arm:
     real: bool
     methods: frozenset[str] | None  # of generating; None is any
     balanced: bool  # every class as often as the others, and TrivialAugment
+    gated: bool = False
+    uncurated: bool = False  # what curation rejected too: to see what curation is worth
+    dropped: frozenset[str] = frozenset()  # labels whose generated images the gate keeps out
 
-    def takes(self, kind: str) -> bool:
-        """Whether it learns from images of `kind`: real, or the method that generated them."""
-        return self.real if kind == REAL else self.methods is None or kind in self.methods
+    def takes(self, kind: str, record: Record) -> bool:
+        """Whether it learns from an image of `kind`: real, or the method that generated it."""
+        if kind == REAL:
+            return self.real
+        wanted = self.methods is None or kind in self.methods
+        return wanted and (record["kept"] or self.uncurated) and record["label"] not in self.dropped
+
+    @property
+    def ungated(self) -> str:
+        """The name of the same arm without its gate."""
+        return "+".join(part for part in self.name.split("+") if part != GATE)
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -56,16 +72,18 @@ def parse_arm(name: str, methods: Sequence[str]) -> Arm:
     """The arm called `name`, where `methods` generate. Raises InputError that names the parts there are."""
     parts = [part for word in name.split("+") for part in ((REAL, SYNTHETIC) if word == "combined" else (word,))]
     for part in parts:
-        if part not in (REAL, SYNTHETIC, BALANCED, *methods):
-            known = ", ".join((REAL, SYNTHETIC, BALANCED, *methods))
+        if part not in (REAL, SYNTHETIC, *MODIFIERS, *methods):
+            known = ", ".join((REAL, SYNTHETIC, *MODIFIERS, *methods))
             raise InputError(f"train.arms names {name!r}, expected parts joined by + out of combined, {known}")
-    named = frozenset(parts) - {REAL, SYNTHETIC, BALANCED}
-    return Arm(name, REAL in parts, None if SYNTHETIC in parts else named, BALANCED in parts)
-
-
-def _decisive(settings: Settings) -> dict[str, Any]:
-    """The training settings that results depend on; where features are kept is not one."""
-    return {name: value for name, value in as_json(settings.train).items() if name != "features"}
+    named = frozenset(parts) - {REAL, SYNTHETIC, *MODIFIERS}
+    return Arm(
+        name,
+        real=REAL in parts,
+        methods=None if SYNTHETIC in parts else named,
+        balanced=BALANCED in parts,
+        gated=GATE in parts,
+        uncurated=UNCURATED in parts,
+    )
 
 
 @dataclass(frozen=True)
@@ -78,9 +96,10 @@ class Material:
     kinds: Sequence[str]  # of each row: real, or the method that generated it
     digests: Mapping[str, str]  # real, synthetic -> digest of the document that decides what there is of it
 
-    def examples(self, split: str, takes: Callable[[str], bool]) -> Examples:
-        """The images of a split whose kind `takes` accepts."""
-        rows = [row for row in range(len(self.records)) if self.splits[row] == split and takes(self.kinds[row])]
+    def examples(self, split: str, takes: Callable[[str, Record], bool]) -> Examples:
+        """The images of a split whose kind and record `takes` accepts."""
+        facts = zip(self.splits, self.kinds, self.records, strict=True)
+        rows = [row for row, (side, kind, record) in enumerate(facts) if side == split and takes(kind, record)]
         targets = [self.labels.index(self.records[row]["label"]) for row in rows]
         ids = [self.records[row]["id"] for row in rows]
         return Examples(np.array(rows, dtype=np.int64), np.array(targets, dtype=np.int64), ids)
@@ -89,7 +108,8 @@ class Material:
 def run(settings: Settings, folder: RunFolder) -> Document:
     """Train every arm with every seed; a record says what one learned from, how far it went and how well it did."""
     dataset, curation = folder.require("dataset"), folder.require("curation")
-    material = gather(dataset, curation)
+    arms = [parse_arm(name, settings.generate.methods) for name in settings.train.arms]
+    material = gather(dataset, curation, arms)
     build, initial = initial_network(settings, len(material.labels))
     inputs = {
         "parent": curation.digest,
@@ -97,7 +117,8 @@ def run(settings: Settings, folder: RunFolder) -> Document:
             "seed": settings.seed,
             "dataset": dataset.digest,
             "faults": list(settings.data.faults),
-            **_decisive(settings),
+            "baseline": settings.compare.baseline,  # what gates compare with
+            **as_json(settings.train),
         },
         "models": {"initial_weights": initial},
     }
@@ -106,12 +127,16 @@ def run(settings: Settings, folder: RunFolder) -> Document:
     _check(settings, material)
     frames = _frames(settings, folder, material)
     train_one = _trainer(settings, folder, material, frames, build, initial)
-    records = []
-    for seed in range(settings.train.seeds):  # seeds outside: a stopped run has whole comparisons, not whole arms
-        for arm in settings.train.arms:
-            task = plan(settings, material, parse_arm(arm, settings.generate.methods), seed, initial, build)
-            card = train_one(task, folder.stage(STAGE) / arm / f"seed-{seed}")
-            records.append(_record(task, card, arm, material))
+
+    def trained(arm: Arm, seed: int) -> Record:
+        task = plan(settings, material, arm, seed, initial, build)
+        return _record(task, train_one(task, folder.stage(STAGE) / arm.name / f"seed-{seed}"), arm, material)
+
+    # Seeds outside: a stopped run has whole comparisons, not whole arms.
+    records = [trained(arm, seed) for seed in range(settings.train.seeds) for arm in arms if not arm.gated]
+    for arm in arms:
+        if arm.gated:
+            records += _gated(settings, folder, arm, trained)
     order = {arm: place for place, arm in enumerate(settings.train.arms)}
     records.sort(key=lambda record: (order[record["arm"]], record["seed"]))
     summary = {
@@ -120,6 +145,20 @@ def run(settings: Settings, folder: RunFolder) -> Document:
         "input": _input(settings).to_json(),
     }
     return folder.write(Document(STAGE, records=records, summary=summary, **inputs))
+
+
+def _gated(settings: Settings, folder: RunFolder, arm: Arm, trained: Callable[[Arm, int], Record]) -> list[Record]:
+    """Train `arm` again and again, each time without the generated images that did harm, until none does."""
+    seeds = range(settings.train.seeds)
+    watched = arm.ungated
+    for _ in range(GATE_TURNS):
+        harm = gate.culprits(settings, folder.stage(STAGE), settings.compare.baseline, watched) - arm.dropped
+        arm = replace(arm, dropped=arm.dropped | harm)
+        records = [trained(arm, seed) for seed in seeds]
+        watched = arm.name
+        if not harm:
+            break
+    return records
 
 
 def _trainer(
@@ -134,10 +173,10 @@ def _trainer(
     device = pick_device(settings.device)
     if settings.train.layers == "all":
         return lambda task, place: fit(task, frames, place, device)
+    from augment.embedding import cache_folder
     from augment.probe import FeatureCache, fit_classifier
 
     section = settings.train
-    place = Path(section.features) if section.features else folder.stage(STAGE) / "features"
     key = {
         "network": initial,
         "backbone": section.backbone,
@@ -145,7 +184,7 @@ def _trainer(
         "input": _input(settings).to_json(),
     }
     ids = [record["id"] for record in material.records]
-    cache = FeatureCache(place, frames, ids, build(0).to(device).eval(), device, key)
+    cache = FeatureCache(cache_folder(settings, folder), frames, ids, build(0).to(device).eval(), device, key)
     return lambda task, place: fit_classifier(task, cache, place)
 
 
@@ -159,10 +198,14 @@ def told(document: Document) -> str:
     )
 
 
-def gather(dataset: Document, curation: Document) -> Material:
-    """Real training and validation images, and the generated images that curation kept."""
+def gather(dataset: Document, curation: Document, arms: Sequence[Arm]) -> Material:
+    """Real training and validation images, and the generated images that an arm may take."""
     real = [record for record in dataset.records if record["split"] in ("train", "val")]
-    kept = [record for record in curation.records if record["kept"]]
+    kept = [
+        record
+        for record in curation.records
+        if record["path"] and any(arm.takes(record["method"], record) for arm in arms)
+    ]
     labels = tuple(sorted({record["label"] for record in dataset.records}))
     return Material(
         labels=labels,
@@ -196,11 +239,12 @@ def plan(
     build: Callable[[int], nn.Module],
 ) -> Task:
     """The training of `arm` with `seed`. Its key leaves out the other arms and seeds: adding one retrains nothing."""
-    section = {name: value for name, value in _decisive(settings).items() if name not in ("arms", "seeds")}
+    section = {name: value for name, value in as_json(settings.train).items() if name not in ("arms", "seeds")}
     # A generated image can't change what the real arm learns, so a new curation doesn't retrain it.
     sources = {kind: material.digests[kind] for kind in {REAL, *arm.kinds}}
     training = material.examples("train", arm.takes)
-    generated = np.array([not _is_real(material.kinds[row]) for row in training.rows.tolist()])
+    generated = np.array([material.kinds[row] != REAL for row in training.rows.tolist()])
+    shares = settings.train.synthetic_shares if generated.any() and not generated.all() else (0.0,)
     card = {
         "backbone": settings.train.backbone,
         "width": settings.train.width,
@@ -212,13 +256,13 @@ def plan(
     }
     return Task(
         name=f"{arm.name}/seed-{seed}",
-        key=digest_of([section, sources, card, settings.seed]),
+        key=digest_of([section, sources, card, settings.seed, sorted(arm.dropped)]),
         section=settings.train,
         run_seed=settings.seed,
         seed=seed,
         labels=material.labels,
         training=training,
-        weights=weights_of(training.targets, generated, arm, settings.train.synthetic_share),
+        weightings={share: weights_of(training.targets, generated, arm, share) for share in shares},
         strong_views=arm.balanced,
         validation=material.examples("val", _is_real),
         build=lambda: build(seed),
@@ -245,11 +289,15 @@ def weights_of(targets: Labels, generated: npt.NDArray[np.bool_], arm: Arm, shar
     return weights
 
 
-def _is_real(kind: str) -> bool:
+def _is_real(kind: str, _record: Record) -> bool:
     return kind == REAL
 
 
 def _check(settings: Settings, material: Material) -> None:
+    for arm in settings.train.arms:
+        plain = parse_arm(arm, settings.generate.methods).ungated
+        if plain not in settings.train.arms:
+            raise InputError(f"train.arms names {arm}, whose gate watches {plain}; name that arm too")
     if not len(material.examples("val", _is_real).rows):
         raise InputError("no validation image: raise data.validation_share, or add images, and run `rarefault dataset`")
     for arm in settings.train.arms:
@@ -279,16 +327,17 @@ def _fault_labels(settings: Settings, labels: Sequence[str]) -> list[str]:
     return [label for label in labels if label in settings.data.faults]
 
 
-def _record(task: Task, card: Mapping[str, Any], arm: str, material: Material) -> Record:
+def _record(task: Task, card: Mapping[str, Any], arm: Arm, material: Material) -> Record:
     counts = Counter(
-        (REAL if _is_real(material.kinds[row]) else SYNTHETIC, material.records[row]["label"])
+        (REAL if material.kinds[row] == REAL else SYNTHETIC, material.records[row]["label"])
         for row in set(task.training.rows.tolist())
     )
     done = card["training"]
     return {
         "id": task.name,
-        "arm": arm,
+        "arm": arm.name,
         "seed": task.seed,
+        "dropped": sorted(arm.dropped),
         "path": f"{STAGE}/{task.name}",
         "sha256": card["files"][WEIGHTS_FILE]["sha256"],
         "steps": done["steps"],

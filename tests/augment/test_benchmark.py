@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -86,6 +87,9 @@ def halves(pipeline, target):
             path.parent.mkdir(parents=True)
             logits = load_file(source.path / "comparison/logits" / arm / "seed-0.safetensors")["logits"]
             save_file({"logits": np.ascontiguousarray(logits[part::2])}, path)
+            predictions = Path("training") / arm / "seed-0/predictions.json"
+            (copy.path / predictions).parent.mkdir(parents=True)
+            (copy.path / predictions).write_bytes((source.path / predictions).read_bytes())
         write_settings(load_settings(pipeline), copy.path / "pipeline.toml")
         made.append(copy.path / "pipeline.toml")
     return made

@@ -9,7 +9,7 @@ import safetensors.torch
 import torch
 from tiny_run import LABELS, tiny_run
 
-from augment import probe, train
+from augment import embedding, probe, train
 from augment.fit import predict
 from export.checkpoint import load_checkpoint
 from export.network import build_network, normalise
@@ -41,7 +41,7 @@ def prepared(tmp_path):
     settings, folder = tiny_run(tmp_path / "run")
     section = replace(
         settings.train, backbone="efficientnet_lite0", width=8, weights=str(path), layers="classifier", seeds=1,
-        arms=("real", "combined+balanced"), synthetic_share=0.3,
+        arms=("real", "combined+balanced"), synthetic_shares=(0.3, 0.6),
     )  # fmt: skip
     return replace(settings, train=section), folder
 
@@ -59,6 +59,7 @@ def test_only_the_classifier_changes_and_the_checkpoint_gives_its_predictions(pr
         rows = [row for row, record in enumerate(_material(folder)) if record == "val"]
         assert np.allclose(predict(network, frames[rows], "cpu"), [image["logits"] for image in kept], atol=1e-4)
         assert card["training"]["penalty"] in probe.PENALTIES
+        assert card["training"]["synthetic_share"] in ((0.0,) if arm == "real" else (0.3, 0.6))
     changed = {
         name for name in states["real"] if not torch.equal(states["real"][name], states["combined+balanced"][name])
     }
@@ -68,7 +69,7 @@ def test_only_the_classifier_changes_and_the_checkpoint_gives_its_predictions(pr
 
 def _material(folder) -> list[str]:
     dataset, curation = folder.require("dataset"), folder.require("curation")
-    return list(train.gather(dataset, curation).splits)
+    return list(train.gather(dataset, curation, [train.parse_arm("combined", ())]).splits)
 
 
 def test_a_killed_run_keeps_its_features_and_ends_the_same(prepared, monkeypatch):
@@ -77,13 +78,15 @@ def test_a_killed_run_keeps_its_features_and_ends_the_same(prepared, monkeypatch
     for path in (folder.path / "training").glob("v*.json"):
         path.unlink()
     (folder.path / "training/combined+balanced/seed-0/card.json").unlink()
-    lost = sorted((folder.path / "training").glob("features/*/*.npy"))[:3]
+    lost = sorted((folder.path / "cache").glob("features-*/*.npy"))[::3]
+    assert lost
     for path in lost:
         path.unlink()
     written = []
-    write = probe.replace_file
-    monkeypatch.setattr(probe, "replace_file", lambda path, data: (written.append(path), write(path, data)))
+    write = embedding.replace_file
+    monkeypatch.setattr(embedding, "replace_file", lambda path, data: (written.append(path), write(path, data)))
     assert train.run(settings, folder).digest == whole
+    assert written
     assert set(written) <= set(lost)
 
 

@@ -268,8 +268,18 @@ def test_views_change_light_within_bounds():
 )
 def test_an_arm_is_named_by_its_parts(name, takes, is_balanced):
     arm = train.parse_arm(name, ("text2img", "codec"))
-    assert {kind for kind in ("real", "text2img", "codec") if arm.takes(kind)} == takes
+    kept = {"label": "a", "kept": True}
+    assert {kind for kind in ("real", "text2img", "codec") if arm.takes(kind, kept)} == takes
     assert arm.balanced is is_balanced
+
+
+def test_an_arm_takes_what_curation_kept_and_its_gate_lets_through():
+    rejected, other = {"label": "a", "kept": False}, {"label": "b", "kept": True}
+    plain, raw = (train.parse_arm(name, ("codec",)) for name in ("real+codec", "real+codec+uncurated"))
+    assert [arm.takes("codec", rejected) for arm in (plain, raw)] == [False, True]
+    gated = replace(train.parse_arm("real+codec+gate", ("codec",)), dropped=frozenset("b"))
+    assert (gated.gated, gated.ungated) == (True, "real+codec")
+    assert [gated.takes(kind, other) for kind in ("real", "codec")] == [True, False]
 
 
 TARGETS = np.array([0, 0, 0, 0, 1, 1, 2])

@@ -1,0 +1,53 @@
+"""Do no harm: which generated images cost another class its recall, by the validation images.
+
+A class that loses is seldom the cause. Its images went to another class, and that one's generated images go.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from augment import statistics
+from augment.records import item_seed
+from augment.settings import Settings
+from augment.statistics import Labels
+
+
+def culprits(settings: Settings, training: Path, baseline: str, arm: str) -> frozenset[str]:
+    """The labels whose generated images should go, given the trainings of both arms below the folder `training`."""
+    names, truth, before = _predicted(training / baseline, settings.train.seeds)
+    _, _, after = _predicted(training / arm, settings.train.seeds)
+    found = set()
+    for label in harmed(settings, truth, before, after, len(names)):
+        went = sum(
+            (statistics.confusion(truth, new, len(names))[label] - statistics.confusion(truth, old, len(names))[label])
+            for old, new in zip(before, after, strict=True)
+        )
+        found.add(names[int(np.argmax(went))])
+    return frozenset(found)
+
+
+def harmed(settings: Settings, truth: Labels, before: Labels, after: Labels, classes: int) -> list[int]:
+    """The classes whose recall fell beyond its interval; `before` and `after` are (S, N) predicted labels."""
+    groups = [str(row) for row in range(len(truth))]
+    generator = np.random.default_rng(item_seed(settings.seed, "training", "gate"))
+    draws = statistics.draw(truth, groups, len(before), settings.compare.resamples, generator)
+    recalls = [statistics.resample(truth, predicted, groups, classes, draws).recall for predicted in (before, after)]
+    found = []
+    for label in np.unique(truth).tolist():
+        own = truth == label
+        change = float((after[:, own] == label).mean() - (before[:, own] == label).mean())
+        low_high = statistics.interval(change, (recalls[1] - recalls[0])[:, label], settings.train.gate_confidence)
+        if low_high.high < 0:
+            found.append(label)
+    return found
+
+
+def _predicted(folder: Path, seeds: int) -> tuple[list[str], Labels, Labels]:
+    """(labels, true classes (N,), predicted classes (S, N)) on the validation images of an arm's trainings."""
+    files = [json.loads((folder / f"seed-{seed}" / "predictions.json").read_bytes()) for seed in range(seeds)]
+    labels = files[0]["labels"]
+    truth = np.array([labels.index(image["label"]) for image in files[0]["images"]])
+    predicted = np.array([[int(np.argmax(image["logits"])) for image in file["images"]] for file in files])
+    return labels, truth, predicted
