@@ -37,8 +37,8 @@ SCENES_COMBINED = ("text2img", "edit-0.7", "adapted-text2img", "adapted-edit-0.7
 SCENES_METHODS = (*SCENES_COMBINED, *SPECTRUM, *CONTROLS)
 # Rendered images per class: sound equipment, faults.
 TRAIN, VALIDATION, TEST = (20, 4), (10, 4), (50, 200)
-GENERATED = 40  # images per class and method
-GENERATED_PHOTOS = 30
+GENERATED = 24  # images per class and method
+GENERATED_PHOTOS = 20
 FOLDS = 5
 PHOTO_SIZE = 192  # pixels: a hotspot of 8 pixels of 384 still has 4
 SHARES = (0.2, 0.5, 0.8)  # of generated images, by weight; validation chooses

@@ -79,14 +79,13 @@ def wanted_images(records: Sequence[Record], settings: GenerateSettings) -> dict
 
 
 def wanted_of(method: Method, records: Sequence[Record], settings: GenerateSettings) -> dict[str, int]:
-    """`wanted_images`, but nothing where the method has nothing to start from."""
+    """`wanted_images`, without the classes for which the method has nothing to start from."""
     wanted = wanted_images(records, settings)
-    if method.kind != "transplant":
-        return wanted
-    return {
-        label: count if _donors(records, label) and _hosts(records, label, settings) else 0
-        for label, count in wanted.items()
-    }
+    return {label: count for label, count in wanted.items() if _can_make(method, records, label, settings)}
+
+
+def _can_make(method: Method, records: Sequence[Record], label: str, settings: GenerateSettings) -> bool:
+    return not method.inserts or bool(_donors(records, label) and _hosts(records, label, settings))
 
 
 def _donors(records: Sequence[Record], label: str) -> list[Record]:
@@ -113,21 +112,24 @@ def _edited(records: Sequence[Record], label: str, hosts: Mapping[str, str]) -> 
 
 def _by_recall(folder: RunFolder, previous: Document | None, even: Wanted, section: GenerateSettings) -> Wanted:
     """What each class should have after the coming round: an even part first, then most where recall is lowest."""
-    part = {method: {label: math.ceil(n / section.rounds) for label, n in of.items()} for method, of in even.items()}
     if previous is None:
-        return part
+        return {
+            method: {label: math.ceil(n / section.rounds) for label, n in of.items()} for method, of in even.items()
+        }
     before, curation = previous.summary["wanted"], folder.latest("curation")
     if curation is None or curation.parent != previous.digest or previous.summary["round"] >= section.rounds:
         return before
     recall = curation.summary["validation_recall"]
-    need = {label: 1 - (UNKNOWN_RECALL if found is None else found) + LEAST_NEED for label, found in recall.items()}
+    need = {label: 1 + LEAST_NEED - (UNKNOWN_RECALL if found is None else found) for label, found in recall.items()}
     return {
         method: {
-            label: min(section.cap, count + round(sum(part[method].values()) * need[label] / total)) if count else 0
-            for label, count in of_method.items()
+            label: min(
+                section.cap, before[method][label] + round(sum(of.values()) * need[label] / total / section.rounds)
+            )
+            for label in of
         }
-        for method, of_method in before.items()
-        for total in [sum(need[label] for label, count in of_method.items() if count)]
+        for method, of in even.items()
+        for total in [sum(need[label] for label in of)]
     }
 
 

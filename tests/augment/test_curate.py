@@ -1,64 +1,155 @@
-"""Curation on hashes and pictures whose right answer is known."""
+"""Curation on hashes, embeddings and pictures whose right answer is known."""
 
 from dataclasses import replace
 
 import cv2
 import numpy as np
+import pytest
 
 from augment import curate
+from augment.curate import Pool, Seen
 from augment.records import Document, RunFolder
-from augment.settings import PRESETS, CurateSettings, DataSettings
+from augment.settings import PRESETS, CurateSettings, DataSettings, Settings
+from edge_runtime.bundle.errors import InputError
 
-SETTINGS = CurateSettings(blank_std=4, duplicate_bits=1, copy_bits=2, lookalike_bits=3)
+SECTION = CurateSettings(blank_std=4, duplicate_bits=1, copy_bits=2, lookalike_bits=3, top_k=1, visible=10)
 FAR = 0xFFFF_FFFF_0000_0000
+NOWHERE = 0x00FF_00FF_00FF_00FF
+DIMENSIONS = 12
 
 
-def real(split: str, phash: int) -> dict[str, str]:
-    return {"split": split, "phash": f"{phash:016x}"}
+def vector(angle: float, axis: int = 0) -> np.ndarray:
+    """A unit vector at a cosine distance of 1 - cos(angle) from `axis`, towards the axis after it."""
+    found = np.zeros(DIMENSIONS, np.float32)
+    found[axis], found[axis + 1] = np.cos(angle), np.sin(angle)
+    return found
 
 
-def reasons(hashes, records=(), spreads=None):
-    hashes = np.array(hashes, np.uint64)
-    spreads = np.full(len(hashes), 50.0) if spreads is None else np.array(spreads)
-    return curate.judge(hashes, spreads, records, SETTINGS)[0]
+def seen(*images: tuple[int, np.ndarray]) -> Seen:
+    hashes = np.array([found[0] for found in images], np.uint64)
+    return Seen(hashes, np.array([found[1] for found in images], np.float32).reshape(len(images), DIMENSIONS))
 
 
-def test_a_picture_like_no_other_is_kept():
-    assert reasons([FAR], [real("train", 0), real("test", 0)]) == [[]]
+def real(count: int) -> tuple[Seen, list[dict[str, str]]]:
+    """`count` training images of class leak, each with its own hash, neighbours at a distance of 1 - cos(0.5)."""
+    images = [(NOWHERE ^ (0xFFF << 3 * place), vector(0.5 * place)) for place in range(count)]
+    return seen(*images), [{"label": "leak", "group": str(place)} for place in range(count)]
+
+
+TRAINING, RECORDS = real(10)
+USUAL = 1 - np.cos(0.5)
+NOBODY = seen()
+
+
+def pool_of(*images: tuple[int, np.ndarray], **other: object) -> Pool:
+    count = len(images)
+    defaults = {
+        "spreads": np.full(count, 50.0), "changes": np.full(count, np.nan), "origins": np.full(count, -1),
+        "ranks": np.zeros(count, int), "rivals": ["leak"] * count, "labels": ["leak"] * count,
+        "methods": ["text2img"] * count, "mirrored": np.array([~np.uint64(h) for h, _ in images], np.uint64),
+    }  # fmt: skip
+    return Pool(seen=seen(*images), **{**defaults, **other})
+
+
+def reasons(pool: Pool, held_out: Seen = NOBODY, section: CurateSettings = SECTION) -> list[list[str]]:
+    settings = Settings(data=DataSettings(faults=("leak",)), curate=section)
+    return curate.judge(pool, TRAINING, held_out, RECORDS, settings)[0]
+
+
+def beside(place: int, axis: int) -> np.ndarray:
+    """Near enough to training image `place` to be believed, too far for a copy; each axis leads another way."""
+    found = np.cos(0.45) * vector(0.5 * place)
+    found[axis] = np.sin(0.45)
+    return found
+
+
+ONE, TWO, THREE = (FAR, beside(1, 3)), (1, beside(4, 4)), (2**40, beside(7, 5))
+
+
+def test_a_picture_like_others_but_like_none_is_kept():
+    assert reasons(pool_of(ONE)) == [[]]
 
 
 def test_blank_is_judged_by_brightness_and_bright_blanks_are_blank_too():
-    assert reasons([FAR, 1], spreads=[3.9, 4.0]) == [[curate.BLANK], []]
+    pool = pool_of(ONE, TWO, spreads=np.array([3.9, 4.0]))
+    assert reasons(pool) == [[curate.BLANK], []]
 
 
-def test_the_first_of_two_duplicates_stays():
-    assert reasons([FAR, FAR ^ 0b1, FAR ^ 0b11]) == [[], [curate.DUPLICATE], []]
+def test_of_two_that_show_the_same_the_first_stays_and_methods_do_not_rob_each_other():
+    pictures = [ONE, (FAR ^ 0b1, ONE[1])]
+    assert reasons(pool_of(*pictures)) == [[], [curate.DUPLICATE]]
+    assert reasons(pool_of(*pictures, methods=["text2img", "codec"])) == [[], []]
+    assert reasons(pool_of(*pictures, labels=["leak", "tank"])) == [[], []]
 
 
 def test_a_rejected_image_is_no_original():
-    assert reasons([0, 1], [real("train", 0b110)]) == [[curate.COPY], []]
+    pool = pool_of(ONE, ONE, spreads=np.array([1.0, 50.0]))
+    assert reasons(pool) == [[curate.BLANK], []]
 
 
-def test_limits_are_inclusive_and_each_split_has_its_own():
-    training, held_out = real("train", 0), real("val", 0)
-    assert reasons([0b11], [training]) == [[curate.COPY]]
-    assert reasons([0b111], [training]) == [[]]
-    assert reasons([0b111], [held_out]) == [[curate.LOOKALIKE]]
-    assert reasons([0b1111], [held_out]) == [[]]
-    assert reasons([0b1], [training, held_out]) == [[curate.COPY, curate.LOOKALIKE]]
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_equal_layout_is_a_copy_only_where_the_embedder_agrees(mirrored):
+    own = int(TRAINING.hashes[4]) ^ 0b11
+    near, apart = vector(0.5 * 4 + 0.2), vector(0.5, axis=7)
+    pool = pool_of((own, near), (own, apart))
+    if mirrored:
+        pool = replace(pool, seen=replace(pool.seen, hashes=np.array([FAR, ~FAR & (2**64 - 1)], np.uint64)))
+        pool = replace(pool, mirrored=np.array([own, own], np.uint64))
+    assert [why == [curate.COPY] for why in reasons(pool)] == [True, False]
 
 
-def test_a_rule_set_to_minus_one_is_off():
-    off = replace(SETTINGS, duplicate_bits=-1, copy_bits=-1, lookalike_bits=-1)
-    found, _ = curate.judge(
-        np.array([0, 0], np.uint64), np.array([50.0, 50.0]), [real("train", 0), real("val", 0)], off
-    )
-    assert found == [[], []]
+def test_very_near_is_a_copy_whatever_the_hash_says():
+    within, beyond = np.arccos(1 - 0.45 * USUAL), np.arccos(1 - 0.55 * USUAL)
+    assert reasons(pool_of((FAR, vector(within)))) == [[curate.COPY]]
+    assert reasons(pool_of((FAR, vector(-beyond)))) == [[]]
 
 
-def test_distances_are_told():
-    _, scores = curate.judge(np.array([0b111], np.uint64), np.array([50.0]), [real("train", 0)], SETTINGS)
-    assert scores == [{"brightness_std": 50.0, "bits_to_training": 3, "bits_to_held_out": 64}]
+def test_held_out_images_have_their_own_limit():
+    held_out = seen(ONE)
+    assert reasons(pool_of((FAR ^ 0b111, beside(1, 3))), held_out) == [[curate.LOOKALIKE]]
+    off = replace(SECTION, lookalike_bits=-1)
+    assert reasons(pool_of((FAR ^ 0b111, beside(1, 3))), held_out, off) == [[]]
+
+
+def test_a_picture_of_another_world_goes():
+    assert reasons(pool_of((FAR, vector(0.2, axis=8)))) == [[curate.OUT_OF_WORLD]]
+
+
+def test_an_inserted_fault_may_be_near_its_host_but_must_be_seen():
+    pictures = [(FAR, vector(0.5 * 3)), (1, vector(0.5 * 6))]
+    pool = pool_of(*pictures, origins=np.array([3, 6]), changes=np.array([9.9, 10.0]))
+    assert reasons(pool) == [[curate.NO_FAULT], []]
+
+
+def test_a_fault_that_looks_sound_lacks_its_fault_and_other_confusions_are_a_wrong_class():
+    pictures = [ONE, TWO, THREE]
+    pool = pool_of(*pictures, ranks=np.array([1, 1, 0]), rivals=["tank_ok", "leak", "leak"])
+    assert reasons(pool) == [[curate.NO_FAULT], [curate.WRONG_CLASS], []]
+    assert reasons(pool, section=replace(SECTION, top_k=2)) == [[], [], []]
+
+
+def test_a_class_has_a_cap_and_a_share():
+    pictures = [ONE, TWO, THREE]
+    assert reasons(pool_of(*pictures), section=replace(SECTION, cap=2)) == [[], [], [curate.OVER_CAP]]
+    few = replace(SECTION, share=0.1)  # ten real images and one generated are 9 %, two would be 17 %
+    assert reasons(pool_of(*pictures), section=few) == [[], [curate.OVER_CAP], [curate.OVER_CAP]]
+
+
+def test_usual_distances_are_those_to_other_groups_and_unknown_for_few():
+    embeddings = np.array([vector(0.5 * (place // 2)) for place in range(20)])
+    found = curate.usual_distances(embeddings, [str(place // 2) for place in range(20)])
+    assert found == pytest.approx(np.full(20, USUAL), abs=1e-6)
+    assert not len(curate.usual_distances(embeddings[:6], list("aabbcc")))
+
+
+def test_the_largest_change_is_that_of_a_spot_and_sizes_must_agree():
+    host = np.zeros((32, 32, 3), np.uint8)
+    spot, speck = host.copy(), host.copy()
+    spot[10:13, 10:13], speck[10, 10] = 90, 90
+    assert curate.largest_change(spot, host) == pytest.approx(90)
+    assert curate.largest_change(speck, host) == pytest.approx(10)
+    with pytest.raises(InputError, match="has a host of 16 x 32"):
+        curate.largest_change(host, host[:, :16])
 
 
 def texture(seed: int) -> np.ndarray:
@@ -73,23 +164,71 @@ def test_the_stage_reads_pictures_counts_reasons_and_says_what_is_missing(tmp_pa
         path = f"synthetic/images/{name[0]}/{name}.png"
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(tmp_path / path), picture)
-        records.append({"id": name, "label": name[0], "method": "text2img", "path": path, "blanked": None})
-    records.append({"id": "b2", "label": "b", "method": "text2img", "path": None, "blanked": "blanked by the filter"})
-    parent = folder.write(Document("dataset", None, {}, {}, [real("train", 0x0F0F_3C3C_5A5A_9696), real("test", FAR)]))
+        records.append(generated(name, path, None))
+    records.append(generated("b2", None, "blanked by the filter"))
+    source = tmp_path / "source"
+    source.mkdir()
+    real_records = []
+    for number, split in enumerate(("train",) * 4 + ("val", "test")):
+        cv2.imwrite(str(source / f"{number}.png"), texture(20 + number))
+        real_records.append(
+            {
+                "id": f"r{number}",
+                "path": f"{number}.png",
+                "label": "ab"[number % 2],
+                "split": split,
+                "group": str(number),
+                "width": 64,
+                "height": 64,
+                "phash": f"{FAR ^ (0xFFFF << number):016x}",
+            }
+        )
+    settings = replace(PRESETS["mini"], data=DataSettings(source=str(source)))
+    settings = replace(settings, curate=replace(settings.curate, top_k=0))
+    embed(settings, folder, real_records)
+    parent = folder.write(Document("dataset", None, {}, {}, real_records))
     for stage in ("captions", "prompts", "adapter"):
         parent = folder.write(Document(stage, parent.digest, {}, {}, []))
     summary = {"wanted": {"text2img": {"a": 3, "b": 2}}, "round": 1}
     folder.write(Document("synthetic", parent.digest, {}, {}, records, summary=summary))
 
-    document = curate.run(replace(PRESETS["mini"], data=DataSettings(source="x")), folder)
+    document = curate.run(settings, folder)
 
-    assert {record["id"]: record["kept"] for record in document.records} == {
-        "a1": True,
-        "a2": False,
-        "a3": False,
-        "b1": True,
-        "b2": False,
-    }
+    kept = {record["id"]: record["kept"] for record in document.records}
+    assert kept == {"a1": True, "a2": False, "a3": False, "b1": True, "b2": False}
     assert document.summary["missing"] == {"a": 2, "b": 1}
     assert document.summary["rejected"] == {curate.BLANK: 1, curate.DUPLICATE: 1, "blanked by the filter": 1}
-    assert curate.run(replace(PRESETS["mini"], data=DataSettings(source="x")), folder).version == 1
+    assert set(document.summary["validation_recall"]) == {"a", "b"}
+    sheets = {(sheet["label"], sheet["kind"]): sheet["images"] for sheet in document.summary["sheets"]}
+    assert sheets == {("a", "kept"): 1, ("a", "rejected"): 2, ("b", "kept"): 1}
+    for sheet in document.summary["sheets"]:
+        assert cv2.imread(str(tmp_path / sheet["path"])).shape[1] == 8 * 96
+    assert curate.run(settings, folder).version == 1
+
+
+def generated(name, path, blanked):
+    return {
+        "id": name,
+        "label": name[0],
+        "method": "text2img",
+        "path": path,
+        "blanked": blanked,
+        "source": "r0",
+        "host": None,
+    }
+
+
+def embed(settings, folder, records):
+    """What the dataset stage leaves of images that no later stage but compare may open."""
+    from augment.dataset import _embed
+    from augment.embedding import EmbeddingStore
+
+    _embed(settings, EmbeddingStore(settings, folder, "cpu"), records)
+
+
+def test_test_images_are_not_opened(tmp_path):
+    settings = replace(PRESETS["mini"], data=DataSettings(source=str(tmp_path)))
+    store = curate.EmbeddingStore(settings, RunFolder(tmp_path / "run"), "cpu")
+    record = {"id": "t0", "path": "t0.png", "split": "test", "phash": "0" * 16, "width": 1, "height": 1}
+    with pytest.raises(InputError, match="run `rarefault dataset` again"):
+        curate._real(settings, store, [record])

@@ -67,12 +67,12 @@ def run_folder(path, real=None):
     return folder
 
 
-def curate(folder, synthetic, rejected=()):
+def curate(folder, synthetic, rejected=(), recall=None):
     records = [
         {"id": r["id"], "label": r["label"], "method": r["method"], "kept": r["id"] not in rejected}
         for r in synthetic.records
     ]
-    return folder.write(Document("curation", synthetic.digest, {}, {}, records))
+    return folder.write(Document("curation", synthetic.digest, {}, {}, records, {"validation_recall": recall}))
 
 
 @pytest.mark.parametrize(
@@ -139,6 +139,36 @@ def test_rejected_images_are_replaced_by_new_ones_for_a_bounded_number_of_rounds
     assert {record["id"] for record in first.records} < {record["id"] for record in second.records}
     curate(folder, second, bad | {second.records[-1]["id"]})
     assert generate.run(chosen, folder, models).version == 2
+
+
+def test_the_budget_goes_where_validation_recall_is_low(tmp_path):
+    folder, models = run_folder(tmp_path, {"a": 2, "b": 2, "c": 2}), NoiseModels()
+    chosen = settings(target=12, rounds=2, budget="recall", cap=12)
+    first = generate.run(chosen, folder, models)
+    assert first.summary["wanted"] == {"text2img": {"a": 5, "b": 5, "c": 5}}
+    rejected = {next(r["id"] for r in first.records if r["label"] == "b")}
+    curate(folder, first, rejected, {"a": 1.0, "b": 0.0, "c": None})
+    second = generate.run(chosen, folder, models)
+    # 15 more, in proportion to 0.05, 1.05 and 0.55; the cap holds; what was rejected is made again
+    assert second.summary["wanted"] == {"text2img": {"a": 5, "b": 12, "c": 10}}
+    made = [record["label"] for record in second.records]
+    assert {label: made.count(label) for label in "abc"} == {"a": 5, "b": 13, "c": 10}
+    curate(folder, second, rejected, {"a": 1.0, "b": 0.0, "c": 0.0})
+    assert generate.run(chosen, folder, models).version == second.version
+
+
+def test_edits_start_from_the_class_and_its_counterpart_both_ways_round(tmp_path, monkeypatch):
+    monkeypatch.setattr(generate.ImageStore, "frame", lambda self, record: np.full((20, 10, 3), 7, np.uint8))
+    folder = run_folder(tmp_path, {"leak": 2, "sound": 3, "gauge": 3})
+    chosen = settings(methods=("edit-0.7",), hosts={"leak": "sound"}, target=30)
+    document = generate.run(chosen, folder, NoiseModels())
+    hosts = {
+        label: {record["host"][:-1] for record in document.records if record["label"] == label}
+        for label in ("leak", "sound", "gauge")
+    }
+    assert hosts == {"leak": {"leak", "sound"}, "sound": {"leak", "sound"}, "gauge": {"gauge"}}
+    assert {record["strength"] for record in document.records} == {0.7}
+    assert all(record["prompt"].startswith(record["label"]) for record in document.records)
 
 
 def test_what_the_safety_filter_blanked_is_counted_and_has_no_file(tmp_path):

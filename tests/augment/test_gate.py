@@ -1,0 +1,89 @@
+"""The gate: harm is seen on validation images, and the class that took the images pays."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from tiny_run import tiny_run
+
+from augment import gate, train
+from augment.records import RunFolder
+from augment.settings import CompareSettings, Settings, TrainSettings
+
+LABELS = ("burnt", "leaking", "sound")
+SETTINGS = Settings(train=TrainSettings(seeds=2), compare=CompareSettings(resamples=500))
+
+
+def write(folder, name, predicted):
+    """predictions.json of two seeds; `predicted` are label names, one of each truth in turn."""
+    for seed in (0, 1):
+        images = [
+            {"id": str(at), "label": truth, "logits": [float(label == found) for label in LABELS]}
+            for at, (truth, found) in enumerate(predicted)
+        ]
+        (folder / name / f"seed-{seed}").mkdir(parents=True)
+        (folder / name / f"seed-{seed}" / "predictions.json").write_text(
+            json.dumps({"labels": LABELS, "images": images})
+        )
+
+
+def rows(sound_as_leaking: int) -> list[tuple[str, str]]:
+    sound = ["leaking"] * sound_as_leaking + ["sound"] * (30 - sound_as_leaking)
+    return [("sound", found) for found in sound] + [("leaking", "leaking")] * 10 + [("burnt", "burnt")] * 10
+
+
+def test_the_class_that_took_the_images_is_named(tmp_path):
+    write(tmp_path, "real", rows(1))
+    write(tmp_path, "arm", rows(9))
+    assert gate.culprits(SETTINGS, tmp_path, "real", "arm") == {"leaking"}
+
+
+@pytest.mark.parametrize("taken", [0, 1, 2])
+def test_no_change_a_gain_and_a_single_image_are_no_harm(tmp_path, taken):
+    write(tmp_path, "real", rows(1))
+    write(tmp_path, "arm", rows(taken))
+    assert gate.culprits(SETTINGS, tmp_path, "real", "arm") == frozenset()
+
+
+def test_confidence_decides_what_harm_is(tmp_path):
+    write(tmp_path, "real", rows(1))
+    write(tmp_path, "arm", rows(4))
+    easy, hard = (replace(SETTINGS, train=replace(SETTINGS.train, gate_confidence=share)) for share in (0.5, 0.999))
+    assert gate.culprits(easy, tmp_path, "real", "arm") == {"leaking"}
+    assert gate.culprits(hard, tmp_path, "real", "arm") == frozenset()
+
+
+def gated_settings(folder):
+    settings, run = tiny_run(folder)
+    section = replace(settings.train, arms=("real", "combined", "combined+gate"), seeds=1, steps=4)
+    return replace(settings, train=section), run
+
+
+def test_a_gated_arm_learns_without_the_culprits_images(tmp_path, monkeypatch):
+    settings, run = gated_settings(tmp_path)
+    answers = [frozenset({"tank_ok"}), frozenset()]
+    asked = []
+    monkeypatch.setattr(gate, "culprits", lambda *given: (asked.append(given[2:]), answers[len(asked) - 1])[1])
+    document = train.run(settings, run)
+    assert asked == [("real", "combined"), ("real", "combined+gate")]
+    plain, gated = (next(r for r in document.records if r["arm"] == arm) for arm in ("combined", "combined+gate"))
+    assert (plain["dropped"], gated["dropped"]) == ([], ["tank_ok"])
+    assert plain["images"]["synthetic"]["tank_ok"] > 0
+    assert gated["images"]["synthetic"] == {**plain["images"]["synthetic"], "tank_ok": 0}
+    assert gated["images"]["real"] == plain["images"]["real"]
+
+
+def test_a_gate_needs_the_arm_that_it_watches(tmp_path):
+    settings, run = gated_settings(tmp_path)
+    alone = replace(settings, train=replace(settings.train, arms=("real", "combined+gate")))
+    with pytest.raises(train.InputError, match="whose gate watches combined; name that arm too"):
+        train.run(alone, RunFolder(run.path))
+
+
+def test_harm_is_told_per_class():
+    truth = np.repeat([0, 1], 20)
+    before = np.array([truth, truth])
+    after = before.copy()
+    after[:, :6] = 1
+    assert gate.harmed(SETTINGS, truth, before, after, 2) == [0]
