@@ -22,13 +22,14 @@ from augment.statistics import Labels, Numbers
 
 FOLDS = 4
 DIMENSIONS = 128  # of the embedding that are kept; the rest costs time and adds nothing
+DOUBT = 1.0  # nats, of both committees together, by which another class may be likelier
 NEVER = 1e-6  # probability of a class that a classifier has no image of
 
 
 def agreement(
     seed: int, training: Sequence[Record], real: Embeddings, painted: Sequence[Record], pool: Embeddings
 ) -> tuple[Labels, list[str]]:
-    """(rank of the own label of each generated image, 0 is the likeliest; the likeliest label)."""
+    """(of each generated image how many classes are clearly likelier than its label; the likeliest label)."""
     labels = sorted({record["label"] for record in [*training, *painted]})
     own = np.array([labels.index(record["label"]) for record in painted], np.int64)
     if not len(own):
@@ -46,7 +47,7 @@ def agreement(
         sees = _fit(np.concatenate([real[taught], pool[~asked]]), np.concatenate([targets[taught], own[~asked]]))
         for model in (knows, sees):
             total[asked] += np.log(_probabilities(model, pool[asked], len(labels)))
-    ranks = (total > total[np.arange(len(own)), own][:, None]).sum(axis=1)
+    ranks = (total > total[np.arange(len(own)), own][:, None] + DOUBT).sum(axis=1)
     return ranks, [labels[best] for best in total.argmax(axis=1)]
 
 

@@ -8,7 +8,7 @@ hashes and embeddings, was taken when the dataset stage read them.
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import cv2
 import numpy as np
@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from augment import contact_sheets
 from augment.committee import agreement, recall_with
-from augment.embedding import Embeddings, EmbeddingStore
-from augment.hashing import HASH_BITS, Hashes, hamming_distances, perceptual_hash
+from augment.duplicates import DETAIL_SHIFT, SAME_DETAIL, detail, hash_pairs, shifted_correlation
+from augment.embedding import Embeddings, Fingerprints
+from augment.hashing import Hashes, hamming_distances, perceptual_hash
 from augment.images import ImageStore
 from augment.methods import parse_method
 from augment.models import pick_device
@@ -40,6 +41,9 @@ NO_FAULT = "the fault cannot be seen"
 WRONG_CLASS = "shows another class"
 OVER_CAP = "beyond the class's cap"
 REASONS = (BLANK, DUPLICATE, COPY, LOOKALIKE, OUT_OF_WORLD, NO_FAULT, WRONG_CLASS, OVER_CAP)
+NEARLY_NOISE = 0.9  # of the distance of noise
+MOST_PAIRS = 3000  # of real images whose detail is compared
+BAR_MARGIN, HIGHEST_BAR = 0.01, 0.97  # correlations of detail
 FEW = 8  # training images below which their distances say nothing
 
 
@@ -49,6 +53,7 @@ class Seen:
 
     hashes: Hashes  # (N,) 64-bit
     embeddings: Embeddings  # (N, D) of unit length
+    details: NDArray[np.float32]  # (N, 32, 32) of their thumbnails
 
 
 @dataclass(frozen=True)
@@ -56,11 +61,11 @@ class Pool:
     """The generated images to judge."""
 
     seen: Seen
-    mirrored: Hashes  # of the mirror images
+    mirrored: Hashes  # (N,) of the mirror images
     spreads: Numbers  # (N,) standard deviation of the brightness, grey levels
     changes: Numbers  # (N,) largest change to the host, grey levels; NaN where nothing was put into a host
     origins: Labels  # (N,) row of the training image it was put into, -1 if none
-    ranks: Labels  # (N,) of the own label, 0 is the likeliest; 0 where no classifier is asked
+    ranks: Labels  # (N,) how many classes are clearly likelier than the label; 0 where no classifier is asked
     rivals: Sequence[str]  # the likeliest label
     labels: Sequence[str]
     methods: Sequence[str]
@@ -69,16 +74,17 @@ class Pool:
 def run(settings: Settings, folder: RunFolder) -> Document:
     """Judge every generated image: records `{id, label, path, kept, reasons, scores}`; a summary of what is missing."""
     synthetic, dataset = folder.require("synthetic"), folder.require("dataset")
-    embeddings = EmbeddingStore(settings, folder, pick_device(settings.device))
+    fingerprints = Fingerprints(settings, folder, pick_device(settings.device))
     inputs = {
         "parent": synthetic.digest,
         "settings": {
             "seed": settings.seed,
             "dataset": dataset.digest,
             "faults": list(settings.data.faults),
+            "hosts": dict(settings.generate.hosts),
             **as_json(settings.curate),
         },
-        "models": {"embedder": embeddings.identity},
+        "models": {"embedder": fingerprints.identity},
     }
     if done := folder.finished(STAGE, **inputs):
         return done
@@ -86,9 +92,15 @@ def run(settings: Settings, folder: RunFolder) -> Document:
     real = {
         side: [record for record in dataset.records if record["split"] == side] for side in ("train", "val", "test")
     }
-    seen = {side: _real(settings, embeddings, records) for side, records in real.items()}
-    pool = _pool(settings, folder, embeddings, painted, real["train"], seen["train"])
-    reasons, scores = judge(pool, seen["train"], _joined(seen["val"], seen["test"]), real["train"], settings)
+    seen = {side: _real(settings, fingerprints, records) for side, records in real.items()}
+    pool = _pool(settings, folder, fingerprints, painted, real["train"], seen["train"])
+    measure = Measure.of(
+        settings.curate,
+        seen["train"],
+        [record["group"] for record in real["train"]],
+        _noise(fingerprints, seen["train"]),
+    )
+    reasons, scores = judge(pool, seen["train"], _joined(seen["val"], seen["test"]), real["train"], settings, measure)
     records = [_record(record, why, score) for record, why, score in zip(painted, reasons, scores, strict=True)] + [
         _record(record, [record["blanked"]], {}) for record in synthetic.records if not record["path"]
     ]
@@ -116,7 +128,7 @@ def told(document: Document) -> str:
 # Looking
 
 
-def _real(settings: Settings, embeddings: EmbeddingStore, records: Sequence[Record]) -> Seen:
+def _real(settings: Settings, fingerprints: Fingerprints, records: Sequence[Record]) -> Seen:
     store, by_id = ImageStore(settings), {record["id"]: record for record in records}
 
     def opened(image: str) -> Frame:
@@ -125,20 +137,25 @@ def _real(settings: Settings, embeddings: EmbeddingStore, records: Sequence[Reco
         return store.frame(by_id[image])
 
     hashes = np.array([int(record["phash"], 16) for record in records], np.uint64)
-    return Seen(hashes, embeddings.of(list(by_id), opened))
+    return _seen(hashes, *fingerprints.of(list(by_id), opened))
+
+
+def _seen(hashes: Hashes, embeddings: Embeddings, thumbnails: NDArray[np.uint8]) -> Seen:
+    details = np.array([detail(thumbnail) for thumbnail in thumbnails], np.float32)
+    return Seen(hashes, embeddings, details)
 
 
 def _joined(*parts: Seen) -> Seen:
     held = [part for part in parts if len(part.hashes)]
     if not held:
         return parts[0]
-    return Seen(np.concatenate([part.hashes for part in held]), np.concatenate([part.embeddings for part in held]))
+    return Seen(*(np.concatenate([getattr(part, item.name) for part in held]) for item in fields(Seen)))
 
 
 def _pool(
     settings: Settings,
     folder: RunFolder,
-    embeddings: EmbeddingStore,
+    fingerprints: Fingerprints,
     painted: Sequence[Record],
     training: Sequence[Record],
     seen: Seen,
@@ -161,10 +178,8 @@ def _pool(
     with ThreadPoolExecutor() as workers:
         looks = list(progress(workers.map(look, painted), len(painted), "images curated"))
     paths = {record["id"]: record["path"] for record in painted}
-    own = Seen(
-        np.array([found[0] for found in looks], np.uint64),
-        embeddings.of(list(paths), lambda image: read_image(folder.path / paths[image]).frame),
-    )
+    prints = fingerprints.of(list(paths), lambda image: read_image(folder.path / paths[image]).frame)
+    own = _seen(np.array([found[0] for found in looks], np.uint64), *prints)
     labels = [record["label"] for record in painted]
     ranks, rivals = (
         agreement(settings.seed, training, seen.embeddings, painted, own.embeddings)
@@ -199,17 +214,18 @@ def largest_change(frame: Frame, host: Frame) -> float:
 
 
 def judge(
-    pool: Pool, training: Seen, held_out: Seen, records: Sequence[Record], settings: Settings
+    pool: Pool, training: Seen, held_out: Seen, records: Sequence[Record], settings: Settings, measure: "Measure"
 ) -> tuple[list[list[str]], list[dict[str, float]]]:
     """Per generated image the reasons against it (none: keep), and its measurements.
 
-    `records` are those of the training images. Of duplicates the first is kept. Hash distances are bits of 64 to the
-    nearest image, either way round; the others cosine distances of embeddings.
+    `records` are those of the training images. Of duplicates the first is kept. Distances are cosine distances of
+    embeddings to the nearest image, a generated one's own host left out.
     """
     section, counts = settings.curate, Counter(record["label"] for record in records)
-    measure = Measure.of(section, usual_distances(training.embeddings, [record["group"] for record in records]))
-    to_training = measure.nearest(pool, training, pool.origins)
-    to_held_out = measure.nearest(pool, held_out)
+    rows = np.arange(len(pool.labels))
+    copies = measure.same(pool, rows, training, section.copy_bits, pool.origins).any(axis=1)
+    lookalikes = measure.same(pool, rows, held_out, section.lookalike_bits).any(axis=1)
+    to_training, to_held_out = _nearest(pool, training, pool.origins), _nearest(pool, held_out)
     twins = _twins(pool, measure, section.duplicate_bits)
     reasons: list[list[str]] = []
     kept: set[int] = set()
@@ -220,17 +236,16 @@ def judge(
             why.add(BLANK)
         if kept & twins[index]:
             why.add(DUPLICATE)
-        if measure.same(to_training, section.copy_bits)[index]:
+        if copies[index]:
             why.add(COPY)
-        if measure.same(to_held_out, section.lookalike_bits)[index]:
+        if lookalikes[index]:
             why.add(LOOKALIKE)
-        if to_training[1][index] > measure.ceiling:
+        if to_training[index] > measure.ceiling:
             why.add(OUT_OF_WORLD)
         if pool.changes[index] < section.visible:
             why.add(NO_FAULT)
         if section.top_k and pool.ranks[index] >= section.top_k:
-            sound = label in settings.data.faults and pool.rivals[index] not in settings.data.faults
-            why.add(NO_FAULT if sound else WRONG_CLASS)
+            why.add(NO_FAULT if _is_sound(pool.rivals[index], label, settings) else WRONG_CLASS)
         if not why and of_class[label] >= _limit(section, counts[label]):
             why.add(OVER_CAP)
         if not why:
@@ -246,9 +261,16 @@ def _twins(pool: Pool, measure: "Measure", bits: int) -> list[set[int]]:
     kinds = list(zip(pool.labels, pool.methods, strict=True))
     for kind in set(kinds):
         rows = np.array([row for row, other in enumerate(kinds) if other == kind])
-        for first, second in np.argwhere(measure.same(measure.pairs(pool, rows, _rows(pool.seen, rows)), bits)):
+        for first, second in np.argwhere(measure.same(pool, rows, _rows(pool.seen, rows), bits)):
             twins[rows[first]].add(int(rows[second]))
     return twins
+
+
+def _is_sound(rival: str, label: str, settings: Settings) -> bool:
+    """Whether `rival` is what a picture of `label` shows where the fault is missing."""
+    if label in settings.generate.hosts:
+        return rival == settings.generate.hosts[label]
+    return label in settings.data.faults and rival not in settings.data.faults
 
 
 def _limit(section: CurateSettings, real: int) -> float:
@@ -268,54 +290,85 @@ def usual_distances(embeddings: Embeddings, groups: Sequence[str]) -> Numbers:
 
 @dataclass(frozen=True)
 class Measure:
-    """What is the same and what is far, in terms of how near real images are to each other (cosine distances)."""
+    """What is the same and what is far, in terms of how near real images are to each other."""
 
-    floor: float  # nearer is the same, whatever the hash says
-    typical: float  # farther is not the same, whatever the hash says: it sees little but layout
-    ceiling: float
+    floor: float  # cosine distance; nearer is the same, whatever the hash says
+    ceiling: float  # cosine distance
+    bar: float  # correlation of detail above which pictures of one layout are the same
 
     @classmethod
-    def of(cls, section: CurateSettings, usual: Numbers) -> "Measure":
+    def of(cls, section: CurateSettings, training: Seen, groups: Sequence[str], noise: float) -> "Measure":
+        """`noise` is the cosine distance of pure noise to the nearest training image."""
+        usual = usual_distances(training.embeddings, groups)
         if not len(usual):
-            return cls(0.0, 1.0, np.inf)
-        low, middle = np.percentile(usual, [5, 50])
-        return cls(section.floor * float(low), float(middle), section.ceiling * float(usual.max()))
+            return cls(0.0, np.inf, SAME_DETAIL)
+        low, high = np.percentile(usual, [5, 95])
+        bits = max(section.copy_bits, section.lookalike_bits)
+        ceiling = min(section.ceiling * float(high), NEARLY_NOISE * noise)
+        return cls(section.floor * float(low), ceiling, _bar(training, groups, bits))
 
-    def pairs(self, pool: Pool, rows: Labels, others: Seen) -> tuple[NDArray[np.int64], Numbers]:
-        """(R, M) bits and cosine distances of some generated images to `others`, the better way round."""
-        ways = [hamming_distances(hashes[rows], others.hashes) for hashes in (pool.seen.hashes, pool.mirrored)]
-        distance = 1 - (pool.seen.embeddings[rows] @ others.embeddings.T).astype(np.float64)
-        return np.where(distance > self.typical, HASH_BITS, np.minimum(*ways).astype(np.int64)), distance
-
-    def nearest(self, pool: Pool, others: Seen, origins: Labels | None = None) -> tuple[NDArray[np.int64], Numbers]:
-        """(N,) bits and cosine distance of each generated image to the nearest of `others`, its own host left out."""
-        rows = np.arange(len(pool.labels))
-        if not len(others.hashes) or not len(rows):
-            return np.full(len(rows), HASH_BITS), np.full(len(rows), 1.0)
-        bits, distance = self.pairs(pool, rows, others)
+    def same(
+        self, pool: Pool, rows: Labels, others: Seen, limit: int, origins: Labels | None = None
+    ) -> NDArray[np.bool_]:
+        """(R, M): which of `others` some generated images show again, either way round; a `limit` of -1 is no rule."""
+        found = np.zeros((len(rows), len(others.hashes)), bool)
+        if limit < 0 or not found.size:
+            return found
+        found |= 1 - pool.seen.embeddings[rows] @ others.embeddings.T < self.floor
+        for hashes, way in ((pool.seen.hashes, 1), (pool.mirrored, -1)):
+            for row, other in np.argwhere(hamming_distances(hashes[rows], others.hashes) <= limit):
+                own = pool.seen.details[rows[row]][:, ::way]
+                found[row, other] |= shifted_correlation(own, others.details[other], DETAIL_SHIFT) >= self.bar
         if origins is not None:
-            hosted = np.flatnonzero(origins >= 0)
-            bits[hosted, origins[hosted]], distance[hosted, origins[hosted]] = HASH_BITS, 1.0
-        return bits.min(axis=1), distance.min(axis=1)
+            hosted = np.flatnonzero(origins[rows] >= 0)
+            found[hosted, origins[rows][hosted]] = False
+        return found
 
-    def same(self, found: tuple[NDArray[np.int64], Numbers], limit: int) -> NDArray[np.bool_]:
-        """Which bits and distances are those of one picture; `limit` is in bits, and -1 is no rule."""
-        bits, distance = found
-        return (bits <= limit) | (distance < self.floor) if limit >= 0 else np.zeros(bits.shape, bool)
+
+def _noise(fingerprints: Fingerprints, training: Seen) -> float:
+    """Cosine distance of pictures of pure noise to the nearest training image."""
+    if not len(training.hashes):
+        return 1.0
+
+    def drawn(name: str) -> Frame:
+        return np.random.default_rng(int(name.rpartition("-")[2])).integers(0, 256, (128, 128, 3), np.uint8)
+
+    embeddings, _ = fingerprints.of([f"noise-{number}" for number in range(4)], drawn)
+    return float(1 - (embeddings @ training.embeddings.T).max())
+
+
+def _bar(training: Seen, groups: Sequence[str], bits: int) -> float:
+    """Above the correlation of any two training images of one layout: a camera that never moves makes them alike."""
+    pairs = hash_pairs(training.hashes, bits)
+    names = np.unique(np.asarray(groups), return_inverse=True)[1]
+    apart = pairs[names[pairs[:, 0]] != names[pairs[:, 1]]]
+    shown = apart[:: len(apart) // MOST_PAIRS + 1]
+    details = training.details
+    found = [shifted_correlation(details[first], details[second], DETAIL_SHIFT) for first, second in shown]
+    return min(max([SAME_DETAIL, *(value + BAR_MARGIN for value in found)]), HIGHEST_BAR)
+
+
+def _nearest(pool: Pool, others: Seen, origins: Labels | None = None) -> Numbers:
+    """(N,) cosine distance of each generated image to the nearest of `others`; 1 where there is none."""
+    if not len(others.hashes):
+        return np.ones(len(pool.labels))
+    distance = 1 - (pool.seen.embeddings @ others.embeddings.T).astype(np.float64)
+    if origins is not None:
+        hosted = np.flatnonzero(origins >= 0)
+        distance[hosted, origins[hosted]] = 1.0
+    return distance.min(axis=1)
 
 
 def _rows(seen: Seen, rows: Labels) -> Seen:
-    return Seen(seen.hashes[rows], seen.embeddings[rows])
+    return Seen(*(getattr(seen, item.name)[rows] for item in fields(Seen)))
 
 
-def _scores(pool: Pool, to_training: tuple, to_held_out: tuple, index: int) -> dict[str, float]:
+def _scores(pool: Pool, to_training: Numbers, to_held_out: Numbers, index: int) -> dict[str, float]:
     scores = {
         "brightness_std": round(float(pool.spreads[index]), 2),
-        "bits_to_training": int(to_training[0][index]),
-        "distance_to_training": round(float(to_training[1][index]), 4),
-        "bits_to_held_out": int(to_held_out[0][index]),
-        "distance_to_held_out": round(float(to_held_out[1][index]), 4),
-        "rank_of_label": int(pool.ranks[index]),
+        "distance_to_training": round(float(to_training[index]), 4),
+        "distance_to_held_out": round(float(to_held_out[index]), 4),
+        "likelier_classes": int(pool.ranks[index]),
     }
     return scores if np.isnan(pool.changes[index]) else {**scores, "change": round(float(pool.changes[index]), 1)}
 

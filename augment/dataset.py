@@ -13,12 +13,20 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from augment.duplicates import THUMBNAIL, Pairs, Thumbnail, burst_pairs, duplicate_pairs, hash_pairs, same_value_pairs
-from augment.embedding import EmbeddingStore
+from augment.duplicates import (
+    THUMBNAIL,
+    Pairs,
+    Thumbnail,
+    burst_pairs,
+    duplicate_pairs,
+    hash_pairs,
+    same_value_pairs,
+    thumbnail_of,
+)
+from augment.embedding import Fingerprints
 from augment.hashing import Hashes, perceptual_hash
 from augment.images import ImageStore
 from augment.models import pick_device
@@ -44,28 +52,28 @@ def run(settings: Settings, folder: RunFolder) -> Document:
     """
     source = check_source(settings)
     digests = _file_digests(source)
-    embeddings = EmbeddingStore(settings, folder, pick_device(settings.device))
+    fingerprints = Fingerprints(settings, folder, pick_device(settings.device))
     inputs = {
         "parent": _source_digest(source, digests),
         "settings": _settings_json(settings),
-        "models": {"embedder": embeddings.identity},
+        "models": {"embedder": fingerprints.identity},
     }
     if done := folder.finished(STAGE, **inputs):
-        _embed(settings, embeddings, done.records)
+        _take_fingerprints(settings, fingerprints, done.records)
         return done
     journal = folder.journal(STAGE, inputs["parent"])
     facts = _read_all(source, digests, journal)
     records, summary = _judge(settings, source, facts, _earlier_sides(folder, inputs["settings"]))
-    _embed(settings, embeddings, records)
+    _take_fingerprints(settings, fingerprints, records)
     document = folder.write(Document(STAGE, records=records, summary=summary, **inputs))
     journal.clear()
     return document
 
 
-def _embed(settings: Settings, embeddings: EmbeddingStore, records: Sequence[Record]) -> None:
-    """Embed every image here, where all are read: curation keeps look-alikes of test images out without opening one."""
+def _take_fingerprints(settings: Settings, fingerprints: Fingerprints, records: Sequence[Record]) -> None:
+    """Here, where all images are read: so curation can keep look-alikes of test images out without opening one."""
     store, by_id = ImageStore(settings), {record["id"]: record for record in records}
-    embeddings.of(list(by_id), lambda image: store.frame(by_id[image]))
+    fingerprints.of(list(by_id), lambda image: store.frame(by_id[image]))
 
 
 def told(document: Document) -> str:
@@ -148,14 +156,13 @@ def _read_one(job: tuple[Path, str, str]) -> Record:
     if not digest:
         return {"id": path, "reason": f"{path} changed while it was read; run the stage again"}
     height, width = image.frame.shape[:2]
-    thumbnail = cv2.resize(image.frame, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
     return {
         "id": path,
         "sha256": digest,
         "width": width,
         "height": height,
         "phash": f"{perceptual_hash(image.frame):016x}",
-        "thumbnail": base64.b64encode(thumbnail.tobytes()).decode(),
+        "thumbnail": base64.b64encode(thumbnail_of(image.frame).tobytes()).decode(),
         "notes": list(image.notes),
     }
 

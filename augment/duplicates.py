@@ -30,6 +30,11 @@ _EVEN = 1  # grey level; a picture that varies by less shows nothing
 _BLOCK = 1024  # rows of the distance matrix at a time: 1024 x 50,000 x 8 bytes = 400 MB
 
 
+def thumbnail_of(frame: NDArray[np.uint8]) -> Thumbnail:
+    """The picture in little, by area."""
+    return cv2.resize(frame, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
+
+
 def hash_pairs(hashes: Hashes, bits: int) -> Pairs:
     """All pairs of 64-bit hashes (N,) whose Hamming distance is at most `bits`."""
     found = []
@@ -47,16 +52,16 @@ def duplicate_pairs(hashes: Hashes, thumbnails: Sequence[Thumbnail], bits: int) 
     in their detail too, they do show one thing.
     """
     candidates = hash_pairs(hashes, bits)
-    details = [_detail(thumbnail) for thumbnail in thumbnails]
+    details = [detail(thumbnail) for thumbnail in thumbnails]
     same = [
         bool(hashes[first] == hashes[second])
-        or _shifted_correlation(details[first], details[second], DETAIL_SHIFT) >= SAME_DETAIL
+        or shifted_correlation(details[first], details[second], DETAIL_SHIFT) >= SAME_DETAIL
         for first, second in candidates
     ]
     return candidates[np.array(same, bool)]
 
 
-def _detail(thumbnail: Thumbnail) -> NDArray[np.float32]:
+def detail(thumbnail: Thumbnail) -> NDArray[np.float32]:
     """Grey levels less the means of their row and column: what bars, horizons and vignettes leave of a picture."""
     grey = cv2.cvtColor(thumbnail, cv2.COLOR_BGR2GRAY).astype(np.float32)
     return grey - grey.mean(axis=0, keepdims=True) - grey.mean(axis=1, keepdims=True) + grey.mean()
@@ -96,10 +101,10 @@ def _burst_view(thumbnail: Thumbnail) -> Thumbnail:
 
 def burst_similarity(first: Thumbnail, second: Thumbnail) -> float:
     """Pearson correlation of two colour pictures at the best shift of up to a quarter of their side; -1 to 1."""
-    return _shifted_correlation(first, second, first.shape[0] // 4)
+    return shifted_correlation(first, second, first.shape[0] // 4)
 
 
-def _shifted_correlation(first: NDArray[Any], second: NDArray[Any], shift: int) -> float:
+def shifted_correlation(first: NDArray[Any], second: NDArray[Any], shift: int) -> float:
     """The best correlation of the centre of one with any window of the other, whichever way round is better."""
     return max(_best_window(first, second, shift), _best_window(second, first, shift))
 

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from augment.duplicates import THUMBNAIL, thumbnail_of
 from augment.models import find_model
 from augment.progress import progress
 from augment.records import RunFolder, digest_of
@@ -72,25 +73,28 @@ def cache_folder(settings: Settings, folder: RunFolder) -> Path:
     return Path(settings.cache) if settings.cache else folder.path / "cache"
 
 
-class EmbeddingStore:
-    """Embeddings by image id, computed once."""
+class Fingerprints:
+    """What images are compared by, computed once and kept by image id."""
 
     def __init__(self, settings: Settings, folder: RunFolder, device: str) -> None:
         self._embedder = load_embedder(settings.data.embedding, device)
         self.identity = self._embedder.identity
-        self._place = cache_folder(settings, folder) / f"embeddings-{digest_of(self.identity)[:16]}"
+        self._place = cache_folder(settings, folder) / f"fingerprints-{digest_of(self.identity)[:16]}"
 
-    def of(self, ids: Sequence[str], opened: Callable[[str], Frame]) -> Embeddings:
-        """(len(ids), D) of unit length; `opened` gives the frame of an id that was not seen before."""
+    def of(self, ids: Sequence[str], opened: Callable[[str], Frame]) -> tuple[Embeddings, npt.NDArray[np.uint8]]:
+        """(N, D) embeddings of unit length and (N, 32, 32, 3) BGR thumbnails; `opened` gives the frame of a new id."""
         if not ids:
-            return np.empty((0, 1), np.float32)
+            return np.empty((0, 1), np.float32), np.empty((0, THUMBNAIL, THUMBNAIL, 3), np.uint8)
 
-        def compute(missing: list[str]) -> Embeddings:
-            return self._embedder.embed([opened(item) for item in missing])
+        def compute(missing: list[str]) -> npt.NDArray[np.float32]:
+            frames = [opened(item) for item in missing]
+            small = np.stack([thumbnail_of(frame) for frame in frames]).reshape(len(frames), -1)
+            return np.concatenate([self._embedder.embed(frames), small], axis=1)
 
-        return stored_vectors(self._place, ids, compute, f"batches of {STORED_AT_ONCE} images embedded").astype(
-            np.float32
-        )
+        rows = stored_vectors(self._place, ids, compute, f"batches of {STORED_AT_ONCE} images embedded")
+        split = rows.shape[1] - THUMBNAIL * THUMBNAIL * 3
+        thumbnails = rows[:, split:].astype(np.uint8).reshape(-1, THUMBNAIL, THUMBNAIL, 3)
+        return rows[:, :split].astype(np.float32), thumbnails
 
 
 class Lite0Embedder:

@@ -162,30 +162,32 @@ class CurateSettings:
 
     blank_std: float = setting(4.0, "an image whose brightness varies by less is blank, in grey levels of 255", low=0.0)
     duplicate_bits: int = setting(
-        3,
-        "two generated images within this Hamming distance (64-bit perceptual hash) are one; -1: no rule",
+        6,
+        "two generated images of a class within this Hamming distance (64-bit perceptual hash) are one if their "
+        "thumbnails agree in detail, more than any two real images do; -1: no rule",
         low=-1,
         high=32,
     )
     copy_bits: int = setting(
-        3, "a generated image within this distance of a training image is a copy; -1: no rule", low=-1, high=32
+        12, "so is a generated image within this distance of a training image its copy; -1: no rule", low=-1, high=32
     )
     lookalike_bits: int = setting(
-        6,
-        "a generated image within this distance of a validation or test image is too near it; -1: no rule",
+        12,
+        "and one within this distance of a validation or test image is too near it; -1: no rule",
         low=-1,
         high=32,
     )
     floor: float = setting(
         0.5,
         "nearer to a real or another generated image than this times the lowest usual distance (5th percentile) is a "
-        "copy, whatever the hash says; where the rule of the hash is off, this is too",
+        "copy, whatever the hash says, unless that rule is off",
         low=0.0,
         high=10.0,
     )
     ceiling: float = setting(
-        1.2,
-        "farther from every training image than this times the largest usual distance is out of this world",
+        2.0,
+        "farther from every training image than this times the high usual distance (95th percentile), or nearly as far "
+        "as noise, is out of this world",
         low=0.0,
     )
     top_k: int = setting(

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from augment import curate
-from augment.curate import Pool, Seen
+from augment.curate import Measure, Pool, Seen
 from augment.records import Document, RunFolder
 from augment.settings import PRESETS, CurateSettings, DataSettings, Settings
 from edge_runtime.bundle.errors import InputError
 
-SECTION = CurateSettings(blank_std=4, duplicate_bits=1, copy_bits=2, lookalike_bits=3, top_k=1, visible=10)
+SECTION = CurateSettings(blank_std=4, duplicate_bits=1, copy_bits=2, lookalike_bits=3, ceiling=1.2, top_k=1, visible=10)
 FAR = 0xFFFF_FFFF_0000_0000
 NOWHERE = 0x00FF_00FF_00FF_00FF
 DIMENSIONS = 12
@@ -25,15 +25,21 @@ def vector(angle: float, axis: int = 0) -> np.ndarray:
     return found
 
 
-def seen(*images: tuple[int, np.ndarray]) -> Seen:
+def seen(*images: tuple[int, np.ndarray], details: int | list[int] = 0) -> Seen:
+    """Images of given hash and embedding; equal numbers in `details` stand for pictures that agree in detail."""
+    numbers = [details] * len(images) if isinstance(details, int) else details
     hashes = np.array([found[0] for found in images], np.uint64)
-    return Seen(hashes, np.array([found[1] for found in images], np.float32).reshape(len(images), DIMENSIONS))
+    embeddings = np.array([found[1] for found in images], np.float32).reshape(len(images), DIMENSIONS)
+    drawn = [np.random.default_rng(number).normal(size=(32, 32)) for number in numbers]
+    return Seen(hashes, embeddings, np.array(drawn, np.float32).reshape(len(images), 32, 32))
 
 
 def real(count: int) -> tuple[Seen, list[dict[str, str]]]:
     """`count` training images of class leak, each with its own hash, neighbours at a distance of 1 - cos(0.5)."""
     images = [(NOWHERE ^ (0xFFF << 3 * place), vector(0.5 * place)) for place in range(count)]
-    return seen(*images), [{"label": "leak", "group": str(place)} for place in range(count)]
+    return seen(*images, details=list(range(1, count + 1))), [
+        {"label": "leak", "group": str(place)} for place in range(count)
+    ]
 
 
 TRAINING, RECORDS = real(10)
@@ -53,7 +59,8 @@ def pool_of(*images: tuple[int, np.ndarray], **other: object) -> Pool:
 
 def reasons(pool: Pool, held_out: Seen = NOBODY, section: CurateSettings = SECTION) -> list[list[str]]:
     settings = Settings(data=DataSettings(faults=("leak",)), curate=section)
-    return curate.judge(pool, TRAINING, held_out, RECORDS, settings)[0]
+    measure = Measure.of(section, TRAINING, [record["group"] for record in RECORDS], noise=1.0)
+    return curate.judge(pool, TRAINING, held_out, RECORDS, settings, measure)[0]
 
 
 def beside(place: int, axis: int) -> np.ndarray:
@@ -88,14 +95,25 @@ def test_a_rejected_image_is_no_original():
 
 
 @pytest.mark.parametrize("mirrored", [False, True])
-def test_equal_layout_is_a_copy_only_where_the_embedder_agrees(mirrored):
+def test_equal_layout_is_a_copy_only_where_the_detail_agrees(mirrored):
     own = int(TRAINING.hashes[4]) ^ 0b11
-    near, apart = vector(0.5 * 4 + 0.2), vector(0.5, axis=7)
-    pool = pool_of((own, near), (own, apart))
+    place = beside(4, 4)
+    pool = pool_of((own, place), (own, place), labels=["leak", "tank"])
+    flipped = TRAINING.details[4][:, ::-1]
+    pool.seen.details[0] = flipped if mirrored else TRAINING.details[4]
     if mirrored:
-        pool = replace(pool, seen=replace(pool.seen, hashes=np.array([FAR, ~FAR & (2**64 - 1)], np.uint64)))
+        pool = replace(pool, seen=replace(pool.seen, hashes=np.array([FAR, FAR], np.uint64)))
         pool = replace(pool, mirrored=np.array([own, own], np.uint64))
-    assert [why == [curate.COPY] for why in reasons(pool)] == [True, False]
+    assert reasons(pool) == [[curate.COPY], []]
+
+
+def test_where_real_images_share_detail_more_of_it_is_asked_for():
+    groups = [str(place) for place in range(10)]
+    alike = replace(TRAINING, hashes=np.full(10, FAR, np.uint64))
+    common = np.random.default_rng(0).normal(size=(32, 32))
+    alike.details[:] = TRAINING.details * 0.5 + common
+    assert Measure.of(SECTION, TRAINING, groups, 1.0).bar == pytest.approx(0.6)
+    assert 0.75 < Measure.of(SECTION, alike, groups, 1.0).bar < 0.95
 
 
 def test_very_near_is_a_copy_whatever_the_hash_says():
@@ -111,8 +129,11 @@ def test_held_out_images_have_their_own_limit():
     assert reasons(pool_of((FAR ^ 0b111, beside(1, 3))), held_out, off) == [[]]
 
 
-def test_a_picture_of_another_world_goes():
+def test_a_picture_of_another_world_goes_and_so_does_noise():
     assert reasons(pool_of((FAR, vector(0.2, axis=8)))) == [[curate.OUT_OF_WORLD]]
+    groups = [record["group"] for record in RECORDS]
+    assert Measure.of(SECTION, TRAINING, groups, noise=1.0).ceiling == pytest.approx(1.2 * USUAL, abs=1e-6)
+    assert Measure.of(SECTION, TRAINING, groups, noise=0.1).ceiling == pytest.approx(0.09)
 
 
 def test_an_inserted_fault_may_be_near_its_host_but_must_be_seen():
@@ -220,15 +241,15 @@ def generated(name, path, blanked):
 
 def embed(settings, folder, records):
     """What the dataset stage leaves of images that no later stage but compare may open."""
-    from augment.dataset import _embed
-    from augment.embedding import EmbeddingStore
+    from augment.dataset import _take_fingerprints
+    from augment.embedding import Fingerprints
 
-    _embed(settings, EmbeddingStore(settings, folder, "cpu"), records)
+    _take_fingerprints(settings, Fingerprints(settings, folder, "cpu"), records)
 
 
 def test_test_images_are_not_opened(tmp_path):
     settings = replace(PRESETS["mini"], data=DataSettings(source=str(tmp_path)))
-    store = curate.EmbeddingStore(settings, RunFolder(tmp_path / "run"), "cpu")
+    store = curate.Fingerprints(settings, RunFolder(tmp_path / "run"), "cpu")
     record = {"id": "t0", "path": "t0.png", "split": "test", "phash": "0" * 16, "width": 1, "height": 1}
     with pytest.raises(InputError, match="run `rarefault dataset` again"):
         curate._real(settings, store, [record])
