@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 from safetensors import safe_open
 from safetensors.numpy import save
+from safetensors.torch import save as save_torch
+from torch import Tensor, nn
 
-from augment.fit import predict
+from augment.fit import classify, pooled_features
 from augment.frames import Frames, cached_frames
 from augment.images import ImageStore
 from augment.judging import Truth, summarise
@@ -22,7 +24,7 @@ from augment.settings import CompareSettings, Settings, as_json
 from augment.statistics import Numbers
 from augment.tables import METRIC_NAMES, points, table
 from edge_runtime.bundle.errors import InputError
-from edge_runtime.bundle.files import replace_file
+from edge_runtime.bundle.files import replace_file, sha256_bytes
 from edge_runtime.bundle.preprocess import PreprocessSpec
 from export.calibration import fit_temperature
 from export.checkpoint import WEIGHTS_FILE, load_checkpoint
@@ -95,16 +97,33 @@ def _measure(
     """Logits of every training on the test images, by the training's id; a killed run keeps those it has."""
     spec = PreprocessSpec.from_json(training.summary["input"])
     frames = cached_frames(folder.stage(STAGE), images, spec, ImageStore(settings).frame, dataset, "test images")
-    device = pick_device(settings.device)
+    seen = _Backbones(frames, pick_device(settings.device))
     logits = {}
     for record in progress(training.records, len(training.records), "trainings compared"):
         path = folder.stage(STAGE) / "logits" / f"{record['id']}.safetensors"
         key = digest_of([record["sha256"], dataset, spec.to_json()])
-        logits[record["id"]] = _logits(folder.path / record["path"], record, frames, device, path, key)
+        logits[record["id"]] = _logits(folder.path / record["path"], record, seen, path, key)
     return logits
 
 
-def _logits(checkpoint: Path, record: Record, frames: Frames, device: str, path: Path, key: str) -> Numbers:
+class _Backbones:
+    """Features of the test frames; of networks that differ in their classifier alone they are computed once."""
+
+    def __init__(self, frames: Frames, device: str) -> None:
+        self._frames, self._device = frames, device
+        self._latest: tuple[str, Tensor] | None = None
+
+    def logits(self, network: nn.Module) -> Numbers:
+        """(N, K) of the test frames."""
+        network.to(self._device)
+        state = {name: t for name, t in network.state_dict().items() if not name.startswith(f"{network.classifier}.")}
+        digest = sha256_bytes(save_torch({name: tensor.contiguous() for name, tensor in state.items()}))
+        if self._latest is None or self._latest[0] != digest:
+            self._latest = digest, pooled_features(network, self._frames, self._device)
+        return classify(network, self._latest[1])
+
+
+def _logits(checkpoint: Path, record: Record, seen: _Backbones, path: Path, key: str) -> Numbers:
     if path.exists():
         with safe_open(path, "np") as file:
             if (file.metadata() or {}).get("key") == key:
@@ -112,7 +131,7 @@ def _logits(checkpoint: Path, record: Record, frames: Frames, device: str, path:
     network, card = load_checkpoint(checkpoint)
     if card["files"][WEIGHTS_FILE]["sha256"] != record["sha256"]:
         raise InputError(f"{checkpoint} is not what the training document describes; run `rarefault train` again")
-    logits = predict(network.to(device), frames, device)
+    logits = seen.logits(network)
     path.parent.mkdir(parents=True, exist_ok=True)
     replace_file(path, save({"logits": logits}, {"key": key}))
     return logits

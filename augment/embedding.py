@@ -51,8 +51,8 @@ def load_embedder(reference: str, device: str) -> Embedder:
 
 def stored_vectors(
     folder: Path, ids: Sequence[str], compute: Callable[[list[str]], npt.NDArray[Any]], what: str
-) -> npt.NDArray[np.float16]:
-    """(len(ids), ...) float16 arrays from `folder`/ID.npy; `compute` gives those of the ids that are missing.
+) -> npt.NDArray[Any]:
+    """(len(ids), ...) arrays from `folder`/ID.npy; `compute` gives those of the ids that are missing.
 
     An id stands for an image's content, so that runs may share a folder and a killed one keeps what it has.
     """
@@ -63,7 +63,7 @@ def stored_vectors(
         part = missing[start : start + STORED_AT_ONCE]
         for item, vector in zip(part, compute(part), strict=True):
             buffer = io.BytesIO()
-            np.save(buffer, vector.astype(np.float16), allow_pickle=False)
+            np.save(buffer, vector, allow_pickle=False)
             replace_file(folder / f"{item}.npy", buffer.getvalue())
     return np.stack([np.load(folder / f"{item}.npy", allow_pickle=False) for item in ids])
 
@@ -86,10 +86,10 @@ class Fingerprints:
         if not ids:
             return np.empty((0, 1), np.float32), np.empty((0, THUMBNAIL, THUMBNAIL, 3), np.uint8)
 
-        def compute(missing: list[str]) -> npt.NDArray[np.float32]:
+        def compute(missing: list[str]) -> npt.NDArray[np.float16]:
             frames = [opened(item) for item in missing]
             small = np.stack([thumbnail_of(frame) for frame in frames]).reshape(len(frames), -1)
-            return np.concatenate([self._embedder.embed(frames), small], axis=1)
+            return np.concatenate([self._embedder.embed(frames), small], axis=1).astype(np.float16)
 
         rows = stored_vectors(self._place, ids, compute, f"batches of {STORED_AT_ONCE} images embedded")
         split = rows.shape[1] - THUMBNAIL * THUMBNAIL * 3

@@ -102,13 +102,24 @@ def finished(folder: Path, key: str) -> dict[str, Any] | None:
 
 def predict(network: nn.Module, frames: Frames, device: str) -> np.ndarray:
     """(N, H, W, 3) uint8 BGR frames -> (N, K) float32 logits, in full precision on any device."""
+    return classify(network, pooled_features(network, frames, device))
+
+
+def pooled_features(network: nn.Module, frames: Frames, device: str) -> Tensor:
+    """(N, H, W, 3) uint8 BGR frames -> (N, D) float32 features averaged over space, on the network's device."""
     network.eval()
-    logits = []
+    features = []
     with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
         for start in range(0, len(frames), FRAMES_PER_FORWARD):
             batch = torch.from_numpy(np.array(frames[start : start + FRAMES_PER_FORWARD])).to(device)
-            logits.append(network(normalise(batch)).float().cpu().numpy())
-    return np.concatenate(logits)
+            features.append(network.features(normalise(batch)).float().mean((2, 3)))
+    return torch.cat(features)
+
+
+def classify(network: nn.Module, features: Tensor) -> np.ndarray:
+    """(N, D) pooled features -> (N, K) float32 logits."""
+    with torch.inference_mode():
+        return network.get_submodule(network.classifier)(features).float().cpu().numpy()
 
 
 def batch_positions(count: int, batch_size: int, step: int, seed_of: Callable[[int], int]) -> Labels:

@@ -18,7 +18,7 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 
 from augment.embedding import stored_vectors
-from augment.fit import Task, finished, measures, predict, predictions, write_json
+from augment.fit import Task, classify, finished, measures, predictions, write_json
 from augment.frames import Frames
 from augment.progress import say
 from augment.records import digest_of, item_seed
@@ -30,7 +30,7 @@ VIEWS = 3  # of each image: as it is, and random ones
 PENALTIES = (0.01, 0.1)  # inverse strength of the L2 penalty on standardised features; validation chooses
 NEVER = -30.0  # logit of a class that an arm has no image of
 
-Features = npt.NDArray[np.float16]
+Features = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,8 @@ def fit_classifier(task: Task, cache: FeatureCache, folder: Path) -> dict[str, A
     if (card := finished(folder, task.key)) is not None:
         return card
     network = task.build().to(cache.device).eval()
-    features = cache.of(task.training.rows, task.strong_views).astype(np.float32)
-    held_out = cache.of(task.validation.rows, False)[:, 0].astype(np.float32)
+    features = cache.of(task.training.rows, task.strong_views)
+    held_out = cache.of(task.validation.rows, False)[:, 0]
     best: tuple[float, float] | None = None
     for penalty, (share, weights) in itertools.product(PENALTIES, task.weightings.items()):
         weight, bias, steps = solve(features, task.training.targets, weights, penalty, len(task.labels))
@@ -88,7 +88,7 @@ def fit_classifier(task: Task, cache: FeatureCache, folder: Path) -> dict[str, A
             head.weight.data = torch.from_numpy(weight).to(cache.device)
             head.bias.data = torch.from_numpy(bias).to(cache.device)
     folder.mkdir(parents=True, exist_ok=True)
-    logits = predict(network, cache.frames[task.validation.rows], cache.device)
+    logits = classify(network, torch.from_numpy(held_out).to(cache.device))
     validation = measures(logits, task.validation.targets)
     write_json(folder / "predictions.json", predictions(task.labels, task.validation, logits))
     training = {**task.card["training"], "key": task.key, **chosen, "validation": validation}
