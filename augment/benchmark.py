@@ -91,8 +91,6 @@ def _prepare_scenes(out: Path, draw: int) -> Path:
     settings = replace(
         settings,
         generate=replace(settings.generate, floor=GENERATED, cap=GENERATED, hosts=dict(TWINS)),
-        # Rendered scenes of one class share their layout: by it, each would be the copy of another.
-        curate=replace(settings.curate, duplicate_bits=0, copy_bits=0, lookalike_bits=0),
     )
     say(f"rendering the images of draw {draw} into {folder / 'station'}")
     write_archive(folder / "station", shares)

@@ -43,8 +43,10 @@ def agreement(
         asked, taught = folds == fold, real_folds != fold
         if not asked.any():
             continue
-        knows = _fit(real[taught], targets[taught])
-        sees = _fit(np.concatenate([real[taught], pool[~asked]]), np.concatenate([targets[taught], own[~asked]]))
+        knows = embedding_classifier(real[taught], targets[taught])
+        sees = embedding_classifier(
+            np.concatenate([real[taught], pool[~asked]]), np.concatenate([targets[taught], own[~asked]])
+        )
         for model in (knows, sees):
             total[asked] += np.log(_probabilities(model, pool[asked], len(labels)))
     ranks = (total > total[np.arange(len(own)), own][:, None] + DOUBT).sum(axis=1)
@@ -58,7 +60,7 @@ def recall_with(
     names = sorted(set(labels))
     if len(names) < 2 or not truth:
         return dict.fromkeys(names)
-    model = _fit(features, np.array([names.index(label) for label in labels]))
+    model = embedding_classifier(features, np.array([names.index(label) for label in labels]))
     found, true = np.array(names)[model.predict(held_out)], np.array(truth)
     return {name: float(np.mean(found[true == name] == name)) if (true == name).any() else None for name in names}
 
@@ -84,7 +86,8 @@ def _fold(record: Record, training: Sequence[Record], fold_of: dict[str, int]) -
     return fold_of[group] if group in fold_of else int(item_seed(0, "committee", record["id"]) % FOLDS)
 
 
-def _fit(features: Embeddings, targets: Labels) -> Pipeline:
+def embedding_classifier(features: Embeddings, targets: Labels) -> Pipeline:
+    """A balanced logistic regression on embeddings (N, D): quick, and good enough to judge images by."""
     model = make_pipeline(
         PCA(min(DIMENSIONS, *features.shape), svd_solver="covariance_eigh"),
         LogisticRegression(C=100.0, max_iter=500, tol=1e-3, class_weight="balanced"),

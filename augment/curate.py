@@ -20,10 +20,11 @@ from augment.duplicates import DETAIL_SHIFT, SAME_DETAIL, detail, hash_pairs, sh
 from augment.embedding import Embeddings, Fingerprints
 from augment.hashing import Hashes, hamming_distances, perceptual_hash
 from augment.images import ImageStore
+from augment.learning_curve import learning_curve
 from augment.methods import parse_method
 from augment.models import pick_device
 from augment.progress import progress
-from augment.records import Document, Record, RunFolder
+from augment.records import Document, Record, RunFolder, item_seed
 from augment.settings import CurateSettings, Settings, as_json
 from augment.statistics import Labels, Numbers
 from edge_runtime.bundle.errors import InputError
@@ -109,6 +110,7 @@ def run(settings: Settings, folder: RunFolder) -> Document:
     summary = {
         **_summary(records, synthetic),
         "validation_recall": _validation_recall(real, seen, painted, pool, kept),
+        "learning_curve": _learning_curve(settings, real["train"], seen["train"]),
         "sheets": contact_sheets.write(folder, records),
     }
     return folder.write(Document(STAGE, records=records, summary=summary, **inputs))
@@ -393,6 +395,14 @@ def _validation_recall(
     features = [seen["train"].embeddings] + ([pool.seen.embeddings[kept]] if kept.any() else [])
     truth = [record["label"] for record in real["val"]]
     return recall_with(np.concatenate(features), labels, seen["val"].embeddings, truth)
+
+
+def _learning_curve(settings: Settings, records: Sequence[Record], seen: Seen) -> dict[str, object] | None:
+    names = sorted({record["label"] for record in records})
+    targets = np.array([names.index(record["label"]) for record in records])
+    groups = [record["group"] for record in records]
+    seed = item_seed(settings.seed, STAGE, "learning curve")
+    return learning_curve(seen.embeddings, targets, groups, names, seed, settings.curate.recall_target)
 
 
 def _summary(records: Sequence[Record], synthetic: Document) -> dict[str, object]:

@@ -200,6 +200,9 @@ class CurateSettings:
         12.0, "a transplanted or inpainted fault must change its host by this many grey levels somewhere", low=0.0
     )
     cap: int = setting(0, "images of a class kept at most; 0: no limit", low=0)
+    recall_target: float = setting(
+        0.9, "the report says how many images to photograph for this recall of a class", low=0.1, high=0.999
+    )
     share: float = setting(
         1.0, "generated images may be this share of a class's training images at most", low=0.0, high=1.0
     )
