@@ -3,13 +3,19 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO ?= demo
 
-.PHONY: demo test check bench clean lock
+.PHONY: demo test chromium check bench clean lock
 
 demo: .venv/central
 	$(BIN)/rarefault demo --out $(DEMO)
 
-test: .venv/dev
+test: .venv/dev chromium
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal  # one thread a worker: more would spin against each other
+
+# Tests of the report use a browser; without one they are skipped.
+chromium:
+	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+	  { apt-get update -qq; DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium; } \
+	  >/dev/null 2>&1; } || echo "no chromium: the report's browser tests will be skipped"
 
 check: .venv/dev
 	$(BIN)/ruff format --check .

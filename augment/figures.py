@@ -14,6 +14,7 @@ from augment.tables import METRIC_NAMES
 
 DOTS_PER_INCH = 110
 MANY_CLASSES = 15  # beyond this, counts inside a confusion matrix can't be read
+MARKERS = ("o", "s", "^", "D")
 COLOURS = seaborn.color_palette("colorblind").as_hex()
 
 
@@ -53,6 +54,43 @@ def recall_bars(summary: Mapping[str, Any]) -> bytes:
     axes.invert_yaxis()
     axes.set(xlim=(0, 1.02), xlabel=f"recall on the test set, with {100 * summary['confidence']:g} % interval")
     axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.01, 1))
+    return _png(figure)
+
+
+def learning_curves(curve: Mapping[str, Any]) -> bytes:
+    """Recall of each class against the real images it was learnt from; thick is the mean over classes."""
+    figure, axes = _axes(7.5, 3.8)
+    for place, (label, found) in enumerate(curve["classes"].items()):
+        points = [(n, value) for n, value in zip(found["images"], found["recall"], strict=True) if value is not None]
+        if points:
+            axes.plot(
+                *zip(*points, strict=True),
+                color=_colour(place),
+                lw=1,
+                marker=MARKERS[place // len(COLOURS) % 4],
+                ms=4,
+                label=label,
+            )
+    axes.axhline(curve["recall_target"], color="black", lw=0.8, ls="--")
+    axes.set(ylim=(0, 1.02), xscale="log", xlabel="real images of the class", ylabel="recall in cross-validation")
+    axes.grid(alpha=0.3)
+    if len(curve["classes"]) <= MANY_CLASSES:
+        axes.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.01, 1))
+    return _png(figure)
+
+
+def reliability(summary: Mapping[str, Any], arms: Sequence[str]) -> bytes:
+    """Share of right labels against their probability, after temperature scaling; the diagonal is what is promised."""
+    figure, axes = _axes(4.6, 4.2)
+    axes.plot([0, 1], [0, 1], color="black", lw=0.8, ls="--")
+    for place, arm in enumerate(arms):
+        found = summary["arms"][arm]["reliability"]
+        points = [(entry["confidence"], entry["accuracy"]) for entry in found["bins"]]
+        name = f"{arm} (calibration error {100 * found['ece']:.1f} points)"
+        axes.plot(*zip(*points, strict=True), color=_colour(place), marker=MARKERS[place % 4], lw=1.2, label=name)
+    axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="probability of the likeliest label", ylabel="how often it is right")
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.15))
     return _png(figure)
 
 

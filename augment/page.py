@@ -42,21 +42,21 @@ code, pre { font-size: .8rem; overflow-wrap: anywhere; } pre { white-space: pre-
 {% endfor %}</tbody>
 </table></div>
 {%- endmacro %}
+<main>
 <h1>{{ title }}</h1>
 <p class="verdict {{ verdict.word }}"><strong>{{ verdict.word }}.</strong> {{ verdict.sentence }}</p>
-<h2>Arms</h2>
-{{ grid(arms) }}
-{{ grid(differences) }}
-<h2>Classes</h2>
-{{ grid(classes) }}
-<div class="figures">
-{% for figure in figures %}
-<figure>
-<img src="{{ figure.uri }}" alt="{{ figure.text }}">
-<figcaption class="kind">{{ figure.text }}</figcaption>
-</figure>
+<p>{{ next_step }}</p>
+<h2>The faults</h2>
+<ul>{% for sentence in faults %}<li>{{ sentence }}</li>
+{% else %}<li>No label is marked as a fault.</li>
+{% endfor %}</ul>
+{% for sentence in gate %}<p>{{ sentence }}</p>
 {% endfor %}
-</div>
+{% if photograph %}<h2>What to photograph next</h2>
+{{ grid(photograph.table) }}
+{% endif %}
+<h2>Hours saved</h2>
+<p>{{ hours }}</p>
 <h2>Samples</h2>
 <p>Training images of each class: real ones, and generated ones that curation kept.</p>
 {% for sample in samples %}
@@ -69,9 +69,26 @@ code, pre { font-size: .8rem; overflow-wrap: anywhere; } pre { white-space: pre-
 </div>
 {% endfor %}
 {% endfor %}
+<h2>Figures</h2>
+<div class="figures">
+{% for figure in figures %}
+<figure>
+<img src="{{ figure.uri }}" alt="{{ figure.text }}">
+<figcaption class="kind">{{ figure.text }}</figcaption>
+</figure>
+{% endfor %}
+</div>
+<h2>All arms</h2>
+{{ grid(arms) }}
+{{ grid(differences) }}
+<h2>All classes</h2>
+{{ grid(classes) }}
 <h2>Generated images</h2>
 <p>{{ curation.sentence }}</p>
 {% if curation.table.rows %}{{ grid(curation.table) }}{% endif %}
+{% for sheet in curation.sheets %}
+<details><summary>{{ sheet.title }}</summary><img class="sheet" src="{{ sheet.uri }}" alt="{{ sheet.title }}"></details>
+{% endfor %}
 <h2>Data</h2>
 <p>{{ data.sentence }}</p>
 {{ grid(data.table) }}
@@ -85,9 +102,12 @@ code, pre { font-size: .8rem; overflow-wrap: anywhere; } pre { white-space: pre-
 <h2>Provenance</h2>
 {{ grid(stages) }}
 {{ grid(models) }}
+{% if bundle %}{{ grid(bundle) }}{% endif %}
 {% for entry in settings %}
-<details><summary>Settings of {{ entry.stage }}</summary><pre>{{ entry.text }}</pre></details>
+<details><summary>Settings of {{ entry.stage }}</summary>
+<pre tabindex="0" role="region" aria-label="Settings of {{ entry.stage }}">{{ entry.text }}</pre></details>
 {% endfor %}
+</main>
 </body>
 </html>
 """

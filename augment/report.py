@@ -18,7 +18,7 @@ from augment.settings import load_settings
 from augment.statistics import FAIL, INCONCLUSIVE, PASS
 from augment.tables import METRIC_NAMES, measured, percent, points
 from edge_runtime.bundle.errors import InputError
-from edge_runtime.bundle.files import replace_file
+from edge_runtime.bundle.files import replace_file, sha256_file
 from edge_runtime.bundle.preprocess import Frame
 from edge_runtime.images import read_image
 
@@ -26,6 +26,16 @@ SAMPLES_PER_CLASS = 4  # of each kind
 THUMBNAIL = 96  # pixels of the longer side
 FEW_IMAGES = 30  # test images of a class below which its recall says little: one image is more than 3 points
 FEW_SEEDS = 3
+MINUTES_PER_IMAGE = 5.0  # an assumption, and the page says so
+SHEET_WIDTH = 768  # pixels
+NEXT_STEP = {
+    PASS: "The classifier with generated images may be shipped. Keep photographing the classes that the table of "
+    "images to photograph names: real pictures help most.",
+    FAIL: "Ship the classifier without generated images. Look at the contact sheets: a generator that does not know "
+    "this equipment paints what harms.",
+    INCONCLUSIVE: "Ship the classifier without generated images for now. Add test images or seeds, or photograph what "
+    "the table of images to photograph names, and run again.",
+}
 
 
 @dataclass(frozen=True)
@@ -38,36 +48,43 @@ class Table:
     marked: Sequence[str] = ()
 
 
-def write_report(folder: RunFolder) -> Path:
+def write_report(folder: RunFolder, minutes_per_image: float = MINUTES_PER_IMAGE) -> Path:
     """Write RUN/report/index.html and RUN/report/figures/*.png; returns the page's path.
 
+    `minutes_per_image` is what finding, taking and labelling one picture is taken to cost.
     Raises InputError where a stage's document is missing; export may be.
     """
     documents = {stage: folder.require(stage) for stage in STAGES if stage != "export"}
     if (export := folder.latest("export")) is not None:
         documents["export"] = export
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    page = environment.from_string(PAGE).render(**_content(folder, documents))
+    page = environment.from_string(PAGE).render(**_content(folder, documents, minutes_per_image))
     path = folder.stage("report") / "index.html"
     replace_file(path, page.encode())
     return path
 
 
-def _content(folder: RunFolder, documents: Mapping[str, Document]) -> dict[str, Any]:
+def _content(folder: RunFolder, documents: Mapping[str, Document], minutes_per_image: float) -> dict[str, Any]:
     summary = documents["comparison"].summary
     return {
         "title": f"rarefault report of {folder.path.resolve().name}",
         "verdict": {"word": summary["verdict"], "sentence": verdict_sentence(summary)},
+        "next_step": NEXT_STEP[summary["verdict"]],
+        "faults": fault_sentences(summary),
+        "gate": gate_sentences(summary),
+        "photograph": _photograph(documents["curation"].summary.get("learning_curve")),
+        "hours": _hours(documents["curation"], minutes_per_image),
         "arms": _arms(documents["training"], summary),
         "differences": _differences(summary),
         "classes": _classes(summary),
         "figures": [_figure(folder, *entry) for entry in _figures(folder, documents)],
         "samples": _samples(folder, documents),
-        "curation": _curation(documents["curation"]),
+        "curation": _curation(folder, documents["curation"]),
         "data": _data(documents["dataset"], summary["fault_labels"]),
         "limits": limits(documents),
         "stages": _stages(documents),
         "models": _models(documents),
+        "bundle": _bundle(folder),
         "settings": [
             {"stage": stage, "text": json.dumps(dict(document.settings), indent=2, ensure_ascii=False)}
             for stage, document in documents.items()
@@ -95,6 +112,71 @@ def verdict_sentence(summary: Mapping[str, Any]) -> str:
     harmed = summary["differences"][candidate]["harmed"]
     harm = f" Recall of {', '.join(harmed)} fell beyond its interval." if harmed else ""
     return measured + meaning[summary["verdict"]] + harm
+
+
+def fault_sentences(summary: Mapping[str, Any]) -> list[str]:
+    """For each fault class how many of a hundred are found with generated images, and without."""
+    candidate, baseline = (summary["arms"][summary[key]]["recall"] for key in ("candidate", "baseline"))
+    changes = summary["differences"][summary["candidate"]]["recall"]
+    found = []
+    for label in summary["fault_labels"]:
+        if changes[label] is None:
+            found.append(f"{label}: the test set holds none, so nothing is known.")
+            continue
+        with_, without, images = (
+            candidate[label]["value"],
+            baseline[label]["value"],
+            summary["test"]["per_class"][label],
+        )
+        sure = "" if changes[label]["low"] > 0 or changes[label]["high"] < 0 else " The difference may be chance."
+        found.append(
+            f"Of 100 pictures of {label} it finds {100 * with_:.0f} instead of {100 * without:.0f}, measured on "
+            f"{images['images']}.{sure}"
+        )
+    return found
+
+
+def gate_sentences(summary: Mapping[str, Any]) -> list[str]:
+    """What the gate kept out of each arm."""
+    return [
+        f"Arm {arm}: the gate left out the generated images of {', '.join(labels)}, because on validation images they "
+        "cost another class its recall."
+        for arm, labels in summary.get("gate", {}).items()
+    ]
+
+
+def _photograph(curve: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """How many more real images each class needs, from the learning curve."""
+    if curve is None:
+        return None
+    says = {
+        "enough": lambda found: "none",
+        "photograph": lambda found: f"about {found['photograph']}",
+        "more than": lambda found: f"more than {found['photograph']}: look for another view of it",
+        "too few": lambda found: "too few to say; any new one helps",
+    }
+    rows = [
+        [label, str(found["now"]), _share(found["recall"][-1]), says[found["says"]](found)]
+        for label, found in curve["classes"].items()
+    ]
+    caption = (
+        f"Images to photograph for a recall of {100 * curve['recall_target']:g} %, by cross-validation among the real "
+        "training images and a power law; generated images and the shipped network play no part."
+    )
+    return {"table": Table(caption, ["class", "training images", "recall now", "photograph"], rows)}
+
+
+def _share(value: float | None) -> str:
+    return "unknown" if value is None else f"{100 * value:.0f} %"
+
+
+def _hours(curation: Document, minutes: float) -> str:
+    kept = sum(record["kept"] for record in curation.records)
+    return (
+        f"{kept} generated images were kept. If finding, taking and labelling one picture takes {minutes:g} minutes, "
+        f"as many real ones would take {kept * minutes / 60:.0f} hours. The minutes are an assumption, not a "
+        "measurement, and a generated picture is worth less than a real one."
+    )
 
 
 def _arms(training: Document, summary: Mapping[str, Any]) -> Table:
@@ -158,7 +240,16 @@ def _figures(folder: RunFolder, documents: Mapping[str, Document]) -> Iterator[t
     """(name, PNG, what it shows)"""
     summary = documents["comparison"].summary
     yield "recall", figures.recall_bars(summary), "Recall per class and arm on the test set."
-    for arm in summary["arms"]:
+    curve = documents["curation"].summary.get("learning_curve")
+    if curve:
+        yield "learning-curve", figures.learning_curves(curve), "Recall against the number of real training images."
+    arms = [summary["baseline"], summary["candidate"]]
+    yield (
+        "reliability",
+        figures.reliability(summary, arms),
+        "How often the likeliest label is right, by its probability.",
+    )
+    for arm in arms:
         yield f"confusion-{arm}", figures.confusion_matrix(summary, arm), f"Confusion matrix of arm {arm}."
     histories: dict[str, list[Any]] = {}
     for record in documents["training"].records:
@@ -223,14 +314,29 @@ def _uri(kind: str, data: bytes) -> str:
 # What went in
 
 
-def _curation(curation: Document) -> dict[str, Any]:
+def _curation(folder: RunFolder, curation: Document) -> dict[str, Any]:
     kept = sum(record["kept"] for record in curation.records)
     reasons = curation.summary["rejected"]
     rows = [[reason, str(count)] for reason, count in reasons.items()]
     return {
         "sentence": f"{kept} of {len(curation.records)} generated images were kept. An image may have several reasons.",
         "table": Table("Rejected by reason.", ["reason", "images"], rows),
+        "sheets": [
+            {
+                "title": f"{sheet['label']}, {sheet['kind']}: {sheet['images']}",
+                "uri": _sheet(folder.path / sheet["path"]),
+            }
+            for sheet in curation.summary.get("sheets", ())
+            if (folder.path / sheet["path"]).exists()
+        ],
     }
+
+
+def _sheet(path: Path) -> str:
+    frame = read_image(path).frame
+    scale = min(1.0, SHEET_WIDTH / frame.shape[1])
+    small = cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    return _uri("image/jpeg", cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 70])[1].tobytes())
 
 
 def _data(dataset: Document, faults: Sequence[str]) -> dict[str, Any]:
@@ -293,6 +399,16 @@ def _stages(documents: Mapping[str, Document]) -> Table:
         for stage, document in documents.items()
     ]
     return Table("Documents.", ["stage", "version", "created", "records", "digest"], rows)
+
+
+def _bundle(folder: RunFolder) -> Table | None:
+    """Files of the exported bundle with their digests."""
+    manifest = folder.path / "bundle" / "manifest.json"
+    if not manifest.exists():
+        return None
+    rows = [["manifest.json", sha256_file(manifest)]]
+    rows += [[name, entry["sha256"]] for name, entry in json.loads(manifest.read_bytes())["files"].items()]
+    return Table("Files of the bundle.", ["file", "SHA-256"], [row for row in rows if not row[0].startswith("golden/")])
 
 
 def _models(documents: Mapping[str, Document]) -> Table:
