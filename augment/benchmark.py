@@ -91,6 +91,8 @@ def _prepare_scenes(out: Path, draw: int) -> Path:
     settings = replace(
         settings,
         generate=replace(settings.generate, floor=GENERATED, cap=GENERATED, hosts=dict(TWINS)),
+        # Without curation too: what is it worth?
+        train=replace(settings.train, arms=(*settings.train.arms, "+".join((BASELINE, *SCENES_COMBINED, UNCURATED)))),
     )
     say(f"rendering the images of draw {draw} into {folder / 'station'}")
     write_archive(folder / "station", shares)
@@ -148,7 +150,6 @@ def _settings(
                 BASELINE,
                 *singles,
                 everything,
-                f"{everything}+{UNCURATED}",
                 f"{everything}+{GATE}",
             ),
             seeds=1,

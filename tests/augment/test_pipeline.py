@@ -1,6 +1,7 @@
 """The whole loop as a user runs it: `rarefault run`, killed and resumed, then `edge-classify` on its bundle."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -60,6 +61,39 @@ def test_generated_images_name_what_they_were_made_from_and_no_held_out_image_is
     assert {split[record["source"]] for record in synthetic["records"]} == {"train"}
     captions = json.loads((run / "captions" / "v0001.json").read_bytes())
     assert {split[record["id"]] for record in captions["records"]} == {"train"}
+
+
+def test_test_images_are_opened_by_the_first_stage_and_by_compare_alone(whole, tmp_path):
+    """Without their files every stage between the two ends as it did with them."""
+    root, _ = whole
+    images = tmp_path / "images"
+    shutil.copytree(root / "images", images)
+    small_run.prepare(tmp_path / "run", images)
+    shutil.copytree(root / "run" / "dataset", tmp_path / "run" / "dataset")
+    shutil.copytree(root / "run" / "cache", tmp_path / "run" / "cache")
+    records = RunFolder(root / "run").require("dataset").records
+    for record in records:
+        if record["split"] == "test":
+            (images / record["path"]).unlink()
+    command = [*small_run.command(tmp_path / "run" / "pipeline.toml"), "--from", "caption"]
+    done = subprocess.run(command, env=small_run.ONE_THREAD, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "\ntrain " in done.stdout
+    assert "\ncompare " not in done.stdout
+    assert "does not exist" in done.stderr or "no such file" in done.stderr.lower()
+    expected, seen = (RunFolder(folder).latest("training") for folder in (root / "run", tmp_path / "run"))
+    assert [r["sha256"] for r in seen.records] == [r["sha256"] for r in expected.records]
+
+
+def test_strict_leaves_with_the_verdict(whole):
+    pipeline = whole[0] / "run" / "pipeline.toml"
+    verdict = RunFolder(pipeline.parent).require("comparison").summary["verdict"]
+    command = [sys.executable, "-m", "augment.cli", "compare", str(pipeline)]
+    plain, strict = (
+        subprocess.run([*command, *flag], env=small_run.ONE_THREAD, capture_output=True, check=False).returncode
+        for flag in ([], ["--strict"])
+    )
+    assert (plain, strict) == (0, {"PASS": 0, "FAIL": 20, "INCONCLUSIVE": 21}[verdict])
 
 
 def test_edge_classify_answers_for_every_image_of_the_run(whole):
