@@ -268,6 +268,13 @@ class ExportSettings:
     arm: str = setting("combined", "whose network is packed; of its seeds, the best on validation")
     name: str = setting("rarefault", "the bundle's name")
     precisions: tuple[str, ...] = setting(("fp32", "fp16"), "ONNX files to pack")
+    recall_target: float = setting(
+        0.0,
+        "share of a fault's validation images that its threshold must flag, with as few false alarms as that allows; "
+        "0: the threshold with the best F1",
+        low=0.0,
+        high=0.999,
+    )
 
 
 @dataclass(frozen=True)
