@@ -59,8 +59,18 @@ def told(document: Document) -> str:
     worst = max(record["worst_probability"] for record in document.records)
     return (
         f"{document.summary['training']} packed as {', '.join(record['id'] for record in document.records)}; "
-        f"largest difference of a probability from the network's own {worst:.1e}"
+        f"largest difference of a probability from the network's own {worst:.1e}{_unproven(document)}"
     )
+
+
+def _unproven(document: Document) -> str:
+    """The fault labels whose thresholds rest on too few validation images."""
+    few = [
+        f"{label} {choice['positives']} of {choice['needed']}"
+        for label, choice in document.summary["thresholds"].items()
+        if not choice["fitted"]
+    ]
+    return f"; too few validation images to vouch for a threshold: {', '.join(few)}" if few else ""
 
 
 def choose(trainings: Sequence[Record], arm: str) -> Record:
@@ -81,7 +91,7 @@ def calibrate(
     targets = np.array([labels.index(image["label"]) for image in predictions["images"]])
     temperature = fit_temperature(logits, targets)
     probabilities = DecisionRule(labels, (), temperature).probabilities(logits)
-    choices = choose_thresholds(probabilities, targets, labels, faults)
+    choices = choose_thresholds(probabilities, targets, labels, faults, settings.export.recall_target)
     rule = DecisionRule(labels, faults, temperature, {label: choice.threshold for label, choice in choices.items()})
     return rule, {label: choice.to_json() for label, choice in choices.items()}
 

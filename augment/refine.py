@@ -1,6 +1,8 @@
 """Stage 3, refine: GPT-2 turns each caption into several prompts that keep the class and vary the rest.
 
-A caption is cut after one of its clauses and GPT-2 goes on from there: the class stands first and is never rewritten.
+A caption keeps its class and may take the rest, its context, from any other caption: a class that keeps its own
+backgrounds teaches them along with it (BOB, arXiv:2510.24078). It is then cut after one of its clauses and GPT-2 goes
+on from there: the class stands first and is never rewritten.
 What comes out must name the class and no other, stay near the caption's meaning, and differ from the caption's other
 prompts; while prompts are missing GPT-2 draws again, and a caption for which nothing passes is its own prompt, or its
 class alone where the captioner named another one.
@@ -9,6 +11,8 @@ class alone where the captioner named another one.
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
+
+import numpy as np
 
 from augment.meaning import Meaning
 from augment.models import Models, TokenBudget, Writer
@@ -29,9 +33,10 @@ MARKUP = "markup or another script"
 
 
 def run(settings: Settings, folder: RunFolder, models: Models) -> Document:
-    """Write the prompts: records `{id, source, label, caption, prompt, tokens, drawn, kept}`.
+    """Write the prompts: records `{id, source, label, caption, context, prompt, tokens, drawn, kept}`.
 
-    `drawn` and `kept` count the continuations of the prompt's caption; the summary counts why the others were rejected.
+    `context` is the id of the caption whose context went in, `drawn` and `kept` count the continuations of the prompt's
+    caption; the summary counts why the others were rejected.
     """
     captions = folder.require("captions")
     inputs = {
@@ -50,7 +55,7 @@ def run(settings: Settings, folder: RunFolder, models: Models) -> Document:
     phrases = {settings.phrase(record["label"]) for record in captions.records}
     for record in progress(captions.records, len(captions.records), "captions refined"):
         if record["id"] not in written:
-            written[record["id"]] = _refine_one(settings, models, record, phrases)
+            written[record["id"]] = _refine_one(settings, models, record, captions.records, phrases)
             journal.add([written[record["id"]]])
     results = [written[record["id"]] for record in captions.records]
     document = folder.write(
@@ -72,34 +77,56 @@ def told(document: Document) -> str:
     return f"{summary['prompts']} prompts from {summary['captions']} captions; rejected: {reasons or 'none'}"
 
 
-def _refine_one(settings: Settings, models: Models, caption: Record, phrases: Collection[str]) -> Record:
+def _refine_one(
+    settings: Settings, models: Models, caption: Record, captions: Sequence[Record], phrases: Collection[str]
+) -> Record:
     own = settings.phrase(caption["label"])
     others = {phrase for phrase in phrases if phrase != own}
     section, budget = settings.refine, models.token_budget
+    context = caption
+    if section.contexts == "all":
+        seed = item_seed(settings.seed, STAGE, f"{caption['id']}/context")
+        context = draw_context(caption, captions, own, others, seed)
+    mixed = with_context(caption, context)
     drawn, sound, rejected = 0, [], Counter()
     kept: list[str] = []
     for turn in range(section.rounds):
         seed = item_seed(settings.seed, STAGE, f"{caption['id']}/{turn}" if turn else caption["id"])
-        for text in draw_variants(models.writer, caption["caption"], section, seed):
+        for text in draw_variants(models.writer, mixed, section, seed):
             drawn += 1
             reason = objection(text, own, others, budget)
             if reason:
                 rejected[reason] += 1
             else:
                 sound.append(text)
-        kept, turned_down = choose(caption["caption"], sound, section.variants, models.meaning)
+        kept, turned_down = choose(mixed, sound, section.variants, models.meaning)
         if len(kept) == section.variants:
             break
     rejected.update(turned_down)
-    texts = kept or [own_prompt(caption, own, others, budget)]
+    texts = kept or [own_prompt({**caption, "caption": mixed}, own, others, budget)]
     return {
         "id": caption["id"],
+        "context": context["id"],
         "prompts": texts,
         "tokens": [budget.tokens(text) for text in texts],
         "drawn": drawn,
         "rejected": dict(sorted(rejected.items())),
         "kept_itself": not kept,
     }
+
+
+def draw_context(
+    caption: Record, captions: Sequence[Record], phrase: str, other_phrases: Collection[str], seed: int
+) -> Record:
+    """One of `captions`, each as likely, whose context names none of `other_phrases`; `caption` where there is none."""
+    drawn = (captions[at] for at in np.random.default_rng(seed).permutation(len(captions)))
+    fits = (other for other in drawn if not class_objection(with_context(caption, other), phrase, other_phrases))
+    return next(fits, caption)
+
+
+def with_context(caption: Record, other: Record) -> str:
+    """The class of `caption` with what `other` says beyond its own."""
+    return caption["prefix"] + other["caption"].removeprefix(other["prefix"])
 
 
 def cuts(caption: str) -> list[str]:
@@ -200,6 +227,7 @@ def _prompts(captions: list[Record], results: list[Record]) -> Iterator[Record]:
                 "source": caption["id"],
                 "label": caption["label"],
                 "caption": caption["caption"],
+                "context": result["context"],
                 "prompt": text,
                 "tokens": tokens,
                 "drawn": result["drawn"],

@@ -85,6 +85,12 @@ class CaptionSettings:
 class RefineSettings:
     model: str = setting("mini", "GPT-2: a hub id, a local folder, or mini (the embedded one)")
     sha256: str = setting("", "pin: the model folder's digest; empty accepts any")
+    contexts: str = setting(
+        "all",
+        "whose backgrounds a caption's prompts show: its own, or those of a caption drawn from all classes, so that no "
+        "class keeps its own",
+        choices=("own", "all"),
+    )
     variants: int = setting(4, "prompts wanted per caption", low=1, high=50)
     attempts: int = setting(12, "continuations drawn per caption and round to find them", low=1, high=500)
     rounds: int = setting(3, "rounds of drawing while prompts are missing", low=1, high=100)
@@ -265,6 +271,13 @@ class ExportSettings:
     arm: str = setting("combined", "whose network is packed; of its seeds, the best on validation")
     name: str = setting("rarefault", "the bundle's name")
     precisions: tuple[str, ...] = setting(("fp32", "fp16"), "ONNX files to pack")
+    recall_target: float = setting(
+        0.0,
+        "share of a fault's validation images that its threshold must flag, with as few false alarms as that allows; "
+        "0: the threshold with the best F1",
+        low=0.0,
+        high=0.999,
+    )
 
 
 @dataclass(frozen=True)

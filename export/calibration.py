@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize_scalar
+from scipy.stats import beta
 
 from edge_runtime.bundle.errors import InputError
 
@@ -19,25 +20,29 @@ TEMPERATURES = (0.25, 10.0)
 DEFAULT_THRESHOLD = 0.5  # with two labels: the most probable one
 LOWEST_THRESHOLD = 0.05  # one missed fault in validation must not make the station flag everything
 ENOUGH_POSITIVES = 5
+CONFIDENCE = 0.95  # of the one-sided bounds
 
 
 @dataclass(frozen=True)
 class ThresholdChoice:
-    """The threshold of one fault label, and what it rests on."""
+    """The threshold of one fault label, and what it does on the validation frames that it was chosen on.
+
+    The bounds are Clopper and Pearson's, one-sided, for a threshold that is given: this one was chosen to look good.
+    """
 
     threshold: float
     positives: int  # validation frames of this label
-    f1: float | None  # of this label against the rest, on validation; None where there are no positives
-    fitted: bool  # False: too few positives to fit, the default was taken
+    needed: int  # positives below which the threshold proves nothing, or cannot show its recall target
+    fitted: bool  # False: fewer positives than are needed
+    f1: float | None  # of this label against the rest; None where there are no positives
+    recall: float | None  # share of the positives that are flagged; None where there are none
+    recall_bound: float  # the recall is at least this
+    false_alarms: float | None  # per 100 frames of other labels; None where there are none
+    false_alarms_bound: float  # at most this
 
     def to_json(self) -> dict[str, float | int | bool | None]:
         """As stage records hold it."""
-        return {
-            "threshold": self.threshold,
-            "positives": self.positives,
-            "f1": self.f1,
-            "fitted": self.fitted,
-        }
+        return asdict(self)
 
 
 def fit_temperature(logits: Array, targets: Targets) -> float:
@@ -65,10 +70,15 @@ def negative_log_likelihood(logits: Array, targets: Targets, temperature: float)
 
 
 def choose_thresholds(
-    probabilities: Array, targets: Targets, labels: Sequence[str], fault_labels: Sequence[str]
+    probabilities: Array,
+    targets: Targets,
+    labels: Sequence[str],
+    fault_labels: Sequence[str],
+    recall_target: float = 0.0,
 ) -> dict[str, ThresholdChoice]:
     """Per fault label the threshold, from `LOWEST_THRESHOLD` to 0.5, with the best F1 of that label against the rest.
 
+    With a `recall_target` (0..1) the highest that flags this share of the label's frames, or the lowest if none does.
     `probabilities` (N, K) are calibrated and in the order of `labels`; `targets` (N,) index them.
     With fewer than `ENOUGH_POSITIVES` frames of the label there is nothing to fit: the default, and the choice says so.
     """
@@ -78,17 +88,55 @@ def choose_thresholds(
             f"probabilities have {probabilities.shape[1]} columns, expected one for each of {list(labels)}"
         )
     columns = {label: place for place, label in enumerate(labels)}
-    return {label: _choose(probabilities[:, columns[label]], targets == columns[label]) for label in fault_labels}
+    return {
+        label: _choose(probabilities[:, columns[label]], targets == columns[label], recall_target)
+        for label in fault_labels
+    }
 
 
-def _choose(scores: Array, positive: npt.NDArray[np.bool_]) -> ThresholdChoice:
-    count = int(positive.sum())
-    if count < ENOUGH_POSITIVES:
-        f1 = _f1(scores, positive, DEFAULT_THRESHOLD) if count else None
-        return ThresholdChoice(DEFAULT_THRESHOLD, count, f1, fitted=False)
+def positives_needed(recall_target: float) -> int:
+    """The smallest number of positives that shows a recall of at least `recall_target` if all of them are found.
+
+    This many are found by chance in at most 5 % of the samples where the recall is lower.
+    """
+    if not recall_target:
+        return ENOUGH_POSITIVES
+    return max(ENOUGH_POSITIVES, math.ceil(math.log(1 - CONFIDENCE) / math.log(recall_target)))
+
+
+def _choose(scores: Array, positive: npt.NDArray[np.bool_], recall_target: float) -> ThresholdChoice:
+    needed = positives_needed(recall_target)
+    if int(positive.sum()) < ENOUGH_POSITIVES:
+        return _judged(scores, positive, DEFAULT_THRESHOLD, needed)
+    candidates = _candidates(scores)
+    if recall_target:
+        kept = [at for at in candidates if (scores[positive] >= at).mean() >= recall_target]
+        return _judged(scores, positive, max(kept, default=LOWEST_THRESHOLD), needed)
     # On equal F1 the highest threshold: fewer false alarms at night.
-    f1, best = max((_f1(scores, positive, threshold), threshold) for threshold in _candidates(scores))
-    return ThresholdChoice(best, count, f1, fitted=True)
+    best = max(candidates, key=lambda threshold: (_f1(scores, positive, threshold), threshold))
+    return _judged(scores, positive, best, needed)
+
+
+def _judged(scores: Array, positive: npt.NDArray[np.bool_], threshold: float, needed: int) -> ThresholdChoice:
+    flagged = scores >= threshold
+    positives, others = int(positive.sum()), int((~positive).sum())
+    found, alarms = int((flagged & positive).sum()), int((flagged & ~positive).sum())
+    return ThresholdChoice(
+        threshold=threshold,
+        positives=positives,
+        needed=needed,
+        fitted=positives >= needed,
+        f1=_f1(scores, positive, threshold) if positives else None,
+        recall=found / positives if positives else None,
+        recall_bound=_at_least(found, positives),
+        false_alarms=100 * alarms / others if others else None,
+        false_alarms_bound=100 * (1 - _at_least(others - alarms, others)),
+    )
+
+
+def _at_least(found: int, count: int) -> float:
+    """Lower bound of a share of which `found` of `count` is a sample (Clopper and Pearson 1934)."""
+    return float(beta.ppf(1 - CONFIDENCE, found, count - found + 1)) if found else 0.0
 
 
 def _candidates(scores: Array) -> list[float]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from small_run import labels, small_settings
 
-from augment import adapt, caption, dataset, refine
+from augment import adapt, caption, dataset, lora, refine
 from augment.mini.scenes import write_station
 from augment.models import Models
 from augment.records import RunFolder
@@ -54,6 +54,17 @@ def run_folder(path, images, **section):
     for stage in (caption, refine):
         stage.run(settings, folder, models)
     return settings, folder
+
+
+def test_it_learns_from_each_image_with_its_own_caption(tmp_path, images, monkeypatch):
+    settings, folder = run_folder(tmp_path, images)
+    learned = []
+    monkeypatch.setattr(lora.Adaptation, "loss", lambda self, latents, texts: learned.append((len(latents), texts)))
+    adapt._Trainer(settings, folder, Models(settings))
+    captions = {record["id"]: record["caption"] for record in folder.require("captions").records}
+    training = [record["id"] for record in folder.require("dataset").records if record["split"] == "train"]
+    assert settings.refine.contexts == "all"  # prompts have mixed contexts; these have not
+    assert learned == [(len(training), [captions[image] for image in training])]
 
 
 def test_looks_are_recorded_and_the_nearest_adapter_alone_is_kept(tmp_path, images):

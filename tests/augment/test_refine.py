@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.metrics import mutual_info_score
 
 from augment import refine
 from augment.caption import with_prefix
@@ -122,7 +123,7 @@ def refined(*rounds: str, **section):
     settings = replace(PRESETS["mini"], refine=RefineSettings(variants=1, attempts=1, **section))
     prefix = "a photo of a burst valve"
     caption = {"id": "c", "label": "burst_valve", "prefix": prefix, "caption": prefix}
-    return refine._refine_one(settings, Script(*rounds), caption, {"burst valve", "closed valve"})
+    return refine._refine_one(settings, Script(*rounds), caption, [caption], {"burst valve", "closed valve"})
 
 
 def test_drawing_goes_on_until_a_prompt_passes():
@@ -180,6 +181,80 @@ def test_the_document_counts_per_caption_and_tells_how_often_the_class_was_kept_
     assert document.summary["class_kept_when_drawn"] == 1 / 4
     assert document.summary["class_kept"] == 1.0
     assert document.models["meaning"] == {"name": "lexical"}
+
+
+def backgrounds(tmp_path):
+    """A run folder in which every class has a background of its own, but for one caption that names another class."""
+    captions = [
+        {
+            "id": f"{label}{number}",
+            "label": label,
+            "prefix": f"a photo of a {label.replace('_', ' ')}",
+            "caption": f"a photo of a {label.replace('_', ' ')}, {background}",
+        }
+        for label, background in (("burst_valve", "on grass"), ("closed_valve", "in snow"))
+        for number in range(40)
+    ]
+    captions[0]["caption"] += " by a closed valve"
+    folder = RunFolder(tmp_path)
+    dataset = folder.write(Document("dataset", None, {}, {}, captions))
+    folder.write(Document("captions", dataset.digest, {}, {}, captions))
+    return folder
+
+
+class Dying(Script):
+    """Stops the stage at its third caption."""
+
+    def continuations(self, prefix, count, seed):
+        if len(self.rounds) == 1:
+            raise KeyboardInterrupt
+        return super().continuations(prefix, count, seed)
+
+
+def mixing(contexts):
+    section = RefineSettings(variants=1, attempts=2, rounds=1, contexts=contexts)
+    return replace(PRESETS["mini"], refine=section)
+
+
+def background_information(document):
+    """Nats that the background tells of the class, over the prompts."""
+    labels = [record["label"] for record in document.records]
+    return mutual_info_score(labels, ["grass" in record["prompt"] for record in document.records])
+
+
+def test_contexts_of_all_classes_tell_nothing_of_the_class_which_is_kept(tmp_path):
+    # Nothing that the writer says passes, so each caption is its own prompt and shows which context it has.
+    own, mixed = (
+        refine.run(mixing(contexts), backgrounds(tmp_path / contexts), Script(*["<"] * 160))
+        for contexts in ("own", "all")
+    )
+    assert background_information(own) == pytest.approx(np.log(2), abs=0.05)
+    assert background_information(mixed) < 0.05
+    assert mixed.summary["class_kept"] == 1.0
+    assert all(record["context"] == record["source"] for record in own.records)
+    taken = {record["context"] for record in mixed.records}
+    assert {context[:-1].rstrip("0123456789") for context in taken} == {"burst_valve", "closed_valve"}
+    for record in mixed.records:  # the caption that names a closed valve is no context for a burst one
+        assert record["label"] == "closed_valve" or record["context"] != "burst_valve0"
+        assert record["prompt"].startswith(f"a photo of a {record['label'].replace('_', ' ')}, ")
+
+
+def test_mixed_contexts_are_the_same_after_a_kill(tmp_path):
+    settings = mixing("all")
+    whole = refine.run(settings, backgrounds(tmp_path / "whole"), Script())
+    folder = backgrounds(tmp_path / "killed")
+    with pytest.raises(KeyboardInterrupt):
+        refine.run(settings, folder, Dying(*["in rain"] * 5))
+    assert len(folder.journal("prompts", {}).path.read_bytes().splitlines()) == 3  # the key and two captions
+    assert refine.run(settings, folder, Script()).digest == whole.digest
+    other = refine.run(replace(settings, seed=1), folder, Script())
+    assert [record["context"] for record in other.records] != [record["context"] for record in whole.records]
+
+
+def test_a_caption_keeps_its_own_context_where_no_other_may_be_taken():
+    caption = {"id": "c", "prefix": "a photo of a burst valve", "caption": "a photo of a burst valve, on grass"}
+    other = {"id": "d", "prefix": "a photo of a closed valve", "caption": "a photo of a closed valve by a closed valve"}
+    assert refine.draw_context(caption, [other], "burst valve", OTHERS, 0) is caption
 
 
 def test_a_long_caption_is_cut_at_a_word():
