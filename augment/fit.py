@@ -153,10 +153,11 @@ def learning_rate(section: TrainSettings, step: int) -> float:
 
 
 class _Pool:
-    """What steps draw from: positions of the examples, each as often as it weighs, and what the loss adds to logits."""
+    """What steps draw from, and what the loss adds to their logits."""
 
-    def __init__(self, task: Task, weights: npt.NDArray[np.float64]) -> None:
-        self.places = repeated(weights)
+    def __init__(self, task: Task, weights: npt.NDArray[np.float64], replace: float) -> None:
+        self.places = repeated(weights)  # positions of the examples, each as often as it weighs
+        self.replace = replace  # probability of a stand-in
         priors = log_priors(task.training.targets[self.places], len(task.labels))
         self.margin = torch.zeros_like(priors) if task.section.balance == "none" else priors
 
@@ -176,7 +177,8 @@ class _Trainer:
         self.optimizer = _optimizer(list(dict.fromkeys([*self.network.parameters(), *own])), task.section)
         self.scaler = torch.amp.GradScaler(device, enabled=self.half)
         self.best = _copy(self.network)
-        self.pool, self.last_pool = _Pool(task, next(iter(task.weightings.values()))), _Pool(task, task.last_weights)
+        self.pool = _Pool(task, next(iter(task.weightings.values())), task.section.replace)
+        self.last_pool = _Pool(task, task.last_weights, 0.0)
         self.progress = Progress(task.key)
         self.losses: list[Tensor] = []  # since the last look
 
@@ -193,13 +195,10 @@ class _Trainer:
                 self._save(state)
 
     def _step(self, step: int) -> None:
-        section = self.task.section
-        last = step >= section.steps - round(section.real_last * section.steps)
-        pool = self.last_pool if last else self.pool
-        positions = self._positions(pool.places, step, 0.0 if last else section.replace)
+        section, pool = self.task.section, self._pool_at(step)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(section, step)
-        logits, targets = self._outputs(positions, step)
+        logits, targets = self._outputs(self._positions(pool, step), step)
         logits = logits + pool.margin.to(self.device)
         loss = functional.cross_entropy(logits, targets, label_smoothing=section.label_smoothing)
         self.optimizer.zero_grad()
@@ -210,17 +209,22 @@ class _Trainer:
         if section.ema:
             average_into(self.shown, self.network, average_decay(section.ema, step))
 
-    def _positions(self, places: Labels, step: int, replace: float) -> Labels:
+    def _pool_at(self, step: int) -> _Pool:
+        section = self.task.section
+        return self.last_pool if step >= section.steps - round(section.real_last * section.steps) else self.pool
+
+    def _positions(self, pool: _Pool, step: int) -> Labels:
         """(batch,) positions of the examples that the step sees."""
         batch = self.task.section.batch_size
-        positions = places[batch_positions(len(places), batch, step, lambda turn: self._seed(f"order/{turn}"))]
-        if not replace:
+        drawn = batch_positions(len(pool.places), batch, step, lambda turn: self._seed(f"order/{turn}"))
+        positions = pool.places[drawn]
+        if not pool.replace:
             return positions
         targets, instead = self.task.training.targets, self.task.stand_ins
-        return replaced(positions, targets, instead, replace, self._seed(f"replace/{step}"))
+        return replaced(positions, targets, instead, pool.replace, self._seed(f"replace/{step}"))
 
     def _outputs(self, positions: Labels, step: int) -> tuple[Tensor, Tensor]:
-        """(N, K) float32 logits of a step's views, and their targets: (N,) classes, or (N, K) shares of mixed images."""
+        """(N, K) float32 logits of a step's views, and their targets: (N,) classes, or (N, K) shares where mixed."""
         task, section, seed = self.task, self.task.section, self._seed(f"mix/{step}")
         views = self._views(positions, step)
         targets = torch.from_numpy(task.training.targets[positions]).to(self.device)
