@@ -5,6 +5,7 @@ generator: a training that was killed goes on from its last look at the validati
 as one that was not (same machine, same number of threads; on a GPU the last bits may differ).
 """
 
+import copy
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -20,12 +21,14 @@ from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn import functional
 
+from augment.companions import average_decay, average_into, norm_state, with_own_norms
 from augment.frames import Frames
+from augment.mixing import log_priors, mixed, replaced
 from augment.progress import progress, say
 from augment.records import item_seed
 from augment.settings import TrainSettings
 from augment.statistics import Labels, metrics
-from augment.views import random_views, trivial_augment
+from augment.views import STRONG, random_views
 from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.files import replace_file
 from export.checkpoint import CARD_FILE, read_card, save_checkpoint
@@ -56,8 +59,11 @@ class Task:
     seed: int
     labels: tuple[str, ...]
     training: Examples
+    generated: npt.NDArray[np.bool_]  # which examples a model made
+    stand_ins: npt.NDArray[np.bool_]  # of them, those of a class that has real examples
     weightings: Mapping[float, npt.NDArray[np.float64]]  # by share of generated images, weights of the examples
-    strong_views: bool  # TrivialAugment beside the mild views that every arm has
+    last_weights: npt.NDArray[np.float64]  # of the examples in the last steps, which have no stand-ins
+    strong_views: bool  # TrivialAugment beside the mild views, whatever the section says
     validation: Examples
     build: Callable[[], nn.Module]  # the network with its initial weights
     card: Mapping[str, Any]  # of the checkpoint
@@ -133,8 +139,8 @@ def batch_positions(count: int, batch_size: int, step: int, seed_of: Callable[[i
 
 
 def repeated(weights: npt.NDArray[np.float64]) -> Labels:
-    """Positions 0..N-1, each as often as its weight over the smallest weight, rounded."""
-    return np.repeat(np.arange(len(weights)), np.round(weights / weights.min()).astype(np.int64))
+    """Positions 0..N-1, each as often as its weight over the smallest weight above 0, rounded."""
+    return np.repeat(np.arange(len(weights)), np.round(weights / weights[weights > 0].min()).astype(np.int64))
 
 
 def learning_rate(section: TrainSettings, step: int) -> float:
@@ -146,18 +152,33 @@ def learning_rate(section: TrainSettings, step: int) -> float:
     return section.learning_rate * (1 + math.cos(math.pi * done)) / 2
 
 
+class _Pool:
+    """What steps draw from, and what the loss adds to their logits."""
+
+    def __init__(self, task: Task, weights: npt.NDArray[np.float64], replace: float) -> None:
+        self.places = repeated(weights)  # positions of the examples, each as often as it weighs
+        self.replace = replace  # probability of a stand-in
+        priors = log_priors(task.training.targets[self.places], len(task.labels))
+        self.margin = torch.zeros_like(priors) if task.section.balance == "none" else priors
+
+
 class _Trainer:
-    """The moving parts of one training: network, optimiser, best weights, progress."""
+    """The moving parts of one training: network and its companions, optimiser, best weights, progress."""
 
     def __init__(self, task: Task, frames: Frames, device: str) -> None:
         self.task, self.frames, self.device = task, frames, device
         self.half = device == "cuda"  # autocast to FP16; a CPU without hardware for it is 10 times slower
         # On a 2-core CPU, channels_last and the fused optimiser together are a quarter faster (72 against 58 images/s).
         self.network = task.build().to(device).to(memory_format=torch.channels_last)
-        self.optimizer = _optimizer(self.network, task.section)
+        self.shown = copy.deepcopy(self.network) if task.section.ema else self.network  # what is measured and kept
+        both_kinds = task.generated.any() and not task.generated.all()
+        self.twin = with_own_norms(self.network) if task.section.synthetic_norm and both_kinds else None
+        own = () if self.twin is None else self.twin.parameters()
+        self.optimizer = _optimizer(list(dict.fromkeys([*self.network.parameters(), *own])), task.section)
         self.scaler = torch.amp.GradScaler(device, enabled=self.half)
         self.best = _copy(self.network)
-        self.places = repeated(next(iter(task.weightings.values())))
+        self.pool = _Pool(task, next(iter(task.weightings.values())), task.section.replace)
+        self.last_pool = _Pool(task, task.last_weights, 0.0)
         self.progress = Progress(task.key)
         self.losses: list[Tensor] = []  # since the last look
 
@@ -174,28 +195,62 @@ class _Trainer:
                 self._save(state)
 
     def _step(self, step: int) -> None:
-        task, section = self.task, self.task.section
-        positions = self.places[
-            batch_positions(len(self.places), section.batch_size, step, lambda turn: self._seed(f"order/{turn}"))
-        ]
-        batch = torch.from_numpy(self.frames[task.training.rows[positions]])
-        if task.strong_views:
-            batch = trivial_augment(batch, self._seed(f"trivial/{step}"))
-        targets = torch.from_numpy(task.training.targets[positions]).to(self.device)
-        views = random_views(
-            normalise(batch.to(self.device)), torch.Generator().manual_seed(self._seed(f"views/{step}"))
-        )
-        views = views.contiguous(memory_format=torch.channels_last)
+        section, pool = self.task.section, self._pool_at(step)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(section, step)
-        self.network.train()
-        with torch.autocast(self.device, dtype=torch.float16, enabled=self.half):
-            loss = functional.cross_entropy(self.network(views), targets, label_smoothing=section.label_smoothing)
+        logits, targets = self._outputs(self._positions(pool, step), step)
+        logits = logits + pool.margin.to(self.device)
+        loss = functional.cross_entropy(logits, targets, label_smoothing=section.label_smoothing)
         self.optimizer.zero_grad()
         self.scaler.scale(loss).backward()
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.losses.append(loss.detach())
+        if section.ema:
+            average_into(self.shown, self.network, average_decay(section.ema, step))
+
+    def _pool_at(self, step: int) -> _Pool:
+        section = self.task.section
+        return self.last_pool if step >= section.steps - round(section.real_last * section.steps) else self.pool
+
+    def _positions(self, pool: _Pool, step: int) -> Labels:
+        """(batch,) positions of the examples that the step sees."""
+        batch = self.task.section.batch_size
+        drawn = batch_positions(len(pool.places), batch, step, lambda turn: self._seed(f"order/{turn}"))
+        positions = pool.places[drawn]
+        if not pool.replace:
+            return positions
+        targets, instead = self.task.training.targets, self.task.stand_ins
+        return replaced(positions, targets, instead, pool.replace, self._seed(f"replace/{step}"))
+
+    def _outputs(self, positions: Labels, step: int) -> tuple[Tensor, Tensor]:
+        """(N, K) float32 logits of a step's views, and their targets: (N,) classes, or (N, K) shares where mixed."""
+        task, section, seed = self.task, self.task.section, self._seed(f"mix/{step}")
+        views = self._views(positions, step)
+        targets = torch.from_numpy(task.training.targets[positions]).to(self.device)
+        logits, wanted = [], []
+        for network, rows in self._branches(task.generated[positions]):
+            seen, shares = mixed(views[rows], targets[rows], len(task.labels), section.mixup, section.cutmix, seed)
+            with torch.autocast(self.device, dtype=torch.float16, enabled=self.half):
+                logits.append(network.train()(seen.contiguous(memory_format=torch.channels_last)))
+            wanted.append(shares)
+        return torch.cat(logits).float(), torch.cat(wanted)
+
+    def _views(self, positions: Labels, step: int) -> Tensor:
+        batch = torch.from_numpy(self.frames[self.task.training.rows[positions]])
+        kind = "trivial" if self.task.strong_views else self.task.section.views
+        if kind in STRONG:
+            batch = STRONG[kind](batch, self._seed(f"{kind}/{step}"))
+        generator = torch.Generator().manual_seed(self._seed(f"views/{step}"))
+        return random_views(normalise(batch.to(self.device)), generator)
+
+    def _branches(self, generated: npt.NDArray[np.bool_]) -> list[tuple[nn.Module, Any]]:
+        """Which network sees which rows of the step; images are mixed within a branch only."""
+        if self.twin is None:
+            return [(self.network, slice(None))]
+        branches = (self.network, np.flatnonzero(~generated)), (self.twin, np.flatnonzero(generated))
+        # A lone image has no batch statistics, so it sits the step out.
+        return [(network, torch.from_numpy(rows)) for network, rows in branches if len(rows) > 1]
 
     def _seed(self, item: str) -> int:
         """Not a function of the arm: seed n has the same initial weights, crops and order everywhere."""
@@ -215,12 +270,12 @@ class _Trainer:
         score = [found["macro_f1"], -found["loss"]]
         if score > state.best:
             state.best, state.best_step, state.looks_without_better = score, state.step, 0
-            self.best = _copy(self.network)
+            self.best = _copy(self.shown)
         else:
             state.looks_without_better += 1
 
     def _logits(self) -> np.ndarray:
-        return predict(self.network, self.frames[self.task.validation.rows], self.device)
+        return predict(self.shown, self.frames[self.task.validation.rows], self.device)
 
     def _measure(self) -> dict[str, float]:
         return measures(self._logits(), self.task.validation.targets)
@@ -229,6 +284,10 @@ class _Trainer:
         self.progress.scaler = self.scaler.state_dict()
         tensors = {f"network.{name}": tensor for name, tensor in self.network.state_dict().items()}
         tensors |= {f"best.{name}": tensor for name, tensor in self.best.items()}
+        if self.shown is not self.network:
+            tensors |= {f"shown.{name}": tensor for name, tensor in self.shown.state_dict().items()}
+        if self.twin is not None:
+            tensors |= {f"twin.{name}": tensor for name, tensor in norm_state(self.twin).items()}
         for index, slots in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{slot}": tensor for slot, tensor in slots.items()}
         plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
@@ -248,6 +307,10 @@ class _Trainer:
             self.scaler.load_state_dict(saved.scaler)
         self.network.load_state_dict(_below(tensors, "network."))
         self.best = _below(tensors, "best.")
+        if self.shown is not self.network:
+            self.shown.load_state_dict(_below(tensors, "shown."))
+        if self.twin is not None:
+            self.twin.load_state_dict(_below(tensors, "twin."), strict=False)  # the rest is the network's own
         self._resume_optimizer(_below(tensors, "optimizer."))
         say(f"train {self.task.name}: goes on after step {saved.step} of {self.task.section.steps}")
 
@@ -265,13 +328,13 @@ class _Trainer:
     def finish(self, folder: Path) -> dict[str, Any]:
         """Write the results of the best weights; the card comes last and marks the training as done."""
         task, state = self.task, self.progress
-        self.network.load_state_dict(self.best)
+        self.shown.load_state_dict(self.best)
         logits = self._logits()
         validation = measures(logits, task.validation.targets)
         write_json(folder / "history.json", state.history)
         write_json(folder / "predictions.json", predictions(task.labels, task.validation, logits))
         training = {"key": task.key, "steps": state.step, "best_step": state.best_step, "validation": validation}
-        save_checkpoint(folder, self.network, {**task.card, "training": {**task.card["training"], **training}})
+        save_checkpoint(folder, self.shown, {**task.card, "training": {**task.card["training"], **training}})
         say(
             f"train {task.name}: {state.step} of {task.section.steps} steps, best at {state.best_step}: "
             f"validation macro F1 {validation['macro_f1']:.3f}, accuracy {validation['accuracy']:.3f}"
@@ -279,10 +342,10 @@ class _Trainer:
         return read_card(folder)
 
 
-def _optimizer(network: nn.Module, section: TrainSettings) -> torch.optim.Optimizer:
+def _optimizer(parameters: Sequence[nn.Parameter], section: TrainSettings) -> torch.optim.Optimizer:
     """Weight decay is for weights; norms and biases (one dimension) are left alone."""
-    decayed = [parameter for parameter in network.parameters() if parameter.ndim > 1]
-    others = [parameter for parameter in network.parameters() if parameter.ndim <= 1]
+    decayed = [parameter for parameter in parameters if parameter.ndim > 1]
+    others = [parameter for parameter in parameters if parameter.ndim <= 1]
     groups = [{"params": decayed, "weight_decay": section.weight_decay}, {"params": others, "weight_decay": 0.0}]
     if section.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=section.learning_rate, momentum=MOMENTUM, nesterov=True, fused=True)

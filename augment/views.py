@@ -1,9 +1,10 @@
-"""Random views of training images: mild crops, mirror images, brightness and contrast.
+"""Random views of training images: mild crops, mirror images, brightness and contrast; and strong ones beside them.
 
 A batch is a function of its seed.
 """
 
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -62,9 +63,23 @@ def trivial_augment(frames: Tensor, seed: int) -> Tensor:
 
     TrivialAugment (Mueller and Hutter 2021, arXiv:2103.10158), torchvision's wide space.
     """
-    operation = v2.TrivialAugmentWide(interpolation=v2.InterpolationMode.BILINEAR)
+    return _each(v2.TrivialAugmentWide(interpolation=v2.InterpolationMode.BILINEAR), frames, seed)
+
+
+def rand_augment(frames: Tensor, seed: int) -> Tensor:
+    """Two random operations of medium strength on each image: uint8 (N, H, W, 3) BGR -> the same shape.
+
+    RandAugment (Cubuk et al. 2019, arXiv:1909.13719), torchvision's number and magnitude.
+    """
+    return _each(v2.RandAugment(interpolation=v2.InterpolationMode.BILINEAR), frames, seed)
+
+
+def _each(operation: v2.Transform, frames: Tensor, seed: int) -> Tensor:
     images = frames.flip(-1).permute(0, 3, 1, 2)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         changed = torch.stack([operation(image) for image in images])
     return changed.permute(0, 2, 3, 1).flip(-1)
+
+
+STRONG: Mapping[str, Callable[[Tensor, int], Tensor]] = {"trivial": trivial_augment, "rand": rand_augment}

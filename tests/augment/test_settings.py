@@ -50,6 +50,24 @@ def test_every_key_is_explained_in_the_file(tmp_path):
         ),
         ('[data]\nsource = "x"\n[compare]\ncandidate = "real"', "are the same arm"),
         ('[data]\nsource = "x"\n[refine]\nvariants = 9\nattempts = 3', "refine.attempts is less than refine.variants"),
+        ('[data]\nsource = "x"\n[train]\nviews = "wild"', "train.views is 'wild', expected one of mild, trivial, rand"),
+        ('[data]\nsource = "x"\n[train]\nema = 1.0', "train.ema is 1.0, expected 0.0 to 0.9999"),
+        (
+            '[data]\nsource = "x"\n[train]\nreplace = 0.5\nsynthetic_shares = [0.2]',
+            "train.replace and train.synthetic_shares both weigh generated images",
+        ),
+        (
+            '[data]\nsource = "x"\n[train]\nreplace = 0.5\nlayers = "classifier"\nweights = "imagenet"',
+            "train.replace is for train.layers = all",
+        ),
+        (
+            '[data]\nsource = "x"\n[train]\nsynthetic_norm = true\nlayers = "classifier"\nweights = "imagenet"',
+            "train.synthetic_norm is for train.layers = all",
+        ),
+        (
+            '[data]\nsource = "x"\n[train]\nsynthetic_norm = true\nbatch_size = 2',
+            "train.batch_size is 2, expected at least 3",
+        ),
     ],
 )
 def test_a_mistake_is_one_sentence(text, sentence, tmp_path):
@@ -84,3 +102,10 @@ def test_a_label_in_words():
     settings = settings_with_source()
     assert settings.phrase("line_hotspot") == "line hotspot"
     assert settings.phrase("a b") == 'c "d"'
+
+
+def test_the_full_size_presets_train_with_the_strong_recipe_and_mini_does_not():
+    keys = ("views", "mixup", "cutmix", "balance", "ema", "real_last", "label_smoothing")
+    recipe = {name: [getattr(preset.train, key) for key in keys] for name, preset in PRESETS.items()}
+    assert recipe["sd21"] == recipe["sd15"] == ["trivial", 0.2, 1.0, "softmax", 0.99, 0.1, 0.1]
+    assert recipe["mini"] == ["mild", 0.0, 0.0, "none", 0.0, 0.0, 0.1]
