@@ -4,10 +4,11 @@ One is trained on real images alone, in folds, and knows the fault; the other on
 ones, which share the generator's look, so that a few wrong labels stand out (confident learning, Northcutt et al. 2021,
 arXiv:1911.00068). Their log-probabilities are averaged: an image that the whole generator gets wrong fools only the
 second, a look that the camera never has confuses only the first. No image, real or generated, is judged by a classifier
-that learnt from its own source.
+that learnt from its own source; and a class whose real images the first committee does not recognise is not judged.
 """
 
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -23,13 +24,17 @@ from augment.statistics import Labels, Numbers
 FOLDS = 4
 DIMENSIONS = 128  # of the embedding that are kept; the rest costs time and adds nothing
 DOUBT = 1.0  # nats, of both committees together, by which another class may be likelier
+LEAST_RECALL = 0.5  # of a class's real images by the first committee; with less it knows nothing about the class
 NEVER = 1e-6  # probability of a class that a classifier has no image of
 
 
 def agreement(
     seed: int, training: Sequence[Record], real: Embeddings, painted: Sequence[Record], pool: Embeddings
 ) -> tuple[Labels, list[str]]:
-    """(of each generated image how many classes are clearly likelier than its label; the likeliest label)."""
+    """(of each generated image how many classes are clearly likelier than its label; the likeliest label).
+
+    The number is 0 where the committees cannot judge the label.
+    """
     labels = sorted({record["label"] for record in [*training, *painted]})
     own = np.array([labels.index(record["label"]) for record in painted], np.int64)
     if not len(own):
@@ -39,18 +44,22 @@ def agreement(
     folds = np.array([_fold(record, training, fold_of) for record in painted])
     real_folds = np.array([fold_of[record["group"]] for record in training])
     total = np.zeros((len(painted), len(labels)))
+    recognised = np.zeros(len(targets), bool)
     for fold in range(FOLDS):
         asked, taught = folds == fold, real_folds != fold
+        knows = embedding_classifier(real[taught], targets[taught])
+        if not taught.all():
+            recognised[~taught] = knows.predict(real[~taught].astype(np.float64)) == targets[~taught]
         if not asked.any():
             continue
-        knows = embedding_classifier(real[taught], targets[taught])
         sees = embedding_classifier(
             np.concatenate([real[taught], pool[~asked]]), np.concatenate([targets[taught], own[~asked]])
         )
         for model in (knows, sees):
             total[asked] += np.log(_probabilities(model, pool[asked], len(labels)))
     ranks = (total > total[np.arange(len(own)), own][:, None] + DOUBT).sum(axis=1)
-    return ranks, [labels[best] for best in total.argmax(axis=1)]
+    known = [label for label in range(len(labels)) if recognised[targets == label].mean() >= LEAST_RECALL]
+    return np.where(np.isin(own, known), ranks, 0), [labels[best] for best in total.argmax(axis=1)]
 
 
 def recall_with(
@@ -70,7 +79,7 @@ def _folds(training: Sequence[Record], seed: int) -> dict[str, int]:
     labels = [record["label"] for record in training]
     groups = [record["group"] for record in training]
     fold_of = {group: place % FOLDS for place, group in enumerate(sorted(set(groups)))}
-    if len(fold_of) >= FOLDS:
+    if len(fold_of) >= FOLDS and max(Counter(labels).values()) >= FOLDS:
         splitter = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed % 2**32)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "The least populated class", UserWarning)  # rare classes are our business

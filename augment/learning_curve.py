@@ -58,7 +58,7 @@ def _part(count: float, share: float) -> int:
 def _recall(features: Embeddings, targets: Labels, groups: np.ndarray, classes: int, seed: int) -> Numbers:
     """(len(SHARES), classes) mean recall over repeats and folds of whole groups; NaN where a class is not tested."""
     hits, tested = np.zeros((len(SHARES), classes)), np.zeros(classes)
-    if len(np.unique(groups)) < FOLDS or classes < 2:
+    if len(np.unique(groups)) < FOLDS or classes < 2 or np.bincount(targets).max() < FOLDS:
         return np.full((len(SHARES), classes), np.nan)
     for repeat in range(REPEATS):
         rng = np.random.default_rng([seed % 2**32, repeat])

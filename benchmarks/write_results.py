@@ -39,12 +39,30 @@ def _tables(results: Mapping[str, Any]) -> str:
         cells = [percent(found["metrics"][metric]) for metric in metrics]
         arms.append([arm, str(images["real"]), str(images["synthetic"]), *cells])
     baseline = results["baseline"]
-    changes = [[f"minus `{baseline}`", *(METRIC_NAMES[metric] for metric in metrics), "verdict"]]
+    changes = [[f"minus `{baseline}`", *(METRIC_NAMES[metric] for metric in metrics), "p (Holm)", "harmed", "verdict"]]
     for arm, found in results["differences"].items():
         cells = [points(found["metrics"][metric]).removesuffix(" points") for metric in metrics]
-        changes.append([arm, *cells, found["verdict"]])
-    head = f"{test['images']} test images, {seeds} draws. Verdicts are on {METRIC_NAMES[results['metric']]}."
-    return f"{head}\n\n{_markdown(arms)}\n\n{_markdown(changes)}"
+        harmed = ", ".join(found["harmed"]) or "none"
+        changes.append([arm, *cells, f"{found['mcnemar']['p_holm']:.2g}", harmed, found["verdict"]])
+    head = (
+        f"{test['images']} test images, {seeds} draws of {results['folds']} runs. Candidate: `{results['candidate']}`. "
+        f"Verdicts are on {METRIC_NAMES[results['metric']]}; harmed are classes whose recall fell beyond its interval."
+    )
+    return f"{head}\n\n{_markdown(arms)}\n\n{_markdown(changes)}\n\n{_classes(results)}"
+
+
+def _classes(results: Mapping[str, Any]) -> str:
+    """Recall per class of baseline and candidate."""
+    baseline, candidate = results["baseline"], results["candidate"]
+    rows = [["class", "test images", baseline, candidate, "difference"]]
+    for label in results["labels"]:
+        change = results["differences"][candidate]["recall"][label]
+        recalls = [results["arms"][arm]["recall"][label] for arm in (baseline, candidate)]
+        if change:
+            name = f"{label} (fault)" if label in results["fault_labels"] else label
+            images = str(results["test"]["per_class"][label]["images"])
+            rows.append([name, images, *map(percent, recalls), points(change).removesuffix(" points")])
+    return _markdown(rows)
 
 
 def _markdown(rows: Sequence[Sequence[str]]) -> str:

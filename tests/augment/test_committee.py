@@ -58,6 +58,18 @@ def test_an_image_is_not_judged_by_a_classifier_that_learnt_from_its_source():
     assert (ranks > 0).all()
 
 
+def test_a_class_that_the_real_committee_does_not_know_is_not_judged():
+    """The real images of leak look like smoke or like nothing: whoever judged by them would throw out good ones."""
+    odd = np.concatenate([points("smoke", 6, 8), points("sound", 6, 9)])
+    real = np.concatenate([odd, *(points(label, 40, 1) for label in ("smoke", "sound"))])
+    training = records("real", "leak", 12) + records("real", "smoke", 40) + records("real", "sound", 40)
+    painted = records("made", "leak", 6) + records("made", "sound", 6)
+    pool = np.concatenate([points("sound", 6, 3), points("smoke", 6, 4)])
+    ranks, _ = agreement(0, training, real, painted, pool)
+    assert (ranks[:6] == 0).all()
+    assert (ranks[6:] > 0).all()
+
+
 def test_nothing_painted_is_nothing_judged():
     training = [record for label in LABELS for record in records("real", label, 12)]
     ranks, rivals = agreement(
