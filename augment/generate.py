@@ -13,12 +13,13 @@ import cv2
 import numpy as np
 
 from augment.images import ImageStore
+from augment.inpaint import hole_for
 from augment.methods import Method, parse_method
 from augment.models import Models, Order
 from augment.progress import progress
 from augment.records import Document, Journal, Record, RunFolder, digest_of, item_seed
 from augment.settings import GenerateSettings, Settings, as_json
-from augment.transplant import transplant
+from augment.transplant import Fitted, fit, transplant
 from edge_runtime.bundle.files import replace_file, sha256_bytes
 
 STAGE = "synthetic"
@@ -170,32 +171,37 @@ def plan_images(
 def _starts(
     settings: Settings, method: Method, label: str, dataset: Sequence[Record], prompts: Sequence[Record]
 ) -> list[Record]:
-    """What the images of one class start from, in a seeded order: prompts, or patches each with its host."""
+    """What the images of one class start from, in a seeded order: prompts, or faults each with its host, or both."""
     rng = np.random.default_rng(item_seed(settings.seed, STAGE, label))
-    if method.kind != "transplant":
-        of_label = [record for record in prompts if record["label"] == label]
-        hosts = _edited(dataset, label, settings.generate.hosts) if method.kind == "edit" else [None]
-        keys = ("source", "caption", "prompt")
+    of_label = [record for record in prompts if record["label"] == label]
+    if method.inserts:
+        donors, hosts = _donors(dataset, label), _hosts(dataset, label, settings.generate)
+        pairs = [
+            (donors[at // len(hosts)], hosts[at % len(hosts)], at) for at in rng.permutation(len(donors) * len(hosts))
+        ]
+        texts = [of_label[at] for at in rng.permutation(len(of_label))] if method.kind == "inpaint" else [None]
         return [
             {
-                "prompt_id": prompt["id"],
-                **{key: prompt[key] for key in keys},
-                "host": hosts[rng.integers(len(hosts))],
-                "box": None,
+                **_words(texts[number % len(texts)]),
+                "source": donor["id"],
+                "host": host["id"],
+                "box": donor["boxes"][at % len(donor["boxes"])],
             }
-            for _ in range(HOSTS_PER_PROMPT if method.kind == "edit" else 1)
-            for prompt in (of_label[at] for at in rng.permutation(len(of_label)))
+            for number in range(max(len(pairs), len(texts)))
+            for donor, host, at in [pairs[number % len(pairs)]]
         ]
-    donors, hosts = _donors(dataset, label), _hosts(dataset, label, settings.generate)
-    order = rng.permutation(len(donors) * len(hosts)) if donors and hosts else []
+    hosts = _edited(dataset, label, settings.generate.hosts) if method.kind == "edit" else [None]
     return [
-        {
-            "prompt_id": None, "source": donor["id"], "caption": None, "prompt": None,
-            "host": hosts[at % len(hosts)]["id"], "box": donor["boxes"][at % len(donor["boxes"])],
-        }
-        for at in order
-        for donor in [donors[at // len(hosts)]]
-    ]  # fmt: skip
+        {**_words(prompt), "source": prompt["source"], "host": hosts[rng.integers(len(hosts))], "box": None}
+        for _ in range(HOSTS_PER_PROMPT if method.kind == "edit" else 1)
+        for prompt in (of_label[at] for at in rng.permutation(len(of_label)))
+    ]
+
+
+def _words(prompt: Record | None) -> Record:
+    if prompt is None:
+        return {"prompt_id": None, "caption": None, "prompt": None}
+    return {"prompt_id": prompt["id"], "caption": prompt["caption"], "prompt": prompt["prompt"]}
 
 
 def _planned(
@@ -220,6 +226,15 @@ def _planned(
 
 
 @dataclass(frozen=True)
+class _Painted:
+    """An image, or why there is none."""
+
+    frame: np.ndarray | None  # (H, W, 3) uint8 BGR
+    why_none: str = SAFETY_FILTER
+    place: list[int] | None = None  # of an inserted fault in its host: x, y, width, height in pixels
+
+
+@dataclass(frozen=True)
 class _Studio:
     """What painting needs at hand."""
 
@@ -229,19 +244,42 @@ class _Studio:
     adapter: Document
     sources: Mapping[str, Record]  # dataset records by id
 
-    def paint(self, method: Method, batch: Sequence[Record]) -> list[np.ndarray | None]:
+    def paint(self, method: Method, batch: Sequence[Record]) -> list[_Painted]:
         """The images of planned records, all of one method."""
         if method.kind == "render":
             from augment.mini.scenes import render, sample_scene
 
             scenes = [sample_scene(record["seed"], method.domain, record["label"]) for record in batch]
-            return [render(scene, self.models.painter.side) for scene in scenes]
-        if method.kind == "transplant":
-            return [transplant(self._frame(r["host"]), self._frame(r["source"]), r["box"], r["seed"]) for r in batch]
+            return [_Painted(render(scene, self.models.painter.side)) for scene in scenes]
+        if method.inserts:
+            return self._inserted(method, batch)
         orders = [
             Order(record["prompt"], record["seed"], self._source(record) if method.starts_from_image else None)
             for record in batch
         ]
+        return [_Painted(frame) for frame in self._ordered(method, orders)]
+
+    def _inserted(self, method: Method, batch: Sequence[Record]) -> list[_Painted]:
+        """Hosts with a fault in a place that fits."""
+        found = [fit(self._frame(r["host"]), self._frame(r["source"]), r["box"], r["seed"]) for r in batch]
+        fitting = [(record, fitted) for record, fitted in zip(batch, found, strict=True) if fitted]
+        if method.kind == "transplant":
+            made = iter([transplant(fitted) for _, fitted in fitting])
+        else:
+            made = iter(self._inpainted(method, fitting))
+        return [_Painted(next(made), place=fitted.box) if fitted else _Painted(None, TOO_LARGE) for fitted in found]
+
+    def _inpainted(self, method: Method, fitting: Sequence[tuple[Record, Fitted]]) -> list[np.ndarray | None]:
+        side = self.models.painter.side
+        holes = [hole_for(fitted) for _, fitted in fitting]
+        orders = [
+            Order(record["prompt"], record["seed"], *hole.view(side))
+            for (record, _), hole in zip(fitting, holes, strict=True)
+        ]
+        painted = self._ordered(method, orders) if orders else []
+        return [None if square is None else hole.fill(square) for hole, square in zip(holes, painted, strict=True)]
+
+    def _ordered(self, method: Method, orders: Sequence[Order]) -> list[np.ndarray | None]:
         return self.models.painter.paint(orders, method, self._adapter_folder(method))
 
     def _source(self, record: Record) -> np.ndarray:
@@ -277,11 +315,11 @@ def _batches(plan: list[Record], size: int) -> list[list[Record]]:
     return [part[start : start + size] for part in of_methods for start in range(0, len(part), size)]
 
 
-def _save(folder: RunFolder, record: Record, image: np.ndarray | None) -> Record:
-    """The record with the path and digest of its PNG; a blanked image gets a reason and no file."""
+def _save(folder: RunFolder, record: Record, painted: _Painted) -> Record:
+    """The record with the path and digest of its PNG; an image that there is not gets a reason and no file."""
+    image, record = painted.frame, {**record, "place": painted.place}
     if image is None or not image.any():
-        reason = TOO_LARGE if parse_method(record["method"]).inserts else SAFETY_FILTER
-        return {**record, "path": None, "sha256": None, "blanked": reason}
+        return {**record, "path": None, "sha256": None, "blanked": painted.why_none}
     relative = f"synthetic/images/{record['label']}/{record['id']}.png"
     path = folder.path / relative
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -4,9 +4,12 @@ text2img           from noise and a prompt
 img2img-0.5        from a real image of the class, noised to that strength (0..1), and a prompt
 edit-0.7           from a real image of the class or of its counterpart in generate.hosts: the sound equipment becomes
                    the faulty one in its own surroundings (Diff-Mix, Wang et al. 2024, arXiv:2403.19600)
+inpaint-0.9        a real image of sound equipment, in which a prompt of the class is painted at that strength where a
+                   fault fits, and as large as a real one
 transplant         a fault's own patch in a real image of sound equipment; no model
 codec              a real image through encoder and decoder, no diffusion: what the codec alone does
-adapted-...        text2img, img2img or edit with the adapter that `rarefault adapt` trained on the station's images
+adapted-...        text2img, img2img, edit or inpaint with the adapter that `rarefault adapt` trained on the station's
+                   images
 render-DOMAIN      drawn by the mini renderer, catalogue or station: a perfect generator, for its own labels only
 """
 
@@ -17,7 +20,8 @@ from edge_runtime.bundle.errors import InputError
 
 ADAPTED = "adapted-"
 EXPECTED = (
-    "text2img, img2img-0.5 and edit-0.5 (or another strength), transplant, codec, render-station, adapted-text2img ..."
+    "text2img, img2img-0.5, edit-0.5 and inpaint-0.9 (or another strength), transplant, codec, render-station, "
+    "adapted-text2img ..."
 )
 
 
@@ -26,9 +30,9 @@ class Method:
     """A parsed method name."""
 
     name: str
-    kind: str  # text2img, img2img, edit, codec, transplant, render
+    kind: str  # text2img, img2img, edit, inpaint, codec, transplant, render
     adapted: bool = False
-    strength: float | None = None  # of img2img and edit: the share of the noise steps that are run
+    strength: float | None = None  # of img2img, edit and inpaint: the share of the noise steps that are run
     domain: str | None = None  # of render
 
     @property
@@ -39,7 +43,7 @@ class Method:
     @property
     def inserts(self) -> bool:
         """Whether a fault is put into a real picture whose other pixels stay."""
-        return self.kind == "transplant"
+        return self.kind in ("transplant", "inpaint")
 
 
 def parse_method(name: str) -> Method:
@@ -48,7 +52,7 @@ def parse_method(name: str) -> Method:
     adapted = plain != name
     if plain == "text2img":
         return Method(name, plain, adapted)
-    if match := re.fullmatch(r"(img2img|edit)-(0\.\d+|1\.0)", plain):
+    if match := re.fullmatch(r"(img2img|edit|inpaint)-(0\.\d+|1\.0)", plain):
         if (strength := float(match[2])) > 0:
             return Method(name, match[1], adapted, strength=strength)
     elif name in ("codec", "transplant"):

@@ -130,9 +130,12 @@ class GenerateSettings:
     sha256: str = setting("", "pin: the model folder's digest; empty accepts any")
     methods: tuple[str, ...] = setting(
         ("text2img",),
-        "each class gets its quota from every one of: text2img, img2img-0.5 (any number), transplant, adapted-text2img",
+        "each class gets its quota from every one of: text2img, img2img-0.5 (any number), inpaint-0.9, transplant, "
+        "adapted-text2img",
     )
-    hosts: dict[str, str] = setting({}, "for transplant: the label of sound equipment that a fault's patches go onto")
+    hosts: dict[str, str] = setting(
+        {}, "for transplant and inpaint: the label of sound equipment that a fault goes onto"
+    )
     size: int = setting(0, "side of a generated image in pixels; 0 is the model's own", low=0, high=2048)
     steps: int = setting(20, "DPM-Solver++ steps", low=1, high=200)
     guidance: float = setting(3.0, "classifier-free guidance scale", low=1.0, high=30.0)
@@ -510,11 +513,12 @@ def _check_together(settings: Settings, path: Path) -> None:
             wrong.append(f"{where} is {arm!r}, expected one of train.arms ({', '.join(settings.train.arms)})")
     if settings.compare.baseline == settings.compare.candidate:
         wrong.append("compare.baseline and compare.candidate are the same arm")
-    if "transplant" in settings.generate.methods and not settings.generate.hosts:
-        wrong.append('generate.methods names transplant, but generate.hosts names no pair, such as {leak = "sound"}')
     for method in settings.generate.methods:
         try:
-            parse_method(method)
+            if parse_method(method).inserts and not settings.generate.hosts:
+                wrong.append(
+                    f'generate.methods names {method}, but generate.hosts names no pair, such as {{leak = "sound"}}'
+                )
         except InputError as error:
             wrong.append(f"generate.methods: {error}")
     shares = settings.train.synthetic_shares

@@ -53,18 +53,38 @@ def palette_of(*frames: Frame) -> Palette:
     return Palette(colours.round().astype(np.uint8), error)
 
 
-def transplant(host: Frame, donor: Frame, box: Box, seed: int) -> Frame | None:
-    """`host` with the contents of `donor`'s `box` in a fitting place; both uint8 (H, W, 3) BGR.
+@dataclass(frozen=True)
+class Fitted:
+    """A fault's patch, scaled and perhaps mirrored, and the place that was found for it in a host."""
 
-    The patch is scaled and perhaps mirrored. None where it does not fit into the host.
-    """
+    host: Frame
+    donor: Frame
+    patch: Frame  # the donor's box with its surroundings
+    inner: tuple[int, int, int, int]  # the box within the patch: left, top, right, bottom
+    left: int  # of the patch in the host, in pixels
+    top: int
+
+    @property
+    def box(self) -> list[int]:
+        """The box in the host: x, y, width, height in pixels."""
+        left, top, right, bottom = self.inner
+        return [self.left + left, self.top + top, right - left, bottom - top]
+
+
+def fit(host: Frame, donor: Frame, box: Box, seed: int) -> Fitted | None:
+    """A place in `host` for the contents of `donor`'s `box`; both uint8 (H, W, 3) BGR. None where there is none."""
     rng = np.random.default_rng(seed)
     patch, inner = _cut(donor, box, rng)
     if patch.shape[0] >= host.shape[0] or patch.shape[1] >= host.shape[1]:
         return None
-    fade = _fade(patch.shape[:2], inner)
-    left, top = _place(host, patch, fade, rng)
-    palette = palette_of(host, donor)  # the host alone may not show the colour of the fault's heat
+    return Fitted(host, donor, patch, inner, *_place(host, patch, _fade(patch.shape[:2], inner), rng))
+
+
+def transplant(fitted: Fitted) -> Frame:
+    """The host with the patch in its place."""
+    host, patch, left, top = fitted.host, fitted.patch, fitted.left, fitted.top
+    fade = _fade(patch.shape[:2], fitted.inner)
+    palette = palette_of(host, fitted.donor)  # the host alone may not show the colour of the fault's heat
     if palette.is_false_colour:
         return _composed(host, patch, fade, left, top, palette)
     mask = np.where(fade > 0.5, 255, 0).astype(np.uint8)

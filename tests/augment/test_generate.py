@@ -234,14 +234,15 @@ def test_the_embedded_model_paints_by_every_method():
     assert far[0] < far[1] < far[2]
 
 
-def thermal_folder(path):
-    """Two sound hosts and two faults, one of them with a box, as a data set on disk and its documents."""
+def thermal_folder(path, first_host=(60, 80)):
+    """Two sound hosts, two faults, one of them with a box, and three prompts: a data set on disk and its documents."""
     folder = RunFolder(path / "run")
     records = []
     for name, label, level, boxes in (
         ("s0", "sound", 60, []), ("s1", "sound", 90, []), ("f0", "hot", 60, [[30, 20, 8, 8]]), ("f1", "hot", 60, [])
     ):  # fmt: skip
-        frame = np.full((60, 80, 3), level, np.uint8)
+        height, width = first_host if name == "s0" else (60, 80)
+        frame = np.full((height, width, 3), level, np.uint8)
         frame[25:35] = level + 40  # a conductor
         if boxes:
             frame[20:28, 30:38] = 250
@@ -252,13 +253,16 @@ def thermal_folder(path):
             "path": f"{label}/{name}.png",
             "label": label,
             "split": "train",
-            "width": 80,
-            "height": 60,
+            "width": width,
+            "height": height,
         }
         records.append({**record, "boxes": boxes} if boxes else record)
     parent = folder.write(Document("dataset", None, {}, {}, records)).digest
-    for stage in ("captions", "prompts"):
-        parent = folder.write(Document(stage, parent, {}, {}, [])).digest
+    prompts = [
+        {"id": f"f1-{n}", "source": "f1", "label": "hot", "caption": "c", "prompt": f"hot {n}"} for n in range(3)
+    ]
+    for stage, written in (("captions", []), ("prompts", prompts)):
+        parent = folder.write(Document(stage, parent, {}, {}, written)).digest
     folder.write(Document("adapter", parent, {}, {}, [], {"path": None, "sha256": None}))
     return folder
 
@@ -278,4 +282,45 @@ def test_transplants_come_from_boxes_onto_sound_hosts_and_need_no_model(tmp_path
         host = cv2.imread(str(tmp_path / "sound" / f"{record['host']}.png"))
         hotter = (made.astype(int) - host).max(axis=2) > 40
         assert 20 < hotter.sum() < 400  # a spot of about 8 x 8 pixels, scaled
+        x, y, width, height = record["place"]
+        assert hotter[y : y + height, x : x + width].sum() > 0.6 * hotter.sum()
         assert (made[~hotter].astype(int) - host[~hotter]).max() <= 40
+
+
+def inpainting(path, target=6):
+    chosen = settings(methods=("inpaint-0.9",), hosts={"hot": "sound"}, target=target)
+    return replace(chosen, data=DataSettings(source=str(path), layout="folders"))
+
+
+def test_inpainted_faults_are_in_a_sound_host_at_the_place_and_to_the_prompt_that_the_record_names(tmp_path):
+    folder = thermal_folder(tmp_path)
+    document = generate.run(inpainting(tmp_path), folder, NoiseModels())
+    assert len(document.records) == 4
+    assert {record["prompt"] for record in document.records} == {"hot 0", "hot 1", "hot 2"}
+    for record in document.records:
+        assert (record["label"], record["source"], record["strength"]) == ("hot", "f0", 0.9)
+        assert record["prompt_id"] == f"f1-{record['prompt'][-1]}"
+        host = cv2.imread(str(tmp_path / "sound" / f"{record['host']}.png"))
+        changed = (cv2.imread(str(folder.path / record["path"])) != host).any(axis=2)
+        x, y, width, height = record["place"]
+        assert 6 <= width <= 10  # of a spot of 8 x 8 pixels
+        assert changed[y : y + height, x : x + width].any()
+        changed[max(0, y - 6) : y + height + 6, max(0, x - 6) : x + width + 6] = False
+        assert not changed.any()
+    again = generate.run(inpainting(tmp_path), thermal_folder(tmp_path / "again"), NoiseModels())
+    assert [record["sha256"] for record in again.records] == [record["sha256"] for record in document.records]
+
+
+def test_inpainting_says_which_faults_were_too_large_and_which_were_blanked(tmp_path):
+    folder = thermal_folder(tmp_path, first_host=(12, 12))  # a spot of 8 pixels with its rim is larger
+    document = generate.run(inpainting(tmp_path, target=20), folder, NoiseModels(blank="hot 0"))
+    on = {host: [record for record in document.records if record["host"] == host] for host in ("s0", "s1")}
+    assert {(record["blanked"], record["place"]) for record in on["s0"]} == {(generate.TOO_LARGE, None)}
+    assert {record["blanked"] for record in on["s1"]} == {generate.SAFETY_FILTER, None}
+    assert all((record["blanked"] is not None) == (record["prompt"] == "hot 0") for record in on["s1"])
+
+
+def test_where_no_fault_has_a_box_nothing_is_inpainted(tmp_path):
+    document = generate.run(settings(methods=("inpaint-0.9",), hosts={"a": "b"}), run_folder(tmp_path), NoiseModels())
+    assert document.summary["wanted"] == {"inpaint-0.9": {}}
+    assert document.records == []

@@ -169,3 +169,17 @@ def test_an_adapter_trains_on_this_layout_and_the_painter_takes_it(settings, che
     )
     assert np.abs(plain.astype(int) - adapted).max() > 10
     np.testing.assert_allclose(again.astype(int), plain, atol=1)  # grey levels; the embedded model's are equal
+
+
+def test_inpainting_leaves_what_the_mask_leaves_with_four_latent_channels(settings):
+    painter = Models(replace(settings, generate=replace(settings.generate, size=64))).painter
+    frame = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    half = np.zeros((64, 64), bool)
+    half[:, :20] = True  # two and a half cells of the codec
+    codec = painter.paint([Order("a valve", 1, frame)], parse_method("codec"), None)[0].astype(int)
+    kept, painted = (
+        painter.paint([Order("a valve", 1, frame, mask)], parse_method("inpaint-0.9"), None)[0].astype(int)
+        for mask in (np.zeros_like(half), half)
+    )
+    np.testing.assert_allclose(kept, codec, atol=1)  # grey levels: the last step leaves no noise
+    assert np.abs(painted - codec)[:, :20].max() > 3

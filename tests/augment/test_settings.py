@@ -49,6 +49,10 @@ def test_every_key_is_explained_in_the_file(tmp_path):
             "compare.candidate is 'mixed', expected one of train.arms",
         ),
         ('[data]\nsource = "x"\n[compare]\ncandidate = "real"', "are the same arm"),
+        (
+            '[data]\nsource = "x"\n[generate]\nmethods = ["adapted-inpaint-0.9"]',
+            "adapted-inpaint-0.9, but generate.hosts",
+        ),
         ('[data]\nsource = "x"\n[refine]\nvariants = 9\nattempts = 3', "refine.attempts is less than refine.variants"),
         ('[data]\nsource = "x"\n[train]\nviews = "wild"', "train.views is 'wild', expected one of mild, trivial, rand"),
         ('[data]\nsource = "x"\n[train]\nema = 1.0', "train.ema is 1.0, expected 0.0 to 0.9999"),

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from augment.transplant import palette_of, transplant
+from augment.transplant import fit, palette_of, transplant
 
 LEVELS = np.arange(256, dtype=np.uint8)[:, None]
 
@@ -35,7 +35,7 @@ def test_a_false_colour_picture_is_known_by_its_palette():
 
 def test_the_spot_lands_on_the_conductor_in_the_hosts_palette():
     host = coloured(scene(100))
-    made = transplant(host, donor(), BOX, seed=3)
+    made = transplant(fit(host, donor(), BOX, seed=3))
     changed = np.abs(made.astype(int) - host).sum(axis=2) > 30
     rows, _ = np.nonzero(changed)
     assert changed.any()
@@ -52,19 +52,19 @@ def test_the_spot_lands_on_the_conductor_in_the_hosts_palette():
 
 def test_the_same_seed_gives_the_same_picture_and_another_a_different_one():
     host = coloured(scene(100))
-    first, again, other = (transplant(host, donor(), BOX, seed) for seed in (1, 1, 2))
+    first, again, other = (transplant(fit(host, donor(), BOX, seed)) for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
     assert (first != other).any()
 
 
 def test_a_patch_larger_than_the_host_is_none():
-    assert transplant(np.zeros((12, 12, 3), np.uint8), donor(), BOX, seed=0) is None
+    assert fit(np.zeros((12, 12, 3), np.uint8), donor(), BOX, seed=0) is None
 
 
 def test_colour_pictures_are_blended():
     rng = np.random.default_rng(0)
     host, source = (rng.integers(60, 200, (80, 120, 3), np.uint8) for _ in range(2))
     source[36:46, 55:65] = (10, 10, 250)
-    made = transplant(host, source, BOX, seed=0)
+    made = transplant(fit(host, source, BOX, seed=0))
     assert made.shape == host.shape
     assert (made != host).any(axis=2).mean() < 0.1
