@@ -276,9 +276,9 @@ class TrainSettings:
     )
     balance: str = setting(
         "none",
-        "with layers = all, the loss expects rare classes to be rare, so that the network does not learn it: softmax "
-        "(balanced softmax) or logit_adjust (the same loss under its other name)",
-        choices=("none", "softmax", "logit_adjust"),
+        "with layers = all, the loss expects rare classes to be rare, so that the network does not learn it: softmax is "
+        "the balanced softmax",
+        choices=("none", "softmax"),
     )
     ema: float = setting(
         0.0,
