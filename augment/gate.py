@@ -14,18 +14,19 @@ from augment.settings import Settings
 from augment.statistics import Labels
 
 
-def culprits(settings: Settings, training: Path, baseline: str, arm: str) -> frozenset[str]:
-    """The labels whose generated images should go, given the trainings of both arms below the folder `training`."""
+def harm(settings: Settings, training: Path, baseline: str, arm: str) -> tuple[frozenset[str], frozenset[str]]:
+    """(labels that lost recall, labels that took their images), given both arms' trainings below `training`."""
     names, truth, before = _predicted(training / baseline, settings.train.seeds)
     _, _, after = _predicted(training / arm, settings.train.seeds)
-    found = set()
-    for label in harmed(settings, truth, before, after, len(names)):
+    losers = harmed(settings, truth, before, after, len(names))
+    takers = set()
+    for label in losers:
         went = sum(
             (statistics.confusion(truth, new, len(names))[label] - statistics.confusion(truth, old, len(names))[label])
             for old, new in zip(before, after, strict=True)
         )
-        found.add(names[int(np.argmax(went))])
-    return frozenset(found)
+        takers.add(names[int(np.argmax(went))])
+    return frozenset(names[label] for label in losers), frozenset(takers)
 
 
 def harmed(settings: Settings, truth: Labels, before: Labels, after: Labels, classes: int) -> list[int]:

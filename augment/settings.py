@@ -276,8 +276,8 @@ class TrainSettings:
     )
     balance: str = setting(
         "none",
-        "with layers = all, the loss expects rare classes to be rare, so that the network does not learn it: softmax is "
-        "the balanced softmax",
+        "with layers = all, the loss expects rare classes to be rare, so that the network does not learn it: softmax "
+        "is the balanced softmax",
         choices=("none", "softmax"),
     )
     ema: float = setting(

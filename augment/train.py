@@ -36,7 +36,7 @@ BALANCED = "balanced"
 GATE = "gate"
 UNCURATED = "uncurated"
 MODIFIERS = (BALANCED, GATE, UNCURATED)
-GATE_TURNS = 3  # trainings of a gated arm before it is taken as it is
+GATE_TURNS = 3  # trainings of a gated arm before it gets no generated image at all
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ def run(settings: Settings, folder: RunFolder) -> Document:
     records = [trained(arm, seed) for seed in range(settings.train.seeds) for arm in arms if not arm.gated]
     for arm in arms:
         if arm.gated:
-            records += _gated(settings, folder, arm, trained)
+            records += _gated(settings, folder, arm, material.labels, trained)
     order = {arm: place for place, arm in enumerate(settings.train.arms)}
     records.sort(key=lambda record: (order[record["arm"]], record["seed"]))
     summary = {
@@ -148,17 +148,23 @@ def run(settings: Settings, folder: RunFolder) -> Document:
     return folder.write(Document(STAGE, records=records, summary=summary, **inputs))
 
 
-def _gated(settings: Settings, folder: RunFolder, arm: Arm, trained: Callable[[Arm, int], Record]) -> list[Record]:
-    """Train `arm` again and again, each time without the generated images that did harm, until none does."""
-    seeds = range(settings.train.seeds)
+def _gated(
+    settings: Settings, folder: RunFolder, arm: Arm, labels: Sequence[str], trained: Callable[[Arm, int], Record]
+) -> list[Record]:
+    """Train `arm` again and again, each time without the generated images that did harm, until none does.
+
+    First go those of the classes that took another's images, then those of the classes that lost them, at last all.
+    """
+    records: list[Record] = []
     watched = arm.ungated
-    for _ in range(GATE_TURNS):
-        harm = gate.culprits(settings, folder.stage(STAGE), settings.compare.baseline, watched) - arm.dropped
-        arm = replace(arm, dropped=arm.dropped | harm)
-        records = [trained(arm, seed) for seed in seeds]
-        watched = arm.name
-        if not harm:
+    for turn in range(GATE_TURNS + 1):
+        losers, takers = gate.harm(settings, folder.stage(STAGE), settings.compare.baseline, watched)
+        if records and not losers:
             break
+        more = takers - arm.dropped or losers - arm.dropped
+        arm = replace(arm, dropped=arm.dropped | (frozenset(labels) if turn == GATE_TURNS else more))
+        records = [trained(arm, seed) for seed in range(settings.train.seeds)]
+        watched = arm.name
     return records
 
 

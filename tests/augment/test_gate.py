@@ -36,22 +36,22 @@ def rows(sound_as_leaking: int) -> list[tuple[str, str]]:
 def test_the_class_that_took_the_images_is_named(tmp_path):
     write(tmp_path, "real", rows(1))
     write(tmp_path, "arm", rows(9))
-    assert gate.culprits(SETTINGS, tmp_path, "real", "arm") == {"leaking"}
+    assert gate.harm(SETTINGS, tmp_path, "real", "arm") == ({"sound"}, {"leaking"})
 
 
 @pytest.mark.parametrize("taken", [0, 1, 2])
 def test_no_change_a_gain_and_a_single_image_are_no_harm(tmp_path, taken):
     write(tmp_path, "real", rows(1))
     write(tmp_path, "arm", rows(taken))
-    assert gate.culprits(SETTINGS, tmp_path, "real", "arm") == frozenset()
+    assert gate.harm(SETTINGS, tmp_path, "real", "arm") == (frozenset(), frozenset())
 
 
 def test_confidence_decides_what_harm_is(tmp_path):
     write(tmp_path, "real", rows(1))
     write(tmp_path, "arm", rows(4))
     easy, hard = (replace(SETTINGS, train=replace(SETTINGS.train, gate_confidence=share)) for share in (0.5, 0.999))
-    assert gate.culprits(easy, tmp_path, "real", "arm") == {"leaking"}
-    assert gate.culprits(hard, tmp_path, "real", "arm") == frozenset()
+    assert gate.harm(easy, tmp_path, "real", "arm")[0] == {"sound"}
+    assert gate.harm(hard, tmp_path, "real", "arm")[0] == frozenset()
 
 
 def gated_settings(folder):
@@ -60,11 +60,17 @@ def gated_settings(folder):
     return replace(settings, train=section), run
 
 
-def test_a_gated_arm_learns_without_the_culprits_images(tmp_path, monkeypatch):
+def scripted(monkeypatch, *answers):
+    """The gate finds these (losers, takers) in turn; returns what it was asked."""
+    asked, left = [], list(answers)
+    nothing = frozenset(), frozenset()
+    monkeypatch.setattr(gate, "harm", lambda *given: (asked.append(given[2:]), left.pop(0) if left else nothing)[1])
+    return asked
+
+
+def test_a_gated_arm_learns_without_the_images_of_the_class_that_took_others(tmp_path, monkeypatch):
     settings, run = gated_settings(tmp_path)
-    answers = [frozenset({"tank_ok"}), frozenset()]
-    asked = []
-    monkeypatch.setattr(gate, "culprits", lambda *given: (asked.append(given[2:]), answers[len(asked) - 1])[1])
+    asked = scripted(monkeypatch, ({"breaker_ok"}, frozenset({"tank_ok"})))
     document = train.run(settings, run)
     assert asked == [("real", "combined"), ("real", "combined+gate")]
     plain, gated = (next(r for r in document.records if r["arm"] == arm) for arm in ("combined", "combined+gate"))
@@ -72,6 +78,18 @@ def test_a_gated_arm_learns_without_the_culprits_images(tmp_path, monkeypatch):
     assert plain["images"]["synthetic"]["tank_ok"] > 0
     assert gated["images"]["synthetic"] == {**plain["images"]["synthetic"], "tank_ok": 0}
     assert gated["images"]["real"] == plain["images"]["real"]
+
+
+def test_where_that_does_not_help_the_losers_own_images_go_and_at_last_all(tmp_path, monkeypatch):
+    settings, run = gated_settings(tmp_path)
+    again = frozenset({"breaker_ok"}), frozenset({"tank_ok"})
+    asked = scripted(monkeypatch, again, again)
+    gated = next(r for r in train.run(settings, run).records if r["arm"] == "combined+gate")
+    assert (len(asked), gated["dropped"]) == (3, ["breaker_ok", "tank_ok"])
+    scripted(monkeypatch, *[again] * 9)
+    (run.path / "training" / "v0001.json").unlink()
+    gated = next(r for r in train.run(settings, run).records if r["arm"] == "combined+gate")
+    assert sum(gated["images"]["synthetic"].values()) == 0
 
 
 def test_a_gate_needs_the_arm_that_it_watches(tmp_path):
