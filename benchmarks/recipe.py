@@ -29,11 +29,10 @@ RECIPE = {key: getattr(STRONG, key) for key in ("views", "mixup", "cutmix", "bal
 VARIANTS: dict[str, tuple[dict[str, Any], ...]] = {
     "real": (
         {},
-        *({"views": kind} for kind in ("trivial", "rand")),
-        *({key: RECIPE[key]} for key in ("mixup", "cutmix", "balance", "ema")),
+        *({key: RECIPE[key]} for key in ("views", "mixup", "cutmix", "balance", "ema")),
         RECIPE,
     ),
-    "combined": ({}, {"replace": 0.5}, {"real_last": 0.1}, {"synthetic_norm": True}, RECIPE),
+    "combined": ({}, {"replace": 0.5}, {"real_last": 0.1}, {"synthetic_norm": True}),
 }
 
 
