@@ -48,22 +48,20 @@ def main() -> None:
         steps=given.steps, evaluate_every=25, patience=given.steps,
     )  # fmt: skip
     drawn = [_pictures(seed) for seed in range(given.seeds)]
-    test = [
-        (render(_scene(0, "test", "station", label, index), SIDE), label) for label in LABELS for index in range(TEST)
-    ]
+    scenes = [(_scene(0, "test", "station", label, index), label) for label in LABELS for index in range(TEST)]
+    test = [(render(scene, SIDE), label) for scene, label in scenes]
     for arm, variants in VARIANTS.items():
         for options in variants:
-            name = (
-                "recipe of sd21" if options is RECIPE else " ".join(f"{k}={v}" for k, v in options.items()) or "plain"
-            )
-            found = [
-                _measure(
-                    replace(plain, arms=(arm,), **options), seed, given.out / arm / name / str(seed), *drawn[seed], test
-                )
-                for seed in range(given.seeds)
-            ]
+            section, place = replace(plain, arms=(arm,), **options), given.out / arm / _name(options)
+            found = [_measure(section, seed, place / str(seed), *drawn[seed], test) for seed in range(given.seeds)]
             columns = " | ".join(_column([row[key] for row in found]) for key in ("macro_f1", "fault_recall"))
-            print(f"| {arm} | {name} | {columns} |", flush=True)
+            print(f"| {arm} | {_name(options)} | {columns} |", flush=True)
+
+
+def _name(options: dict[str, Any]) -> str:
+    if options is RECIPE:
+        return "recipe of sd21"
+    return " ".join(f"{key}={value}" for key, value in options.items()) or "plain"
 
 
 def _column(shares: list[float]) -> str:
