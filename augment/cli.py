@@ -135,12 +135,19 @@ def compare(pipeline: Path, strict: bool) -> None:
 
 @main.command()
 @click.argument("folder", metavar="RUN", type=click.Path(path_type=Path, file_okay=False, exists=True))
-def report(folder: Path) -> None:
+@click.option(
+    "--minutes-per-image",
+    type=click.FloatRange(min=0, min_open=True),
+    default=5,
+    show_default=True,
+    help="What finding, taking and labelling one picture is taken to cost.",
+)
+def report(folder: Path, minutes_per_image: float) -> None:
     """Write RUN/report/index.html, one self-contained page."""
     from augment.records import RunFolder
     from augment.report import write_report
 
-    click.echo(f"report     {write_report(RunFolder(folder))}")
+    click.echo(f"report     {write_report(RunFolder(folder), minutes_per_image)}")
 
 
 @main.command()

@@ -58,7 +58,7 @@ def recall_bars(summary: Mapping[str, Any]) -> bytes:
 
 
 def learning_curves(curve: Mapping[str, Any]) -> bytes:
-    """Recall of each class against the real images it was learnt from; thick is the mean over classes."""
+    """Recall of each class against the real images it was learnt from; dashed is the recall aimed at."""
     figure, axes = _axes(7.5, 3.8)
     for place, (label, found) in enumerate(curve["classes"].items()):
         points = [(n, value) for n, value in zip(found["images"], found["recall"], strict=True) if value is not None]

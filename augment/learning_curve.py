@@ -89,16 +89,12 @@ def _advice(images: Sequence[int], recall: Numbers, now: int, target: float) -> 
     """Extrapolate error = a n^-b, 0 <= b <= 1 (Hestness et al. 2017, arXiv:1712.00409)."""
     if recall[-1] >= target:
         return {"says": ENOUGH, "photograph": 0}
-    most = (MOST_TIMES - 1) * now
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Covariance of the parameters")
         (scale, power), _ = curve_fit(
             lambda n, a, b: a * n**-b, np.array(images, float), 1 - recall, p0=(1.0, 0.3), bounds=([0, 0], [50, 1])
         )
-    if power < 1e-3:
-        return {"says": MORE_THAN, "photograph": most}
+    if scale * (MOST_TIMES * now) ** -power > 1 - target:
+        return {"says": MORE_THAN, "photograph": (MOST_TIMES - 1) * now}
     needed = (scale / (1 - target)) ** (1 / power)
-    more = math.ceil(min(needed, MOST_TIMES * now) - now)
-    if needed > MOST_TIMES * now:
-        return {"says": MORE_THAN, "photograph": most}
-    return {"says": PHOTOGRAPH, "photograph": max(1, more)}
+    return {"says": PHOTOGRAPH, "photograph": max(1, math.ceil(needed) - now)}

@@ -10,12 +10,12 @@ from typing import Any
 import cv2
 from jinja2 import Environment, StrictUndefined
 
-from augment import figures
+from augment import figures, wording
 from augment.images import ImageStore
+from augment.learning_curve import ENOUGH, MORE_THAN, PHOTOGRAPH, TOO_FEW
 from augment.page import PAGE
 from augment.records import STAGES, Document, Record, RunFolder
 from augment.settings import load_settings
-from augment.statistics import FAIL, INCONCLUSIVE, PASS
 from augment.tables import METRIC_NAMES, measured, percent, points
 from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.files import replace_file, sha256_file
@@ -28,14 +28,6 @@ FEW_IMAGES = 30  # test images of a class below which its recall says little: on
 FEW_SEEDS = 3
 MINUTES_PER_IMAGE = 5.0  # an assumption, and the page says so
 SHEET_WIDTH = 768  # pixels
-NEXT_STEP = {
-    PASS: "The classifier with generated images may be shipped. Keep photographing the classes that the table of "
-    "images to photograph names: real pictures help most.",
-    FAIL: "Ship the classifier without generated images. Look at the contact sheets: a generator that does not know "
-    "this equipment paints what harms.",
-    INCONCLUSIVE: "Ship the classifier without generated images for now. Add test images or seeds, or photograph what "
-    "the table of images to photograph names, and run again.",
-}
 
 
 @dataclass(frozen=True)
@@ -52,8 +44,10 @@ def write_report(folder: RunFolder, minutes_per_image: float = MINUTES_PER_IMAGE
     """Write RUN/report/index.html and RUN/report/figures/*.png; returns the page's path.
 
     `minutes_per_image` is what finding, taking and labelling one picture is taken to cost.
-    Raises InputError where a stage's document is missing; export may be.
+    Raises InputError where a stage's document is missing, export apart, or `minutes_per_image` is not above zero.
     """
+    if not minutes_per_image > 0:
+        raise InputError(f"the minutes per image are {minutes_per_image:g}; give how long one picture takes, as 5")
     documents = {stage: folder.require(stage) for stage in STAGES if stage != "export"}
     if (export := folder.latest("export")) is not None:
         documents["export"] = export
@@ -65,25 +59,31 @@ def write_report(folder: RunFolder, minutes_per_image: float = MINUTES_PER_IMAGE
 
 
 def _content(folder: RunFolder, documents: Mapping[str, Document], minutes_per_image: float) -> dict[str, Any]:
-    summary = documents["comparison"].summary
+    summary, curation = documents["comparison"].summary, documents["curation"]
+    curve = curation.summary.get("learning_curve")
+    packed = _packed(documents)
+    kept = sum(record["kept"] for record in curation.records)
     return {
         "title": f"rarefault report of {folder.path.resolve().name}",
-        "verdict": {"word": summary["verdict"], "sentence": verdict_sentence(summary)},
-        "next_step": NEXT_STEP[summary["verdict"]],
-        "faults": fault_sentences(summary),
-        "gate": gate_sentences(summary),
-        "photograph": _photograph(documents["curation"].summary.get("learning_curve")),
-        "hours": _hours(documents["curation"], minutes_per_image),
+        "verdict": summary["verdict"],
+        "headline": wording.HEADLINES[summary["verdict"]],
+        "answers": wording.answers(summary, documents["training"].records),
+        "next_steps": wording.next_steps(summary, curve, packed and packed["arm"]),
+        "changes": wording.class_changes(summary),
+        "gate": wording.gate_sentences(summary),
+        "photograph": curve and _photograph(curve, summary["fault_labels"]),
+        "hours": wording.hours(kept, minutes_per_image),
         "arms": _arms(documents["training"], summary),
         "differences": _differences(summary),
         "classes": _classes(summary),
-        "figures": [_figure(folder, *entry) for entry in _figures(folder, documents)],
+        "figures": {name: _figure(folder, name, *entry) for name, *entry in _figures(folder, documents)},
         "samples": _samples(folder, documents),
-        "curation": _curation(folder, documents["curation"]),
+        "curation": _curation(folder, curation),
         "data": _data(documents["dataset"], summary["fault_labels"]),
         "limits": limits(documents),
         "stages": _stages(documents),
         "models": _models(documents),
+        "packed": packed,
         "bundle": _bundle(folder),
         "settings": [
             {"stage": stage, "text": json.dumps(dict(document.settings), indent=2, ensure_ascii=False)}
@@ -92,91 +92,27 @@ def _content(folder: RunFolder, documents: Mapping[str, Document], minutes_per_i
     }
 
 
-# The verdict and its numbers
+# Tables
 
 
-def verdict_sentence(summary: Mapping[str, Any]) -> str:
-    """What the comparison found, for someone who knows no statistics."""
-    candidate, baseline, metric = (summary[key] for key in ("candidate", "baseline", "metric"))
-    change = points(summary["differences"][candidate]["metrics"][metric])
-    measured = (
-        f"On {summary['test']['images']} test images that no training has seen, {METRIC_NAMES[metric]} of arm "
-        f"{candidate} minus that of arm {baseline} is {change} ({100 * summary['confidence']:g} % interval). "
-    )
-    meaning = {
-        PASS: f"The whole interval is above zero: {candidate} is better.",
-        FAIL: f"The whole interval is below zero: {candidate} is worse. Do not use it.",
-        INCONCLUSIVE: "The interval holds zero: this test set can't tell whether there is a gain. "
-        "More test images, more seeds or a larger gain would.",
-    }
-    harmed = summary["differences"][candidate]["harmed"]
-    harm = f" Recall of {', '.join(harmed)} fell beyond its interval." if harmed else ""
-    return measured + meaning[summary["verdict"]] + harm
-
-
-def fault_sentences(summary: Mapping[str, Any]) -> list[str]:
-    """For each fault class how many of a hundred are found with generated images, and without."""
-    candidate, baseline = (summary["arms"][summary[key]]["recall"] for key in ("candidate", "baseline"))
-    changes = summary["differences"][summary["candidate"]]["recall"]
-    found = []
-    for label in summary["fault_labels"]:
-        if changes[label] is None:
-            found.append(f"{label}: the test set holds none, so nothing is known.")
-            continue
-        with_, without, images = (
-            candidate[label]["value"],
-            baseline[label]["value"],
-            summary["test"]["per_class"][label],
-        )
-        sure = "" if changes[label]["low"] > 0 or changes[label]["high"] < 0 else " The difference may be chance."
-        found.append(
-            f"Of 100 pictures of {label} it finds {100 * with_:.0f} instead of {100 * without:.0f}, measured on "
-            f"{images['images']}.{sure}"
-        )
-    return found
-
-
-def gate_sentences(summary: Mapping[str, Any]) -> list[str]:
-    """What the gate kept out of each arm."""
-    return [
-        f"Arm {arm}: the gate left out the generated images of {', '.join(labels)}, because on validation images they "
-        "cost another class its recall."
-        for arm, labels in summary.get("gate", {}).items()
-    ]
-
-
-def _photograph(curve: Mapping[str, Any] | None) -> dict[str, Any] | None:
+def _photograph(curve: Mapping[str, Any], faults: Sequence[str]) -> Table:
     """How many more real images each class needs, from the learning curve."""
-    if curve is None:
-        return None
     says = {
-        "enough": lambda found: "none",
-        "photograph": lambda found: f"about {found['photograph']}",
-        "more than": lambda found: f"more than {found['photograph']}: look for another view of it",
-        "too few": lambda found: "too few to say; any new one helps",
+        ENOUGH: lambda found: "none",
+        PHOTOGRAPH: lambda found: f"about {found['photograph']}",
+        MORE_THAN: lambda found: f"more than {found['photograph']}: look for another view of it",
+        TOO_FEW: lambda found: "too few to say; any new one helps",
     }
     rows = [
-        [label, str(found["now"]), _share(found["recall"][-1]), says[found["says"]](found)]
+        [label, says[found["says"]](found), str(found["now"]), _share(found["recall"][-1])]
         for label, found in curve["classes"].items()
     ]
-    caption = (
-        f"Images to photograph for a recall of {100 * curve['recall_target']:g} %, by cross-validation among the real "
-        "training images and a power law; generated images and the shipped network play no part."
-    )
-    return {"table": Table(caption, ["class", "training images", "recall now", "photograph"], rows)}
+    caption = f"Pictures to take so that {100 * curve['recall_target']:g} of 100 of each class are found."
+    return Table(caption, ["class", "photograph", "training images now", "recall now"], rows, faults)
 
 
 def _share(value: float | None) -> str:
     return "unknown" if value is None else f"{100 * value:.0f} %"
-
-
-def _hours(curation: Document, minutes: float) -> str:
-    kept = sum(record["kept"] for record in curation.records)
-    return (
-        f"{kept} generated images were kept. If finding, taking and labelling one picture takes {minutes:g} minutes, "
-        f"as many real ones would take {kept * minutes / 60:.0f} hours. The minutes are an assumption, not a "
-        "measurement, and a generated picture is worth less than a real one."
-    )
 
 
 def _arms(training: Document, summary: Mapping[str, Any]) -> Table:
@@ -193,6 +129,30 @@ def _arms(training: Document, summary: Mapping[str, Any]) -> Table:
 
 def _spread(metric: Mapping[str, Any]) -> str:
     return "" if metric["std"] is None else f", ±{100 * metric['std']:.1f}"
+
+
+def _packed(documents: Mapping[str, Document]) -> dict[str, Any] | None:
+    """The exported training, and how its thresholds did on the validation images."""
+    if "export" not in documents:
+        return None
+    summary = documents["export"].summary
+    rows = [
+        [label, f"{found['threshold']:.2f}", str(found["positives"]), *_flagged(found)]
+        for label, found in summary.get("thresholds", {}).items()
+    ]
+    head = ["fault", "flagged from", "validation images", "found", "false alarms in 100 other pictures"]
+    caption = "Thresholds, and what they do on the validation images that they were chosen on."
+    arm, _, seed = summary["training"].rpartition("/seed-")
+    return {"arm": arm, "seed": seed, "table": Table(caption, head, rows)}
+
+
+def _flagged(found: Mapping[str, Any]) -> list[str]:
+    """Recall and false alarms of a threshold with their bounds; few images make wide ones."""
+    alarms = "unknown" if found["false_alarms"] is None else f"{found['false_alarms']:.1f}"
+    return [
+        f"{_share(found['recall'])} (at least {_share(found['recall_bound'])})",
+        f"{alarms} (at most {found['false_alarms_bound']:.1f})",
+    ]
 
 
 def _differences(summary: Mapping[str, Any]) -> Table:
@@ -236,36 +196,34 @@ def _classes(summary: Mapping[str, Any]) -> Table:
 # Pictures
 
 
-def _figures(folder: RunFolder, documents: Mapping[str, Document]) -> Iterator[tuple[str, bytes, str]]:
-    """(name, PNG, what it shows)"""
+def _figures(folder: RunFolder, documents: Mapping[str, Document]) -> Iterator[tuple[str, bytes, str, str]]:
+    """(name, PNG, what it is, what can be seen in it)"""
     summary = documents["comparison"].summary
-    yield "recall", figures.recall_bars(summary), "Recall per class and arm on the test set."
-    curve = documents["curation"].summary.get("learning_curve")
-    if curve:
-        yield "learning-curve", figures.learning_curves(curve), "Recall against the number of real training images."
     arms = [summary["baseline"], summary["candidate"]]
-    yield (
-        "reliability",
-        figures.reliability(summary, arms),
-        "How often the likeliest label is right, by its probability.",
-    )
+    if curve := documents["curation"].summary.get("learning_curve"):
+        title = "Recall of each class by the number of its real training images; dashed: the recall aimed at."
+        yield "learning-curve", figures.learning_curves(curve), title, wording.learning_curves(curve)
     for arm in arms:
-        yield f"confusion-{arm}", figures.confusion_matrix(summary, arm), f"Confusion matrix of arm {arm}."
+        title = f"Confusion matrix of {arm}: each row is a true class, each column a label that was given."
+        yield f"confusion-{arm}", figures.confusion_matrix(summary, arm), title, wording.confusion_matrix(summary, arm)
+    title = "How often the likeliest label is right, by its probability; dashed: what the probability promises."
+    yield "reliability", figures.reliability(summary, arms), title, wording.reliability(summary, arms)
+    yield "recall", figures.recall_bars(summary), "Recall on the test set.", wording.recall_bars(summary)
     histories: dict[str, list[Any]] = {}
     for record in documents["training"].records:
         path = folder.path / record["path"] / "history.json"
         if path.exists():
             histories.setdefault(record["arm"], []).append(json.loads(path.read_bytes()))
     if histories:
-        text = "Macro F1 on the validation images during training, one line per seed."
-        yield "validation", figures.validation_curves(histories), text
+        title = "Macro F1 on the validation images during training, one line per training."
+        yield "validation", figures.validation_curves(histories), title, wording.validation_curves(histories)
 
 
-def _figure(folder: RunFolder, name: str, png: bytes, text: str) -> dict[str, str]:
+def _figure(folder: RunFolder, name: str, png: bytes, title: str, seen: str) -> dict[str, str]:
     place = folder.stage("report") / "figures"
     place.mkdir(exist_ok=True)
     replace_file(place / f"{name}.png", png)
-    return {"uri": _uri("image/png", png), "text": text}
+    return {"uri": _uri("image/png", png), "title": title, "seen": seen}
 
 
 def _samples(folder: RunFolder, documents: Mapping[str, Document]) -> list[dict[str, Any]]:
@@ -280,21 +238,21 @@ def _samples(folder: RunFolder, documents: Mapping[str, Document]) -> list[dict[
         {
             "label": label,
             "kinds": [
-                ("real", _thumbnails(real, label, store.frame)),
-                ("generated", _thumbnails(kept, label, opened)),
+                (kind, _thumbnails(kind, records, label, frame))
+                for kind, records, frame in (("real", real, store.frame), ("generated", kept, opened))
             ],
         }
         for label in documents["training"].summary["labels"]
     ]
 
 
-def _thumbnails(records: Sequence[Record], label: str, opened: Any) -> list[dict[str, str]]:
+def _thumbnails(kind: str, records: Sequence[Record], label: str, opened: Any) -> list[dict[str, str]]:
     """The first images of a class by id; one that is gone (the page may be made elsewhere) is left out."""
     of_label = sorted((record for record in records if record["label"] == label), key=lambda record: record["id"])
     thumbnails = []
     for record in of_label[:SAMPLES_PER_CLASS]:
         try:
-            thumbnails.append({"uri": _thumbnail(opened(record)), "text": f"{label}, {record['id']}"})
+            thumbnails.append({"uri": _thumbnail(opened(record)), "text": f"{kind} picture of {label}, {record['id']}"})
         except InputError:
             continue
     return thumbnails
@@ -323,7 +281,7 @@ def _curation(folder: RunFolder, curation: Document) -> dict[str, Any]:
         "table": Table("Rejected by reason.", ["reason", "images"], rows),
         "sheets": [
             {
-                "title": f"{sheet['label']}, {sheet['kind']}: {sheet['images']}",
+                "title": f"{sheet['images']} {sheet['kind']} pictures of {sheet['label']}",
                 "uri": _sheet(folder.path / sheet["path"]),
             }
             for sheet in curation.summary.get("sheets", ())

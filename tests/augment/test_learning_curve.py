@@ -49,6 +49,13 @@ def test_the_advice_follows_the_power_law():
     assert learning_curve._advice(images, np.full(4, 0.3), 100, 0.9) == {"says": MORE_THAN, "photograph": 900}
 
 
+def test_a_curve_that_hardly_rises_overflows_nothing():
+    recall = np.array([0.48776942, 0.50056712, 0.49970354, 0.485164])
+    with np.errstate(all="raise"):
+        found = learning_curve._advice([41, 83, 124, 166], recall, 221, 0.9)
+    assert found == {"says": MORE_THAN, "photograph": 1989}
+
+
 def test_the_same_seed_gives_the_same_curve_and_one_class_gives_none():
     rng = np.random.default_rng(1)
     features, targets = rng.normal(size=(40, 8)).astype(np.float32), np.arange(40) % 2

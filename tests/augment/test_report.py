@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from tiny_run import tiny_run
 
-from augment import compare, figures, train
+from augment import compare, figures, train, wording
 from augment.records import RunFolder
-from augment.report import limits, verdict_sentence, write_report
+from augment.report import limits, write_report
 from augment.settings import write_settings
 from edge_runtime.bundle.errors import InputError
 
@@ -62,7 +62,9 @@ def test_the_page_tells_verdict_numbers_and_provenance(reported):
     folder, path = reported
     text = Page(path.read_text()).text
     comparison = folder.require("comparison")
-    assert verdict_sentence(comparison.summary) in text
+    assert wording.HEADLINES[comparison.summary["verdict"]] in text
+    for _, answer in wording.answers(comparison.summary, folder.require("training").records):
+        assert answer in text
     assert "breaker_burnt (fault)" in text
     assert "tank_ok (fault)" not in text
     for stage in ("dataset", "curation", "training", "comparison"):
@@ -82,8 +84,8 @@ def test_text_from_outside_is_escaped(reported):
 def test_samples_stand_beside_each_other_and_missing_ones_are_left_out(reported, tmp_path):
     folder, path = reported
     first = [attributes["alt"] for tag, attributes in Page(path.read_text()).tags if tag == "img"]
-    assert sum(alt.startswith("breaker_burnt, real-") for alt in first) == 4
-    assert sum(alt.startswith("tank_ok, 2") for alt in first) == 2
+    assert sum(alt.startswith("real picture of breaker_burnt, real-") for alt in first) == 4
+    assert sum(alt.startswith("generated picture of tank_ok, 2") for alt in first) == 2
     generated = folder.path / "synthetic/images/tank_ok/20.png"
     kept = generated.read_bytes()
     generated.unlink()
@@ -91,7 +93,8 @@ def test_samples_stand_beside_each_other_and_missing_ones_are_left_out(reported,
         again = Page(write_report(folder).read_text())
     finally:
         generated.write_bytes(kept)
-    assert sum((attributes.get("alt") or "").startswith("tank_ok, 2") for _, attributes in again.tags) == 1
+    alts = [attributes.get("alt") or "" for _, attributes in again.tags]
+    assert sum(alt.startswith("generated picture of tank_ok, 2") for alt in alts) == 1
 
 
 def test_a_second_report_is_the_same(reported):
@@ -117,13 +120,21 @@ def test_an_unfinished_run_names_the_command_that_is_missing(tmp_path):
         write_report(folder)
 
 
-@pytest.mark.parametrize(
-    ("verdict", "words"), [("PASS", "is better"), ("FAIL", "is worse"), ("INCONCLUSIVE", "can't tell")]
-)
-def test_the_verdict_in_words(reported, verdict, words):
-    summary = {**reported[0].require("comparison").summary, "verdict": verdict}
-    assert words in verdict_sentence(summary)
-    assert "combined minus that of arm real" in verdict_sentence(summary)
+def test_the_minutes_of_one_picture_are_the_callers_to_say(reported):
+    folder, path = reported
+    assert "takes 5 minutes, as many real ones would take 1.0 hours" in Page(path.read_text()).text
+    try:
+        assert "takes 30 minutes, as many real ones would take 6.0 hours" in write_report(folder, 30).read_text()
+        with pytest.raises(InputError, match="minutes per image are 0"):
+            write_report(folder, 0)
+    finally:
+        write_report(folder)
+
+
+def test_parts_that_a_run_lacks_are_left_out(reported):
+    text = Page(reported[1].read_text()).text
+    assert "What to photograph next" not in text
+    assert "The packed classifier" not in text
 
 
 def test_figures_are_pictures_with_the_same_bytes_each_time(reported):
