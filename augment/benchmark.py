@@ -187,7 +187,7 @@ def pool(plan: Plan) -> dict[str, Any]:
     for draw, folders in enumerate(draws):
         for arm in settings.train.arms:
             found = _logits(folders, arm)
-            records.append({"id": f"{arm}/draw-{draw}", "arm": arm, "seed": draw})
+            records.append({"id": f"{arm}/draw-{draw}", "arm": arm, "seed": draw, "dropped": _dropped(folders, arm)})
             logits[f"{arm}/draw-{draw}"] = np.stack([found[name] for name in names])
     whole = Document("training", None, {}, training.models, records, training.summary)
     results = {
@@ -220,6 +220,12 @@ def _logits(folders: Sequence[RunFolder], arm: str) -> dict[str, Numbers]:
         calibrated = load_file(path)["logits"] / temperature(folder.path / "training" / arm / "seed-0")
         found |= dict(zip(ids, calibrated, strict=True))
     return found
+
+
+def _dropped(folders: Sequence[RunFolder], arm: str) -> list[str]:
+    """The labels whose generated images the gate kept out of an arm in some fold."""
+    trainings = [record for folder in folders for record in folder.require("training").records]
+    return sorted({label for record in trainings if record["arm"] == arm for label in record["dropped"]})
 
 
 def _images(records: Sequence[Record]) -> Mapping[str, dict[str, int]]:

@@ -1,6 +1,6 @@
 """Does curation find known bad images, for the right reason, and leave good ones alone?
 
-    python -m benchmarks.curation [--out DIR] [--seeds 3]
+    python -m benchmarks.curation [--out DIR] [--seeds 3] [--first 0]
 
 A pool of rendered pictures stands in for a generator whose every label is known: 300 good ones (catalogue and station
 cameras) and 100 bad ones. The archive is the demo's: 427 station pictures, 8 to 15 of each fault. Nothing is trained.
@@ -39,8 +39,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("runs/curation"))
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--first", type=int, default=0)
     given = parser.parse_args()
-    for seed in range(given.seeds):
+    for seed in range(given.first, given.first + given.seeds):
         found = measure(given.out / str(seed), seed)
         print(f"seed {seed}", *(f"  {line}" for line in _lines(found)), sep="\n", flush=True)
 
