@@ -18,7 +18,9 @@ Labels = npt.NDArray[np.int64]
 Numbers = npt.NDArray[np.float64]
 
 METRICS = ("accuracy", "macro_f1", "macro_recall")
-FAULT_RECALL = "fault_recall"  # mean recall of the fault classes; only where labels are marked as faults
+# Only where labels are marked as faults:
+FAULT_RECALL = "fault_recall"  # mean recall of the fault classes
+FAULT_OR_NOT = "fault_or_not"  # accuracy of the two-class question, whichever fault it is
 RELIABILITY_BINS = 10
 PASS, FAIL, INCONCLUSIVE = "PASS", "FAIL", "INCONCLUSIVE"
 
