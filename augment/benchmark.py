@@ -39,7 +39,6 @@ SCENES_METHODS = (*SCENES_COMBINED, *SPECTRUM, *CONTROLS)
 TRAIN, VALIDATION, TEST = (20, 4), (10, 4), (50, 200)
 GENERATED = 24  # images per class and method
 GENERATED_PHOTOS = 20
-PHOTO_STEPS = 200  # of the adapter; there are as many adapters as folds
 FOLDS = 5
 # The two-class task of Deitsch et al. 2019, Solar Energy 185: defective is a defect probability of a half or more.
 ELPV_FAULTS = ("mono_67", "mono_100", "poly_67", "poly_100")
@@ -111,14 +110,13 @@ def _prepare_photos(out: Path, data: DataSettings, hosts: dict[str, str], draw: 
     if folds > 1:
         data = replace(data, folds=folds, fold=fold)
     boxed = ("edit-0.7", "inpaint-0.9", "transplant") if hosts else ()
-    combined = ("text2img", "img2img-0.5", "adapted-text2img", *boxed)
+    combined = ("text2img", "img2img-0.5", *boxed)
     settings = _settings(out, draw, data, (*combined, "codec"), combined, size=PHOTO_SIZE)
     settings = replace(
         settings,
         # The mini models tell one photograph hardly from another: a few captions and one prompt for each will do.
         caption=replace(settings.caption, per_class=GENERATED_PHOTOS),
         refine=replace(settings.refine, variants=1, attempts=3, meaning="lexical"),
-        adapt=replace(settings.adapt, steps=PHOTO_STEPS, evaluate_every=PHOTO_STEPS // 2),
         generate=replace(settings.generate, floor=GENERATED_PHOTOS, cap=GENERATED_PHOTOS, hosts=hosts),
     )
     check_source(settings)
