@@ -94,8 +94,6 @@ def _prepare_scenes(out: Path, draw: int) -> Path:
     settings = replace(
         settings,
         generate=replace(settings.generate, floor=GENERATED, cap=GENERATED, hosts=dict(TWINS)),
-        # Without curation too: what is it worth?
-        train=replace(settings.train, arms=(*settings.train.arms, "+".join((BASELINE, *SCENES_COMBINED, UNCURATED)))),
     )
     say(f"rendering the images of draw {draw} into {folder / 'station'}")
     write_archive(folder / "station", shares)
@@ -149,9 +147,11 @@ def _settings(
             synthetic_shares=SHARES,
             arms=(
                 "real",
-                "+".join(combined),
+                # Uncurated, or it might have no image at all.
+                "+".join((*combined, UNCURATED)),
                 BASELINE,
                 *singles,
+                f"{everything}+{UNCURATED}",  # what is curation worth?
                 everything,
                 f"{everything}+{GATE}",
             ),

@@ -11,6 +11,7 @@ from augment.records import Document, Record, item_seed
 from augment.settings import CompareSettings, Settings
 from augment.statistics import FAULT_OR_NOT, FAULT_RECALL, METRICS, Draws, Labels, Numbers, Resampled
 from edge_runtime.bundle.decision import DecisionRule
+from export.calibration import reliability
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ class Arm:
         rule = DecisionRule(truth.labels, (), 1.0, {})
         probabilities = [rule.probabilities(row) for row in logits]
         self.pooled: Labels = np.mean(probabilities, axis=0).argmax(axis=1)
-        self.reliability = statistics.reliability(truth.targets, probabilities)
+        self.reliability = reliability(truth.targets, probabilities)
         self.per_seed = [statistics.metrics(truth.targets, row) for row in self.predicted]
         self.recall = [statistics.class_recall(truth.targets, row, len(truth.labels)) for row in self.predicted]
         self.resampled: Resampled = statistics.resample(

@@ -35,7 +35,7 @@ class Evaluator:
 
     def evaluate(self, frame: Frame) -> Evaluation:
         """uint8 (H, W, 3) BGR -> Evaluation. A blank frame is not shown to the model: it would get a class."""
-        rule = self.bundle.manifest.decision
+        rule = self.bundle.manifest.rule(self.engine.precision)
         started = time.perf_counter()
         small = self.bundle.manifest.input.apply(frame)
         health = measure(small)
