@@ -135,7 +135,13 @@ def evidence(settings: Settings, folder: RunFolder, chosen: Record, spec: Prepro
     frames: list[Frame] = [spec.apply(store.frame(record)) for record in _evenly(real)]
     if len(frames) < CALIBRATION_FRAMES:
         frames += [spec.apply(read_image(folder.path / record["path"]).frame) for record in _evenly(made)]
-    return Evidence(np.stack(frames[:CALIBRATION_FRAMES]), held_out("val"), held_out("test"))
+    smaller = [(record, store.reduced(record, spec)) for record in records if record["split"] == "test"]
+    return Evidence(
+        calibration=np.stack(frames[:CALIBRATION_FRAMES]),
+        validation=held_out("val"),
+        test=held_out("test"),
+        reduced={record["id"]: spec.apply(frame) for record, frame in smaller if frame is not None},
+    )
 
 
 def _evenly(records: Iterable[Record]) -> list[Record]:

@@ -16,7 +16,7 @@ from .bench import start_bench
 from .bundle.errors import InputError, RarefaultError
 from .bundle.manifest import PRECISIONS
 from .bundle.store import open_bundle
-from .engines import PROVIDERS, open_engine
+from .engines import ENGINES, open_engine
 from .evaluate import Evaluator
 from .inputs import Inputs
 from .judge import Judge
@@ -33,7 +33,7 @@ CURRENT_SLOT = Path("/var/lib/rarefault/slots/current")  # where a station keeps
 )
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write results to this file.")
 @click.option("--heatmap", type=click.Path(file_okay=False, path_type=Path), help="Write a picture of the cause here.")
-@click.option("--engine", type=click.Choice(["auto", *PROVIDERS]), default="auto", show_default=True)
+@click.option("--engine", type=click.Choice(["auto", *ENGINES]), default="auto", show_default=True)
 @click.option("--precision", type=click.Choice(["auto", *PRECISIONS]), default="auto", show_default=True)
 @click.option("--threads", type=click.IntRange(min=1), help="Inputs worked on at once. Default: one per core.")
 @click.option("--bench", is_flag=True, help="Also print where the time goes.")
@@ -62,7 +62,7 @@ def main(
     workers = threads or _cores()
     tally = Tally()
     try:
-        evaluator = _open(_find_bundle(bundle), engine, precision)
+        evaluator = _open(_find_bundle(bundle), engine, precision, workers)
         inputs = Inputs(_paths(paths))
         timing = start_bench(evaluator, workers) if bench else None
         with _open_output(output) as stream:
@@ -103,9 +103,9 @@ def _find_bundle(given: Path | None) -> Path:
     raise InputError(f"no bundle: give --bundle DIR or set RAREFAULT_BUNDLE (no station keeps one in {CURRENT_SLOT})")
 
 
-def _open(folder: Path, engine: str, precision: str) -> Evaluator:
+def _open(folder: Path, engine: str, precision: str, workers: int) -> Evaluator:
     bundle = open_bundle(folder)
-    opened = open_engine(bundle, engine, precision, threads=1)  # each worker brings the thread that it calls from
+    opened = open_engine(bundle, engine, precision, callers=workers, threads=1)
     model = f"{bundle.manifest.name} {bundle.manifest.version} ({bundle.digest[:12]})"
     passed_over = f" (passed over {'; '.join(opened.skipped)})" if opened.skipped else ""
     click.echo(f"{model} on {opened.engine.name} {opened.engine.precision}{passed_over}", err=True)

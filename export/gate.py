@@ -1,7 +1,7 @@
 """Is a file as good as the network it was made from? Asked on the locked test set, before the file is packed."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,13 @@ from torch import nn
 from edge_runtime.bundle.decision import DecisionRule
 from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.manifest import precision_of
-from edge_runtime.bundle.preprocess import PreprocessSpec
+from edge_runtime.bundle.preprocess import Frame, PreprocessSpec
 from export.calibration import Targets, at_least, fit_rule, reliability
 from export.golden import LabelledFrame, choose_golden, tolerance
 from export.parity import Frames, Logits, Parity, measure_parity, onnx_runner, torch_logits
 
 TOLERATED_LOSS = 0.005  # of macro recall
+ENOUGH_REDUCED = 30  # test frames, to say that decoding large JPEGs smaller does no harm
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Evidence:
     calibration: Frames  # training images at input size: the scales of INT8 are measured on them
     validation: Sequence[LabelledFrame]  # golden frames are chosen among them; temperature and thresholds are fitted
     test: Sequence[LabelledFrame]  # the locked test set: each file is compared with the network on it
+    reduced: Mapping[str, Frame] = field(default_factory=dict)  # test frames by id, decoded at a part of their size
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,23 @@ class Gate:
             parity=measure_parity(variant, self._logits, logits, self.rule),
             accuracy=accuracy,
             refusal=refusal(self.accuracy, accuracy, rule.fault_labels),
+        )
+
+    def judge_reduced(self) -> Judged | None:
+        """How the network does on test frames that were decoded smaller; None where they are too few to tell."""
+        items = [item for item in self.evidence.test if item.id in self.evidence.reduced]
+        if len(items) < ENOUGH_REDUCED:
+            return None
+        frames, targets = self._arrays(items)
+        smaller, _ = self._arrays([item._replace(frame=self.evidence.reduced[item.id]) for item in items])
+        whole, seen = torch_logits(self.network, frames), torch_logits(self.network, smaller)
+        accuracy = measure_accuracy(self.rule, seen, targets)
+        return Judged(
+            rule=self.rule,
+            tolerance=0.0,
+            parity=measure_parity("reduced", whole, seen, self.rule),
+            accuracy=accuracy,
+            refusal=refusal(measure_accuracy(self.rule, whole, targets), accuracy, self.rule.fault_labels),
         )
 
     @cached_property

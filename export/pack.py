@@ -62,16 +62,17 @@ def pack_bundle(
     spare = _fresh_spare(out_folder)
     written = _write_files(gate, precisions, spare)
     packed = tuple(precision for precision in precisions if precision in written.accepted)
+    reduced = gate.judge_reduced()
     draft = Manifest(
         name=name,
         version=version,
         created=created or datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        input=gate.spec,
+        input=replace(gate.spec, decode="reduced" if reduced and not reduced.refusal else "full"),
         decision=decision,
         rules={precision: written.accepted[precision].rule for precision in packed if precision != "fp32"},
         precisions=packed,
         opset=OPSET,
-        metrics={**metrics, **written.to_json(gate)},
+        metrics={**metrics, **written.to_json(gate), "reduced_decode": _told(reduced)},
         lineage={**lineage, "checkpoint": checkpoint_digest(checkpoint_folder), "torch": torch.__version__},
     )
     manifest = write_bundle_manifest(spare, draft)
@@ -118,6 +119,10 @@ def _fresh_spare(target: Path) -> Path:
         shutil.rmtree(spare)
     spare.mkdir()
     return spare
+
+
+def _told(reduced: Judged | None) -> dict[str, Any] | None:
+    return None if reduced is None else {**reduced.to_json(), "refused": reduced.refusal}
 
 
 @dataclass

@@ -47,7 +47,7 @@ def green(tmp_path):
 
 
 def test_a_line_holds_all_that_is_promised(classify, red, packed):
-    done = classify(red, "--format", "jsonl")
+    done = classify(red, "--format", "jsonl", "--engine", "cpu")
     (record,) = records(done)
     assert done.returncode == 10
     # Half of the frame at 255 and half at 127: mean red 191, logits 0, 191 / 32, 0, so p = 1 / (1 + 2 exp(-191 / 32)).

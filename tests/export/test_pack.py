@@ -134,6 +134,24 @@ def test_a_file_that_loses_too_much_is_left_out_and_the_manifest_says_why(
     assert set(load_golden(open_bundle(tmp_path / "bundle")).tolerance) == {"fp32"}
 
 
+@pytest.mark.parametrize(("harm", "decode"), [(False, "reduced"), (True, "full")])
+def test_large_pictures_are_decoded_smaller_only_where_that_did_no_harm(
+    tmp_path, checkpoint, evidence, rule, instant, harm, decode
+):
+    frames = {item.id: item.frame for item in evidence.test}
+    shuffled = dict(zip(frames, list(frames.values())[::-1], strict=True)) if harm else frames
+    pack_into(tmp_path / "bundle", checkpoint, replace(evidence, reduced=shuffled), rule)
+    manifest = open_bundle(tmp_path / "bundle").manifest
+    assert manifest.input.decode == decode
+    assert (manifest.metrics["reduced_decode"]["refused"] is not None) == harm
+    assert manifest.metrics["reduced_decode"]["frames"] == 60
+
+
+def test_without_evidence_pictures_are_decoded_whole(packed):
+    manifest = open_bundle(packed).manifest
+    assert (manifest.input.decode, manifest.metrics["reduced_decode"]) == ("full", None)
+
+
 def test_without_fp32_there_is_nothing_to_judge_by(tmp_path, checkpoint, evidence, rule):
     with pytest.raises(InputError, match=r"precisions are \['fp16'\], expected fp32 among them"):
         pack_into(tmp_path / "bundle", checkpoint, evidence, rule, precisions=["fp16"])
