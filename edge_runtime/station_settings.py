@@ -31,17 +31,18 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class StationSection:
-    """[station]. `evidence_bytes` bounds alarms' pictures that have been delivered; those that wait have no bound."""
+    """[station]. `picture_bytes` bounds the pictures in `state_dir`: samples go first, then those of
+    alarms that every sink has acknowledged; what waits has no bound."""
 
     name: str
     state_dir: Path = Path("/var/lib/rarefault")
     bundle: Path | None = None  # None: the current slot below state_dir
-    evidence_bytes: int = 2 << 30
+    picture_bytes: int = 4 << 30
     heartbeat_seconds: float = 60.0
 
     def __post_init__(self) -> None:
         _check_name("the station", self.name)
-        _at_least("evidence_bytes", self.evidence_bytes, 0)
+        _at_least("picture_bytes", self.picture_bytes, 0)
         _at_least("heartbeat_seconds", self.heartbeat_seconds, 1)
 
 

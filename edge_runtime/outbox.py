@@ -1,0 +1,375 @@
+"""The station's memory: what it has to tell is on disk before anybody hears of it, and stays until all have it.
+
+Pictures are files, written and flushed first; then one transaction commits the event with one delivery for each sink.
+So a committed event always has its pictures, and a crash in between leaves files that `sweep` removes. Files, and not
+blobs in the database, because on a full disk a file can still be deleted and a row cannot.
+"""
+
+import contextlib
+import json
+import logging
+import sqlite3
+import threading
+import time
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .bundle.errors import InputError, UnavailableError
+from .bundle.files import replace_file, sha256_bytes
+from .events import ALARM, HEARTBEAT, KINDS, SAMPLE, Record
+
+DATABASE = "outbox.sqlite3"
+FOLDERS = {ALARM: "evidence", HEARTBEAT: "evidence", SAMPLE: "samples"}
+VERSION = 1  # of the tables
+ROOM_TO_OPEN = 8 << 20  # bytes that SQLite is given on a disk too full to open the outbox
+
+PENDING, DELIVERED, PARKED = "pending", "delivered", "parked"
+
+_TABLES = """
+CREATE TABLE events (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    kind TEXT NOT NULL,
+    rank INTEGER NOT NULL,      -- of the kind: smaller is sent first
+    camera TEXT NOT NULL,
+    document TEXT NOT NULL,
+    pictures TEXT NOT NULL,     -- {name: {file, bytes, sha256}}, files relative to the state folder
+    bytes INTEGER NOT NULL      -- of the pictures that are still kept
+);
+CREATE TABLE deliveries (
+    seq INTEGER NOT NULL REFERENCES events ON DELETE CASCADE,
+    sink TEXT NOT NULL,
+    state TEXT NOT NULL,
+    rank INTEGER NOT NULL,
+    reason TEXT NOT NULL DEFAULT '',
+    PRIMARY KEY (sink, seq)
+) WITHOUT ROWID;
+CREATE INDEX waiting ON deliveries (sink, rank, seq) WHERE state = 'pending';
+CREATE INDEX by_event ON deliveries (seq);
+CREATE INDEX kept ON events (kind, seq, bytes) WHERE bytes > 0;
+"""
+
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A committed event as a sink gets it. `pictures` are files that may be gone by now."""
+
+    seq: int
+    id: str
+    kind: str
+    camera: str
+    document: Mapping[str, Any]
+    pictures: Mapping[str, Path]
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Bytes of pictures to keep: of `samples` alone, and in all."""
+
+    total: int = 4 << 30
+    samples: int = 1 << 30
+
+
+class Outbox:
+    """`state_dir/outbox.sqlite3` and the pictures beside it. May be used by several threads."""
+
+    def __init__(self, state_dir: Path, sinks: Sequence[str], budget: Budget | None = None) -> None:
+        """Open, or make, the outbox for these sinks. UnavailableError where the disk does not let us.
+
+        InputError where a later rarefault has written it.
+        """
+        self._state_dir, self._sinks, self._budget = state_dir, tuple(sinks), budget or Budget()
+        self._lock = threading.RLock()
+        try:
+            self._database = _opened(state_dir)
+        except UnavailableError:
+            if not _delete_oldest(state_dir / FOLDERS[SAMPLE], ROOM_TO_OPEN):
+                raise
+            self._database = _opened(state_dir)
+
+    def commit(self, record: Record) -> None:
+        """Keep `record`; when this returns, it survives a power cut. A record that is already there is left alone.
+
+        UnavailableError where the disk is full or fails; nothing is kept then.
+        """
+        with self._lock, _disk(f"the event {record.id}"):
+            if self._one("SELECT 1 FROM events WHERE id = ?", record.id):
+                return
+            try:
+                pictures = {name: self._write(record, name, data) for name, data in record.pictures.items()}
+                self._insert(record, pictures)
+            except BaseException:
+                self._remove(_file(record, name) for name in record.pictures)
+                raise
+        self.prune()
+
+    def next(self, sink: str, without_cameras: Collection[str] = (), without: Collection[int] = ()) -> Entry | None:
+        """What `sink` should be sent next: alarms, then heartbeats, then samples, each kind in the order of commits.
+
+        `without_cameras` and `without` (numbers of entries) are passed over.
+        """
+        marks = (",".join("?" * len(without_cameras)), ",".join("?" * len(without)))
+        query = (
+            "SELECT seq, id, kind, camera, document, pictures FROM deliveries JOIN events USING (seq) "
+            f"WHERE sink = ? AND state = 'pending' AND camera NOT IN ({marks[0]}) AND seq NOT IN ({marks[1]}) "
+            "ORDER BY deliveries.rank, seq LIMIT 1"
+        )
+        with self._lock, _disk("the outbox"):
+            row = self._one(query, sink, *without_cameras, *without)
+        return self._entry(row) if row else None
+
+    def delivered(self, sink: str, seq: int) -> None:
+        """`sink` has acknowledged entry `seq`. UnavailableError where the disk does not take the note."""
+        self._mark(sink, seq, DELIVERED, "")
+        self.prune()
+
+    def park(self, sink: str, seq: int, reason: str) -> None:
+        """`sink` will never take entry `seq`, because of `reason`: keep it, and send it no more."""
+        self._mark(sink, seq, PARKED, reason)
+
+    def retry_parked(self) -> int:
+        """Send what was parked once more, for one who has mended the cause; how many deliveries that are."""
+        with self._writing("the outbox"):
+            return self._database.execute(
+                "UPDATE deliveries SET state = 'pending', reason = '' WHERE state = 'parked'"
+            ).rowcount
+
+    def counts(self) -> dict[tuple[str, str, str], int]:
+        """(sink, kind, state) -> deliveries."""
+        query = "SELECT sink, kind, state, count(*) FROM deliveries JOIN events USING (seq) GROUP BY sink, kind, state"
+        with self._lock, _disk("the outbox"):
+            return {(sink, kind, state): count for sink, kind, state, count in self._database.execute(query)}
+
+    def pending(self, sink: str) -> int:
+        """Deliveries that `sink` still has to take."""
+        with self._lock, _disk("the outbox"):
+            row = self._one("SELECT count(*) FROM deliveries WHERE sink = ? AND state = 'pending'", sink)
+        return int(row[0]) if row else 0
+
+    def recent(self, kind: str, limit: int = 100) -> list[Entry]:
+        """The newest entries of `kind`, newest first."""
+        query = "SELECT seq, id, kind, camera, document, pictures FROM events WHERE kind = ? ORDER BY seq DESC LIMIT ?"
+        with self._lock, _disk("the outbox"):
+            return [self._entry(row) for row in self._database.execute(query, (kind, limit)).fetchall()]
+
+    def kept_bytes(self, kind: str | None = None) -> int:
+        """Bytes of pictures on disk, of one kind or of all."""
+        with self._lock, _disk("the outbox"):
+            row = self._one(
+                "SELECT coalesce(sum(bytes), 0) FROM events WHERE bytes > 0 AND kind = coalesce(?, kind)", kind
+            )
+        return int(row[0]) if row else 0
+
+    def prune(self) -> None:
+        """Keep the budget: the oldest samples go first, then pictures of the oldest alarms that every sink has."""
+        with self._lock, contextlib.suppress(UnavailableError):  # a full disk: the next call tries again
+            while self.kept_bytes(SAMPLE) > self._budget.samples and self._drop_sample():
+                pass
+            while self.kept_bytes() > self._budget.total and (self._drop_sample() or self._drop_pictures()):
+                pass
+
+    def make_room(self, wanted: int) -> bool:
+        """On a full disk: delete the oldest samples until `wanted` bytes are free; whether any was there.
+
+        Their files go first, since that needs no room; where their rows cannot follow yet, `prune` takes them later.
+        """
+        freed, gone = 0, []
+        with self._lock, contextlib.suppress(UnavailableError), _disk("the samples"):
+            for seq, pictures in self._database.execute(
+                "SELECT seq, pictures FROM events WHERE kind = ? AND bytes > 0 ORDER BY seq", (SAMPLE,)
+            ):
+                if freed >= wanted:
+                    break
+                freed += self._remove(_files(pictures))
+                gone.append((seq,))
+            with self._transaction() as database:
+                database.executemany("DELETE FROM events WHERE seq = ?", gone)
+        return freed > 0
+
+    def sweep(self) -> None:
+        """Remove pictures that no event mentions, left by a crash. Only for the process that commits, at its start."""
+        with self._lock, _disk("the outbox"):
+            known = {
+                picture["file"]
+                for (pictures,) in self._database.execute("SELECT pictures FROM events WHERE bytes > 0")
+                for picture in json.loads(pictures).values()
+            }
+            for folder in sorted({*FOLDERS.values()}):
+                for path in [*(self._state_dir / folder).glob("*.jpg"), *(self._state_dir / folder).glob(".spare-*")]:
+                    if f"{folder}/{path.name}" not in known:
+                        path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Nothing is lost without it."""
+        with self._lock, contextlib.suppress(sqlite3.Error):
+            self._database.close()
+
+    def _write(self, record: Record, name: str, data: bytes) -> dict[str, Any]:
+        file = _file(record, name)
+        replace_file(self._state_dir / file, data)
+        return {"file": file, "bytes": len(data), "sha256": sha256_bytes(data)}
+
+    def _insert(self, record: Record, pictures: Mapping[str, Mapping[str, Any]]) -> None:
+        rank = KINDS.index(record.kind)
+        document = {**record.document, **({"pictures": pictures} if pictures else {})}
+        row = (record.id, record.kind, rank, record.camera, json.dumps(document), json.dumps(pictures))
+        with self._transaction() as database:
+            if record.kind == HEARTBEAT:  # a new one says all that an old one did
+                database.execute("DELETE FROM events WHERE kind = ?", (HEARTBEAT,))
+            seq = database.execute(
+                "INSERT INTO events (id, kind, rank, camera, document, pictures, bytes) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (*row, sum(picture["bytes"] for picture in pictures.values())),
+            ).lastrowid
+            database.executemany(
+                "INSERT INTO deliveries (seq, sink, state, rank) VALUES (?, ?, 'pending', ?)",
+                [(seq, sink, rank) for sink in self._sinks],
+            )
+
+    def _mark(self, sink: str, seq: int, state: str, reason: str) -> None:
+        with self._writing("a delivery") as database:
+            database.execute(
+                "UPDATE deliveries SET state = ?, reason = ? WHERE sink = ? AND seq = ?", (state, reason, sink, seq)
+            )
+
+    def _drop_sample(self) -> bool:
+        """Forget the oldest sample; whether there was one."""
+        row = self._one("SELECT seq, pictures FROM events WHERE kind = ? AND bytes > 0 ORDER BY seq LIMIT 1", SAMPLE)
+        if row is None:
+            return False
+        self._remove(_files(row[1]))
+        with self._writing("a sample") as database:
+            database.execute("DELETE FROM events WHERE seq = ?", (row[0],))
+        return True
+
+    def _drop_pictures(self) -> bool:
+        """Delete the pictures of the oldest alarm that every sink has, its row stays; whether there was one."""
+        row = self._one(
+            "SELECT seq, pictures FROM events WHERE kind = ? AND bytes > 0 AND NOT EXISTS (SELECT 1 FROM deliveries "
+            "WHERE deliveries.seq = events.seq AND state != 'delivered' AND sink IN "
+            f"({','.join('?' * len(self._sinks))})) ORDER BY seq LIMIT 1",
+            ALARM,
+            *self._sinks,
+        )
+        if row is None:
+            return False
+        self._remove(_files(row[1]))
+        with self._writing("an event") as database:
+            database.execute("UPDATE events SET bytes = 0 WHERE seq = ?", (row[0],))
+        return True
+
+    def _remove(self, files: Iterable[str]) -> int:
+        """Bytes freed."""
+        return sum(_deleted(self._state_dir / file) for file in files)
+
+    def _entry(self, row: Sequence[Any]) -> Entry:
+        seq, identity, kind, camera, document, pictures = row
+        files = {name: self._state_dir / picture["file"] for name, picture in json.loads(pictures).items()}
+        return Entry(seq, identity, kind, camera, json.loads(document), files)
+
+    def _one(self, query: str, *values: object) -> Any:
+        return self._database.execute(query, values).fetchone()
+
+    @contextlib.contextmanager
+    def _writing(self, what: str) -> Iterator[sqlite3.Connection]:
+        with self._lock, _disk(what), self._transaction() as database:
+            yield database
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        self._database.execute("BEGIN IMMEDIATE")
+        try:
+            yield self._database
+            self._database.execute("COMMIT")
+        except BaseException:
+            with contextlib.suppress(sqlite3.Error):  # SQLite may have rolled back by itself
+                self._database.execute("ROLLBACK")
+            raise
+
+
+def _opened(state_dir: Path) -> sqlite3.Connection:
+    with _disk(f"the outbox in {state_dir}"):
+        for folder in sorted({*FOLDERS.values()}):
+            (state_dir / folder).mkdir(parents=True, exist_ok=True)
+        return _connect(state_dir / DATABASE)
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    try:
+        return _prepared(path)
+    except sqlite3.DatabaseError as error:
+        if isinstance(error, sqlite3.OperationalError):
+            raise
+    log.error("%s is damaged; it is set aside, and the night goes on with a new one", path)
+    _set_aside(path)
+    return _prepared(path)
+
+
+def _prepared(path: Path) -> sqlite3.Connection:
+    database = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
+    try:
+        (version,) = database.execute("PRAGMA user_version").fetchone()
+        if version > VERSION:
+            raise InputError(
+                f"{path} has version {version}, this rarefault reads {VERSION}; install the later rarefault"
+            )
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = FULL")
+        database.execute("PRAGMA foreign_keys = ON")
+        database.execute(f"PRAGMA journal_size_limit = {4 << 20}")
+        if version < VERSION:
+            database.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {VERSION}; COMMIT;")
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def _set_aside(path: Path) -> None:
+    for suffix in ("", "-wal", "-shm"):
+        part = path.with_name(path.name + suffix)
+        if part.exists():
+            part.replace(path.with_name(f"{path.name}.damaged-{time.time_ns()}{suffix}"))
+
+
+def _file(record: Record, name: str) -> str:
+    """Relative to the state folder."""
+    return f"{FOLDERS[record.kind]}/{record.id}.{name}.jpg"
+
+
+def _files(pictures: str) -> list[str]:
+    return [picture["file"] for picture in json.loads(pictures).values()]
+
+
+def _deleted(path: Path) -> int:
+    """Bytes freed by deleting the file; 0 where it was not there."""
+    try:
+        size = path.stat().st_size
+        path.unlink()
+    except OSError:
+        return 0
+    return size
+
+
+def _delete_oldest(folder: Path, wanted: int) -> bool:
+    """Delete the oldest pictures in `folder` until `wanted` bytes are free; whether there was any."""
+    freed = 0
+    with contextlib.suppress(OSError):
+        for path in sorted(folder.glob("*.jpg"), key=lambda path: path.stat().st_mtime_ns):
+            if freed >= wanted:
+                break
+            freed += _deleted(path)
+    return freed > 0
+
+
+@contextlib.contextmanager
+def _disk(what: str) -> Iterator[None]:
+    """Folds what the disk and SQLite raise into UnavailableError."""
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        raise UnavailableError(f"{what} cannot be kept or read ({error}); free or check the disk") from error
