@@ -374,8 +374,12 @@ def _check_pictures(names: tuple[str, ...]) -> None:
 
 
 def _check_web_address(url: str) -> None:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    try:
+        parts = urlsplit(url)
+        fine = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        fine = False
+    if not fine:
         raise InputError("the webhook's url is no web address; expected https://host/path")
 
 
