@@ -38,7 +38,7 @@ clean:
 # Rewrites the lock files from pyproject.toml; look at the difference before committing it.
 lock: .venv/dev
 	$(BIN)/pip-compile $(LOCK_OPTIONS) -o requirements/base.lock pyproject.toml
-	for extra in station central elpv dev; do \
+	for extra in station openvino central elpv dev; do \
 	  $(BIN)/pip-compile $(LOCK_OPTIONS) --extra $$extra -o requirements/$$extra.lock pyproject.toml; done
 	$(BIN)/pip-compile $(LOCK_OPTIONS) -c requirements/central.lock --extra meaning -o requirements/meaning.lock pyproject.toml
 LOCK_OPTIONS := -q --no-header --strip-extras --no-emit-index-url --no-emit-find-links --no-annotate
@@ -52,7 +52,6 @@ LOCK_OPTIONS := -q --no-header --strip-extras --no-emit-index-url --no-emit-find
 	$(BIN)/python -m pip install -q --no-deps -e .
 	touch $@
 
-.venv/dev: .venv/central requirements/dev.lock requirements/elpv.lock requirements/meaning.lock requirements/station.lock
-	$(BIN)/python -m pip install -q -r requirements/dev.lock -r requirements/elpv.lock -r requirements/meaning.lock \
-	  -r requirements/station.lock
+.venv/dev: .venv/central requirements/dev.lock requirements/elpv.lock requirements/meaning.lock
+	$(BIN)/python -m pip install -q -r requirements/dev.lock -r requirements/elpv.lock -r requirements/meaning.lock
 	touch $@

@@ -1,25 +1,37 @@
-"""Stage 9, export: the chosen classifier, calibrated on validation images, packed as the bundle that stations run."""
+"""Stage 9, export: the chosen classifier, calibrated on validation images, packed as the bundle that stations run.
 
+Its files are held against the network on the locked test set. Nothing is chosen by that but whether a file is packed.
+"""
+
+import importlib.metadata
 import json
-from collections import Counter
-from collections.abc import Sequence
+import subprocess
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
+from itertools import zip_longest
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from augment.images import ImageStore
+from augment.licences import licences
 from augment.records import Document, Record, RunFolder
 from augment.settings import Settings, as_json
+from augment.train import REAL, parse_arm
 from edge_runtime.bundle.decision import DecisionRule
 from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.manifest import model_file
-from export.calibration import choose_thresholds, fit_temperature
+from edge_runtime.bundle.preprocess import Frame, PreprocessSpec
+from edge_runtime.images import read_image
+from export.calibration import fit_rule
 from export.golden import LabelledFrame
-from export.pack import pack_bundle
+from export.pack import Evidence, pack_bundle
 
 STAGE = "export"
-FRAMES_PER_LABEL = 12  # validation images per class that golden frames and parity are measured on
+CALIBRATION_FRAMES = 128  # training images that the scales of INT8 are measured on
+TOOLS = ("torch", "onnx", "onnxruntime", "diffusers", "transformers")
 
 
 def run(settings: Settings, folder: RunFolder) -> Document:
@@ -37,29 +49,37 @@ def run(settings: Settings, folder: RunFolder) -> Document:
     rule, thresholds = calibrate(settings, folder, training, chosen)
     manifest = pack_bundle(
         folder.path / chosen["path"],
-        held_out_frames(settings, folder.require("dataset").records),
+        evidence(settings, folder, chosen, PreprocessSpec.from_json(training.summary["input"])),
         folder.path / "bundle",
         name=settings.export.name,
         version=f"{training.version}.{comparison.version}.0",
         decision=rule,
         metrics=_metrics(comparison, chosen, thresholds),
-        lineage=lineage(folder, chosen),
+        lineage=lineage(settings, folder, chosen),
         precisions=settings.export.precisions,
+        recall_target=settings.export.recall_target,
     )
     records = [
-        {"id": precision, **asdict(manifest.files[model_file(precision)]), **manifest.metrics["parity"][precision]}
-        for precision in manifest.precisions
+        {"id": variant, **asdict(manifest.files[model_file(variant)]), **measured}
+        for variant, measured in manifest.metrics["parity"].items()
     ]
-    summary = {"training": chosen["id"], "decision": rule.to_json(), "thresholds": thresholds}
+    summary = {
+        "training": chosen["id"],
+        "decision": rule.to_json(),
+        "thresholds": thresholds,
+        "network": manifest.metrics["network"],
+        "refused": manifest.metrics["refused"],
+    }
     return folder.write(Document(STAGE, records=records, summary=summary, **inputs))
 
 
 def told(document: Document) -> str:
     """The stage in one line."""
-    worst = max(record["worst_probability"] for record in document.records)
+    files = ", ".join(f"{record['id']} ({100 * record['agreement']:.1f} %)" for record in document.records)
+    refused = "".join(f"; {variant} refused: {why}" for variant, why in document.summary["refused"].items())
     return (
-        f"{document.summary['training']} packed as {', '.join(record['id'] for record in document.records)}; "
-        f"largest difference of a probability from the network's own {worst:.1e}{_unproven(document)}"
+        f"{document.summary['training']} packed as {files}; in brackets the share of test images with the network's "
+        f"likeliest label{refused}{_unproven(document)}"
     )
 
 
@@ -89,33 +109,78 @@ def calibrate(
     labels, faults = tuple(predictions["labels"]), tuple(training.summary["fault_labels"])
     logits = np.array([image["logits"] for image in predictions["images"]])
     targets = np.array([labels.index(image["label"]) for image in predictions["images"]])
-    temperature = fit_temperature(logits, targets)
-    probabilities = DecisionRule(labels, (), temperature).probabilities(logits)
-    choices = choose_thresholds(probabilities, targets, labels, faults, settings.export.recall_target)
-    rule = DecisionRule(labels, faults, temperature, {label: choice.threshold for label, choice in choices.items()})
+    rule, choices = fit_rule(logits, targets, labels, faults, settings.export.recall_target)
     return rule, {label: choice.to_json() for label, choice in choices.items()}
 
 
-def held_out_frames(settings: Settings, records: Sequence[Record]) -> list[LabelledFrame]:
-    """A few validation images of each class, the first by id."""
-    store, taken, frames = ImageStore(settings), Counter[str](), []
-    for record in records:
-        if record["split"] == "val" and taken[record["label"]] < FRAMES_PER_LABEL:
-            taken[record["label"]] += 1
-            frames.append(LabelledFrame(record["id"], record["label"], store.frame(record)))
-    return frames
+def evidence(settings: Settings, folder: RunFolder, chosen: Record, spec: PreprocessSpec) -> Evidence:
+    """Images of the chosen training's arm, and all validation and test images, at the size of the input."""
+    store = ImageStore(settings)
+    records = folder.require("dataset").records
+    arm = parse_arm(chosen["arm"], settings.generate.methods)
+
+    def held_out(split: str) -> list[LabelledFrame]:
+        return [
+            LabelledFrame(record["id"], record["label"], spec.apply(store.frame(record)))
+            for record in records
+            if record["split"] == split
+        ]
+
+    def generated(record: Record) -> bool:
+        kept_out = record["label"] in chosen["dropped"]
+        return record["path"] is not None and not kept_out and arm.takes(record["method"], record)
+
+    real = [record for record in records if record["split"] == "train"] if arm.takes(REAL, {}) else []
+    made = [record for record in folder.require("curation").records if generated(record)]
+    frames: list[Frame] = [spec.apply(store.frame(record)) for record in _evenly(real)]
+    if len(frames) < CALIBRATION_FRAMES:
+        frames += [spec.apply(read_image(folder.path / record["path"]).frame) for record in _evenly(made)]
+    smaller = [(record, store.reduced(record, spec)) for record in records if record["split"] == "test"]
+    return Evidence(
+        calibration=np.stack(frames[:CALIBRATION_FRAMES]),
+        validation=held_out("val"),
+        test=held_out("test"),
+        reduced={record["id"]: spec.apply(frame) for record, frame in smaller if frame is not None},
+    )
 
 
-def lineage(folder: RunFolder, chosen: Record) -> dict[str, Any]:
-    """Where the bundle comes from: the digest of every document, the models, and the share of generated images."""
-    documents = {stage: folder.require(stage) for stage in ("dataset", "captions", "prompts", "synthetic", "curation")}
-    documents |= {stage: folder.require(stage) for stage in ("training", "comparison")}
+def _evenly(records: Iterable[Record]) -> list[Record]:
+    """At most CALIBRATION_FRAMES of the records, each class in turn."""
+    of_label: dict[str, list[Record]] = defaultdict(list)
+    for record in sorted(records, key=lambda record: record["id"]):
+        of_label[record["label"]].append(record)
+    turns = zip_longest(*(of_label[label] for label in sorted(of_label)))
+    return [record for turn in turns for record in turn if record is not None][:CALIBRATION_FRAMES]
+
+
+def lineage(settings: Settings, folder: RunFolder, chosen: Record) -> dict[str, Any]:
+    """Where the bundle comes from: every document, model and tool, the share of generated images, and the licences."""
+    stages = ("dataset", "captions", "prompts", "synthetic", "curation", "training", "comparison")
+    documents = {stage: folder.require(stage) for stage in stages}
     counts = {kind: sum(per_label.values()) for kind, per_label in chosen["images"].items()}
+    trained = {record["id"] for record in documents["training"].records}
+    models = {role: identity for document in documents.values() for role, identity in document.models.items()}
+    models = {role: identity for role, identity in models.items() if role not in trained}
     return {
+        "run": folder.path.resolve().name,
+        "commit": _commit(),
         "documents": {stage: document.digest for stage, document in documents.items()},
-        "models": {role: identity for document in documents.values() for role, identity in document.models.items()},
-        "training": {"arm": chosen["arm"], "seed": chosen["seed"], "images": counts},
+        "models": models,
+        "training": {"arm": chosen["arm"], "seed": chosen["seed"], "run_seed": settings.seed, "images": counts},
+        "synthetic_share": counts["synthetic"] / max(sum(counts.values()), 1),
+        "licences": licences(settings, models),
+        "tools": {name: importlib.metadata.version(name) for name in TOOLS},
     }
+
+
+def _commit() -> str | None:
+    """The commit of the code that runs, where it runs from a repository."""
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=40"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10)
+    except OSError:  # no git
+        return None
+    return done.stdout.strip() or None
 
 
 def _metrics(comparison: Document, chosen: Record, thresholds: dict[str, Any]) -> dict[str, Any]:

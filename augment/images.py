@@ -1,5 +1,6 @@
 """From a dataset record to its pixels: the one place that knows where the images lie."""
 
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -7,7 +8,7 @@ from augment.records import Record
 from augment.settings import Settings
 from augment.sources import source_root
 from edge_runtime.bundle.errors import InputError
-from edge_runtime.bundle.preprocess import Frame
+from edge_runtime.bundle.preprocess import Frame, PreprocessSpec
 from edge_runtime.images import read_image
 
 
@@ -36,3 +37,8 @@ class ImageStore:
                 "the image has changed; run `rarefault dataset` again"
             )
         return frame
+
+    def reduced(self, record: Record, spec: PreprocessSpec) -> Frame | None:
+        """The record's image decoded as small as `spec` allows; None where the format can only be decoded whole."""
+        frame = read_image(self.path(record), replace(spec, decode="reduced")).frame
+        return None if frame.shape[:2] == (record["height"], record["width"]) else frame

@@ -9,8 +9,9 @@ import numpy as np
 from augment import statistics
 from augment.records import Document, Record, item_seed
 from augment.settings import CompareSettings, Settings
-from augment.statistics import FAULT_RECALL, METRICS, Draws, Labels, Numbers, Resampled
+from augment.statistics import FAULT_OR_NOT, FAULT_RECALL, METRICS, Draws, Labels, Numbers, Resampled
 from edge_runtime.bundle.decision import DecisionRule
+from export.calibration import reliability
 
 
 @dataclass(frozen=True)
@@ -86,19 +87,29 @@ class Arm:
         rule = DecisionRule(truth.labels, (), 1.0, {})
         probabilities = [rule.probabilities(row) for row in logits]
         self.pooled: Labels = np.mean(probabilities, axis=0).argmax(axis=1)
-        self.reliability = statistics.reliability(truth.targets, probabilities)
+        self.reliability = reliability(truth.targets, probabilities)
         self.per_seed = [statistics.metrics(truth.targets, row) for row in self.predicted]
         self.recall = [statistics.class_recall(truth.targets, row, len(truth.labels)) for row in self.predicted]
         self.resampled: Resampled = statistics.resample(
             truth.targets, self.predicted, truth.groups, len(truth.labels), draws
         )
         self.metrics: tuple[str, ...] = METRICS
-        if faults := truth.fault_classes:
-            self.metrics = (*METRICS, FAULT_RECALL)
-            for found, recall in zip(self.per_seed, self.recall, strict=True):
-                found[FAULT_RECALL] = float(np.mean([recall[index] for index in faults]))
-            rare = np.nanmean(self.resampled.recall[:, faults], axis=1)
-            self.resampled = Resampled({**self.resampled.metrics, FAULT_RECALL: rare}, self.resampled.recall)
+        if truth.fault_classes:
+            self._measure_faults(probabilities, draws)
+
+    def _measure_faults(self, probabilities: Sequence[Numbers], draws: Draws) -> None:
+        self.metrics = (*METRICS, FAULT_RECALL, FAULT_OR_NOT)
+        held, faults = self.truth.fault_classes, [label in self.truth.faults for label in self.truth.labels]
+        is_fault = np.isin(self.truth.targets, held).astype(np.int64)
+        said = np.stack([found[:, faults].sum(axis=1) > 0.5 for found in probabilities]).astype(np.int64)
+        for found, recall, answers in zip(self.per_seed, self.recall, said, strict=True):
+            found[FAULT_RECALL] = float(np.mean([recall[index] for index in held]))
+            found[FAULT_OR_NOT] = float((answers == is_fault).mean())
+        added = {
+            FAULT_RECALL: np.nanmean(self.resampled.recall[:, held], axis=1),
+            FAULT_OR_NOT: statistics.resample(is_fault, said, self.truth.groups, 2, draws).metrics["accuracy"],
+        }
+        self.resampled = Resampled({**self.resampled.metrics, **added}, self.resampled.recall)
 
     def mean(self, metric: str) -> float:
         return float(np.mean([found[metric] for found in self.per_seed]))

@@ -37,6 +37,7 @@ class DataSettings:
         "auto", "how the source is laid out", choices=("auto", "folders", "oxford-pets", "elpv", "manifest")
     )
     faults: tuple[str, ...] = setting((), "the labels that are faults; edge-classify flags these")
+    licence: str = setting("", "terms under which the images may be used; the bundle's manifest repeats it")
     phrases: dict[str, str] = setting(
         {}, "words for a label in captions and prompts, where underscores to spaces is not enough"
     )
@@ -320,7 +321,9 @@ class CompareSettings:
 class ExportSettings:
     arm: str = setting("combined", "whose network is packed; of its seeds, the best on validation")
     name: str = setting("rarefault", "the bundle's name")
-    precisions: tuple[str, ...] = setting(("fp32", "fp16"), "ONNX files to pack")
+    precisions: tuple[str, ...] = setting(
+        ("fp32", "fp16", "int8"), "ONNX files to pack; one that is worse than the network on the test set is left out"
+    )
     recall_target: float = setting(
         0.0,
         "share of a fault's validation images that its threshold must flag, with as few false alarms as that allows; "

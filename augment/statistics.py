@@ -6,7 +6,6 @@ has no recall, and counting it as 0 would punish the model for the data.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +17,9 @@ Labels = npt.NDArray[np.int64]
 Numbers = npt.NDArray[np.float64]
 
 METRICS = ("accuracy", "macro_f1", "macro_recall")
-FAULT_RECALL = "fault_recall"  # mean recall of the fault classes; only where labels are marked as faults
-RELIABILITY_BINS = 10
+# Only where labels are marked as faults:
+FAULT_RECALL = "fault_recall"  # mean recall of the fault classes
+FAULT_OR_NOT = "fault_or_not"  # accuracy of the two-class question, whichever fault it is
 PASS, FAIL, INCONCLUSIVE = "PASS", "FAIL", "INCONCLUSIVE"
 
 
@@ -80,24 +80,6 @@ def verdict(difference: Interval) -> str:
     if difference.low > 0:
         return PASS
     return FAIL if difference.high < 0 else INCONCLUSIVE
-
-
-def reliability(truth: Labels, probabilities: Sequence[Numbers]) -> dict[str, Any]:
-    """How often the likeliest label is right, by how probable it is said to be, over all trainings together.
-
-    `probabilities` are (N, K) each. `ece` is the expected calibration error: the mean gap between the two, by images
-    (Guo et al. 2017, arXiv:1706.04599), in ten bins.
-    """
-    confidence = np.concatenate([found.max(axis=1) for found in probabilities])
-    right = np.concatenate([found.argmax(axis=1) == truth for found in probabilities])
-    place = np.minimum((confidence * RELIABILITY_BINS).astype(int), RELIABILITY_BINS - 1)
-    bins = [
-        {"confidence": float(confidence[own].mean()), "accuracy": float(right[own].mean()), "images": int(own.sum())}
-        for own in (place == at for at in range(RELIABILITY_BINS))
-        if own.any()
-    ]
-    gaps = [abs(found["confidence"] - found["accuracy"]) * found["images"] for found in bins]
-    return {"ece": float(sum(gaps) / len(right)), "bins": bins}
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from augment.statistics import FAULT_RECALL
+from augment.statistics import FAULT_OR_NOT, FAULT_RECALL
 
 METRIC_NAMES = {
     "accuracy": "accuracy",
     "macro_f1": "macro F1",
     "macro_recall": "macro recall",
     FAULT_RECALL: "fault recall",
+    FAULT_OR_NOT: "fault or not",
 }
 
 

@@ -16,7 +16,7 @@ from .bench import start_bench
 from .bundle.errors import InputError, RarefaultError
 from .bundle.manifest import PRECISIONS
 from .bundle.store import open_bundle
-from .engines import PROVIDERS, open_engine
+from .engines import ENGINES, open_engine
 from .evaluate import Evaluator
 from .inputs import Inputs
 from .judge import Judge
@@ -33,9 +33,9 @@ CURRENT_SLOT = Path("/var/lib/rarefault/slots/current")  # where a station keeps
 )
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write results to this file.")
 @click.option("--heatmap", type=click.Path(file_okay=False, path_type=Path), help="Write a picture of the cause here.")
-@click.option("--engine", type=click.Choice(["auto", *PROVIDERS]), default="auto", show_default=True)
+@click.option("--engine", type=click.Choice(["auto", *ENGINES]), default="auto", show_default=True)
 @click.option("--precision", type=click.Choice(["auto", *PRECISIONS]), default="auto", show_default=True)
-@click.option("--threads", type=click.IntRange(min=1), help="Default: one per core.")
+@click.option("--threads", type=click.IntRange(min=1), help="Inputs worked on at once. Default: one per core.")
 @click.option("--bench", is_flag=True, help="Also print where the time goes.")
 @click.pass_context
 def main(
@@ -58,15 +58,16 @@ def main(
     Exit codes: 0 nothing flagged; 10 a fault flagged; 11 no fault flagged, but something could not be evaluated;
     1 an error; 2 wrong usage.
     """
-    _settle_process(threads)
+    _settle_process()
+    workers = threads or _cores()
     tally = Tally()
     try:
-        evaluator = _open(_find_bundle(bundle), engine, precision, threads or 0)
+        evaluator = _open(_find_bundle(bundle), engine, precision, workers)
         inputs = Inputs(_paths(paths))
-        timing = start_bench(evaluator) if bench else None
+        timing = start_bench(evaluator, workers) if bench else None
         with _open_output(output) as stream:
             write = make_writer(style or ("table" if stream.isatty() else "jsonl"), stream, evaluator)
-            for result in Judge(evaluator, heatmap).judge(inputs):
+            for result in Judge(evaluator, workers, heatmap).judge(inputs):
                 write(result)
                 tally.add(result)
                 if timing:
@@ -89,6 +90,11 @@ def _paths(arguments: tuple[str, ...]) -> Iterator[Path]:
                 yield Path(os.fsdecode(name))
 
 
+def _cores() -> int:
+    """That this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _find_bundle(given: Path | None) -> Path:
     if given is not None:
         return given
@@ -97,9 +103,9 @@ def _find_bundle(given: Path | None) -> Path:
     raise InputError(f"no bundle: give --bundle DIR or set RAREFAULT_BUNDLE (no station keeps one in {CURRENT_SLOT})")
 
 
-def _open(folder: Path, engine: str, precision: str, threads: int) -> Evaluator:
+def _open(folder: Path, engine: str, precision: str, workers: int) -> Evaluator:
     bundle = open_bundle(folder)
-    opened = open_engine(bundle, engine, precision, threads)
+    opened = open_engine(bundle, engine, precision, callers=workers, threads=1)
     model = f"{bundle.manifest.name} {bundle.manifest.version} ({bundle.digest[:12]})"
     passed_over = f" (passed over {'; '.join(opened.skipped)})" if opened.skipped else ""
     click.echo(f"{model} on {opened.engine.name} {opened.engine.precision}{passed_over}", err=True)
@@ -125,11 +131,10 @@ def _open_output(path: Path | None) -> Iterator[IO[str]]:
             stream.close()
 
 
-def _settle_process(threads: int | None) -> None:
+def _settle_process() -> None:
     """Settings of the whole process, which are the command's to make and not the library's."""
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # every failure comes back as a line of ours
-    if threads:
-        cv2.setNumThreads(threads)
+    cv2.setNumThreads(1)  # workers do the rest
     if sys.platform == "linux":
         # glibc raises its own bar for giving memory back while a model loads; a fixed one saves 45 MB on ResNet50.
         with contextlib.suppress(AttributeError):  # another C library

@@ -1,6 +1,9 @@
-"""Engines run a bundle's model. One small protocol, one implementation on ONNX Runtime and its execution providers."""
+"""Engines run a bundle's model: one small protocol, ONNX Runtime with its execution providers, OpenVINO where it is."""
 
+import importlib.util
+import mmap
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -11,19 +14,22 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort
 from .bundle.errors import InputError, RarefaultError, UnavailableError
 from .bundle.golden import GoldenSet, check_golden, load_golden
 from .bundle.store import Bundle
+from .openvino_engine import load_openvino
 
 PROVIDERS = {
     "tensorrt": "TensorrtExecutionProvider",
     "cuda": "CUDAExecutionProvider",
-    "openvino": "OpenVINOExecutionProvider",
     "cpu": "CPUExecutionProvider",
 }
-# TensorRT is left to an explicit wish: without a kept engine it compiles for minutes at every start. OpenVINO's
-# provider is slower than ONNX Runtime's own CPU kernels.
-AUTO = ("cuda", "cpu")
-# On a CPU half precision saves disk and costs time; on a GPU it saves both.
-PREFERRED = {"cpu": ("fp32", "fp16", "int8"), "openvino": ("fp32", "fp16", "int8")}
+OPENVINO = "openvino"  # through its own package: as a provider of ONNX Runtime it is slower than the CPU's own kernels
+ENGINES = ("tensorrt", "cuda", OPENVINO, "cpu")
+# TensorRT is left to an explicit wish: without a kept engine it compiles for minutes at every start.
+AUTO = ("cuda", OPENVINO, "cpu")
+# The fastest first; a bundle holds none that is worse than its network. On a CPU half precision costs time.
+PREFERRED = {"cpu": ("int8", "fp32", "fp16"), OPENVINO: ("int8", "fp32", "fp16")}
 PREFERRED_ON_GPU = ("fp16", "fp32", "int8")
+
+EXTERNAL_DATA = b"\x0a\x08location\x12"  # how a tensor's ONNX message names the file that holds its values
 
 _ORT_ERRORS = (
     *(ort.Fail, ort.InvalidArgument, ort.NoSuchFile, ort.NoModel, ort.EngineError, ort.RuntimeException),
@@ -46,7 +52,10 @@ class Engine(Protocol):
         """fp32, fp16 or int8."""
 
     def run(self, frames: Frames) -> tuple[Logits, Logits]:
-        """uint8 (N, H, W, 3) BGR -> logits (N, K), cam (N, K, h, w). UnavailableError where the device fails."""
+        """uint8 (N, H, W, 3) BGR -> logits (N, K), cam (N, K, h, w). Any number of threads may call.
+
+        Raises UnavailableError where the device fails.
+        """
 
 
 @dataclass(frozen=True)
@@ -76,35 +85,41 @@ class Opened:
     skipped: tuple[str, ...] = ()
 
 
-def open_engine(bundle: Bundle, name: str = "auto", precision: str = "auto", threads: int = 0) -> Opened:
-    """Load the model and prove it on one golden frame; `threads` 0 means one per core.
+def open_engine(
+    bundle: Bundle, name: str = "auto", precision: str = "auto", callers: int = 1, threads: int = 0
+) -> Opened:
+    """Load the model and prove it on one golden frame.
 
-    `auto` takes the first engine that loads and passes. A named one is taken or refused, never replaced by another.
+    `callers` threads will call at once; on processors each call uses `threads` cores, 0 means all. `auto` takes the
+    first engine that loads and passes. A named one is taken or refused, never replaced by another.
     """
     golden = load_golden(bundle)
     probe = replace(golden, frames=golden.frames[:1], logits=golden.logits[:1], labels=golden.labels[:1])
     if name != "auto":
-        return Opened(_proven(bundle, name, precision, threads, probe))
+        return Opened(_proven(bundle, name, precision, (callers, threads), probe))
     skipped: list[str] = []
     for candidate in AUTO:
         if candidate not in available_engines():
-            skipped.append(f"{candidate}: not in this onnxruntime")
+            skipped.append(f"{candidate}: not installed here")
             continue
         try:
-            return Opened(_proven(bundle, candidate, precision, threads, probe), tuple(skipped))
+            return Opened(_proven(bundle, candidate, precision, (callers, threads), probe), tuple(skipped))
         except RarefaultError as error:
             skipped.append(f"{candidate}: {error}")
     raise UnavailableError(f"no engine can run this bundle here ({'; '.join(skipped)})")
 
 
-def load_engine(bundle: Bundle, name: str, precision: str, threads: int = 0) -> Engine:
+def load_engine(bundle: Bundle, name: str, precision: str, callers: int = 1, threads: int = 0) -> Engine:
     """Load without proof; `open_engine` is for use, this is for those who check all golden frames themselves."""
     if name not in available_engines():
         raise UnavailableError(
-            f"the engine {name} is not here: this onnxruntime offers {', '.join(available_engines())}; "
-            "choose one of these, or install the onnxruntime build that has it"
+            f"the engine {name} is not here, there are {', '.join(available_engines())}; "
+            "choose one of these, or install the package that has it"
         )
     path = bundle.model_path(precision)
+    _check_self_contained(path)
+    if name == OPENVINO:
+        return load_openvino(path, precision, callers, threads)
     try:
         session = onnxruntime.InferenceSession(str(path), _options(threads), providers=[PROVIDERS[name]])
     except _ORT_ERRORS as error:
@@ -117,16 +132,19 @@ def load_engine(bundle: Bundle, name: str, precision: str, threads: int = 0) -> 
 
 
 def available_engines() -> tuple[str, ...]:
-    """Names that this ONNX Runtime was built with; whether their device works shows only on loading."""
+    """Names of the engines that are installed; whether their device works shows only on loading."""
     built = onnxruntime.get_available_providers()
-    return tuple(name for name, provider in PROVIDERS.items() if provider in built)
+    there = {name for name, provider in PROVIDERS.items() if provider in built}
+    if importlib.util.find_spec(OPENVINO):
+        there.add(OPENVINO)
+    return tuple(name for name in ENGINES if name in there)
 
 
-def _proven(bundle: Bundle, name: str, precision: str, threads: int, probe: GoldenSet) -> Engine:
+def _proven(bundle: Bundle, name: str, precision: str, load: tuple[int, int], probe: GoldenSet) -> Engine:
     if precision == "auto":
         wanted = PREFERRED.get(name, PREFERRED_ON_GPU)
         precision = next(choice for choice in wanted if choice in bundle.manifest.precisions)
-    engine = load_engine(bundle, name, precision, threads)
+    engine = load_engine(bundle, name, precision, *load)
     check_golden(lambda frames: engine.run(frames)[0], probe, precision)
     return engine
 
@@ -148,6 +166,13 @@ def _check_contract(bundle: Bundle, session: Any, file: str) -> None:
             f"{bundle.folder / file} takes {inputs} and gives {sorted(outputs)}, "
             "expected uint8 frames in, logits and cam out; pack the bundle again"
         )
+
+
+def _check_self_contained(path: Path) -> None:
+    """Weights in another file would be read unverified, from wherever the model says."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        if data.find(EXTERNAL_DATA) >= 0:
+            raise InputError(f"{path} keeps weights in another file, which nobody verifies; pack the bundle again")
 
 
 def _first_line(error: BaseException) -> str:

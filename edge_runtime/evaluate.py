@@ -47,7 +47,7 @@ class Evaluator:
 
         A blank frame is not shown to the model: it would get a class.
         """
-        rule = rule or self.bundle.manifest.decision
+        rule = rule or self.bundle.manifest.rule(self.engine.precision)
         started = time.perf_counter()
         small = self.bundle.manifest.input.apply(frame)
         health = measure(small)

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from .bundle.errors import InputError
-from .bundle.preprocess import Frame
+from .bundle.preprocess import Frame, PreprocessSpec
 from .image_headers import Header, read_header
 
 MAX_BYTES = 128 << 20  # bytes of one file
@@ -34,19 +34,28 @@ class ReadImage:
     notes: tuple[str, ...]
 
 
-def read_image(path: Path) -> ReadImage:
+REDUCED = {
+    1: cv2.IMREAD_COLOR_BGR,
+    2: cv2.IMREAD_REDUCED_COLOR_2,
+    4: cv2.IMREAD_REDUCED_COLOR_4,
+    8: cv2.IMREAD_REDUCED_COLOR_8,
+}
+
+
+def read_image(path: Path, spec: PreprocessSpec | None = None) -> ReadImage:
     """Read one still image; InputError is a sentence that starts with the file's name.
 
-    EXIF orientation is honoured, 16 bits are divided by 256, grey, palette, CMYK and alpha become BGR, and of an
-    animation the first frame is taken. Only regular files are opened: a FIFO would block for ever.
+    With a `spec` that allows it, a JPEG much larger than the model's input is decoded smaller. EXIF orientation is
+    honoured, 16 bits are divided by 256, grey, palette, CMYK and alpha become BGR, and of an animation the first frame
+    is taken. Only regular files are opened: a FIFO would block for ever.
     """
     try:
-        return decode_image(_read_bytes(path), path.suffix)
+        return decode_image(_read_bytes(path), path.suffix, spec)
     except InputError as error:
         raise InputError(f"{path.name or path} {error}") from error
 
 
-def decode_image(data: bytes, suffix: str = "") -> ReadImage:
+def decode_image(data: bytes, suffix: str = "", spec: PreprocessSpec | None = None) -> ReadImage:
     """`read_image` for bytes at hand; the InputError is a predicate ("is damaged ..."), the caller adds the subject."""
     if not data:
         raise InputError("is empty (0 bytes); copy it again from where it came")
@@ -54,8 +63,10 @@ def decode_image(data: bytes, suffix: str = "") -> ReadImage:
     if header.width * header.height > MAX_PIXELS:
         size = f"{header.width} x {header.height} pixels"
         raise InputError(f"is too large: {size}, at most {MAX_PIXELS // 1_000_000} million are read; scale it down")
+    reduced = spec is not None and spec.decode == "reduced" and header.kind == "JPEG"
+    how = REDUCED[spec.reduction(header.height, header.width) if spec and reduced else 1]
     try:
-        frame = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_BGR)
+        frame = cv2.imdecode(np.frombuffer(data, np.uint8), how)
     except cv2.error:
         frame = None
     if frame is None:

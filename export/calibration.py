@@ -10,6 +10,7 @@ import numpy.typing as npt
 from scipy.optimize import minimize_scalar
 from scipy.stats import beta
 
+from edge_runtime.bundle.decision import DecisionRule
 from edge_runtime.bundle.errors import InputError
 
 Array = npt.NDArray[np.floating[Any]]
@@ -21,6 +22,7 @@ DEFAULT_THRESHOLD = 0.5  # with two labels: the most probable one
 LOWEST_THRESHOLD = 0.05  # one missed fault in validation must not make the station flag everything
 ENOUGH_POSITIVES = 5
 CONFIDENCE = 0.95  # of the one-sided bounds
+RELIABILITY_BINS = 10
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,35 @@ def negative_log_likelihood(logits: Array, targets: Targets, temperature: float)
     scaled -= scaled.max(axis=1, keepdims=True)
     log_total = np.log(np.exp(scaled).sum(axis=1))
     return float((log_total - scaled[np.arange(len(targets)), targets]).mean())
+
+
+def reliability(truth: Targets, probabilities: Sequence[Array]) -> dict[str, Any]:
+    """How often the likeliest label is right, by how probable it is said to be, over all trainings together.
+
+    `probabilities` are (N, K) each. `ece` is the expected calibration error: the mean gap between the two, by images
+    (Guo et al. 2017, arXiv:1706.04599), in ten bins.
+    """
+    confidence = np.concatenate([found.max(axis=1) for found in probabilities])
+    right = np.concatenate([found.argmax(axis=1) == truth for found in probabilities])
+    place = np.minimum((confidence * RELIABILITY_BINS).astype(int), RELIABILITY_BINS - 1)
+    bins = [
+        {"confidence": float(confidence[own].mean()), "accuracy": float(right[own].mean()), "images": int(own.sum())}
+        for own in (place == at for at in range(RELIABILITY_BINS))
+        if own.any()
+    ]
+    gaps = [abs(found["confidence"] - found["accuracy"]) * found["images"] for found in bins]
+    return {"ece": float(sum(gaps) / len(right)), "bins": bins}
+
+
+def fit_rule(
+    logits: Array, targets: Targets, labels: tuple[str, ...], faults: tuple[str, ...], recall_target: float = 0.0
+) -> tuple[DecisionRule, dict[str, ThresholdChoice]]:
+    """Temperature and thresholds for logits (N, K) of held-out frames, and what each threshold rests on."""
+    temperature = fit_temperature(logits, targets)
+    probabilities = DecisionRule(labels, (), temperature).probabilities(logits)
+    choices = choose_thresholds(probabilities, targets, labels, faults, recall_target)
+    thresholds = {label: choice.threshold for label, choice in choices.items()}
+    return DecisionRule(labels, faults, temperature, thresholds), choices
 
 
 def choose_thresholds(
@@ -128,13 +159,13 @@ def _judged(scores: Array, positive: npt.NDArray[np.bool_], threshold: float, ne
         fitted=positives >= needed,
         f1=_f1(scores, positive, threshold) if positives else None,
         recall=found / positives if positives else None,
-        recall_bound=_at_least(found, positives),
+        recall_bound=at_least(found, positives),
         false_alarms=100 * alarms / others if others else None,
-        false_alarms_bound=100 * (1 - _at_least(others - alarms, others)),
+        false_alarms_bound=100 * (1 - at_least(others - alarms, others)),
     )
 
 
-def _at_least(found: int, count: int) -> float:
+def at_least(found: int, count: int) -> float:
     """Lower bound of a share of which `found` of `count` is a sample (Clopper and Pearson 1934)."""
     return float(beta.ppf(1 - CONFIDENCE, found, count - found + 1)) if found else 0.0
 

@@ -17,7 +17,7 @@ from edge_runtime.bundle.preprocess import PreprocessSpec
 from export.network import FrameNetwork
 
 OPSET = 18  # the exporter's own; TensorRT 10.3 (JetPack 6) and onnxruntime 1.23 read it
-PRECISIONS = ("fp32", "fp16")
+PRECISIONS = ("fp32", "fp16")  # that the exporter writes; INT8 files are made from the first
 INPUT, LOGITS, CAM = "frames", "logits", "cam"
 NOTES = ("metadata_props", "doc_string")  # where the exporter puts source paths and stack traces
 
@@ -29,17 +29,26 @@ def write_onnx(network: nn.Module, spec: PreprocessSpec, path: Path, precision: 
     """
     if precision not in PRECISIONS:
         raise InputError(f"precision {precision!r} cannot be exported; choose one of: {', '.join(PRECISIONS)}")
-    model = _export(FrameNetwork(network, spec, half=precision == "fp16"))
+    replace_file(path, finished_bytes(_export(FrameNetwork(network, spec, half=precision == "fp16"))))
+
+
+def finished_bytes(model: onnx.ModelProto) -> bytes:
+    """The file of a checked model: no notes, numbered nodes, no operator set that it does not use; changes `model`."""
     _strip(model)
     _rename_nodes(model.graph)
     model.producer_name, model.producer_version = "rarefault", ""
+    used = {node.domain for node in model.graph.node}
+    kept = [entry for entry in model.opset_import if entry.domain in used]
+    del model.opset_import[:]
+    model.opset_import.extend(kept)
     onnx.checker.check_model(model, full_check=True)
-    replace_file(path, model.SerializeToString(deterministic=True))
+    serialised: bytes = model.SerializeToString(deterministic=True)
+    return serialised
 
 
 def _export(network: FrameNetwork) -> onnx.ModelProto:
     # Two frames, not one: a batch of one would be taken for a constant.
-    with _quiet():
+    with quiet():
         program = torch.onnx.export(
             network.eval(),
             (network.example(2),),
@@ -57,8 +66,8 @@ def _export(network: FrameNetwork) -> onnx.ModelProto:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence the exporter's warnings and logging; errors still raise."""
+def quiet() -> Iterator[None]:
+    """Silence the warnings and the logging of exporter and quantiser; errors still raise."""
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

@@ -2,42 +2,34 @@
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from torch import nn
 
 from edge_runtime.bundle.decision import DecisionRule
 from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.golden import GoldenSet, check_golden, load_golden, write_golden
-from edge_runtime.bundle.manifest import Manifest, model_file
+from edge_runtime.bundle.manifest import Manifest, model_file, precision_of
 from edge_runtime.bundle.preprocess import PreprocessSpec
 from edge_runtime.bundle.store import MANIFEST, Bundle, open_bundle, write_bundle_manifest
 from edge_runtime.engines import load_engine
 from export.checkpoint import checkpoint_digest, load_checkpoint
 from export.folders import replace_folder
-from export.golden import LabelledFrame, choose_golden, tolerance
+from export.gate import Evidence, Gate, Judged
+from export.int8 import CPU, TENSORRT, sensitive, write_int8
 from export.onnx_files import OPSET, PRECISIONS, write_onnx
-from export.parity import measure_parity, onnx_runner, torch_logits
 
-
-@dataclass(frozen=True)
-class _Model:
-    """What is packed: the network, its input and its rule."""
-
-    network: nn.Module
-    spec: PreprocessSpec
-    rule: DecisionRule
-    precisions: tuple[str, ...]
+INT8_TENSORRT = "int8.trt"
+VARIANTS = {"int8": ("int8", INT8_TENSORRT)}  # the files of a precision, where they are more than one
+KEPT_IN_FLOAT = (4, 8, 16)  # convolutions that an INT8 file which loses too much leaves in float, turn by turn
 
 
 def pack_bundle(
     checkpoint_folder: Path,
-    frames: Sequence[LabelledFrame],
+    evidence: Evidence,
     out_folder: Path,
     *,
     name: str,
@@ -46,32 +38,41 @@ def pack_bundle(
     metrics: Mapping[str, Any],
     lineage: Mapping[str, Any],
     precisions: Sequence[str] = PRECISIONS,
+    recall_target: float = 0.0,
     created: str | None = None,
 ) -> Manifest:
     """Write a verified bundle to `out_folder`, in the place of an older one if there is one, and return its manifest.
 
-    `frames` are held-out pictures (validation or test): golden frames are chosen among them, and parity between the
-    network and each file is measured on all of them and added to `metrics`. The checkpoint's digest is added to
-    `lineage`. `created` is an ISO 8601 time, now by default; everything else is the same bytes for the same input.
+    `decision` is the network's own rule; every other precision gets its own, fitted to `recall_target`. What each file
+    makes of the test set is added to `metrics`; a precision that is worse than it may be is left out, and `metrics`
+    says why. The checkpoint's digest is added to `lineage`. `created` is an ISO 8601 time, now by default; everything
+    else is the same bytes for the same input.
 
-    Raises InputError where decision and checkpoint disagree, `out_folder` holds something else, or a file does not
-    answer as the network does. Until the last step nothing at `out_folder` changes.
+    Raises InputError where decision and checkpoint disagree, `out_folder` holds something else, or the FP32 file does
+    not answer as the network does. Until the last step nothing at `out_folder` changes.
     """
     _check_target(out_folder)
+    if "fp32" not in precisions:
+        raise InputError(
+            f"the precisions are {list(precisions)}, expected fp32 among them: the others are judged by it"
+        )
     network, card = load_checkpoint(checkpoint_folder)
     _check_decision(decision, card)
-    model = _Model(network, PreprocessSpec.from_json(card["input"]), decision, tuple(precisions))
+    gate = Gate(network, PreprocessSpec.from_json(card["input"]), decision, recall_target, evidence)
     spare = _fresh_spare(out_folder)
-    parity = _write_files(model, frames, spare)
+    written = _write_files(gate, precisions, spare)
+    packed = tuple(precision for precision in precisions if precision in written.accepted)
+    reduced = gate.judge_reduced()
     draft = Manifest(
         name=name,
         version=version,
         created=created or datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        input=model.spec,
+        input=replace(gate.spec, decode="reduced" if reduced and not reduced.refusal else "full"),
         decision=decision,
-        precisions=model.precisions,
+        rules={precision: written.accepted[precision].rule for precision in packed if precision != "fp32"},
+        precisions=packed,
         opset=OPSET,
-        metrics={**metrics, "parity": parity},
+        metrics={**metrics, **written.to_json(gate), "reduced_decode": _told(reduced)},
         lineage={**lineage, "checkpoint": checkpoint_digest(checkpoint_folder), "torch": torch.__version__},
     )
     manifest = write_bundle_manifest(spare, draft)
@@ -120,18 +121,60 @@ def _fresh_spare(target: Path) -> Path:
     return spare
 
 
-def _write_files(model: _Model, frames: Sequence[LabelledFrame], folder: Path) -> dict[str, dict[str, float | int]]:
-    """The ONNX files and the golden frames; returns parity per precision over all `frames`."""
-    golden = choose_golden(frames, model.spec)
-    expected = torch_logits(model.network, golden)
-    held_out = np.stack([model.spec.apply(item.frame) for item in frames])
-    answers = torch_logits(model.network, held_out)
-    parity, bounds = {}, {}
-    for precision in model.precisions:
-        path = folder / model_file(precision)
-        write_onnx(model.network, model.spec, path, precision)
-        run = onnx_runner(path)
-        bounds[precision] = tolerance(precision, expected, run(golden))
-        parity[precision] = measure_parity(precision, answers, run(held_out), model.rule).to_json()
-    write_golden(folder, list(golden), expected, model.rule, bounds)
-    return parity
+def _told(reduced: Judged | None) -> dict[str, Any] | None:
+    return None if reduced is None else {**reduced.to_json(), "refused": reduced.refusal}
+
+
+@dataclass
+class _Written:
+    """The files that were good enough, by variant, and why the others were not."""
+
+    accepted: dict[str, Judged] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
+
+    def to_json(self, gate: Gate) -> dict[str, Any]:
+        """Part of the manifest's metrics."""
+        return {
+            "network": gate.accuracy.to_json(),
+            "parity": {variant: judged.to_json() for variant, judged in self.accepted.items()},
+            "refused": self.refused,
+        }
+
+
+def _write_files(gate: Gate, precisions: Sequence[str], folder: Path) -> _Written:
+    """The ONNX files that pass, and the golden frames with a tolerance for each precision."""
+    written = _Written()
+    bounds: dict[str, float] = {}
+    for variant in [variant for precision in precisions for variant in VARIANTS.get(precision, (precision,))]:
+        if precision_of(variant) in written.refused:
+            continue
+        path = folder / model_file(variant)
+        judged = _write_one(gate, variant, path)
+        if judged.refusal is None:
+            written.accepted[variant] = judged
+            precision = precision_of(variant)
+            bounds[precision] = max(bounds.get(precision, 0.0), judged.tolerance)
+        elif variant == "fp32":
+            raise InputError(f"the fp32 file does not answer as the network does: {judged.refusal}")
+        else:
+            written.refused[variant] = judged.refusal
+            path.unlink()
+    write_golden(folder, list(gate.golden), gate.golden_logits, gate.rule, bounds)
+    return written
+
+
+def _write_one(gate: Gate, variant: str, path: Path) -> Judged:
+    """Write one file and judge it; INT8 again and again, with more layers in float, until it is good enough."""
+    if not variant.startswith("int8"):
+        write_onnx(gate.network, gate.spec, path, variant)
+        return gate.judge(variant, path)
+    source, frames = path.with_name(model_file("fp32")), gate.evidence.calibration
+    dialect = TENSORRT if variant == INT8_TENSORRT else CPU
+    write_int8(source, frames, path, dialect)
+    judged = gate.judge(variant, path)
+    for count in KEPT_IN_FLOAT:
+        if judged.refusal is None:
+            break
+        write_int8(source, frames, path, dialect, kept := sensitive(source, frames)[:count])
+        judged = replace(gate.judge(variant, path), kept_in_float=tuple(kept))
+    return judged

@@ -8,7 +8,7 @@ from .decision import DecisionRule
 from .errors import InputError
 from .preprocess import PreprocessSpec
 
-FORMAT_VERSION = "1.0"
+FORMAT_VERSION = "1.1"  # 1.1: a rule for each precision, metrics of each on the test set
 PRECISIONS = ("fp32", "fp16", "int8")
 
 _KNOWN = (
@@ -30,7 +30,8 @@ class FileEntry:
 class Manifest:
     """The whole of `manifest.json`.
 
-    `created` is a label, not a clock to compare with. `extra` keeps fields that this version does not know, so that
+    `created` is a label, not a clock to compare with. `rules` are those of precisions whose probabilities were fitted
+    anew; the others follow `decision`. `extra` keeps fields that this version does not know, so that
     reading and writing again loses nothing. `files` is keyed by POSIX path relative to the bundle's folder.
     """
 
@@ -44,6 +45,7 @@ class Manifest:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     lineage: Mapping[str, Any] = field(default_factory=dict)
     files: Mapping[str, FileEntry] = field(default_factory=dict)
+    rules: Mapping[str, DecisionRule] = field(default_factory=dict)
     extra: Mapping[str, Any] = field(default_factory=dict)
     format_version: str = FORMAT_VERSION
 
@@ -62,8 +64,13 @@ class Manifest:
         """Those labels that are flagged."""
         return self.decision.fault_labels
 
+    def rule(self, precision: str) -> DecisionRule:
+        """The decision rule for logits of that precision."""
+        return self.rules.get(precision, self.decision)
+
     def to_json(self) -> dict[str, Any]:
         """The document, unknown fields included."""
+        rules = {precision: rule.to_json() for precision, rule in self.rules.items()}
         return {
             "format_version": self.format_version,
             "name": self.name,
@@ -72,7 +79,7 @@ class Manifest:
             "labels": list(self.labels),
             "fault_labels": list(self.fault_labels),
             "input": self.input.to_json(),
-            "decision": self.decision.to_json(),
+            "decision": {**self.decision.to_json(), "precisions": rules},
             "precisions": list(self.precisions),
             "opset": self.opset,
             "metrics": dict(self.metrics),
@@ -86,25 +93,32 @@ class Manifest:
         """Inverse of `to_json`; InputError says which field is missing or unusable."""
         _check_format(_field(data, "format_version", str))  # first: another format may differ in every other field
         labels, faults = _names(data, "labels"), _names(data, "fault_labels")
+        decision = _field(data, "decision", dict)
         return cls(
             name=_field(data, "name", str),
             version=_field(data, "version", str),
             created=_field(data, "created", str),
             input=PreprocessSpec.from_json(_field(data, "input", dict)),
-            decision=DecisionRule.from_json(_field(data, "decision", dict), labels, faults),
+            decision=DecisionRule.from_json(decision, labels, faults),
             precisions=_names(data, "precisions"),
             opset=_field(data, "opset", int),
             metrics=_field(data, "metrics", dict),
             lineage=_field(data, "lineage", dict),
             files={path: _entry(path, entry) for path, entry in _field(data, "files", dict).items()},
+            rules=_rules(decision.get("precisions", {}), labels, faults),
             extra={key: value for key, value in data.items() if key not in _KNOWN},
             format_version=data["format_version"],
         )
 
 
-def model_file(precision: str) -> str:
-    """Name of the ONNX file of one precision, relative to the bundle's folder."""
-    return f"model.{precision}.onnx"
+def model_file(variant: str) -> str:
+    """Name of the ONNX file of a precision, or of a variant of one, relative to the bundle's folder."""
+    return f"model.{variant}.onnx"
+
+
+def precision_of(variant: str) -> str:
+    """`int8` for `int8.trt`, the file that TensorRT reads in the place of the one for processors."""
+    return variant.partition(".")[0]
 
 
 def _check_format(seen: str) -> None:
@@ -129,6 +143,12 @@ def _names(data: Mapping[str, Any], key: str) -> tuple[str, ...]:
     if not all(isinstance(name, str) for name in names):
         raise InputError(f"the manifest's {key!r} is {names!r}, expected a list of names; pack the bundle again")
     return tuple(names)
+
+
+def _rules(rules: object, labels: tuple[str, ...], faults: tuple[str, ...]) -> dict[str, DecisionRule]:
+    if not isinstance(rules, dict) or not all(isinstance(rule, dict) for rule in rules.values()):
+        raise InputError(f"the manifest's decision for each precision is {rules!r}, expected objects; pack it again")
+    return {precision: DecisionRule.from_json(rule, labels, faults) for precision, rule in rules.items()}
 
 
 def _entry(path: str, data: object) -> FileEntry:

@@ -21,12 +21,17 @@ MAX_SIDE = 4096  # pixels; a model input beyond this is a damaged manifest, not 
 
 @dataclass(frozen=True)
 class PreprocessSpec:
-    """The model's input: `height` x `width` pixels, filled by `resize` from a frame in `colour` order."""
+    """The model's input: `height` x `width` pixels, filled by `resize` from a frame in `colour` order.
+
+    With `decode` "reduced" a large JPEG may be decoded at a half, a quarter or an eighth of its size, which is faster;
+    a bundle says so only where its test images bore it out.
+    """
 
     height: int
     width: int
     resize: str = "stretch"
     colour: str = "bgr"
+    decode: str = "full"
 
     def __post_init__(self) -> None:
         for name, side in (("height", self.height), ("width", self.width)):
@@ -36,6 +41,15 @@ class PreprocessSpec:
             raise InputError(f'the resize rule is {self.resize!r}, this version knows "stretch"; upgrade rarefault')
         if self.colour != "bgr":
             raise InputError(f'the colour order is {self.colour!r}, this version knows "bgr"; upgrade rarefault')
+        if self.decode not in ("full", "reduced"):
+            raise InputError(
+                f'the decoding is {self.decode!r}, this version knows "full", "reduced"; upgrade rarefault'
+            )
+
+    def reduction(self, height: int, width: int) -> int:
+        """By how much a JPEG of that size may be decoded smaller: 1, 2, 4 or 8, and neither side below the input's."""
+        least = max(self.height, self.width)  # turned upright, the sides may change places
+        return next((by for by in (8, 4, 2) if min(height, width) // by >= least), 1)
 
     def apply(self, frame: Frame) -> Frame:
         """uint8 (H, W, 3) BGR -> uint8 (height, width, 3) BGR; InputError for anything else.
@@ -61,7 +75,7 @@ class PreprocessSpec:
         for key in ("height", "width", "resize", "colour"):
             if key not in data:
                 raise InputError(f"the manifest's input has no {key!r}; the bundle is damaged, copy or pack it again")
-        return cls(data["height"], data["width"], data["resize"], data["colour"])
+        return cls(data["height"], data["width"], data["resize"], data["colour"], data.get("decode", "full"))
 
 
 def encode_png(frame: Frame) -> bytes:

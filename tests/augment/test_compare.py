@@ -6,7 +6,7 @@ import torch
 from safetensors.numpy import load_file
 from tiny_run import COUNTS, LABELS, tiny_run
 
-from augment import compare, statistics, train
+from augment import compare, judging, statistics, train
 from augment.records import STAGES, Document, RunFolder
 from augment.settings import Settings
 from augment.tables import points, table
@@ -134,3 +134,15 @@ def test_the_table_is_aligned_marks_faults_and_ends_with_the_verdict(compared):
 
 def test_points_are_signed():
     assert points({"value": 0.031, "low": -0.004, "high": 0.066}) == "+3.1 (-0.4 to +6.6) points"
+
+
+def test_fault_or_not_asks_whether_and_not_which():
+    truth = judging.Truth(("sound", "hot", "oily"), ("hot", "oily"), np.array([0, 0, 1, 2]), list("abcd"))
+    # Right; taken for a fault; the wrong fault; two faults that are likelier together than sound equipment is.
+    logits = np.log([[[0.8, 0.1, 0.1], [0.2, 0.7, 0.1], [0.1, 0.2, 0.7], [0.4, 0.3, 0.3]]])
+    draws = statistics.draw(truth.targets, truth.groups, 1, 50, np.random.default_rng(0))
+    arm = judging.Arm(truth, logits, draws)
+    assert arm.mean(statistics.FAULT_OR_NOT) == pytest.approx(3 / 4)
+    assert arm.mean(statistics.FAULT_RECALL) == 0
+    assert arm.mean("accuracy") == pytest.approx(1 / 4)
+    assert set(np.unique(arm.resampled.metrics[statistics.FAULT_OR_NOT])) <= {0.5, 0.75, 1.0}

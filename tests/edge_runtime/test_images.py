@@ -1,5 +1,7 @@
 """The one reader: what it converts, what it refuses, and that it never hangs or bursts."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ from make_pictures import BLUE, RED, animated_gif, make_hostile, picture, pillow
 from PIL import Image
 
 from edge_runtime.bundle.errors import InputError
+from edge_runtime.bundle.preprocess import PreprocessSpec
 from edge_runtime.images import MAX_BYTES, decode_image, read_image
 
 KINDS = ["JPEG", "PNG", "GIF", "BMP", "WebP", "TIFF"]
@@ -131,3 +134,19 @@ def test_a_mutated_file_never_escapes_the_error_family():
 
 def test_names_in_any_script_are_read(tmp_path):
     assert read_image(write(tmp_path / "Überhitzung 変圧器 🔥.png", picture(RED))).notes == ()
+
+
+@pytest.mark.parametrize(
+    ("size", "side", "read"),
+    [((1080, 1920), 224, (270, 480)), ((1080, 1920), 300, (540, 960)), ((400, 300), 224, (400, 300))],
+)
+def test_a_large_jpeg_is_decoded_smaller_where_the_bundle_says_so(tmp_path, size, side, read):
+    path = tmp_path / "large.jpg"
+    cv2.imwrite(str(path), np.full((*size, 3), (40, 120, 200), np.uint8))
+    spec = PreprocessSpec(side, side)
+    assert read_image(path, spec).frame.shape[:2] == size
+    smaller = read_image(path, replace(spec, decode="reduced")).frame
+    assert smaller.shape[:2] == read
+    assert np.abs(smaller.astype(int) - (40, 120, 200)).max() <= 3
+    cv2.imwrite(str(path.with_suffix(".png")), np.zeros((*size, 3), np.uint8))
+    assert read_image(path.with_suffix(".png"), replace(spec, decode="reduced")).frame.shape[:2] == size

@@ -9,8 +9,10 @@ from torch import nn
 
 from edge_runtime.bundle.decision import DecisionRule
 from export.checkpoint import save_checkpoint
+from export.gate import Evidence
 from export.golden import LabelledFrame
 from export.pack import pack_bundle
+from export.parity import torch_logits
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -47,12 +49,21 @@ def held_out() -> list[LabelledFrame]:
 
 
 @pytest.fixture(scope="session")
-def packed(tmp_path_factory, checkpoint, held_out, rule) -> Path:
-    """A bundle with both precisions; tests that change it work on a copy."""
+def evidence(network, held_out) -> Evidence:
+    """Test frames bear the label that the network finds likeliest: nobody trained it, so the truth would be noise."""
+    frames = pictures(60, seed=6)
+    found = torch_logits(network, frames).argmax(axis=1)
+    test = [LabelledFrame(f"test-{i}", LABELS[found[i]], frame) for i, frame in enumerate(frames)]
+    return Evidence(pictures(16, seed=7), held_out, test)
+
+
+@pytest.fixture(scope="session")
+def packed(tmp_path_factory, checkpoint, evidence, rule) -> Path:
+    """A bundle with two precisions; tests that change it work on a copy."""
     folder = tmp_path_factory.mktemp("packed") / "bundle"
     pack_bundle(
         checkpoint,
-        held_out,
+        evidence,
         folder,
         name="narrow",
         version="1",

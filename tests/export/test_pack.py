@@ -1,5 +1,6 @@
 import shutil
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from edge_runtime.bundle.decision import DecisionRule
 from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.golden import check_golden, load_golden
 from edge_runtime.bundle.store import open_bundle
-from export import folders, pack
+from export import folders, gate, pack
 from export.checkpoint import checkpoint_digest, load_checkpoint, save_checkpoint
 from export.folders import replace_folder
 from export.golden import LabelledFrame, choose_golden, made_frames, tolerance
@@ -37,17 +38,17 @@ def instant(monkeypatch):
         return network["it"], card
 
     monkeypatch.setattr(pack, "load_checkpoint", remember)
-    monkeypatch.setattr(pack, "onnx_runner", lambda path: lambda frames: torch_logits(network["it"], frames))
-    monkeypatch.setattr(pack, "prove", lambda folder: check_golden(*answers(network["it"], folder), "fp16"))
+    monkeypatch.setattr(gate, "onnx_runner", lambda path: lambda frames: torch_logits(network["it"], frames))
+    monkeypatch.setattr(pack, "prove", lambda folder: check_golden(*answers(network["it"], folder), "fp32"))
 
 
 def answers(network, folder):
     return (lambda frames: torch_logits(network, frames)), load_golden(open_bundle(folder))
 
 
-def pack_into(folder, checkpoint, held_out, rule, **changes):
+def pack_into(folder, checkpoint, evidence, rule, **changes):
     settings = {"name": "narrow", "version": "2", "decision": rule, "metrics": {}, "lineage": {}, **changes}
-    return pack_bundle(checkpoint, held_out, folder, **settings)
+    return pack_bundle(checkpoint, evidence, folder, **settings)
 
 
 def test_a_packed_bundle_opens_and_proves_itself(packed, checkpoint):
@@ -59,17 +60,17 @@ def test_a_packed_bundle_opens_and_proves_itself(packed, checkpoint):
     assert bundle.manifest.lineage["checkpoint"] == checkpoint_digest(checkpoint)
     parity = bundle.manifest.metrics["parity"]
     assert bundle.manifest.metrics["macro_f1"] == 0.5
-    assert parity["fp32"]["frames"] == 9
+    assert parity["fp32"]["frames"] == 60
     assert parity["fp32"]["agreement"] == 1.0
     assert parity["fp32"]["worst_probability"] < 1e-4 < parity["fp16"]["worst_logit"] < 0.5
     assert prove(packed)["fp32"] < 1e-4
     assert [path.name for path in packed.parent.iterdir()] == ["bundle"]
 
 
-def test_a_lite0_bundle_answers_as_its_network_in_both_precisions(tmp_path, held_out, rule):
+def test_a_lite0_bundle_answers_as_its_network_in_both_precisions(tmp_path, evidence, rule):
     network = narrow_network(backbone="efficientnet_lite0")
     save_checkpoint(tmp_path / "checkpoint", network, {**CARD, "backbone": "efficientnet_lite0"})
-    pack_into(tmp_path / "bundle", tmp_path / "checkpoint", held_out, rule)
+    pack_into(tmp_path / "bundle", tmp_path / "checkpoint", evidence, rule)
     frames = pictures(4, seed=11)
     expected = torch_logits(network, frames)
     assert abs(onnx_runner(tmp_path / "bundle" / "model.fp32.onnx")(frames) - expected).max() <= 1e-4
@@ -104,19 +105,71 @@ def test_a_damaged_bundle_is_a_sentence(copied):
         prove(copied)
 
 
-def test_packing_replaces_the_older_bundle_and_leaves_nothing_else(copied, checkpoint, held_out, rule, instant):
+def test_every_precision_is_held_against_the_network_and_gets_its_own_rule(packed, rule):
+    manifest = open_bundle(packed).manifest
+    network, fp16 = manifest.metrics["network"], manifest.metrics["parity"]["fp16"]
+    assert network["accuracy"] == 1.0  # the test frames bear the network's own answers
+    assert fp16["accuracy"] == fp16["agreement"]
+    assert sum(network["images"].values()) == 60
+    assert manifest.rule("fp32") == rule
+    assert manifest.rule("fp16").temperature != rule.temperature
+    assert manifest.metrics["refused"] == {}
+
+
+def test_a_file_that_loses_too_much_is_left_out_and_the_manifest_says_why(
+    tmp_path, checkpoint, evidence, rule, instant, monkeypatch
+):
+    honest = gate.onnx_runner
+
+    def runner(path):
+        run = honest(path)
+        return (lambda frames: run(frames)[:, ::-1]) if "fp16" in path.name else run
+
+    monkeypatch.setattr(gate, "onnx_runner", runner)
+    pack_into(tmp_path / "bundle", checkpoint, evidence, rule)
+    manifest = open_bundle(tmp_path / "bundle").manifest
+    assert manifest.precisions == ("fp32",)
+    assert "model.fp16.onnx" not in manifest.files
+    assert "its macro recall on the test set is" in manifest.metrics["refused"]["fp16"]
+    assert set(load_golden(open_bundle(tmp_path / "bundle")).tolerance) == {"fp32"}
+
+
+@pytest.mark.parametrize(("harm", "decode"), [(False, "reduced"), (True, "full")])
+def test_large_pictures_are_decoded_smaller_only_where_that_did_no_harm(
+    tmp_path, checkpoint, evidence, rule, instant, harm, decode
+):
+    frames = {item.id: item.frame for item in evidence.test}
+    shuffled = dict(zip(frames, list(frames.values())[::-1], strict=True)) if harm else frames
+    pack_into(tmp_path / "bundle", checkpoint, replace(evidence, reduced=shuffled), rule)
+    manifest = open_bundle(tmp_path / "bundle").manifest
+    assert manifest.input.decode == decode
+    assert (manifest.metrics["reduced_decode"]["refused"] is not None) == harm
+    assert manifest.metrics["reduced_decode"]["frames"] == 60
+
+
+def test_without_evidence_pictures_are_decoded_whole(packed):
+    manifest = open_bundle(packed).manifest
+    assert (manifest.input.decode, manifest.metrics["reduced_decode"]) == ("full", None)
+
+
+def test_without_fp32_there_is_nothing_to_judge_by(tmp_path, checkpoint, evidence, rule):
+    with pytest.raises(InputError, match=r"precisions are \['fp16'\], expected fp32 among them"):
+        pack_into(tmp_path / "bundle", checkpoint, evidence, rule, precisions=["fp16"])
+
+
+def test_packing_replaces_the_older_bundle_and_leaves_nothing_else(copied, checkpoint, evidence, rule, instant):
     old = copied.stat().st_ino
     leftover = copied.parent / ".bundle.packing"
     leftover.mkdir()
     (leftover / "half").write_text("a run that was killed")
-    pack_into(copied, checkpoint, held_out, rule)
+    pack_into(copied, checkpoint, evidence, rule)
     assert open_bundle(copied).manifest.version == "2"
     assert copied.stat().st_ino != old
     assert [path.name for path in copied.parent.iterdir()] == ["bundle"]
 
 
 def test_a_bundle_that_fails_its_proof_does_not_replace_the_old_one(
-    copied, checkpoint, held_out, rule, instant, monkeypatch
+    copied, checkpoint, evidence, rule, instant, monkeypatch
 ):
     def refuse(folder):
         raise InputError("the golden frames do not match")
@@ -124,27 +177,28 @@ def test_a_bundle_that_fails_its_proof_does_not_replace_the_old_one(
     monkeypatch.setattr(pack, "prove", refuse)
     before = open_bundle(copied).digest
     with pytest.raises(InputError, match="do not match"):
-        pack_into(copied, checkpoint, held_out, rule)
+        pack_into(copied, checkpoint, evidence, rule)
     assert open_bundle(copied).digest == before
 
 
-def test_the_same_input_gives_the_same_bundle(tmp_path, checkpoint, held_out, rule, instant):
+def test_the_same_input_gives_the_same_bundle(tmp_path, checkpoint, evidence, rule, instant):
     for name in ("one", "two"):
-        pack_into(tmp_path / name, checkpoint, held_out[:: 1 if name == "one" else -1], rule, created="2026-01-01")
+        turned = replace(evidence, validation=evidence.validation[:: 1 if name == "one" else -1])
+        pack_into(tmp_path / name, checkpoint, turned, rule, created="2026-01-01")
     assert open_bundle(tmp_path / "one").digest == open_bundle(tmp_path / "two").digest
 
 
-def test_a_folder_with_other_things_in_it_is_left_alone(tmp_path, checkpoint, held_out, rule):
+def test_a_folder_with_other_things_in_it_is_left_alone(tmp_path, checkpoint, evidence, rule):
     (tmp_path / "holiday.txt").write_text("mine")
     with pytest.raises(InputError, match="not empty and holds no bundle"):
-        pack_into(tmp_path, checkpoint, held_out, rule)
+        pack_into(tmp_path, checkpoint, evidence, rule)
     assert (tmp_path / "holiday.txt").read_text() == "mine"
 
 
-def test_a_rule_for_other_labels_is_refused(tmp_path, checkpoint, held_out):
+def test_a_rule_for_other_labels_is_refused(tmp_path, checkpoint, evidence):
     other = DecisionRule(("clean", "hot", "cracked"), ("hot",), thresholds={"hot": 0.5})
     with pytest.raises(InputError, match=r"the decision rule has labels \['clean', 'hot', 'cracked'\], the checkpoint"):
-        pack_into(tmp_path / "new", checkpoint, held_out, other)
+        pack_into(tmp_path / "new", checkpoint, evidence, other)
     assert not (tmp_path / "new").exists()
 
 

@@ -1,0 +1,37 @@
+"""What the makers of a data set or model allow: one line for each that a bundle comes from."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from augment.settings import Settings
+
+UNKNOWN = "not known to rarefault; see where it came from"
+OWN = "rarefault's own"
+ELPV = "CC BY-NC-SA 4.0"
+# By what a model's name holds. From their makers' pages, to be checked before a bundle is given to others.
+KNOWN = {
+    "mini/": OWN,
+    "lexical": OWN,
+    "blip-image-captioning": "BSD-3-Clause",
+    "gpt2": "MIT",
+    "stable-diffusion-2": "CreativeML Open RAIL++-M",
+    "stable-diffusion-v1": "CreativeML Open RAIL-M",
+    "minilm": "Apache-2.0",
+    "clip-vit": "MIT",
+    "dinov2": "Apache-2.0",
+    "lite0": "the package states none, TensorFlow's original is Apache-2.0; trained on ImageNet, whose terms allow research",
+    "resnet50": "BSD-3-Clause; trained on ImageNet, whose terms allow research",
+}
+
+
+def licences(settings: Settings, models: Mapping[str, Any]) -> dict[str, str]:
+    """By "data" or a model's role: its licence. `models` are as documents hold them: role -> name, revision, digest."""
+    data = settings.data.licence or (ELPV if settings.data.source == "elpv-dataset" else "not stated (data.licence)")
+    return {"data": data, **{role: _of(identity) for role, identity in models.items()}}
+
+
+def _of(identity: Mapping[str, Any]) -> str:
+    if identity.get("source") == "none":
+        return OWN  # drawn at random
+    told = " ".join(str(identity.get(key, "")) for key in ("name", "revision", "source")).lower()
+    return next((licence for part, licence in KNOWN.items() if part in told), UNKNOWN)

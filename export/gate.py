@@ -1,0 +1,179 @@
+"""Is a file as good as the network it was made from? Asked on the locked test set, before the file is packed."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from edge_runtime.bundle.decision import DecisionRule
+from edge_runtime.bundle.errors import InputError
+from edge_runtime.bundle.manifest import precision_of
+from edge_runtime.bundle.preprocess import Frame, PreprocessSpec
+from export.calibration import Targets, at_least, fit_rule, reliability
+from export.golden import LabelledFrame, choose_golden, tolerance
+from export.parity import Frames, Logits, Parity, measure_parity, onnx_runner, torch_logits
+
+TOLERATED_LOSS = 0.005  # of macro recall
+ENOUGH_REDUCED = 30  # test frames, to say that decoding large JPEGs smaller does no harm
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a bundle is made and judged with."""
+
+    calibration: Frames  # training images at input size: the scales of INT8 are measured on them
+    validation: Sequence[LabelledFrame]  # golden frames are chosen among them; temperature and thresholds are fitted
+    test: Sequence[LabelledFrame]  # the locked test set: each file is compared with the network on it
+    reduced: Mapping[str, Frame] = field(default_factory=dict)  # test frames by id, decoded at a part of their size
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """What one file, or the network itself, makes of the test frames. Shares are 0..1; `images` and `recall` by label,
+    of the labels that the test set holds."""
+
+    accuracy: float
+    macro_recall: float
+    calibration_error: float  # expected calibration error of the probabilities that its own rule gives
+    images: Mapping[str, int]
+    recall: Mapping[str, float]
+
+    def to_json(self) -> dict[str, Any]:
+        """As the manifest's metrics hold it."""
+        return asdict(self)
+
+
+def measure_accuracy(rule: DecisionRule, logits: Logits, targets: Targets) -> Accuracy:
+    """Accuracy of logits (N, K) for targets (N,), each the place of a label in `rule`."""
+    right = logits.argmax(axis=1) == targets
+    of_label = {label: targets == place for place, label in enumerate(rule.labels) if (targets == place).any()}
+    recall = {label: float(right[own].mean()) for label, own in of_label.items()}
+    return Accuracy(
+        accuracy=float(right.mean()),
+        macro_recall=float(np.mean(list(recall.values()))),
+        calibration_error=reliability(targets, [rule.probabilities(logits)])["ece"],
+        images={label: int(own.sum()) for label, own in of_label.items()},
+        recall=recall,
+    )
+
+
+def refusal(network: Accuracy, file: Accuracy, faults: tuple[str, ...]) -> str | None:
+    """Why the file is worse than the network than it may be; None where it is good enough.
+
+    It may lose `TOLERATED_LOSS` of macro recall, and of no fault more than chance leaves the network's own recall: it
+    must stay above the lower Clopper-Pearson bound.
+    """
+    lost = network.macro_recall - file.macro_recall
+    if lost > TOLERATED_LOSS:
+        return (
+            f"its macro recall on the test set is {100 * file.macro_recall:.1f} %, the network's is "
+            f"{100 * network.macro_recall:.1f} %; at most {100 * TOLERATED_LOSS:g} points may be lost"
+        )
+    for label in faults:
+        if label in network.recall:
+            found = round(network.recall[label] * network.images[label])
+            bound = at_least(found, network.images[label])
+            if file.recall[label] < bound:
+                return (
+                    f"it finds {100 * file.recall[label]:.1f} % of {label} on the test set, the network "
+                    f"{100 * network.recall[label]:.1f} % (at least {100 * bound:.1f} %)"
+                )
+    return None
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One file: the rule for its logits, how it did, and why it may not be packed, if so."""
+
+    rule: DecisionRule
+    tolerance: float  # of the golden frames' logits
+    parity: Parity
+    accuracy: Accuracy
+    refusal: str | None
+    kept_in_float: tuple[str, ...] = ()  # convolutions of an INT8 file
+
+    def to_json(self) -> dict[str, Any]:
+        """As the manifest's metrics hold it."""
+        kept = {"kept_in_float": list(self.kept_in_float)} if self.kept_in_float else {}
+        return {**self.parity.to_json(), **self.accuracy.to_json(), **kept}
+
+
+@dataclass(frozen=True)
+class Gate:
+    """The network with its rule, against which its files are held."""
+
+    network: nn.Module  # in evaluation mode
+    spec: PreprocessSpec
+    rule: DecisionRule
+    recall_target: float  # that the rules of the files are fitted to
+    evidence: Evidence
+
+    def judge(self, variant: str, path: Path) -> Judged:
+        """Fit the rule of the file at `path` on validation frames, and compare it with the network on test frames."""
+        run = onnx_runner(path)
+        rule = self.rule
+        if variant != "fp32":
+            frames, targets = self._arrays(self.evidence.validation)
+            rule, _ = fit_rule(run(frames), targets, rule.labels, rule.fault_labels, self.recall_target)
+        frames, targets = self._test
+        logits = run(frames)
+        accuracy = measure_accuracy(rule, logits, targets)
+        return Judged(
+            rule=rule,
+            tolerance=tolerance(precision_of(variant), self.golden_logits, run(self.golden)),
+            parity=measure_parity(variant, self._logits, logits, self.rule),
+            accuracy=accuracy,
+            refusal=refusal(self.accuracy, accuracy, rule.fault_labels),
+        )
+
+    def judge_reduced(self) -> Judged | None:
+        """How the network does on test frames that were decoded smaller; None where they are too few to tell."""
+        items = [item for item in self.evidence.test if item.id in self.evidence.reduced]
+        if len(items) < ENOUGH_REDUCED:
+            return None
+        frames, targets = self._arrays(items)
+        smaller, _ = self._arrays([item._replace(frame=self.evidence.reduced[item.id]) for item in items])
+        whole, seen = torch_logits(self.network, frames), torch_logits(self.network, smaller)
+        accuracy = measure_accuracy(self.rule, seen, targets)
+        return Judged(
+            rule=self.rule,
+            tolerance=0.0,
+            parity=measure_parity("reduced", whole, seen, self.rule),
+            accuracy=accuracy,
+            refusal=refusal(measure_accuracy(self.rule, whole, targets), accuracy, self.rule.fault_labels),
+        )
+
+    @cached_property
+    def golden(self) -> Frames:
+        """The golden frames at input size."""
+        return choose_golden(self.evidence.validation, self.spec)
+
+    @cached_property
+    def golden_logits(self) -> Logits:
+        """What the network answers to them."""
+        return torch_logits(self.network, self.golden)
+
+    @cached_property
+    def accuracy(self) -> Accuracy:
+        """The network's own, on the test set."""
+        return measure_accuracy(self.rule, self._logits, self._test[1])
+
+    @cached_property
+    def _test(self) -> tuple[Frames, Targets]:
+        return self._arrays(self.evidence.test)
+
+    @cached_property
+    def _logits(self) -> Logits:
+        return torch_logits(self.network, self._test[0])
+
+    def _arrays(self, items: Sequence[LabelledFrame]) -> tuple[Frames, Targets]:
+        """(frames at input size, places of their labels), in the order of the ids."""
+        if not items:
+            raise InputError("packing needs validation and test frames, got none of one kind; look at the data split")
+        items = sorted(items, key=lambda item: item.id)
+        frames = np.stack([self.spec.apply(item.frame) for item in items])
+        return frames, np.array([self.rule.labels.index(item.label) for item in items])

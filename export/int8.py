@@ -1,0 +1,96 @@
+"""INT8 files from the FP32 one: quantise and dequantise nodes with scales measured on training images.
+
+Two dialects, because no single one is fast everywhere. For processors: unsigned activations, signed weights in seven
+bits, since AVX2 without VNNI saturates on eight. For TensorRT: everything signed and symmetric, biases left alone, the
+only form its parser takes. Both keep preprocessing and classifier in float, so logits and map still belong together.
+"""
+
+import tempfile
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Any
+
+import onnx
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, qdq_loss_debug, quantize_static
+
+from edge_runtime.bundle.files import replace_file
+from export.onnx_files import CAM, INPUT, LOGITS, finished_bytes, quiet
+from export.parity import Frames
+
+CPU, TENSORRT = "cpu", "tensorrt"
+DIALECTS: dict[str, dict[str, Any]] = {
+    CPU: {"activation_type": QuantType.QUInt8, "reduce_range": True},
+    TENSORRT: {
+        "activation_type": QuantType.QInt8,
+        "extra_options": {
+            "ActivationSymmetric": True,
+            "WeightSymmetric": True,
+            "QuantizeBias": False,
+            "AddQDQPairToWeight": True,
+        },
+    },
+}
+PREPROCESSING = ("Cast", "Transpose", "Sub")
+PROBE = 4  # calibration frames on which the damage of single layers is measured; every activation is kept
+
+
+def write_int8(source: Path, frames: Frames, path: Path, dialect: str, kept: Collection[str] = ()) -> None:
+    """Quantise the FP32 file `source` to `path`, with scales measured on `frames`; the same bytes for the same input.
+
+    `frames` are uint8 (N, H, W, 3) BGR of training images. `kept` are names of nodes that stay in float.
+    """
+    graph = onnx.load(source).graph
+    with tempfile.TemporaryDirectory() as folder:
+        made = Path(folder) / "int8.onnx"
+        with quiet():
+            quantize_static(
+                source,
+                made,
+                _Reader(frames),
+                quant_format=QuantFormat.QDQ,
+                per_channel=True,
+                weight_type=QuantType.QInt8,
+                nodes_to_exclude=[*_floating(graph), *kept],
+                **DIALECTS[dialect],
+            )
+        replace_file(path, finished_bytes(onnx.load(made)))
+
+
+def sensitive(source: Path, frames: Frames) -> list[str]:
+    """Names of the convolutions of `source` that may be quantised, the one that eight bits suit least first.
+
+    By the ratio of signal to noise of what each one is given, after its round trip through eight bits.
+    """
+    some = frames[:PROBE]
+    graph = onnx.load(source).graph
+    floating = _floating(graph)
+    with tempfile.TemporaryDirectory() as place, quiet():
+        folder = Path(place)
+        write_int8(source, some, folder / "int8.onnx", CPU)
+        told = folder / "told.onnx"
+        qdq_loss_debug.modify_model_output_intermediate_tensors(str(folder / "int8.onnx"), str(told))
+        pairs = qdq_loss_debug.create_activation_matching(qdq_loss_debug.collect_activations(str(told), _Reader(some)))
+    decibels = {
+        name: qdq_loss_debug.compute_signal_to_quantization_noice_ratio(pair["pre_qdq"], pair["post_qdq"])
+        for name, pair in pairs.items()
+    }
+    layers = [node for node in graph.node if node.op_type == "Conv" and node.input[0] in decibels]
+    layers = [node for node in layers if node.name not in floating]
+    return [node.name for node in sorted(layers, key=lambda node: (decibels[node.input[0]], node.name))]
+
+
+def _floating(graph: onnx.GraphProto) -> list[str]:
+    """Names of the nodes that no dialect quantises: preprocessing, and what gives logits and map."""
+    heads = {LOGITS, CAM}
+    return [node.name for node in graph.node if node.op_type in PREPROCESSING or heads & set(node.output)]
+
+
+class _Reader(CalibrationDataReader):  # type: ignore[misc]
+    """Frames one by one, as ONNX Runtime's calibration asks for them."""
+
+    def __init__(self, frames: Frames) -> None:
+        self._left: Iterator[Frames] = iter(frames[:, None])
+
+    def get_next(self) -> dict[str, Frames] | None:
+        frame = next(self._left, None)
+        return None if frame is None else {INPUT: frame}

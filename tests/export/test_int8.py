@@ -1,0 +1,120 @@
+"""INT8 files: both dialects, the same bytes, float where it has to be."""
+
+from dataclasses import replace
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from narrow import SPEC, narrow_network, pictures
+
+from edge_runtime.bundle.store import open_bundle
+from export import pack
+from export.int8 import CPU, DIALECTS, TENSORRT, sensitive, write_int8
+from export.onnx_files import write_onnx
+from export.pack import pack_bundle, prove
+from export.parity import onnx_runner, torch_logits
+
+FRAMES = pictures(16, seed=1)
+
+
+@pytest.fixture(scope="module", params=["resnet50", "efficientnet_lite0"])
+def source(request, tmp_path_factory):
+    network = narrow_network(backbone=request.param)
+    path = tmp_path_factory.mktemp(request.param) / "model.fp32.onnx"
+    write_onnx(network, SPEC, path, "fp32")
+    return network, path
+
+
+@pytest.mark.parametrize("dialect", list(DIALECTS))
+def test_a_quantised_file_answers_nearly_as_the_network(source, tmp_path, dialect):
+    network, path = source
+    write_int8(path, FRAMES, tmp_path / "one.onnx", dialect)
+    write_int8(path, FRAMES, tmp_path / "two.onnx", dialect)
+    assert (tmp_path / "one.onnx").read_bytes() == (tmp_path / "two.onnx").read_bytes()
+    onnx.checker.check_model(tmp_path / "one.onnx", full_check=True)
+    frames = pictures(16, seed=9)
+    expected = torch_logits(network, frames)
+    seen = onnx_runner(tmp_path / "one.onnx")(frames)
+    assert 0 < np.abs(seen - expected).max() < 0.25 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("dialect", list(DIALECTS))
+def test_logits_are_still_the_mean_of_the_map_plus_the_bias(source, tmp_path, dialect):
+    network, path = source
+    write_int8(path, FRAMES, tmp_path / "int8.onnx", dialect)
+    session = onnxruntime.InferenceSession(tmp_path / "int8.onnx", providers=["CPUExecutionProvider"])
+    logits, cam = session.run(["logits", "cam"], {"frames": pictures(4, seed=2)})
+    bias = network.get_submodule(network.classifier).bias.detach().numpy()
+    assert cam.mean(axis=(2, 3)) + bias == pytest.approx(logits, abs=1e-4)
+
+
+def test_tensorrt_gets_no_unsigned_number_and_no_quantised_bias(source, tmp_path):
+    _, path = source
+    write_int8(path, FRAMES, tmp_path / "int8.onnx", TENSORRT)
+    graph = onnx.load(tmp_path / "int8.onnx").graph
+    values = {value.name: value for value in graph.initializer}
+    zeros = [values[node.input[2]] for node in graph.node if node.op_type == "DequantizeLinear"]
+    assert {zero.data_type for zero in zeros} == {onnx.TensorProto.INT8}
+    assert all(not onnx.numpy_helper.to_array(zero).any() for zero in zeros)
+
+
+def test_a_layer_that_is_kept_stays_in_float(source, tmp_path):
+    _, path = source
+    ranked = sensitive(path, FRAMES)
+    convolutions = [node for node in onnx.load(path).graph.node if node.op_type == "Conv"]
+    assert len(set(ranked)) == len(ranked) == len(convolutions) - 1  # all but the one that makes the map
+    write_int8(path, FRAMES, tmp_path / "kept.onnx", CPU, ranked[:3])
+    graph = onnx.load(tmp_path / "kept.onnx").graph
+    dequantised = {name for node in graph.node if node.op_type == "DequantizeLinear" for name in node.output}
+    in_float = [node for node in graph.node if node.op_type == "Conv" and node.input[1] not in dequantised]
+    assert len(in_float) == 3 + 1
+
+
+def test_a_bundle_with_int8_proves_itself_and_has_a_file_for_tensorrt(tmp_path, checkpoint, evidence, rule):
+    easy = replace(evidence, test=evidence.test[:1])  # untrained, it may lose frames that are near a tie
+    pack_bundle(
+        checkpoint,
+        easy,
+        tmp_path / "bundle",
+        name="narrow",
+        version="1",
+        decision=rule,
+        metrics={},
+        lineage={},
+        precisions=("fp32", "int8"),
+    )
+    bundle = open_bundle(tmp_path / "bundle")
+    assert bundle.manifest.precisions == ("fp32", "int8")
+    assert {"model.int8.onnx", "model.int8.trt.onnx"} <= set(bundle.manifest.files)
+    assert set(bundle.manifest.metrics["parity"]) == {"fp32", "int8", "int8.trt"}
+    assert set(prove(tmp_path / "bundle")) == {"fp32", "int8"}
+
+
+def test_int8_is_tried_again_with_more_layers_in_float_and_given_up_at_last(
+    tmp_path, checkpoint, evidence, rule, monkeypatch
+):
+    tried = []
+
+    def remember(source, frames, path, dialect, kept=()):
+        tried.append((dialect, len(kept)))
+        path.write_bytes(source.read_bytes())
+
+    refusals = iter([None, "bad", "bad", None, "bad", "bad", "bad", "bad"])  # fp32; int8; int8.trt
+    monkeypatch.setattr(pack, "write_int8", remember)
+    monkeypatch.setattr("export.gate.refusal", lambda *_: next(refusals))
+    manifest = pack_bundle(
+        checkpoint,
+        evidence,
+        tmp_path / "bundle",
+        name="narrow",
+        version="1",
+        decision=rule,
+        metrics={},
+        lineage={},
+        precisions=("fp32", "int8"),
+    )
+    assert tried == [(CPU, 0), (CPU, 4), (CPU, 8), *((TENSORRT, count) for count in (0, 4, 8, 16))]
+    assert len(manifest.metrics["parity"]["int8"]["kept_in_float"]) == 8
+    assert manifest.metrics["refused"] == {"int8.trt": "bad"}
+    assert "model.int8.trt.onnx" not in manifest.files
