@@ -78,12 +78,15 @@ class Budget:
 class Outbox:
     """`state_dir/outbox.sqlite3` and the pictures beside it. May be used by several threads."""
 
-    def __init__(self, state_dir: Path, sinks: Sequence[str], budget: Budget | None = None) -> None:
-        """Open, or make, the outbox for these sinks. UnavailableError where the disk does not let us.
+    def __init__(
+        self, state_dir: Path, sinks: Sequence[str], budget: Budget | None = None, unsent: Collection[str] = ()
+    ) -> None:
+        """Open, or make, the outbox for these sinks; kinds that are `unsent` are kept, and offered to none.
 
-        InputError where a later rarefault has written it.
+        UnavailableError where the disk does not let us, InputError where a later rarefault has written it.
         """
         self._state_dir, self._sinks, self._budget = state_dir, tuple(sinks), budget or Budget()
+        self._unsent = frozenset(unsent)
         self._lock = threading.RLock()
         try:
             self._database = _opened(state_dir)
@@ -227,7 +230,7 @@ class Outbox:
             ).lastrowid
             database.executemany(
                 "INSERT INTO deliveries (seq, sink, state, rank) VALUES (?, ?, 'pending', ?)",
-                [(seq, sink, rank) for sink in self._sinks],
+                [(seq, sink, rank) for sink in self._sinks if record.kind not in self._unsent],
             )
 
     def _mark(self, sink: str, seq: int, state: str, reason: str) -> None:

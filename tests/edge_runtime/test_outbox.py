@@ -119,6 +119,15 @@ def test_a_delivery_to_a_sink_that_was_taken_out_of_the_settings_keeps_no_pictur
     alone.close()
 
 
+def test_an_unsent_kind_is_kept_and_offered_to_none(tmp_path):
+    outbox = Outbox(tmp_path, ["mqtt"], unsent=[SAMPLE])
+    outbox.commit(record(0, kind=SAMPLE, size=10))
+    outbox.commit(record(1))
+    assert drain(outbox) == [("alarm", "yard", 1)]
+    assert len(files(tmp_path / "samples")) == 1
+    outbox.close()
+
+
 def test_a_crash_between_pictures_and_row_leaves_files_that_are_swept(outbox, tmp_path):
     kept = record(0, size=10)
     outbox.commit(kept)
