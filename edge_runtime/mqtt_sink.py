@@ -29,7 +29,7 @@ from .outbox import Entry
 from .sinks import TAKEN, Answer, Verdict, payload
 from .station_settings import MqttSection
 
-ONLINE, OFFLINE, NOT_EVALUATED = "online", "offline", "not_evaluated"
+ONLINE, OFFLINE = "online", "offline"
 TOPIC_ENDS = {ALARM: "event", SAMPLE: "sample", HEARTBEAT: "heartbeat"}
 
 GOODBYE_SECONDS = 1.5
@@ -72,8 +72,8 @@ class MqttSink:
             for camera, status in self._cameras.items():
                 link.publish(self._topic(camera, "status"), status, retain=True)
 
-    def set_camera(self, camera: str, status: str, cause: str = "") -> None:
-        """`status` is online, offline or not_evaluated. From any thread; told now, and again at each connection."""
+    def set_camera(self, camera: str, status: str, cause: str) -> None:
+        """The status is told now, and again at each connection."""
         document = json.dumps({"status": status, "cause": cause}).encode()
         with self._lock:
             if self._cameras.get(camera) == document:

@@ -13,7 +13,6 @@ from .outbox import Entry, Outbox
 from .sinks import Answer, Sink, Verdict
 
 POLL_SECONDS = 1.0  # how often a link without traffic is looked after
-STOP_SECONDS = 3.0
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +66,7 @@ class Sender:
 
     @property
     def alive(self) -> bool:
-        """False after `stop`, and after a bug has ended the loop."""
+        """False after `cease`, and after a bug has ended the loop."""
         return self._thread.is_alive()
 
     def start(self) -> None:
@@ -78,13 +77,16 @@ class Sender:
         """Something was committed."""
         self._wake.set()
 
-    def stop(self) -> None:
-        """End within five seconds; what was not acknowledged is sent again next time."""
+    def cease(self) -> None:
+        """Begin to end: no further event, and the sink is closed."""
         self._stopping.set()
         self._wake.set()
         self._sink.close()
+
+    def join(self, seconds: float) -> None:
+        """Wait for the end that `cease` began. What was not acknowledged is sent again next time."""
         if self._thread.ident is not None:
-            self._thread.join(STOP_SECONDS)
+            self._thread.join(seconds)
 
     def _run(self) -> None:
         while not self._stopping.is_set():

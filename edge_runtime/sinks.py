@@ -44,6 +44,9 @@ class Sink(Protocol):
     def send(self, entry: Entry) -> Answer:
         """Offer one event."""
 
+    def set_camera(self, camera: str, status: str, cause: str) -> None:
+        """`status` is online, offline or not_evaluated. From any thread; a sink that keeps no states does nothing."""
+
     def close(self) -> None:
         """Say good-bye within two seconds."""
 

@@ -54,6 +54,9 @@ class WebhookSink:
             return Answer(Verdict.UNREACHABLE, f"the webhook gives no proper answer ({type(error).__name__})")
         return judged(status, wait)
 
+    def set_camera(self, camera: str, status: str, cause: str) -> None:
+        """Nobody who is called once per event wants states; heartbeats tell them."""
+
     def close(self) -> None:
         """Ends a request that is under way."""
         self._closed = True

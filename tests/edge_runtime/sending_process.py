@@ -38,7 +38,8 @@ def main(state_dir: Path, port: int, count: int) -> None:
         sys.stdout.flush()
     while outbox.pending("mqtt"):
         time.sleep(0.01)
-    sender.stop()
+    sender.cease()
+    sender.join(5)
     outbox.close()
 
 

@@ -64,7 +64,7 @@ class Site:
 
     def sender(self, sink: MqttSink) -> tuple[Sender, Recorder]:
         made = Sender(self.outbox, sink, QUICK, QUICK)
-        self._ends.append(made.stop)
+        self._ends.append(lambda: stop(made))
         made.start()
         return made, Recorder(self.outbox, on_commit=made.wake)
 
@@ -78,6 +78,11 @@ def site(tmp_path: Path) -> Iterator[Site]:
     made = Site(tmp_path)
     yield made
     made.end()
+
+
+def stop(sender: Sender) -> None:
+    sender.cease()
+    sender.join(4)
 
 
 def test_an_event_arrives_with_its_heat_map_and_counts_when_it_is_acknowledged(site):
@@ -133,7 +138,7 @@ def retained(site: Site, topic: str, wanted: bytes | None = None) -> bytes | Non
 def test_cameras_are_retained_told_on_change_and_again_after_a_broker_without_memory(site):
     broker = site.broker()
     sink = site.sink()
-    sink.set_camera("yard", "online")
+    sink.set_camera("yard", "online", "")
     _, _ = site.sender(sink)
     topic = "rarefault/north-7/yard/status"
     assert json.loads(retained(site, topic)) == {"status": "online", "cause": ""}
@@ -258,7 +263,7 @@ def test_a_broker_that_falls_silent_acknowledges_nothing_and_the_sender_still_st
         assert "acknowledged nothing" in answer.reason
         sender, _ = site.sender(site.sink())
         started = time.monotonic()
-        sender.stop()
+        stop(sender)
         assert time.monotonic() - started < 5
     finally:
         broker.signal(signal.SIGCONT)

@@ -33,6 +33,9 @@ class Script:
         self.offered.append((entry.camera, entry.document["number"]))
         return self.answer(entry)
 
+    def set_camera(self, camera: str, status: str, cause: str) -> None:
+        pass
+
     def close(self) -> None:
         self.closed = True
 
@@ -165,6 +168,7 @@ def test_it_stops_and_closes_the_sink(tmp_path):
     outbox, sink = Outbox(tmp_path, ["script"]), Script()
     sender = Sender(outbox, sink)
     sender.start()
-    sender.stop()
+    sender.cease()
+    sender.join(5)
     assert (sender.alive, sink.closed) == (False, True)
     outbox.close()

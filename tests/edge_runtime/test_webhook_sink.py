@@ -1,18 +1,14 @@
 """The webhook against a real HTTP server that checks signatures, refuses, delays and breaks off."""
 
-import hashlib
-import hmac
-import json
 import socket
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from make_events import record, wait_until
+from make_receiver import SECRET, Receiver, receiving
 
 from edge_runtime.outbox import Entry, Outbox
 from edge_runtime.recorder import Recorder
@@ -21,54 +17,11 @@ from edge_runtime.sinks import TAKEN, Verdict
 from edge_runtime.station_settings import WebhookSection
 from edge_runtime.webhook_sink import SLOW_SECONDS, WebhookSink, judged
 
-SECRET = b"between us"
-
-
-@dataclass
-class Receiver:
-    """Answers 401 where the signature is wrong, else as scripted, in the end 204."""
-
-    port: int
-    statuses: list[tuple[int, dict[str, str]]] = field(default_factory=list)
-    accepted: list[dict[str, object]] = field(default_factory=list)
-    requests: int = 0
-
-    def take(self, path: str, headers: dict[str, str], body: bytes) -> tuple[int, dict[str, str]]:
-        self.requests += 1
-        signed = headers["x-rarefault-timestamp"].encode() + b"." + body
-        wanted = "sha256=" + hmac.new(SECRET, signed, hashlib.sha256).hexdigest()
-        stale = abs(time.time() - int(headers["x-rarefault-timestamp"])) > 300
-        if path != "/hook?site=7" or stale or not hmac.compare_digest(wanted, headers["x-rarefault-signature"]):
-            return 401, {}
-        if self.statuses:
-            return self.statuses.pop(0)
-        event = json.loads(body)
-        assert headers["x-rarefault-event"] == event["id"]
-        self.accepted.append(event)
-        return 204, {}
-
 
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            headers = {name.lower(): value for name, value in self.headers.items()}
-            body = self.rfile.read(int(headers["content-length"]))
-            status, extra = made.take(self.path, headers, body)
-            self.send_response(status)
-            for name, value in extra.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        made = Receiver(server.server_address[1])
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    with receiving() as made:
         yield made
-        server.shutdown()
 
 
 @pytest.fixture
@@ -217,5 +170,6 @@ def test_events_arrive_in_order_through_errors_and_a_refused_one_is_parked(recei
     wait_until(lambda: outbox.pending("webhook") == 0)
     assert [event["number"] for event in receiver.accepted] == [1, 2, 3]
     assert outbox.counts() == {("webhook", "alarm", "parked"): 1, ("webhook", "alarm", "delivered"): 3}
-    sender.stop()
+    sender.cease()
+    sender.join(5)
     outbox.close()

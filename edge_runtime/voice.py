@@ -1,0 +1,99 @@
+"""The station's memory and voice, put together from its settings: outbox, recorder, and a sender for each sink."""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from .bundle.errors import UnavailableError
+from .clock import Clock
+from .events import SAMPLE, Reporter
+from .outbox import Budget, Outbox
+from .recorder import Recorder
+from .sender import Sender
+from .sinks import Sink
+from .station_settings import StationSettings
+from .webhook_sink import WebhookSink
+
+STOP_SECONDS = 4.0
+
+
+class Voice:
+    """What the service records through `recorder` reaches every sink of the settings, sooner or later."""
+
+    def __init__(self, settings: StationSettings) -> None:
+        """Open the outbox of `state_dir`. UnavailableError where the disk, or a package of the extra, is missing.
+
+        Only one Voice may run on a `state_dir` at a time; pictures that a crash left behind are removed.
+        """
+        sinks = _sinks(settings)
+        self.outbox = open_outbox(settings)
+        self.outbox.sweep()
+        self._senders = {sink.name: Sender(self.outbox, sink) for sink in sinks}
+        self.recorder = Recorder(self.outbox, on_commit=self._wake)
+        self._sinks = sinks
+        self._heartbeat_seconds = settings.station.heartbeat_seconds
+        self._heartbeat_at: float | None = None  # monotonic seconds of the next one
+
+    @property
+    def troubles(self) -> Mapping[str, Callable[[], str]]:
+        """By sink: why nothing, or not everything, reaches it now; empty where all is well."""
+        return {name: lambda sender=sender: sender.trouble for name, sender in self._senders.items()}  # type: ignore[misc]
+
+    @property
+    def alive(self) -> bool:
+        """Whether every sender runs; where not, only a restart of the service helps."""
+        return all(sender.alive for sender in self._senders.values())
+
+    def start(self) -> None:
+        """Begin to send."""
+        for sender in self._senders.values():
+            sender.start()
+
+    def stop(self) -> None:
+        """Within five seconds; what was not acknowledged stays in the outbox."""
+        deadline = time.monotonic() + STOP_SECONDS
+        for sender in self._senders.values():
+            sender.cease()
+        for sender in self._senders.values():
+            sender.join(max(0.0, deadline - time.monotonic()))
+        self.recorder.flush()
+        self.outbox.close()
+
+    def set_camera(self, camera: str, status: str, cause: str = "") -> None:
+        """`status` is online, offline or not_evaluated; told at once, and again where a connection returns."""
+        for sink in self._sinks:
+            sink.set_camera(camera, status, cause)
+
+    def tick(self, now: float, reporter: Reporter, clock: Clock, state: Callable[[], Mapping[str, Any]]) -> None:
+        """Call it about once a second with monotonic `now`: writes what waits in memory, and heartbeats when due."""
+        self.recorder.flush()
+        if self._heartbeat_at is None or now >= self._heartbeat_at:
+            self._heartbeat_at = now + self._heartbeat_seconds
+            self.recorder.record(reporter.heartbeat(state(), clock.read()))
+
+    def _wake(self) -> None:
+        for sender in self._senders.values():
+            sender.wake()
+
+
+def open_outbox(settings: StationSettings) -> Outbox:
+    """The outbox as the settings want it; also for commands beside the running service."""
+    sections = {"mqtt": settings.mqtt, "webhook": settings.webhook}
+    budget = Budget(total=settings.station.picture_bytes, samples=settings.samples.bytes)
+    names = [name for name, section in sections.items() if section is not None]
+    return Outbox(settings.station.state_dir, names, budget, () if settings.samples.send else (SAMPLE,))
+
+
+def _sinks(settings: StationSettings) -> list[Sink]:
+    sinks: list[Sink] = []
+    if settings.mqtt is not None:
+        try:
+            from .mqtt_sink import MqttSink
+        except ModuleNotFoundError as error:
+            raise UnavailableError(
+                f"MQTT needs the package {error.name}, which is not installed; install rarefault with the extra station"
+            ) from error
+        sinks.append(MqttSink(settings.station.name, settings.mqtt))
+    if settings.webhook is not None:
+        sinks.append(WebhookSink(settings.webhook))
+    return sinks
