@@ -1,5 +1,6 @@
 """Prometheus metrics of a station, and the loopback server for them and for `/healthz`. Needs the extra `station`."""
 
+import contextlib
 import json
 import threading
 from collections.abc import Callable, Iterable, Mapping
@@ -70,15 +71,12 @@ class _Waiting:
         for sink, trouble in self._sinks.items():
             up.add_metric([sink], float(not trouble()))
         yield up
-        try:
-            counts = self._outbox.counts()
-        except UnavailableError:
-            return
-        for state, name in ((PENDING, "outbox_pending"), (PARKED, "outbox_parked")):
-            family = GaugeMetricFamily(f"rarefault_{name}", f"Events {state} for a sink", labels=["sink"])
-            for sink in self._sinks:
-                family.add_metric([sink], sum(n for (to, _, at), n in counts.items() if (to, at) == (sink, state)))
-            yield family
+        for state, count in ((PENDING, self._outbox.pending), (PARKED, self._outbox.parked)):
+            family = GaugeMetricFamily(f"rarefault_outbox_{state}", f"Events {state} for a sink", labels=["sink"])
+            with contextlib.suppress(UnavailableError):
+                for sink in self._sinks:
+                    family.add_metric([sink], count(sink))
+                yield family
 
 
 class StatusServer:

@@ -47,6 +47,7 @@ CREATE TABLE deliveries (
     PRIMARY KEY (sink, seq)
 ) WITHOUT ROWID;
 CREATE INDEX waiting ON deliveries (sink, rank, seq) WHERE state = 'pending';
+CREATE INDEX parked ON deliveries (sink, seq) WHERE state = 'parked';
 CREATE INDEX by_event ON deliveries (seq);
 CREATE INDEX kept ON events (kind, seq, bytes) WHERE bytes > 0;
 """
@@ -143,7 +144,7 @@ class Outbox:
             ).rowcount
 
     def counts(self) -> dict[tuple[str, str, str], int]:
-        """(sink, kind, state) -> deliveries."""
+        """(sink, kind, state) -> deliveries. Reads them all."""
         query = "SELECT sink, kind, state, count(*) FROM deliveries JOIN events USING (seq) GROUP BY sink, kind, state"
         with self._lock, _disk("the outbox"):
             return {(sink, kind, state): count for sink, kind, state, count in self._database.execute(query)}
@@ -152,7 +153,21 @@ class Outbox:
         """Deliveries that `sink` still has to take."""
         with self._lock, _disk("the outbox"):
             row = self._one("SELECT count(*) FROM deliveries WHERE sink = ? AND state = 'pending'", sink)
-        return int(row[0]) if row else 0
+        return int(row[0])
+
+    def parked(self, sink: str) -> int:
+        """Deliveries that `sink` has refused for good."""
+        with self._lock, _disk("the outbox"):
+            row = self._one("SELECT count(*) FROM deliveries WHERE sink = ? AND state = 'parked'", sink)
+        return int(row[0])
+
+    def states(self, seq: int) -> dict[str, tuple[str, str]]:
+        """By sink: the state of entry `seq`, and the reason where that is parked."""
+        with self._lock, _disk("the outbox"):
+            rows = self._database.execute(
+                "SELECT sink, state, reason FROM deliveries WHERE seq = ? ORDER BY sink", (seq,)
+            )
+            return {sink: (state, reason) for sink, state, reason in rows}
 
     def recent(self, kind: str, limit: int = 100) -> list[Entry]:
         """The newest entries of `kind`, newest first."""
@@ -166,7 +181,7 @@ class Outbox:
             row = self._one(
                 "SELECT coalesce(sum(bytes), 0) FROM events WHERE bytes > 0 AND kind = coalesce(?, kind)", kind
             )
-        return int(row[0]) if row else 0
+        return int(row[0])
 
     def prune(self) -> None:
         """Keep the budget: the oldest samples go first, then pictures of the oldest alarms that every sink has."""

@@ -1,8 +1,11 @@
 """The station's memory and voice, put together from its settings: outbox, recorder, and a sender for each sink."""
 
+import fcntl
+import logging
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from pathlib import Path
+from typing import IO, Any
 
 from .bundle.errors import UnavailableError
 from .clock import Clock
@@ -16,6 +19,8 @@ from .webhook_sink import WebhookSink
 
 STOP_SECONDS = 4.0
 
+log = logging.getLogger(__name__)
+
 
 class Voice:
     """What the service records through `recorder` reaches every sink of the settings, sooner or later."""
@@ -23,10 +28,15 @@ class Voice:
     def __init__(self, settings: StationSettings) -> None:
         """Open the outbox of `state_dir`. UnavailableError where the disk, or a package of the extra, is missing.
 
-        Only one Voice may run on a `state_dir` at a time; pictures that a crash left behind are removed.
+        Pictures that a crash left behind are removed, hence only one Voice at a time may work on a `state_dir`.
         """
         sinks = _sinks(settings)
         self.outbox = open_outbox(settings)
+        try:
+            self._alone = _alone(settings.station.state_dir)
+        except BaseException:
+            self.outbox.close()
+            raise
         self.outbox.sweep()
         self._senders = {sink.name: Sender(self.outbox, sink) for sink in sinks}
         self.recorder = Recorder(self.outbox, on_commit=self._wake)
@@ -56,8 +66,10 @@ class Voice:
             sender.cease()
         for sender in self._senders.values():
             sender.join(max(0.0, deadline - time.monotonic()))
-        self.recorder.flush()
+        if not self.recorder.flush():
+            log.error("%d alarms are lost: the disk has not taken them before the stop", self.recorder.waiting)
         self.outbox.close()
+        self._alone.close()
 
     def set_camera(self, camera: str, status: str, cause: str = "") -> None:
         """`status` is online, offline or not_evaluated; told at once, and again where a connection returns."""
@@ -82,6 +94,19 @@ def open_outbox(settings: StationSettings) -> Outbox:
     budget = Budget(total=settings.station.picture_bytes, samples=settings.samples.bytes)
     names = [name for name, section in sections.items() if section is not None]
     return Outbox(settings.station.state_dir, names, budget, () if settings.samples.send else (SAMPLE,))
+
+
+def _alone(state_dir: Path) -> IO[bytes]:
+    """A locked file that shows others that somebody works here; the lock ends with the process."""
+    file = (state_dir / "lock").open("ab")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.close()
+        raise UnavailableError(
+            f"another edge-station works on {state_dir}; stop it, or choose another state_dir"
+        ) from error
+    return file
 
 
 def _sinks(settings: StationSettings) -> list[Sink]:

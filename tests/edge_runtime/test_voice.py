@@ -15,6 +15,7 @@ pytest.importorskip("paho.mqtt", reason="the extra `station` is not installed")
 import make_broker
 from make_broker import Broker, Subscriber
 
+from edge_runtime.bundle.errors import UnavailableError
 from edge_runtime.bundle.store import open_bundle
 from edge_runtime.clock import Clock
 from edge_runtime.decider import Decider
@@ -115,6 +116,13 @@ def test_what_is_said_while_nobody_listens_is_heard_later(world):
     wait_until(lambda: world.subscriber.events() and any(e["kind"] == "alarm" for e in world.receiver.accepted))
     wait_until(lambda: not world.voice.troubles["mqtt"]())
     assert world.voice.alive
+
+
+def test_a_second_station_on_the_same_folder_is_refused(world):
+    with pytest.raises(UnavailableError, match="another edge-station works on"):
+        Voice(world.settings)
+    world.voice.stop()
+    world.voice = Voice(world.settings)
 
 
 def test_heartbeats_come_at_their_distance(world):
