@@ -24,7 +24,7 @@ from augment.records import Document, Record, RunFolder, item_seed
 from augment.settings import PRESETS, DataSettings, Settings, as_json, load_settings, write_settings
 from augment.sources import check_source
 from augment.statistics import Numbers
-from augment.train import GATE, UNCURATED
+from augment.train import BALANCED, GATE, UNCURATED
 from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.files import replace_file
 
@@ -148,7 +148,7 @@ def _settings(
             arms=(
                 "real",
                 # Uncurated, or it might have no image at all.
-                "+".join((*combined, UNCURATED)),
+                "+".join((BALANCED, *combined, UNCURATED)),
                 BASELINE,
                 *singles,
                 f"{everything}+{UNCURATED}",  # what is curation worth?

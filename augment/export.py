@@ -31,6 +31,7 @@ from export.pack import Evidence, pack_bundle
 
 STAGE = "export"
 CALIBRATION_FRAMES = 128  # training images that the scales of INT8 are measured on
+CANDIDATES = 64  # validation pictures among which the golden frames are chosen
 TOOLS = ("torch", "onnx", "onnxruntime", "diffusers", "transformers")
 
 
@@ -135,9 +136,11 @@ def evidence(settings: Settings, folder: RunFolder, chosen: Record, spec: Prepro
     frames: list[Frame] = [spec.apply(store.frame(record)) for record in _evenly(real)]
     if len(frames) < CALIBRATION_FRAMES:
         frames += [spec.apply(read_image(folder.path / record["path"]).frame) for record in _evenly(made)]
+    for_golden = _evenly(record for record in records if record["split"] == "val")[:CANDIDATES]
     smaller = [(record, store.reduced(record, spec)) for record in records if record["split"] == "test"]
     return Evidence(
         calibration=np.stack(frames[:CALIBRATION_FRAMES]),
+        golden=[LabelledFrame(record["id"], record["label"], store.frame(record)) for record in for_golden],
         validation=held_out("val"),
         test=held_out("test"),
         reduced={record["id"]: spec.apply(frame) for record, frame in smaller if frame is not None},

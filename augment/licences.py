@@ -7,6 +7,7 @@ from augment.settings import Settings
 
 UNKNOWN = "not known to rarefault; see where it came from"
 OWN = "rarefault's own"
+IMAGENET = "trained on ImageNet, whose terms allow research"
 ELPV = "CC BY-NC-SA 4.0"
 # By what a model's name holds. From their makers' pages, to be checked before a bundle is given to others.
 KNOWN = {
@@ -19,8 +20,8 @@ KNOWN = {
     "minilm": "Apache-2.0",
     "clip-vit": "MIT",
     "dinov2": "Apache-2.0",
-    "lite0": "the package states none, TensorFlow's original is Apache-2.0; trained on ImageNet, whose terms allow research",
-    "resnet50": "BSD-3-Clause; trained on ImageNet, whose terms allow research",
+    "lite0": f"the package states none, TensorFlow's original is Apache-2.0; {IMAGENET}",
+    "resnet50": f"BSD-3-Clause; {IMAGENET}",
 }
 
 

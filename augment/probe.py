@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from sklearn.linear_model import LogisticRegression
-from torch import Tensor, nn
+from torch import Tensor
 
 from augment.embedding import stored_vectors
 from augment.fit import Task, classify, finished, measures, predictions, write_json
@@ -24,6 +24,7 @@ from augment.progress import say
 from augment.records import digest_of, item_seed
 from augment.views import random_views, trivial_augment
 from export.checkpoint import read_card, save_checkpoint
+from export.features import Extract
 from export.network import normalise
 
 VIEWS = 3  # of each image: as it is, and random ones
@@ -40,8 +41,7 @@ class FeatureCache:
     place: Path
     frames: Frames
     ids: Sequence[str]  # of the frames; an id stands for an image's content
-    network: nn.Module  # in evaluation mode
-    device: str
+    extract: Extract  # of the network's features
     key: Mapping[str, Any]  # what the network and its input are
 
     def of(self, rows: npt.NDArray[np.int64], strong: bool) -> Features:
@@ -52,8 +52,7 @@ class FeatureCache:
         def compute(images: list[str]) -> npt.NDArray[np.float32]:
             views = torch.stack([_views(self.frames[row_of[image]], image, strong) for image in images])
             with torch.inference_mode():
-                features = self.network.features(views.flatten(0, 1).to(self.device)).mean((2, 3)).cpu().numpy()
-            return features.reshape(len(images), VIEWS, -1)
+                return self.extract(views.flatten(0, 1)).reshape(len(images), VIEWS, -1)
 
         return stored_vectors(place, [self.ids[row] for row in rows.tolist()], compute, "batches of images to features")
 
@@ -73,7 +72,7 @@ def fit_classifier(task: Task, cache: FeatureCache, folder: Path) -> dict[str, A
     """Fit the classifier of `task` into `folder`; returns the checkpoint's card. Files as `fit` writes them."""
     if (card := finished(folder, task.key)) is not None:
         return card
-    network = task.build().to(cache.device).eval()
+    network = task.build().eval()
     features = cache.of(task.training.rows, task.strong_views)
     held_out = cache.of(task.validation.rows, False)[:, 0]
     best: tuple[float, float] | None = None
@@ -85,10 +84,10 @@ def fit_classifier(task: Task, cache: FeatureCache, folder: Path) -> dict[str, A
             best = score
             chosen = {"penalty": penalty, "synthetic_share": share, "steps": steps, "best_step": steps}
             head = network.get_submodule(network.classifier)
-            head.weight.data = torch.from_numpy(weight).to(cache.device)
-            head.bias.data = torch.from_numpy(bias).to(cache.device)
+            head.weight.data = torch.from_numpy(weight)
+            head.bias.data = torch.from_numpy(bias)
     folder.mkdir(parents=True, exist_ok=True)
-    logits = classify(network, torch.from_numpy(held_out).to(cache.device))
+    logits = classify(network, torch.from_numpy(held_out))
     validation = measures(logits, task.validation.targets)
     write_json(folder / "predictions.json", predictions(task.labels, task.validation, logits))
     training = {**task.card["training"], "key": task.key, **chosen, "validation": validation}

@@ -182,6 +182,7 @@ def _trainer(
         return lambda task, place: fit(task, frames, place, device)
     from augment.embedding import cache_folder
     from augment.probe import FeatureCache, fit_classifier
+    from export.features import feature_extractor
 
     section = settings.train
     key = {
@@ -191,7 +192,10 @@ def _trainer(
         "input": _input(settings).to_json(),
     }
     ids = [record["id"] for record in material.records]
-    cache = FeatureCache(cache_folder(settings, folder), frames, ids, build(0).to(device).eval(), device, key)
+    place, spec = cache_folder(settings, folder), _input(settings)
+    file = place / f"features-{digest_of([key])[:16]}.onnx"
+    extract = feature_extractor(build(0).to(device).eval(), device, (spec.height, spec.width), file)
+    cache = FeatureCache(place, frames, ids, extract, key)
     return lambda task, place: fit_classifier(task, cache, place)
 
 

@@ -80,6 +80,6 @@ class Bench:
 
 def start_bench(evaluator: Evaluator, workers: int) -> Bench:
     """Time the engine alone on the first golden frame; from here on the run is timed."""
-    bench = Bench(evaluator.engine, load_golden(evaluator.bundle).frames[:1], workers)
+    bench = Bench(evaluator.engine, load_golden(evaluator.bundle, 1).frames, workers)
     bench.measure_raw()
     return bench

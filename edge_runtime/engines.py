@@ -2,7 +2,7 @@
 
 import importlib.util
 import mmap
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -29,6 +29,7 @@ AUTO = ("cuda", OPENVINO, "cpu")
 PREFERRED = {"cpu": ("int8", "fp32", "fp16"), OPENVINO: ("int8", "fp32", "fp16")}
 PREFERRED_ON_GPU = ("fp16", "fp32", "int8")
 
+PROBES = 2  # golden frames that an engine answers before it is believed; `edge-station check` asks for all
 EXTERNAL_DATA = b"\x0a\x08location\x12"  # how a tensor's ONNX message names the file that holds its values
 
 _ORT_ERRORS = (
@@ -88,13 +89,12 @@ class Opened:
 def open_engine(
     bundle: Bundle, name: str = "auto", precision: str = "auto", callers: int = 1, threads: int = 0
 ) -> Opened:
-    """Load the model and prove it on one golden frame.
+    """Load the model and prove it on a golden frame or two.
 
     `callers` threads will call at once; on processors each call uses `threads` cores, 0 means all. `auto` takes the
     first engine that loads and passes. A named one is taken or refused, never replaced by another.
     """
-    golden = load_golden(bundle)
-    probe = replace(golden, frames=golden.frames[:1], logits=golden.logits[:1], labels=golden.labels[:1])
+    probe = load_golden(bundle, PROBES)
     if name != "auto":
         return Opened(_proven(bundle, name, precision, (callers, threads), probe))
     skipped: list[str] = []
@@ -146,7 +146,20 @@ def _proven(bundle: Bundle, name: str, precision: str, load: tuple[int, int], pr
         precision = next(choice for choice in wanted if choice in bundle.manifest.precisions)
     engine = load_engine(bundle, name, precision, *load)
     check_golden(lambda frames: engine.run(frames)[0], probe, precision)
+    _check_map(engine, probe)
     return engine
+
+
+def _check_map(engine: Engine, probe: GoldenSet) -> None:
+    """Logits less the map's mean are the classifier's bias, whatever the frame, or the map shows something else."""
+    logits, cam = engine.run(probe.frames)
+    bias = logits - cam.mean(axis=(2, 3))
+    apart = float(np.ptp(bias, axis=0).max())
+    if not apart <= 2 * probe.tolerance[engine.precision]:
+        raise InputError(
+            f"the {engine.precision} model's map and logits do not belong together: their difference varies by "
+            f"{apart:.3g} from frame to frame; pack the bundle again"
+        )
 
 
 def _options(threads: int) -> Any:
@@ -170,6 +183,8 @@ def _check_contract(bundle: Bundle, session: Any, file: str) -> None:
 
 def _check_self_contained(path: Path) -> None:
     """Weights in another file would be read unverified, from wherever the model says."""
+    if path.stat().st_size == 0:
+        raise InputError(f"{path} is empty; pack the bundle again")
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         if data.find(EXTERNAL_DATA) >= 0:
             raise InputError(f"{path} keeps weights in another file, which nobody verifies; pack the bundle again")

@@ -26,7 +26,8 @@ class Evidence:
     """What a bundle is made and judged with."""
 
     calibration: Frames  # training images at input size: the scales of INT8 are measured on them
-    validation: Sequence[LabelledFrame]  # golden frames are chosen among them; temperature and thresholds are fitted
+    golden: Sequence[LabelledFrame]  # validation pictures as they came; some become the bundle's golden frames
+    validation: Sequence[LabelledFrame]  # temperature and thresholds of each file are fitted on them
     test: Sequence[LabelledFrame]  # the locked test set: each file is compared with the network on it
     reduced: Mapping[str, Frame] = field(default_factory=dict)  # test frames by id, decoded at a part of their size
 
@@ -124,7 +125,7 @@ class Gate:
         accuracy = measure_accuracy(rule, logits, targets)
         return Judged(
             rule=rule,
-            tolerance=tolerance(precision_of(variant), self.golden_logits, run(self.golden)),
+            tolerance=tolerance(precision_of(variant), self.golden_logits, run(self._golden_input)),
             parity=measure_parity(variant, self._logits, logits, self.rule),
             accuracy=accuracy,
             refusal=refusal(self.accuracy, accuracy, rule.fault_labels),
@@ -148,14 +149,18 @@ class Gate:
         )
 
     @cached_property
-    def golden(self) -> Frames:
-        """The golden frames at input size."""
-        return choose_golden(self.evidence.validation, self.spec)
+    def golden(self) -> list[Frame]:
+        """The golden frames, of any size."""
+        return choose_golden(self.evidence.golden, self.spec)
 
     @cached_property
     def golden_logits(self) -> Logits:
         """What the network answers to them."""
-        return torch_logits(self.network, self.golden)
+        return torch_logits(self.network, self._golden_input)
+
+    @cached_property
+    def _golden_input(self) -> Frames:
+        return np.stack([self.spec.apply(frame) for frame in self.golden])
 
     @cached_property
     def accuracy(self) -> Accuracy:

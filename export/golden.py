@@ -4,13 +4,15 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 
 from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.preprocess import Frame, PreprocessSpec
-from export.parity import Frames, Logits
+from export.parity import Logits
 
 REAL_FRAMES = 16
+LARGER = 2  # times the input's longer side: golden frames at most
 # Another CPU, another version of an engine: the sums come in another order. Whole numbers do not mind it.
 SAFETY = {"fp32": 4.0, "fp16": 4.0, "int8": 1.5}
 # Least tolerance, as a share of the largest |logit| (at least 1). Half precision measured 0.004 on ResNet50.
@@ -25,10 +27,11 @@ class LabelledFrame(NamedTuple):
     frame: Frame
 
 
-def choose_golden(frames: Sequence[LabelledFrame], spec: PreprocessSpec) -> Frames:
-    """Real frames of every label in turn (at least one each, about sixteen in all), then the made ones; at input size.
+def choose_golden(frames: Sequence[LabelledFrame], spec: PreprocessSpec) -> list[Frame]:
+    """Real frames of every label in turn (at least one each, about sixteen in all), then the made ones.
 
-    The choice depends on the ids only, not on the order of `frames`.
+    They are larger than the input where they came larger, so that a device that resizes otherwise is found out. The
+    choice depends on the ids only, not on the order of `frames`.
     """
     by_label: dict[str, list[LabelledFrame]] = defaultdict(list)
     for item in sorted(frames, key=lambda item: item.id):
@@ -37,14 +40,25 @@ def choose_golden(frames: Sequence[LabelledFrame], spec: PreprocessSpec) -> Fram
         raise InputError("a bundle needs golden frames, got none; give validation or test frames")
     turns = sorted((place, label) for label, items in by_label.items() for place in range(len(items)))
     chosen = [by_label[label][place].frame for place, label in turns[: max(REAL_FRAMES, len(by_label))]]
-    return np.stack([*(spec.apply(frame) for frame in chosen), *made_frames(spec)])
+    return [*(_at_most(frame, LARGER * max(spec.height, spec.width)) for frame in chosen), *made_frames(spec)]
+
+
+def _at_most(frame: Frame, side: int) -> Frame:
+    """The frame, scaled down where a side is longer than `side` pixels: a bundle is no place for whole photographs."""
+    by = side / max(frame.shape[:2])
+    return frame if by >= 1 else cv2.resize(frame, None, fx=by, fy=by, interpolation=cv2.INTER_AREA)
 
 
 def made_frames(spec: PreprocessSpec) -> list[Frame]:
-    """Near-black, grey, over-exposed, and a saturated one on which swapped colour channels cannot hide."""
-    ramp = np.linspace(0, 1, spec.width)[None, :, None] * np.ones((spec.height, 1, 3))
+    """Near-black, grey, over-exposed, a saturated one on which swapped colour channels cannot hide, and a finely
+    textured one on which another resizing cannot; twice the input's height and three times its width."""
+    height, width = 2 * spec.height, 3 * spec.width
+    ramp = np.linspace(0, 1, width)[None, :, None] * np.ones((height, 1, 3))
     saturated = np.stack([255 * ramp[..., 0], np.full(ramp.shape[:2], 32.0), 255 * (1 - ramp[..., 0]) ** 2], axis=2)
-    return [level.round().astype(np.uint8) for level in (8 * ramp, 0 * ramp + 128, 240 + 15 * ramp, saturated)]
+    texture = np.random.default_rng(0).integers(0, 256, (height // 2, width // 3, 3)).repeat(2, axis=0)
+    texture = np.concatenate([texture, texture[:, ::-1] // 2, texture // 3], axis=1)
+    levels = (8 * ramp, 0 * ramp + 128, 240 + 15 * ramp, saturated, texture)
+    return [level.round().astype(np.uint8) for level in levels]
 
 
 def tolerance(precision: str, expected: Logits, seen: Logits) -> float:

@@ -159,7 +159,7 @@ def _write_files(gate: Gate, precisions: Sequence[str], folder: Path) -> _Writte
         else:
             written.refused[variant] = judged.refusal
             path.unlink()
-    write_golden(folder, list(gate.golden), gate.golden_logits, gate.rule, bounds)
+    write_golden(folder, gate.golden, gate.golden_logits, gate.rule, bounds)
     return written
 
 

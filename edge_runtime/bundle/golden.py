@@ -52,8 +52,11 @@ def write_golden(
     replace_file(folder / GOLDEN, (text + "\n").encode())
 
 
-def load_golden(bundle: Bundle) -> GoldenSet:
-    """The golden frames of a verified bundle, preprocessed; InputError where they contradict the manifest."""
+def load_golden(bundle: Bundle, first: int | None = None) -> GoldenSet:
+    """The golden frames of a verified bundle, preprocessed, all or the `first` few.
+
+    Raises InputError where they contradict the manifest.
+    """
     if GOLDEN not in bundle.manifest.files:
         raise InputError(f"{bundle.folder} has no {GOLDEN}: it cannot prove itself on this device; pack it again")
     try:
@@ -66,8 +69,14 @@ def load_golden(bundle: Bundle) -> GoldenSet:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{bundle.folder / GOLDEN} is malformed ({error!r}); pack the bundle again") from error
     _check_labels(bundle, logits, labels)
-    frames = [bundle.manifest.input.apply(_read(bundle, name)) for name in names]
-    return GoldenSet(np.stack(frames), logits, labels, tolerance)
+    frames = [bundle.manifest.input.apply(_read(bundle, name)) for name in names[:first]]
+    return GoldenSet(np.stack(frames), logits[:first], labels[:first], tolerance)
+
+
+def golden_pictures(bundle: Bundle) -> list[Frame]:
+    """The golden frames as they lie in the bundle, before preprocessing, in the order of `load_golden`."""
+    document = json.loads((bundle.folder / GOLDEN).read_bytes())
+    return [_read(bundle, entry["file"]) for entry in document["frames"]]
 
 
 def worst_difference(run: Run, golden: GoldenSet) -> float:

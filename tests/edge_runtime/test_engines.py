@@ -103,6 +103,19 @@ def test_a_model_that_misses_its_golden_logits_is_refused(bundle):
         open_engine(repack(bundle), "cpu")
 
 
+def test_a_map_that_does_not_belong_to_the_logits_is_refused(bundle):
+    model = onnx.load(bundle / "model.fp32.onnx")
+    kernel = onnx.numpy_helper.to_array(model.graph.initializer[0])
+    model.graph.initializer.append(onnx.numpy_helper.from_array(kernel[[1, 2, 0]], "turned"))
+    model.graph.node.append(onnx.helper.make_node("Conv", ["planes", "turned"], ["cam"]))
+    for node in model.graph.node[2:-1]:  # the logits keep the right map
+        for names in (node.input, node.output):
+            names[:] = ["right" if name == "cam" else name for name in names]
+    onnx.save(model, bundle / "model.fp32.onnx")
+    with pytest.raises(InputError, match="fp32 model's map and logits do not belong together"):
+        open_engine(repack(bundle), "cpu", "fp32")
+
+
 def test_a_file_that_is_no_model_is_a_sentence(bundle):
     (bundle / "model.fp32.onnx").write_bytes(b"no model")
     with pytest.raises(UnavailableError, match=r"the cpu engine cannot load .*model\.fp32\.onnx"):

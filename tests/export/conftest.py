@@ -43,8 +43,8 @@ def rule() -> DecisionRule:
 
 @pytest.fixture(scope="session")
 def held_out() -> list[LabelledFrame]:
-    """Nine pictures, larger than the input, three of each label."""
-    frames = pictures(9, seed=5, height=96, width=128)
+    """Twelve pictures, larger than the input, four of each label."""
+    frames = pictures(12, seed=5, height=96, width=128)
     return [LabelledFrame(f"picture-{i}", LABELS[i % 3], frame) for i, frame in enumerate(frames)]
 
 
@@ -54,7 +54,7 @@ def evidence(network, held_out) -> Evidence:
     frames = pictures(60, seed=6)
     found = torch_logits(network, frames).argmax(axis=1)
     test = [LabelledFrame(f"test-{i}", LABELS[found[i]], frame) for i, frame in enumerate(frames)]
-    return Evidence(pictures(16, seed=7), held_out, test)
+    return Evidence(pictures(16, seed=7), held_out, held_out, test)
 
 
 @pytest.fixture(scope="session")
