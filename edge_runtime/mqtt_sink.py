@@ -205,6 +205,9 @@ class _Link:
     def drop(self) -> None:
         """Shut the socket whatever it is doing; paho's thread ends by that, and one that waits here comes back."""
         self._lose("the connection was closed")
+        self._client.on_connect = self._client.on_disconnect = self._client.on_publish = (
+            None  # else both live in a cycle
+        )
         with contextlib.suppress(OSError, AttributeError):  # no socket, or none any more
             self._client.socket().shutdown(socket.SHUT_RDWR)
 
