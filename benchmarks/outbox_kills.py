@@ -25,8 +25,9 @@ import make_broker  # noqa: E402
 from make_broker import Broker, Subscriber, numbers  # noqa: E402
 from make_events import wait_until  # noqa: E402
 
+from edge_runtime.bundle.files import sha256_file  # noqa: E402
 from edge_runtime.events import ALARM  # noqa: E402
-from edge_runtime.outbox import DATABASE, Outbox  # noqa: E402
+from edge_runtime.outbox import DATABASE, Entry, Outbox  # noqa: E402
 
 LONGEST = 0.5  # seconds from the first commit, or from the start, to the kill
 
@@ -60,8 +61,10 @@ def _measure(state: Path, broker: Broker, subscriber: Subscriber, kills: int, ch
             broker.start()
     subprocess.run(_command(state, broker.port, 0), check=True, timeout=300)
     outbox = Outbox(state, ["mqtt"])
-    committed = [entry.id for entry in outbox.recent(ALARM, 10_000_000)]
+    entries = outbox.recent(ALARM, 10_000_000)
     outbox.close()
+    committed = [entry.id for entry in entries]
+    damaged = sum(not _picture_is_whole(entry) for entry in entries)
     with contextlib.suppress(AssertionError):  # what is missing after a minute is counted below
         wait_until(lambda: {event["id"] for event in subscriber.events()} >= set(committed), 60)
     events = subscriber.events()
@@ -72,9 +75,15 @@ def _measure(state: Path, broker: Broker, subscriber: Subscriber, kills: int, ch
     whole = _integrity(state)
     click.echo(f"{kills} kills in {time.monotonic() - started:.0f} s")
     click.echo(f"{total} events committed, {lost} lost, {forgotten} told as committed and gone")
+    click.echo(f"{damaged} without their whole picture")
     click.echo(f"{len(events) - total} arrived again; order for each camera {'kept' if ordered else 'BROKEN'}")
     click.echo(f"integrity_check {whole}")
-    return not lost and not forgotten and ordered and whole == "ok"
+    return not (lost or forgotten or damaged) and ordered and whole == "ok"
+
+
+def _picture_is_whole(entry: Entry) -> bool:
+    path = entry.pictures["frame"]
+    return path.exists() and sha256_file(path) == entry.document["pictures"]["frame"]["sha256"]
 
 
 def _run_and_kill(state: Path, port: int, seconds: float, at_start: bool) -> set[str]:

@@ -2,6 +2,7 @@
 
 import ctypes
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -50,7 +51,7 @@ class Moment:
 
 
 class Clock:
-    """Reads the wall clock and watches it for steps. One per process; not for use by several threads at once."""
+    """Reads the wall clock and watches it for steps. One for the whole process; any thread may read it."""
 
     def __init__(
         self,
@@ -61,16 +62,18 @@ class Clock:
         self._wall, self._monotonic, self._synced = wall, monotonic, synced
         self._last: tuple[float, float] | None = None  # wall, monotonic
         self._stepped_at: float | None = None  # monotonic
+        self._lock = threading.Lock()
 
     def read(self) -> Moment:
         """The moment of this call. A step between two calls is seen at the second one, so call it regularly."""
-        wall, now = self._wall(), self._monotonic()
-        if self._last is not None:
-            elapsed = now - self._last[1]
-            if abs(wall - self._last[0] - elapsed) > STEP_SECONDS + SLEW_SHARE * elapsed:
-                self._stepped_at = now
-        self._last = wall, now
-        return Moment(iso(wall), self._quality(wall, now))
+        with self._lock:
+            wall, now = self._wall(), self._monotonic()
+            if self._last is not None:
+                elapsed = now - self._last[1]
+                if abs(wall - self._last[0] - elapsed) > STEP_SECONDS + SLEW_SHARE * elapsed:
+                    self._stepped_at = now
+            self._last = wall, now
+            return Moment(iso(wall), self._quality(wall, now))
 
     def _quality(self, wall: float, now: float) -> str:
         if self._stepped_at is not None and now - self._stepped_at < SETTLE_SECONDS:

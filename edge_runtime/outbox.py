@@ -23,6 +23,7 @@ from .events import ALARM, HEARTBEAT, KINDS, SAMPLE, Record
 DATABASE = "outbox.sqlite3"
 FOLDERS = {ALARM: "evidence", HEARTBEAT: "evidence", SAMPLE: "samples"}
 VERSION = 1  # of the tables
+PRUNED_AT_ONCE = 50  # events
 ROOM_TO_OPEN = 8 << 20  # bytes that SQLite is given on a disk too full to open the outbox
 
 PENDING, DELIVERED, PARKED = "pending", "delivered", "parked"
@@ -49,7 +50,7 @@ CREATE TABLE deliveries (
 CREATE INDEX waiting ON deliveries (sink, rank, seq) WHERE state = 'pending';
 CREATE INDEX parked ON deliveries (sink, seq) WHERE state = 'parked';
 CREATE INDEX by_event ON deliveries (seq);
-CREATE INDEX kept ON events (kind, seq, bytes) WHERE bytes > 0;
+CREATE INDEX kept ON events (rank DESC, seq, bytes) WHERE bytes > 0;
 """
 
 
@@ -177,36 +178,40 @@ class Outbox:
 
     def kept_bytes(self, kind: str | None = None) -> int:
         """Bytes of pictures on disk, of one kind or of all."""
+        rank = None if kind is None else KINDS.index(kind)
         with self._lock, _disk("the outbox"):
-            row = self._one(
-                "SELECT coalesce(sum(bytes), 0) FROM events WHERE bytes > 0 AND kind = coalesce(?, kind)", kind
-            )
-        return int(row[0])
+            query = "SELECT coalesce(sum(bytes), 0) FROM events WHERE bytes > 0 AND rank = coalesce(?, rank)"
+            return int(self._one(query, rank)[0])
 
     def prune(self) -> None:
-        """Keep the budget: the oldest samples go first, then pictures of the oldest alarms that every sink has."""
-        with self._lock, contextlib.suppress(UnavailableError):  # a full disk: the next call tries again
-            while self.kept_bytes(SAMPLE) > self._budget.samples and self._drop_sample():
-                pass
-            while self.kept_bytes() > self._budget.total and (self._drop_sample() or self._drop_pictures()):
-                pass
+        """Keep the budget: the oldest samples go first, then pictures of the oldest alarms that every sink has.
+
+        At most so many at once that nobody waits for long; the next commit goes on. A full disk waits for that, too.
+        """
+        with self._lock, contextlib.suppress(UnavailableError), _disk("the pictures"):
+            for _ in range(PRUNED_AT_ONCE):
+                if self.kept_bytes(SAMPLE) > self._budget.samples:
+                    dropped = self._drop([SAMPLE])
+                elif self.kept_bytes() > self._budget.total:
+                    dropped = self._drop([SAMPLE, ALARM])
+                else:
+                    return
+                if not dropped:
+                    return
 
     def make_room(self, wanted: int) -> bool:
-        """On a full disk: delete the oldest samples until `wanted` bytes are free; whether any was there.
+        """On a full disk: drop as `prune` does until `wanted` bytes are free; whether any could be freed.
 
-        Their files go first, since that needs no room; where their rows cannot follow yet, `prune` takes them later.
+        Files go first, since that needs no room. Rows that cannot follow yet are noted by a later call.
         """
         freed, gone = 0, []
-        with self._lock, contextlib.suppress(UnavailableError), _disk("the samples"):
-            for seq, pictures in self._database.execute(
-                "SELECT seq, pictures FROM events WHERE kind = ? AND bytes > 0 ORDER BY seq", (SAMPLE,)
-            ):
+        with self._lock, contextlib.suppress(UnavailableError), _disk("the pictures"):
+            for seq, kind, pictures in self._droppable([SAMPLE, ALARM]):
                 if freed >= wanted:
                     break
                 freed += self._remove(_files(pictures))
-                gone.append((seq,))
-            with self._transaction() as database:
-                database.executemany("DELETE FROM events WHERE seq = ?", gone)
+                gone.append((seq, kind))
+            self._note_dropped(gone)
         return freed > 0
 
     def sweep(self) -> None:
@@ -254,31 +259,32 @@ class Outbox:
                 "UPDATE deliveries SET state = ?, reason = ? WHERE sink = ? AND seq = ?", (state, reason, sink, seq)
             )
 
-    def _drop_sample(self) -> bool:
-        """Forget the oldest sample; whether there was one."""
-        row = self._one("SELECT seq, pictures FROM events WHERE kind = ? AND bytes > 0 ORDER BY seq LIMIT 1", SAMPLE)
+    def _drop(self, kinds: Sequence[str]) -> bool:
+        """Drop the first that may go; whether there was one."""
+        row = self._droppable(kinds).fetchone()
         if row is None:
             return False
-        self._remove(_files(row[1]))
-        with self._writing("a sample") as database:
-            database.execute("DELETE FROM events WHERE seq = ?", (row[0],))
+        seq, kind, pictures = row
+        self._remove(_files(pictures))
+        self._note_dropped([(seq, kind)])
         return True
 
-    def _drop_pictures(self) -> bool:
-        """Delete the pictures of the oldest alarm that every sink has, its row stays; whether there was one."""
-        row = self._one(
-            "SELECT seq, pictures FROM events WHERE kind = ? AND bytes > 0 AND NOT EXISTS (SELECT 1 FROM deliveries "
-            "WHERE deliveries.seq = events.seq AND state != 'delivered' AND sink IN "
-            f"({','.join('?' * len(self._sinks))})) ORDER BY seq LIMIT 1",
-            ALARM,
-            *self._sinks,
+    def _droppable(self, kinds: Sequence[str]) -> sqlite3.Cursor:
+        """(seq, kind, pictures) of what may go, in that order: samples, then alarms that every sink has."""
+        marks, sinks = ",".join("?" * len(kinds)), ",".join("?" * len(self._sinks))
+        return self._database.execute(
+            f"SELECT seq, kind, pictures FROM events WHERE bytes > 0 AND kind IN ({marks}) AND (kind = '{SAMPLE}' OR "
+            "NOT EXISTS (SELECT 1 FROM deliveries WHERE deliveries.seq = events.seq AND state != 'delivered' "
+            f"AND sink IN ({sinks}))) ORDER BY rank DESC, seq",
+            (*kinds, *self._sinks),
         )
-        if row is None:
-            return False
-        self._remove(_files(row[1]))
-        with self._writing("an event") as database:
-            database.execute("UPDATE events SET bytes = 0 WHERE seq = ?", (row[0],))
-        return True
+
+    def _note_dropped(self, gone: Sequence[tuple[int, str]]) -> None:
+        """A sample is nothing without its picture; the row of an alarm stays."""
+        with self._transaction() as database:
+            for seq, kind in gone:
+                query = "DELETE FROM events" if kind == SAMPLE else "UPDATE events SET bytes = 0"
+                database.execute(f"{query} WHERE seq = ?", (seq,))
 
     def _remove(self, files: Iterable[str]) -> int:
         """Bytes freed."""

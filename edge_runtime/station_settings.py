@@ -68,6 +68,8 @@ class Camera:
     def __post_init__(self) -> None:
         _check_name("a camera", self.name)
         _one_of("url", self.url, "url_file", self.url_file)
+        if self.username and self.url and "://" not in self.url:
+            raise InputError(f"username is set, but {self.url} asks for none; remove username")
         for x, y, width, height in self.regions:
             if not (x >= 0 and y >= 0 and 0 < width <= 1 - x and 0 < height <= 1 - y):
                 raise InputError(

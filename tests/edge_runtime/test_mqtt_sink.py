@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 from make_events import record, wait_until
+from make_thin_link import thin_link
 
 pytest.importorskip("paho.mqtt", reason="the extra `station` is not installed")
 
@@ -233,6 +234,22 @@ def test_pictures_stay_behind_where_the_broker_does_not_take_them(site, limit):
     wait_until(lambda: site.outbox.pending("mqtt") == 0)
     wait_until(lambda: len(subscriber.events()) == 2)
     assert ["data" in event["pictures"]["frame"] for event in subscriber.events()] == [True, False]
+
+
+def test_over_a_link_too_thin_for_pictures_the_alarm_arrives_without_them(site):
+    broker = site.broker()
+    subscriber = site.subscriber()
+    with thin_link(broker.port, bytes_up=30_000) as port:
+        _, recorder = site.sender(site.sink(port=port, inline=("frame",)))
+        for number, size in enumerate((1000, 60_000, 1000)):
+            recorder.record(record(number, size=size))
+        wait_until(lambda: site.outbox.pending("mqtt") == 0)
+    wait_until(lambda: numbers(subscriber.events()) == {"yard": [0, 1, 2]})
+    assert {event["number"]: "data" in event["pictures"]["frame"] for event in subscriber.events()} == {
+        0: True,
+        1: False,
+        2: True,
+    }
 
 
 def test_a_broker_that_says_nothing_is_given_up_in_time(site):

@@ -128,6 +128,20 @@ def test_an_unsent_kind_is_kept_and_offered_to_none(tmp_path):
     outbox.close()
 
 
+def test_a_budget_that_was_lowered_is_reached_in_steps(tmp_path):
+    outbox = Outbox(tmp_path, [])
+    for number in range(120):
+        outbox.commit(record(number, kind=SAMPLE, size=10))
+    outbox.close()
+    outbox = Outbox(tmp_path, [], Budget(total=100, samples=100))
+    left = []
+    for _ in range(3):
+        outbox.prune()
+        left.append(outbox.kept_bytes())
+    assert left == [700, 200, 100]
+    outbox.close()
+
+
 def test_a_crash_between_pictures_and_row_leaves_files_that_are_swept(outbox, tmp_path):
     kept = record(0, size=10)
     outbox.commit(kept)
@@ -228,6 +242,21 @@ def test_on_a_full_disk_samples_make_room_for_an_alarm(small_disk):
     left = [entry.document["number"] for entry in outbox.recent(SAMPLE)]
     assert left == list(range(7, 7 - len(left), -1))  # the oldest went
     assert outbox.next("mqtt").document["number"] == 100
+    outbox.close()
+
+
+def test_on_a_full_disk_pictures_that_every_sink_has_make_room_once_the_samples_are_gone(small_disk):
+    outbox = Outbox(small_disk, ["mqtt"])
+    recorder = Recorder(outbox)
+    for number in range(8):
+        assert recorder.record(record(number, size=150_000))
+    for _ in range(6):
+        outbox.delivered("mqtt", outbox.next("mqtt").seq)
+    fill(small_disk)
+    assert recorder.record(record(100, size=50_000))
+    kept = {entry.document["number"]: entry.pictures["frame"].exists() for entry in outbox.recent(ALARM)}
+    assert kept[6] is kept[7] is kept[100] is True  # nobody has these yet
+    assert kept[0] is False
     outbox.close()
 
 

@@ -176,6 +176,7 @@ def test_a_secret_in_the_text_is_refused_and_never_repeated(tmp_path, text, sent
         ('[[camera]]\nname = "a/b"\nurl = "x"', "a camera is called 'a/b'; a name has 1 to 64"),
         ('[[camera]]\nname = "c"\n', r"camera\[0\]: neither url nor url_file is set"),
         ('[[camera]]\nname = "c"\nurl = "x"\nurl_file = "y"', "url and url_file are both set"),
+        ('[[camera]]\nname = "c"\nurl = "usb:0"\nusername = "u"', "username is set, but usb:0 asks for none"),
         ('[[camera]]\nname = "c"\nurl = "x"\nregions = [[0.5, 0, 0.6, 1]]', "the region .* leaves the picture"),
         ('[[camera]]\nname = "c"\nurl = "x"\nregions = [[0, 0, 1]]', r"regions\[0\] has 3 values, expected 4"),
         ('[[camera]]\nname = "c"\nurl = "x"\nfloor_rate = 9', "expected 0 < floor_rate <= top_rate"),
