@@ -26,7 +26,7 @@ States = Mapping[str, tuple[str, str]]
 def events(config: Path, kind: str, limit: int, jsonl: bool, retry_parked: bool) -> None:
     """List events, oldest first, each with the state of its deliveries. The service may be running."""
     try:
-        outbox = open_outbox(load_station_settings(config))
+        outbox = open_outbox(load_station_settings(config), repair=False)
         try:
             if retry_parked:
                 click.echo(f"{outbox.retry_parked()} deliveries are sent once more", err=True)

@@ -205,9 +205,8 @@ class _Link:
     def drop(self) -> None:
         """Shut the socket whatever it is doing; paho's thread ends by that, and one that waits here comes back."""
         self._lose("the connection was closed")
-        self._client.on_connect = self._client.on_disconnect = self._client.on_publish = (
-            None  # else both live in a cycle
-        )
+        for callback in ("on_connect", "on_disconnect", "on_publish"):  # else both would live on in a cycle
+            setattr(self._client, callback, None)
         with contextlib.suppress(OSError, AttributeError):  # no socket, or none any more
             self._client.socket().shutdown(socket.SHUT_RDWR)
 

@@ -23,6 +23,7 @@ from .events import ALARM, HEARTBEAT, KINDS, SAMPLE, Record
 DATABASE = "outbox.sqlite3"
 FOLDERS = {ALARM: "evidence", HEARTBEAT: "evidence", SAMPLE: "samples"}
 VERSION = 1  # of the tables
+DAMAGED = ".damaged-"  # and a number: a database that was set aside
 PRUNED_AT_ONCE = 50  # events
 ROOM_TO_OPEN = 8 << 20  # bytes that SQLite is given on a disk too full to open the outbox
 
@@ -50,11 +51,16 @@ CREATE TABLE deliveries (
 CREATE INDEX waiting ON deliveries (sink, rank, seq) WHERE state = 'pending';
 CREATE INDEX parked ON deliveries (sink, seq) WHERE state = 'parked';
 CREATE INDEX by_event ON deliveries (seq);
+CREATE INDEX by_kind ON events (kind, seq);
 CREATE INDEX kept ON events (rank DESC, seq, bytes) WHERE bytes > 0;
 """
 
 
 log = logging.getLogger(__name__)
+
+
+class DamagedError(UnavailableError):
+    """The database is no longer one."""
 
 
 @dataclass(frozen=True)
@@ -81,29 +87,48 @@ class Outbox:
     """`state_dir/outbox.sqlite3` and the pictures beside it. May be used by several threads."""
 
     def __init__(
-        self, state_dir: Path, sinks: Sequence[str], budget: Budget | None = None, unsent: Collection[str] = ()
+        self,
+        state_dir: Path,
+        sinks: Sequence[str],
+        budget: Budget | None = None,
+        unsent: Collection[str] = (),
+        repair: bool = True,
     ) -> None:
         """Open, or make, the outbox for these sinks; kinds that are `unsent` are kept, and offered to none.
 
-        UnavailableError where the disk does not let us, InputError where a later rarefault has written it.
+        `repair`: set a damaged database aside and begin a new one; only for the process that commits. UnavailableError
+        where the disk does not let us, InputError where a later rarefault has written it.
         """
         self._state_dir, self._sinks, self._budget = state_dir, tuple(sinks), budget or Budget()
         self._unsent = frozenset(unsent)
         self._lock = threading.RLock()
         try:
-            self._database = _opened(state_dir)
+            self._database = _opened(state_dir, repair)
         except UnavailableError:
-            if not _delete_oldest(state_dir / FOLDERS[SAMPLE], ROOM_TO_OPEN):
+            if not repair or not _delete_oldest(state_dir / FOLDERS[SAMPLE], ROOM_TO_OPEN):
                 raise
-            self._database = _opened(state_dir)
+            self._database = _opened(state_dir, repair)
 
     def commit(self, record: Record) -> None:
         """Keep `record`; when this returns, it survives a power cut. A record that is already there is left alone.
 
         UnavailableError where the disk is full or fails; nothing is kept then.
         """
-        with self._lock, _disk(f"the event {record.id}"):
+        with self._lock:
+            try:
+                self._keep(record)
+            except DamagedError as error:
+                log.error("%s; it is set aside, and the night goes on with a new one", error)
+                self._begin_anew()
+                self._keep(record)
+        self.prune()
+
+    def _keep(self, record: Record) -> None:
+        with _disk(f"the event {record.id}"):
             if self._one("SELECT 1 FROM events WHERE id = ?", record.id):
+                for name in record.pictures:  # they are gone where a commit was reported as failed and was not
+                    if not (self._state_dir / _file(record, name)).exists():
+                        self._write(record, name, record.pictures[name])
                 return
             try:
                 pictures = {name: self._write(record, name, data) for name, data in record.pictures.items()}
@@ -111,7 +136,11 @@ class Outbox:
             except BaseException:
                 self._remove(_file(record, name) for name in record.pictures)
                 raise
-        self.prune()
+
+    def _begin_anew(self) -> None:
+        self.close()
+        _set_aside(self._state_dir / DATABASE)
+        self._database = _opened(self._state_dir, repair=True)
 
     def next(self, sink: str, without_cameras: Collection[str] = (), without: Collection[int] = ()) -> Entry | None:
         """What `sink` should be sent next: alarms, then heartbeats, then samples, each kind in the order of commits.
@@ -215,7 +244,12 @@ class Outbox:
         return freed > 0
 
     def sweep(self) -> None:
-        """Remove pictures that no event mentions, left by a crash. Only for the process that commits, at its start."""
+        """Remove pictures that no event mentions, left by a crash. Only for the process that commits, at its start.
+
+        Where a damaged database was set aside, its pictures are what is left of its events: then nothing is removed.
+        """
+        if any(self._state_dir.glob(f"{DATABASE}{DAMAGED}*")):
+            return
         with self._lock, _disk("the outbox"):
             known = {
                 picture["file"]
@@ -315,22 +349,27 @@ class Outbox:
             raise
 
 
-def _opened(state_dir: Path) -> sqlite3.Connection:
+def _opened(state_dir: Path, repair: bool) -> sqlite3.Connection:
     with _disk(f"the outbox in {state_dir}"):
         for folder in sorted({*FOLDERS.values()}):
             (state_dir / folder).mkdir(parents=True, exist_ok=True)
-        return _connect(state_dir / DATABASE)
+        return _connect(state_dir / DATABASE, repair)
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def _connect(path: Path, repair: bool) -> sqlite3.Connection:
     try:
         return _prepared(path)
     except sqlite3.DatabaseError as error:
-        if isinstance(error, sqlite3.OperationalError):
+        if not repair or not _is_damage(error):
             raise
-    log.error("%s is damaged; it is set aside, and the night goes on with a new one", path)
+        log.error("%s: %s; it is set aside, and the night goes on with a new one", path, error)
     _set_aside(path)
     return _prepared(path)
+
+
+def _is_damage(error: Exception) -> bool:
+    """SQLite raises the bare class for a file that is malformed or no database."""
+    return type(error) is sqlite3.DatabaseError
 
 
 def _prepared(path: Path) -> sqlite3.Connection:
@@ -347,6 +386,9 @@ def _prepared(path: Path) -> sqlite3.Connection:
         database.execute(f"PRAGMA journal_size_limit = {4 << 20}")
         if version < VERSION:
             database.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {VERSION}; COMMIT;")
+        (verdict,) = database.execute("PRAGMA quick_check(1)").fetchone()
+        if verdict != "ok":
+            raise sqlite3.DatabaseError(f"quick_check says {verdict}")
     except BaseException:
         database.close()
         raise
@@ -357,7 +399,7 @@ def _set_aside(path: Path) -> None:
     for suffix in ("", "-wal", "-shm"):
         part = path.with_name(path.name + suffix)
         if part.exists():
-            part.replace(path.with_name(f"{path.name}.damaged-{time.time_ns()}{suffix}"))
+            part.replace(path.with_name(f"{path.name}{DAMAGED}{time.time_ns()}{suffix}"))
 
 
 def _file(record: Record, name: str) -> str:
@@ -396,4 +438,5 @@ def _disk(what: str) -> Iterator[None]:
     try:
         yield
     except (sqlite3.Error, OSError) as error:
-        raise UnavailableError(f"{what} cannot be kept or read ({error}); free or check the disk") from error
+        kind = DamagedError if _is_damage(error) else UnavailableError
+        raise kind(f"{what} cannot be kept or read ({error}); free or check the disk") from error

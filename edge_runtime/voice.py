@@ -31,11 +31,11 @@ class Voice:
         Pictures that a crash left behind are removed, hence only one Voice at a time may work on a `state_dir`.
         """
         sinks = _sinks(settings)
-        self.outbox = open_outbox(settings)
+        self._alone = _alone(settings.station.state_dir)
         try:
-            self._alone = _alone(settings.station.state_dir)
+            self.outbox = open_outbox(settings)
         except BaseException:
-            self.outbox.close()
+            self._alone.close()
             raise
         self.outbox.sweep()
         self._senders = {sink.name: Sender(self.outbox, sink) for sink in sinks}
@@ -88,17 +88,21 @@ class Voice:
             sender.wake()
 
 
-def open_outbox(settings: StationSettings) -> Outbox:
-    """The outbox as the settings want it; also for commands beside the running service."""
+def open_outbox(settings: StationSettings, repair: bool = True) -> Outbox:
+    """The outbox as the settings want it. Commands beside the running service must not `repair` it."""
     sections = {"mqtt": settings.mqtt, "webhook": settings.webhook}
     budget = Budget(total=settings.station.picture_bytes, samples=settings.samples.bytes)
     names = [name for name, section in sections.items() if section is not None]
-    return Outbox(settings.station.state_dir, names, budget, () if settings.samples.send else (SAMPLE,))
+    return Outbox(settings.station.state_dir, names, budget, () if settings.samples.send else (SAMPLE,), repair)
 
 
 def _alone(state_dir: Path) -> IO[bytes]:
     """A locked file that shows others that somebody works here; the lock ends with the process."""
-    file = (state_dir / "lock").open("ab")
+    try:
+        state_dir.mkdir(parents=True, exist_ok=True)
+        file = (state_dir / "lock").open("ab")
+    except OSError as error:
+        raise UnavailableError(f"{state_dir} cannot be written ({error.strerror}); check its permissions") from error
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:

@@ -153,6 +153,15 @@ def test_a_crash_between_pictures_and_row_leaves_files_that_are_swept(outbox, tm
     assert files(tmp_path / "samples") == []
 
 
+def test_a_commit_that_was_wrongly_reported_as_failed_gets_its_pictures_back(outbox, tmp_path):
+    kept = record(0, size=10)
+    outbox.commit(kept)
+    path = tmp_path / "evidence" / f"{kept.id}.frame.jpg"
+    path.unlink()
+    outbox.commit(kept)
+    assert path.read_bytes() == bytes(10)
+
+
 def test_a_failed_commit_leaves_nothing(outbox, tmp_path, monkeypatch):
     def full(*_: object) -> None:
         raise sqlite3.OperationalError("database or disk is full")
@@ -179,6 +188,41 @@ def test_a_damaged_database_is_set_aside_and_the_night_goes_on(tmp_path):
     assert len(drain(outbox)) == 1
     assert len(list(tmp_path.glob(f"{DATABASE}.damaged-*"))) == 1
     outbox.close()
+
+
+def test_a_database_damaged_in_the_middle_is_seen_when_it_is_opened(outbox, tmp_path):
+    kept = record(0, size=10)
+    outbox.commit(kept)
+    for number in range(1, 200):
+        outbox.commit(record(number))
+    outbox.close()
+    data = bytearray((tmp_path / DATABASE).read_bytes())
+    data[3 * 4096 : 6 * 4096] = b"\xa5" * (3 * 4096)
+    (tmp_path / DATABASE).write_bytes(data)
+    with pytest.raises(UnavailableError, match="free or check the disk"):
+        Outbox(tmp_path, ["mqtt"], repair=False)
+    assert list(tmp_path.glob(f"{DATABASE}.damaged-*")) == []
+    again = Outbox(tmp_path, ["mqtt"])
+    again.sweep()
+    assert again.next("mqtt") is None
+    assert files(tmp_path / "evidence") == [f"{kept.id}.frame.jpg"]  # what is left of it
+    again.commit(record(1000))
+    assert len(drain(again)) == 1
+    again.close()
+
+
+def test_a_database_that_is_damaged_at_work_costs_no_new_alarm(outbox, tmp_path, monkeypatch):
+    insert = outbox._insert
+
+    def damaged(*_: object) -> None:
+        monkeypatch.setattr(outbox, "_insert", insert)
+        raise sqlite3.DatabaseError("database disk image is malformed")
+
+    monkeypatch.setattr(outbox, "_insert", damaged)
+    outbox.commit(record(7, size=10))
+    assert len(list(tmp_path.glob(f"{DATABASE}.damaged-*"))) >= 1
+    assert [number for _, _, number in drain(outbox)] == [7]
+    assert outbox.recent(ALARM)[0].pictures["frame"].exists()
 
 
 @pytest.fixture
