@@ -8,6 +8,7 @@ blobs in the database, because on a full disk a file can still be deleted and a 
 import contextlib
 import json
 import logging
+import os
 import sqlite3
 import threading
 import time
@@ -25,6 +26,7 @@ FOLDERS = {ALARM: "evidence", HEARTBEAT: "evidence", SAMPLE: "samples"}
 VERSION = 1  # of the tables
 DAMAGED = ".damaged-"  # and a number: a database that was set aside
 PRUNED_AT_ONCE = 50  # events
+LEAST_FILES = 16  # that a disk must still be able to take
 ROOM_TO_OPEN = 8 << 20  # bytes that SQLite is given on a disk too full to open the outbox
 
 PENDING, DELIVERED, PARKED = "pending", "delivered", "parked"
@@ -105,8 +107,9 @@ class Outbox:
         try:
             self._database = _opened(state_dir, repair)
         except UnavailableError:
-            if not repair or not _delete_oldest(state_dir / FOLDERS[SAMPLE], ROOM_TO_OPEN):
+            if not repair or not _is_full(state_dir, ROOM_TO_OPEN):
                 raise
+            _delete_oldest(state_dir / FOLDERS[SAMPLE], ROOM_TO_OPEN)
             self._database = _opened(state_dir, repair)
 
     def commit(self, record: Record) -> None:
@@ -229,11 +232,14 @@ class Outbox:
                     return
 
     def make_room(self, wanted: int) -> bool:
-        """On a full disk: drop as `prune` does until `wanted` bytes are free; whether any could be freed.
+        """On a full disk: drop as `prune` does until `wanted` bytes more are free; whether any could be freed.
 
-        Files go first, since that needs no room. Rows that cannot follow yet are noted by a later call.
+        A disk that fails without being full is left alone. Files go first, since that needs no room; rows that cannot
+        follow yet are noted by a later call.
         """
         freed, gone = 0, []
+        if not _is_full(self._state_dir, wanted):
+            return False
         with self._lock, contextlib.suppress(UnavailableError), _disk("the pictures"):
             for seq, kind, pictures in self._droppable([SAMPLE, ALARM]):
                 if freed >= wanted:
@@ -421,15 +427,23 @@ def _deleted(path: Path) -> int:
     return size
 
 
-def _delete_oldest(folder: Path, wanted: int) -> bool:
-    """Delete the oldest pictures in `folder` until `wanted` bytes are free; whether there was any."""
+def _is_full(folder: Path, wanted: int) -> bool:
+    """Whether the disk lacks `wanted` bytes, or names for files."""
+    try:
+        disk = os.statvfs(folder)
+    except OSError:
+        return False
+    return disk.f_bavail * disk.f_frsize < wanted or (disk.f_files > 0 and disk.f_favail < LEAST_FILES)
+
+
+def _delete_oldest(folder: Path, wanted: int) -> None:
+    """Delete the oldest pictures in `folder` until `wanted` bytes are free."""
     freed = 0
     with contextlib.suppress(OSError):
         for path in sorted(folder.glob("*.jpg"), key=lambda path: path.stat().st_mtime_ns):
             if freed >= wanted:
                 break
             freed += _deleted(path)
-    return freed > 0
 
 
 @contextlib.contextmanager

@@ -289,6 +289,24 @@ def test_on_a_full_disk_samples_make_room_for_an_alarm(small_disk):
     outbox.close()
 
 
+def test_a_disk_that_fails_without_being_full_costs_no_samples(outbox):
+    outbox.commit(record(0, kind=SAMPLE, size=100))
+    assert not outbox.make_room(1000)
+    assert len(outbox.recent(SAMPLE)) == 1
+
+
+def test_where_no_more_files_fit_samples_make_room_too(small_disk):
+    subprocess.run(["mount", "-o", "remount,nr_inodes=80", str(small_disk)], check=True)
+    outbox = Outbox(small_disk, ["mqtt"])
+    recorder = Recorder(outbox)
+    number = 0
+    while recorder.record(record(number, kind=SAMPLE, size=10)):
+        number += 1
+    assert number > 20
+    assert recorder.record(record(100, size=10))
+    outbox.close()
+
+
 def test_on_a_full_disk_pictures_that_every_sink_has_make_room_once_the_samples_are_gone(small_disk):
     outbox = Outbox(small_disk, ["mqtt"])
     recorder = Recorder(outbox)
