@@ -1,5 +1,7 @@
 """`station.toml`: what is accepted, what is refused and in which words, and where secrets may come from."""
 
+import dataclasses
+import re
 from pathlib import Path
 
 import pytest
@@ -7,7 +9,17 @@ from make_bundle import RULE
 
 from edge_runtime.bundle.errors import InputError, UnavailableError
 from edge_runtime.bundle.votes import VoteRule
-from edge_runtime.station_settings import StationSettings, load_station_settings
+from edge_runtime.station_settings import (
+    Camera,
+    HttpSection,
+    MqttSection,
+    SamplesSection,
+    StationSection,
+    StationSettings,
+    WebhookSection,
+    load_station_settings,
+)
+from edge_runtime.typed_toml import tomllib
 
 WHOLE = """
 [station]
@@ -201,3 +213,29 @@ def test_what_cannot_be_meant_is_refused(tmp_path, text, sentence):
 def test_a_missing_file_is_one_sentence(tmp_path):
     with pytest.raises(InputError, match=r"cannot be read .*--config"):
         load_station_settings(tmp_path / "station.toml")
+
+
+EXAMPLE = Path(__file__).parents[2] / "deploy" / "station.toml"
+KEY = re.compile(r"^# (\[?\[[\w.-]+\]\]?|\w+ = .+?)( +#.*)?$")
+
+
+def test_the_example_is_read_with_all_it_has_commented_out(tmp_path):
+    bare = load(tmp_path, EXAMPLE.read_text())
+    assert bare.rule("yard-3", RULE).votes == VoteRule()
+    opened = "\n".join(KEY.sub(r"\1", line) for line in EXAMPLE.read_text().splitlines())
+    whole = load(tmp_path, opened)
+    assert whole.rule("yard-3", RULE).votes == VoteRule(needed=3, window=5)
+    assert whole.webhook is not None
+
+
+def test_the_example_names_every_key_and_shows_its_default():
+    shown = {key: tomllib.loads(f"{key} = {value}")[key] for key, value in assignments(EXAMPLE.read_text())}
+    for section in (StationSection, Camera, MqttSection, WebhookSection, HttpSection, SamplesSection, VoteRule):
+        for item in dataclasses.fields(section):
+            assert re.search(rf"\b{item.name}\b", EXAMPLE.read_text()), f"{section.__name__}.{item.name}"
+            if type(item.default) in (bool, int, float) and item.name not in ("port", "needed", "window"):
+                assert shown[item.name] == item.default, item.name
+
+
+def assignments(text: str) -> list[tuple[str, str]]:
+    return re.findall(r"^(?:# )?(\w+) = (.+?)(?:  +#.*)?$", text, re.MULTILINE)
