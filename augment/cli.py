@@ -118,7 +118,6 @@ for _name, _meaning in {
     "generate": "Let Stable Diffusion paint what each class lacks (stage 5 of 9).",
     "curate": "Reject generated images that are blank, copies or too near the test set (stage 6 of 9).",
     "train": "Train the classifier on real, synthetic and both (stage 7 of 9).",
-    "export": "Pack the chosen classifier as a bundle for the edge (stage 9 of 9).",
 }.items():
     main.command(_name, help=_meaning)(_stage_command(_name))
 
@@ -131,6 +130,20 @@ def compare(pipeline: Path, strict: bool) -> None:
     run_pipeline(pipeline, ["compare"])
     if strict:
         _exit_by_verdict(pipeline)
+
+
+@main.command()
+@pipeline_argument
+@click.option("--bench", is_flag=True, help="Then time every engine and precision that runs here.")
+def export(pipeline: Path, bench: bool) -> None:
+    """Pack the chosen classifier as a bundle for the edge (stage 9 of 9)."""
+    run_pipeline(pipeline, ["export"])
+    if bench:
+        from edge_runtime.bench import compare_engines
+        from edge_runtime.bundle.store import open_bundle
+
+        folder = pipeline if pipeline.is_dir() else pipeline.parent
+        click.echo(compare_engines(open_bundle(folder / "bundle")))
 
 
 @main.command()
