@@ -56,6 +56,15 @@ def test_whole_documents(config):
     assert newest["pictures_kept"] == ["frame", "heatmap"]
 
 
+def test_a_sample_is_offered_to_nobody_unless_the_settings_say_so(config, packed):
+    for more, told in (("", "kept here"), ("[samples]\nsend = true\n", "mqtt pending, webhook pending")):
+        config.write_text(SETTINGS + more)
+        outbox = open_outbox(load_station_settings(config))
+        outbox.commit(Reporter("north-7", open_bundle(packed)).sample(sight((0, 0, 255)), "rare", MOMENT))
+        outbox.close()
+        assert told in events(config, "--kind", "sample", "--limit", "1").output
+
+
 def test_what_was_parked_can_be_sent_once_more(config):
     done = events(config, "--retry-parked")
     assert "1 deliveries are sent once more" in done.stderr

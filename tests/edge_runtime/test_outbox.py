@@ -109,6 +109,17 @@ def test_the_budget_drops_the_oldest_samples_first_then_pictures_of_delivered_al
     outbox.close()
 
 
+def test_samples_go_before_pictures_of_delivered_alarms(tmp_path):
+    outbox = Outbox(tmp_path, ["mqtt"], Budget(total=200, samples=200))
+    outbox.commit(record(0, size=100))
+    outbox.delivered("mqtt", outbox.next("mqtt").seq)
+    outbox.commit(record(1, kind=SAMPLE, size=100))
+    outbox.commit(record(2, size=100))
+    assert outbox.recent(SAMPLE) == []
+    assert outbox.kept_bytes(ALARM) == 200
+    outbox.close()
+
+
 def test_a_delivery_to_a_sink_that_was_taken_out_of_the_settings_keeps_no_pictures(outbox, tmp_path):
     outbox.commit(record(0, size=100))
     drain(outbox, "mqtt")

@@ -130,6 +130,29 @@ def test_a_held_camera_waits_alone_and_keeps_its_order(bench):
     assert bench.sender.trouble == ""
 
 
+def test_a_camera_that_was_taken_in_between_is_held_briefly_again(bench):
+    bench.commit("a", "a", "b")
+    bench.sink.answer = lambda entry: Answer(Verdict.HELD, "no") if entry.camera == "a" else TAKEN
+    bench.run()
+    bench.now = 5.0
+    bench.sink.answer = lambda entry: TAKEN if entry.document["number"] == 0 else Answer(Verdict.HELD, "no")
+    bench.run()
+    bench.now = 10.0  # 5 s again, not 10
+    bench.run()
+    assert bench.sink.offered == [("a", 0), ("b", 2), ("a", 0), ("a", 1), ("a", 1)]
+
+
+def test_what_was_taken_is_noted_once(bench, monkeypatch):
+    noted: list[int] = []
+    monkeypatch.setattr(bench.outbox, "delivered", lambda sink, seq: noted.append(seq))
+    bench.commit("a", "a")
+    first = bench.outbox.next("script").seq
+    answers = iter([TAKEN, AWAY])
+    bench.sink.answer = lambda _: next(answers)
+    bench.run()
+    assert noted == [first]
+
+
 def test_a_refused_event_is_parked_with_its_reason_and_blocks_nothing(bench):
     bench.commit("a", "a")
     bench.sink.answer = lambda entry: Answer(Verdict.REFUSED, "bad") if entry.document["number"] == 0 else TAKEN

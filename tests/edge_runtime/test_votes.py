@@ -67,6 +67,11 @@ def test_cool_down_holds_a_second_alarm_back_until_it_is_over_and_then_only_on_a
     assert play(rule, [R, N, R, R, R, R]) == [(0, "rust", True), (1, "rust", False), (5, "rust", True)]
 
 
+def test_old_votes_raise_nothing_when_the_cool_down_ends_on_a_frame_without_one() -> None:
+    rule = VoteRule(needed=1, window=3, cooldown=5)
+    assert play(rule, [R, N, N, N, R, N, N]) == [(0, "rust", True), (3, "rust", False)]
+
+
 def test_cool_down_of_one_label_does_not_silence_another() -> None:
     rule = VoteRule(needed=1, window=1, cooldown=1000)
     assert [change for change in play(rule, [R, L]) if change[2]] == [(0, "rust", True), (1, "leak", True)]
