@@ -8,25 +8,22 @@ blobs in the database, because on a full disk a file can still be deleted and a 
 import contextlib
 import json
 import logging
-import os
 import sqlite3
 import threading
-import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .bundle.errors import InputError, UnavailableError
+from .bundle.errors import UnavailableError
 from .bundle.files import replace_file, sha256_bytes
+from .durable_sqlite import DAMAGED, DamagedError, disk, is_full, open_database, set_aside, transaction
 from .events import ALARM, HEARTBEAT, KINDS, SAMPLE, Record
 
 DATABASE = "outbox.sqlite3"
 FOLDERS = {ALARM: "evidence", HEARTBEAT: "evidence", SAMPLE: "samples"}
 VERSION = 1  # of the tables
-DAMAGED = ".damaged-"  # and a number: a database that was set aside
 PRUNED_AT_ONCE = 50  # events
-LEAST_FILES = 16  # that a disk must still be able to take
 ROOM_TO_OPEN = 8 << 20  # bytes that SQLite is given on a disk too full to open the outbox
 
 PENDING, DELIVERED, PARKED = "pending", "delivered", "parked"
@@ -59,10 +56,6 @@ CREATE INDEX kept ON events (rank DESC, seq, bytes) WHERE bytes > 0;
 
 
 log = logging.getLogger(__name__)
-
-
-class DamagedError(UnavailableError):
-    """The database is no longer one."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +100,7 @@ class Outbox:
         try:
             self._database = _opened(state_dir, repair)
         except UnavailableError:
-            if not repair or not _is_full(state_dir, ROOM_TO_OPEN):
+            if not repair or not is_full(state_dir, ROOM_TO_OPEN):
                 raise
             _delete_oldest(state_dir / FOLDERS[SAMPLE], ROOM_TO_OPEN)
             self._database = _opened(state_dir, repair)
@@ -127,7 +120,7 @@ class Outbox:
         self.prune()
 
     def _keep(self, record: Record) -> None:
-        with _disk(f"the event {record.id}"):
+        with disk(f"the event {record.id}"):
             if self._one("SELECT 1 FROM events WHERE id = ?", record.id):
                 for name in record.pictures:  # they are gone where a commit was reported as failed and was not
                     if not (self._state_dir / _file(record, name)).exists():
@@ -142,7 +135,7 @@ class Outbox:
 
     def _begin_anew(self) -> None:
         self.close()
-        _set_aside(self._state_dir / DATABASE)
+        set_aside(self._state_dir / DATABASE)
         self._database = _opened(self._state_dir, repair=True)
 
     def next(self, sink: str, without_cameras: Collection[str] = (), without: Collection[int] = ()) -> Entry | None:
@@ -156,7 +149,7 @@ class Outbox:
             f"WHERE sink = ? AND state = 'pending' AND camera NOT IN ({marks[0]}) AND seq NOT IN ({marks[1]}) "
             "ORDER BY deliveries.rank, seq LIMIT 1"
         )
-        with self._lock, _disk("the outbox"):
+        with self._lock, disk("the outbox"):
             row = self._one(query, sink, *without_cameras, *without)
         return self._entry(row) if row else None
 
@@ -179,24 +172,24 @@ class Outbox:
     def counts(self) -> dict[tuple[str, str, str], int]:
         """(sink, kind, state) -> deliveries. Reads them all."""
         query = "SELECT sink, kind, state, count(*) FROM deliveries JOIN events USING (seq) GROUP BY sink, kind, state"
-        with self._lock, _disk("the outbox"):
+        with self._lock, disk("the outbox"):
             return {(sink, kind, state): count for sink, kind, state, count in self._database.execute(query)}
 
     def pending(self, sink: str) -> int:
         """Deliveries that `sink` still has to take."""
-        with self._lock, _disk("the outbox"):
+        with self._lock, disk("the outbox"):
             row = self._one("SELECT count(*) FROM deliveries WHERE sink = ? AND state = 'pending'", sink)
         return int(row[0])
 
     def parked(self, sink: str) -> int:
         """Deliveries that `sink` has refused for good."""
-        with self._lock, _disk("the outbox"):
+        with self._lock, disk("the outbox"):
             row = self._one("SELECT count(*) FROM deliveries WHERE sink = ? AND state = 'parked'", sink)
         return int(row[0])
 
     def states(self, seq: int) -> dict[str, tuple[str, str]]:
         """By sink: the state of entry `seq`, and the reason where that is parked."""
-        with self._lock, _disk("the outbox"):
+        with self._lock, disk("the outbox"):
             rows = self._database.execute(
                 "SELECT sink, state, reason FROM deliveries WHERE seq = ? ORDER BY sink", (seq,)
             )
@@ -205,13 +198,13 @@ class Outbox:
     def recent(self, kind: str, limit: int = 100) -> list[Entry]:
         """The newest entries of `kind`, newest first."""
         query = "SELECT seq, id, kind, camera, document, pictures FROM events WHERE kind = ? ORDER BY seq DESC LIMIT ?"
-        with self._lock, _disk("the outbox"):
+        with self._lock, disk("the outbox"):
             return [self._entry(row) for row in self._database.execute(query, (kind, limit)).fetchall()]
 
     def kept_bytes(self, kind: str | None = None) -> int:
         """Bytes of pictures on disk, of one kind or of all."""
         rank = None if kind is None else KINDS.index(kind)
-        with self._lock, _disk("the outbox"):
+        with self._lock, disk("the outbox"):
             query = "SELECT coalesce(sum(bytes), 0) FROM events WHERE bytes > 0 AND rank = coalesce(?, rank)"
             return int(self._one(query, rank)[0])
 
@@ -220,7 +213,7 @@ class Outbox:
 
         At most so many at once that nobody waits for long; the next commit goes on. A full disk waits for that, too.
         """
-        with self._lock, contextlib.suppress(UnavailableError), _disk("the pictures"):
+        with self._lock, contextlib.suppress(UnavailableError), disk("the pictures"):
             for _ in range(PRUNED_AT_ONCE):
                 if self.kept_bytes(SAMPLE) > self._budget.samples:
                     dropped = self._drop([SAMPLE])
@@ -238,9 +231,9 @@ class Outbox:
         follow yet are noted by a later call.
         """
         freed, gone = 0, []
-        if not _is_full(self._state_dir, wanted):
+        if not is_full(self._state_dir, wanted):
             return False
-        with self._lock, contextlib.suppress(UnavailableError), _disk("the pictures"):
+        with self._lock, contextlib.suppress(UnavailableError), disk("the pictures"):
             for seq, kind, pictures in self._droppable([SAMPLE, ALARM]):
                 if freed >= wanted:
                     break
@@ -256,7 +249,7 @@ class Outbox:
         """
         if any(self._state_dir.glob(f"{DATABASE}{DAMAGED}*")):
             return
-        with self._lock, _disk("the outbox"):
+        with self._lock, disk("the outbox"):
             known = {
                 picture["file"]
                 for (pictures,) in self._database.execute("SELECT pictures FROM events WHERE bytes > 0")
@@ -281,7 +274,7 @@ class Outbox:
         rank = KINDS.index(record.kind)
         document = {**record.document, **({"pictures": pictures} if pictures else {})}
         row = (record.id, record.kind, rank, record.camera, json.dumps(document), json.dumps(pictures))
-        with self._transaction() as database:
+        with transaction(self._database) as database:
             if record.kind == HEARTBEAT:  # a new one says all that an old one did
                 database.execute("DELETE FROM events WHERE kind = ?", (HEARTBEAT,))
             seq = database.execute(
@@ -321,7 +314,7 @@ class Outbox:
 
     def _note_dropped(self, gone: Sequence[tuple[int, str]]) -> None:
         """A sample is nothing without its picture; the row of an alarm stays."""
-        with self._transaction() as database:
+        with transaction(self._database) as database:
             for seq, kind in gone:
                 query = "DELETE FROM events" if kind == SAMPLE else "UPDATE events SET bytes = 0"
                 database.execute(f"{query} WHERE seq = ?", (seq,))
@@ -340,72 +333,15 @@ class Outbox:
 
     @contextlib.contextmanager
     def _writing(self, what: str) -> Iterator[sqlite3.Connection]:
-        with self._lock, _disk(what), self._transaction() as database:
+        with self._lock, disk(what), transaction(self._database) as database:
             yield database
-
-    @contextlib.contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        self._database.execute("BEGIN IMMEDIATE")
-        try:
-            yield self._database
-            self._database.execute("COMMIT")
-        except BaseException:
-            with contextlib.suppress(sqlite3.Error):  # SQLite may have rolled back by itself
-                self._database.execute("ROLLBACK")
-            raise
 
 
 def _opened(state_dir: Path, repair: bool) -> sqlite3.Connection:
-    with _disk(f"the outbox in {state_dir}"):
+    with disk(f"the outbox in {state_dir}"):
         for folder in sorted({*FOLDERS.values()}):
             (state_dir / folder).mkdir(parents=True, exist_ok=True)
-        return _connect(state_dir / DATABASE, repair)
-
-
-def _connect(path: Path, repair: bool) -> sqlite3.Connection:
-    try:
-        return _prepared(path)
-    except sqlite3.DatabaseError as error:
-        if not repair or not _is_damage(error):
-            raise
-        log.error("%s: %s; it is set aside, and the night goes on with a new one", path, error)
-    _set_aside(path)
-    return _prepared(path)
-
-
-def _is_damage(error: Exception) -> bool:
-    """SQLite raises the bare class for a file that is malformed or no database."""
-    return type(error) is sqlite3.DatabaseError
-
-
-def _prepared(path: Path) -> sqlite3.Connection:
-    database = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
-    try:
-        (version,) = database.execute("PRAGMA user_version").fetchone()
-        if version > VERSION:
-            raise InputError(
-                f"{path} has version {version}, this rarefault reads {VERSION}; install the later rarefault"
-            )
-        database.execute("PRAGMA journal_mode = WAL")
-        database.execute("PRAGMA synchronous = FULL")
-        database.execute("PRAGMA foreign_keys = ON")
-        database.execute(f"PRAGMA journal_size_limit = {4 << 20}")
-        if version < VERSION:
-            database.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {VERSION}; COMMIT;")
-        (verdict,) = database.execute("PRAGMA quick_check(1)").fetchone()
-        if verdict != "ok":
-            raise sqlite3.DatabaseError(f"quick_check says {verdict}")
-    except BaseException:
-        database.close()
-        raise
-    return database
-
-
-def _set_aside(path: Path) -> None:
-    for suffix in ("", "-wal", "-shm"):
-        part = path.with_name(path.name + suffix)
-        if part.exists():
-            part.replace(path.with_name(f"{path.name}{DAMAGED}{time.time_ns()}{suffix}"))
+        return open_database(state_dir / DATABASE, _TABLES, VERSION, repair)
 
 
 def _file(record: Record, name: str) -> str:
@@ -427,15 +363,6 @@ def _deleted(path: Path) -> int:
     return size
 
 
-def _is_full(folder: Path, wanted: int) -> bool:
-    """Whether the disk lacks `wanted` bytes, or names for files."""
-    try:
-        disk = os.statvfs(folder)
-    except OSError:
-        return False
-    return disk.f_bavail * disk.f_frsize < wanted or (disk.f_files > 0 and disk.f_favail < LEAST_FILES)
-
-
 def _delete_oldest(folder: Path, wanted: int) -> None:
     """Delete the oldest pictures in `folder` until `wanted` bytes are free."""
     freed = 0
@@ -444,13 +371,3 @@ def _delete_oldest(folder: Path, wanted: int) -> None:
             if freed >= wanted:
                 break
             freed += _deleted(path)
-
-
-@contextlib.contextmanager
-def _disk(what: str) -> Iterator[None]:
-    """Folds what the disk and SQLite raise into UnavailableError."""
-    try:
-        yield
-    except (sqlite3.Error, OSError) as error:
-        kind = DamagedError if _is_damage(error) else UnavailableError
-        raise kind(f"{what} cannot be kept or read ({error}); free or check the disk") from error
