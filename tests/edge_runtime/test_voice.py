@@ -55,9 +55,8 @@ send = true
 class World:
     """A station that has eyes, ears to tell, and nothing in between that is not real."""
 
-    def __init__(self, folder: Path, receiver: Receiver, bundle_folder: Path) -> None:
-        self.receiver = receiver
-        self.broker = Broker(folder / "broker").start()
+    def __init__(self, folder: Path, broker: Broker, receiver: Receiver, bundle_folder: Path) -> None:
+        self.broker, self.receiver = broker, receiver
         self.subscriber = Subscriber(self.broker.port)
         (folder / "secret").write_bytes(SECRET)
         (folder / "station.toml").write_text(SETTINGS.format(broker=self.broker.port, receiver=receiver.port))
@@ -82,13 +81,19 @@ class World:
     def end(self) -> None:
         self.voice.stop()
         self.subscriber.close()
-        self.broker.kill()
 
 
 @pytest.fixture
-def world(tmp_path: Path, packed: Path) -> Iterator[World]:
+def broker(tmp_path: Path) -> Iterator[Broker]:
+    made = Broker(tmp_path / "broker").start()
+    yield made
+    made.kill()
+
+
+@pytest.fixture
+def world(tmp_path: Path, broker: Broker, packed: Path) -> Iterator[World]:
     with receiving() as receiver:
-        made = World(tmp_path, receiver, packed)
+        made = World(tmp_path, broker, receiver, packed)
         yield made
         made.end()
 
