@@ -49,3 +49,11 @@ def test_a_fault_may_not_lose_more_than_chance_leaves_it_even_where_the_mean_ris
 def test_half_a_point_of_accuracy_may_go_even_where_a_rare_class_gains():
     reason = refusal(accuracy(0.9, 0.9), accuracy(0.9, 0.95, overall=0.89), ("hot",))
     assert "its accuracy on the test set is 89.0 %, the network's is 90.0 %" in reason
+
+
+def test_among_few_pictures_two_may_go():
+    def few(right):
+        return Accuracy(right / 40, 0.9, 0.0, {"sound": 20, "hot": 20}, {"sound": 0.9, "hot": 0.9})
+
+    assert refusal(few(36), few(34), ()) is None
+    assert "its accuracy on the test set is 82.5 %" in refusal(few(36), few(33), ())
