@@ -9,6 +9,7 @@ import pytest
 from narrow import SPEC, narrow_network, pictures
 
 from edge_runtime.bundle.store import open_bundle
+from edge_runtime.tensorrt_engine import build_engine, parse
 from export import pack
 from export.int8 import CPU, CPU_FULL_RANGE, DIALECTS, TENSORRT, sensitive, write_int8
 from export.onnx_files import write_onnx
@@ -121,3 +122,18 @@ def test_int8_is_tried_again_with_more_layers_in_float_and_given_up_at_last(
     assert len(manifest.metrics["parity"]["int8"]["kept_in_float"]) == 8
     assert manifest.metrics["refused"] == {"int8.trt": "bad"}
     assert "model.int8.trt.onnx" not in manifest.files
+
+
+def test_nvidias_builder_takes_the_file_and_quantises_every_convolution_but_the_map(source, tmp_path):
+    rtx = pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx-cu13 is not installed")
+    _, path = source
+    write_int8(path, FRAMES, tmp_path / "int8.onnx", TENSORRT)
+    assert len(build_engine(rtx, tmp_path / "int8.onnx")) > 1000
+    _, network, _parser = parse(rtx, tmp_path / "int8.onnx")
+    layers = [network.get_layer(place) for place in range(network.num_layers)]
+    made_by = {layer.get_output(place).name: layer for layer in layers for place in range(layer.num_outputs)}
+    convolutions = [layer for layer in layers if layer.type == rtx.LayerType.CONVOLUTION]
+    inputs = [made_by[layer.get_input(0).name] for layer in convolutions]
+    quantised = [layer for layer in inputs if layer.type == rtx.LayerType.DEQUANTIZE]
+    assert {layer.get_input(0).dtype for layer in quantised} == {rtx.DataType.INT8}
+    assert len(quantised) >= len(convolutions) - 1
