@@ -21,7 +21,7 @@ from .backoff import Backoff
 from .bundle.preprocess import Frame
 from .causes import Cause
 from .frame_board import MAX_FRAME_BYTES, Field, FrameBoard
-from .readers import FILE_OPTIONS, RTSP_OPTIONS, open_source
+from .readers import open_source
 from .redact import redact
 from .rtsp_probe import Patience, SourceFailed
 from .sources import Kind, Source
@@ -157,7 +157,6 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the station stops us
     threading.Thread(target=_die_with_parent, daemon=True).start()
     _silence(orders.source.secrets)
-    os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = RTSP_OPTIONS if orders.source.kind is Kind.RTSP else FILE_OPTIONS
     cv2.setNumThreads(1)
     Eye(orders, FrameBoard(orders.board)).run()
 

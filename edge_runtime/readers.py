@@ -3,6 +3,7 @@
 Each reader yields, for every frame that arrives, a function that decodes it. What nobody wants is not converted.
 """
 
+import os
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
@@ -28,6 +29,8 @@ OPEN_MS = 3000
 READ_MS = 1500  # the decoder takes three times as long to give up
 SLOW_SECONDS = 1.0  # a read that fails after longer than this has waited in vain; an end of stream comes at once
 FILE_OPTIONS = "protocol_whitelist;file"  # a playlist must not reach the network
+QUICKLY = "|analyzeduration;500000"  # saves 1 s at opening; too little for a stream whose head comes late
+OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
 RTSP_OPTIONS = "rtsp_transport;tcp|timeout;3000000|fflags;nobuffer|protocol_whitelist;rtsp,rtp,tcp,udp,tls,crypto"
 
 
@@ -54,10 +57,13 @@ def _decoded(data: bytes) -> Frame | None:
 def _rtsp(source: Source, patience: Patience) -> Decodes:
     describe(source, patience)
     limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, OPEN_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, READ_MS]
-    with _capture(source.with_credentials(), cv2.CAP_FFMPEG, limits) as capture:
-        if not capture.isOpened():
-            raise SourceFailed(Cause.CODEC)  # the camera described it, so this is what it cannot be opened for
-        yield from _grabs(capture)
+    for options in (RTSP_OPTIONS + QUICKLY, RTSP_OPTIONS):
+        os.environ[OPTIONS] = options
+        with _capture(source.with_credentials(), cv2.CAP_FFMPEG, limits) as capture:
+            if capture.isOpened():
+                yield from _grabs(capture)
+                return
+    raise SourceFailed(Cause.CODEC)  # the camera described the stream, so this is why it does not open
 
 
 def _usb(device: str) -> Decodes:
@@ -83,6 +89,7 @@ def _file(path: str) -> Decodes:
     """In real time, by the file's own clock; a late reader skips frames."""
     if not Path(path).is_file():
         raise SourceFailed(Cause.NOT_FOUND)
+    os.environ[OPTIONS] = FILE_OPTIONS
     with _capture(path, cv2.CAP_FFMPEG, []) as capture:
         if not capture.isOpened():
             raise SourceFailed(Cause.CODEC)

@@ -3,7 +3,6 @@
 import signal
 import threading
 import time
-from collections.abc import Callable
 from urllib.parse import quote
 
 import cv2
@@ -11,9 +10,10 @@ import numpy as np
 import psutil
 import pytest
 from fault_server import PASSWORD, USER, FaultServer, free_port
+from watching import Watch
 
 from edge_runtime.bundle.errors import InputError
-from edge_runtime.camera import CameraConfig, Sighting
+from edge_runtime.camera import CameraConfig
 from edge_runtime.cameras import Cameras
 from edge_runtime.causes import Cause
 from edge_runtime.change_gate import GateLimits
@@ -27,29 +27,6 @@ LOGIN = f"{USER}:{quote(PASSWORD, safe='')}@"
 def config(name: str, address: str, **settings) -> CameraConfig:
     settings = {"gate": EVERY, "look_rate": 10} | settings
     return CameraConfig(name, parse_source(address), **settings)
-
-
-class Watch:
-    """Keeps asking the cameras until a condition holds, and remembers the newest of each."""
-
-    def __init__(self, cameras: Cameras) -> None:
-        self.cameras = cameras
-        self.newest: dict[str, Sighting] = {}
-
-    def until(self, condition: Callable[["Watch"], bool], seconds: float = 30.0) -> float:
-        """Seconds that it took; fails with the states when `seconds` are over."""
-        started = time.monotonic()
-        while not condition(self):
-            if time.monotonic() - started > seconds:
-                pytest.fail(f"not within {seconds} s: {self.causes()}")
-            self.newest |= {sighting.camera: sighting for sighting in self.cameras.newest(0.05)}
-        return time.monotonic() - started
-
-    def causes(self) -> dict[str, Cause | None]:
-        return {name: state.cause for name, state in self.cameras.states().items()}
-
-    def all_online(self) -> bool:
-        return set(self.causes().values()) == {None}
 
 
 def children() -> list[psutil.Process]:
