@@ -22,7 +22,8 @@ LINE = 4096  # bytes of one header line
 
 def jpegs(source: Source, patience: Patience, stall_seconds: float) -> Iterator[bytes]:
     """Yield each part's bytes as they arrive; SourceFailed with the cause. Ends where the server ends."""
-    with closing(_link(source, patience)) as link, closing(_open(link, source, patience)) as response:
+    link, response = _open(source, patience)
+    with closing(link), closing(response):
         boundary = response.headers.get_boundary()
         if response.headers.get_content_maintype() != "multipart" or not boundary:
             raise SourceFailed(Cause.CODEC)
@@ -51,20 +52,25 @@ def _link(source: Source, patience: Patience) -> socket.socket:
         raise SourceFailed(Cause.AUTH) from error
 
 
-def _open(link: socket.socket, source: Source, patience: Patience) -> http.client.HTTPResponse:
-    """The answer to GET, its body unread. Basic login at once; Digest where it is asked for, on the same connection."""
+def _open(source: Source, patience: Patience) -> tuple[socket.socket, http.client.HTTPResponse]:
+    """The answer to GET, its body unread. Basic login at once; Digest where it is asked for."""
     login: str | None = None
     if source.user is not None:
         login = "Basic " + base64.b64encode(f"{source.user}:{source.password or ''}".encode()).decode()
-    response = _get(link, source, login, patience)
+    link, response = _get(source, login, patience)
     if response.status == 401 and source.user is not None and (challenge := _digest_challenge(response)) is not None:
-        response.read(MAX_PART)
+        _close(link, response)  # some cameras do so themselves
         answer = digest_login(challenge, "GET", _target(source), source.user, source.password or "")
-        response = _get(link, source, answer, patience)
+        link, response = _get(source, answer, patience)
     if response.status != 200:
-        response.close()
+        _close(link, response)
         raise SourceFailed(_cause_of(response.status))
-    return response
+    return link, response
+
+
+def _close(link: socket.socket, response: http.client.HTTPResponse) -> None:
+    response.close()
+    link.close()
 
 
 def _cause_of(status: int) -> Cause:
@@ -88,21 +94,22 @@ def _target(source: Source) -> str:
     return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
 
 
-def _get(link: socket.socket, source: Source, login: str | None, patience: Patience) -> http.client.HTTPResponse:
+def _get(source: Source, login: str | None, patience: Patience) -> tuple[socket.socket, http.client.HTTPResponse]:
     lines = [f"GET {_target(source)} HTTP/1.1", f"Host: {source.host}:{source.port}", "User-Agent: rarefault"]
     lines += [f"Authorization: {login}"] if login else []
+    link = _link(source, patience)
     response = http.client.HTTPResponse(link, method="GET")
     try:
         link.sendall("\r\n".join((*lines, "", "")).encode())
         _await_answer(link, patience)
         response.begin()
     except (OSError, http.client.HTTPException) as error:
-        response.close()
+        _close(link, response)
         raise SourceFailed(Cause.TIMEOUT if isinstance(error, OSError) else Cause.CODEC) from error
     except SourceFailed:
-        response.close()
+        _close(link, response)
         raise
-    return response
+    return link, response
 
 
 def _await_answer(link: socket.socket, patience: Patience) -> None:

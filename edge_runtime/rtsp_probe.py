@@ -55,13 +55,13 @@ def connect(source: Source, seconds: float) -> socket.socket:
 
 def describe(source: Source, patience: Patience) -> None:
     """Return where the camera describes its stream; SourceFailed where it does not."""
-    with connect(source, patience.answer_seconds) as link:
-        login = ""
-        for number in range(1, AUTH_ROUNDS + 1):
-            status, headers = _ask(link, source, number, login, patience)
-            if status != 401:
-                break
-            login = authorization(headers, "DESCRIBE", source)
+    login = ""
+    for _ in range(AUTH_ROUNDS):
+        with connect(source, patience.answer_seconds) as link:  # anew: some cameras close after a 401
+            status, headers = _ask(link, source, login, patience)
+        if status != 401:
+            break
+        login = authorization(headers, "DESCRIBE", source)
     if status != 200:
         raise SourceFailed(_cause_of(status))
 
@@ -74,33 +74,22 @@ def _cause_of(status: int) -> Cause:
     return Cause.REFUSED if status >= 500 else Cause.CODEC
 
 
-def _ask(link: socket.socket, source: Source, number: int, login: str, patience: Patience) -> tuple[int, str]:
+def _ask(link: socket.socket, source: Source, login: str, patience: Patience) -> tuple[int, str]:
+    """Status and header lines of the answer."""
     extra = f"Authorization: {login}\r\n" if login else ""
-    request = f"DESCRIBE {source.address} RTSP/1.0\r\nCSeq: {number}\r\nAccept: application/sdp\r\n{extra}\r\n"
+    request = f"DESCRIBE {source.address} RTSP/1.0\r\nCSeq: 1\r\nAccept: application/sdp\r\n{extra}\r\n"
     try:
         link.sendall(request.encode())
-        return _answer(link, patience)
+        head = _read_head(link, patience)
     except OSError as error:  # reset, or shut down while we waited
         raise SourceFailed(Cause.TIMEOUT) from error
-
-
-def _answer(link: socket.socket, patience: Patience) -> tuple[int, str]:
-    """Status and header lines; the body is left unread, except that a 401's is skipped for the next question."""
-    head, body = _read_head(link, patience)
     match = re.match(r"RTSP/\d\.\d (\d{3})", head)
     if match is None:
         raise SourceFailed(Cause.CODEC)
-    length = re.search(r"^content-length:\s*(\d+)", head, re.IGNORECASE | re.MULTILINE)
-    missing = min(int(length[1]), MAX_ANSWER) - len(body) if length else 0
-    while match[1] == "401" and missing > 0:
-        data = link.recv(missing)
-        if not data:
-            break
-        missing -= len(data)
     return int(match[1]), head
 
 
-def _read_head(link: socket.socket, patience: Patience) -> tuple[str, bytes]:
+def _read_head(link: socket.socket, patience: Patience) -> str:
     data = b""
     deadline = time.monotonic() + patience.answer_seconds
     reported = False
@@ -122,8 +111,7 @@ def _read_head(link: socket.socket, patience: Patience) -> tuple[str, bytes]:
         data += piece
         if len(data) > MAX_ANSWER:
             raise SourceFailed(Cause.CODEC)
-    head, _, body = data.partition(b"\r\n\r\n")
-    return head.decode("utf-8", "replace"), body
+    return data.partition(b"\r\n\r\n")[0].decode("utf-8", "replace")
 
 
 def authorization(headers: str, method: str, source: Source) -> str:

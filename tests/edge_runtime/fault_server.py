@@ -26,11 +26,12 @@ def jpeg(number: int, size: tuple[int, int] = (96, 128)) -> bytes:
 
 
 FRAMES = [jpeg(number) for number in range(40)]
+SMALL = [jpeg(number, (48, 64)) for number in range(40)]
 
 
 class FaultServer:
     """`fault` names what every camera path does: None streams; "mute", "404", "basic", "digest", "stall", "garbage",
-    "text", "freeze", "end". It may be changed at any moment. As a path ("/mute") it holds for that path alone."""
+    "text", "freeze", "end", "resize". It may be changed at any moment. As a path ("/mute") it holds for that path alone."""
 
     def __init__(self, fault: str | None = None, port: int = 0, rate: float = 25.0) -> None:
         self.fault = fault
@@ -118,7 +119,7 @@ class FaultServer:
                 f'WWW-Authenticate: {scheme} realm="{REALM}"\r\nContent-Length: 4\r\n',
                 b"nope",
             )
-            return True
+            return False
         if fault == "404":
             say(link, "404 Not Found", "Content-Length: 0\r\n")
             return False
@@ -139,6 +140,7 @@ class FaultServer:
                 time.sleep(0.02)
                 continue
             data = FRAMES[0 if fault == "freeze" else number % len(FRAMES)]
+            data = SMALL[number % len(SMALL)] if fault == "resize" and number > self.rate else data
             data = b"no picture" if fault == "garbage" else data
             head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n"
             link.sendall(head.encode() + data + b"\r\n")

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import psutil
 import pytest
-from fault_server import PASSWORD, USER, FaultServer, free_port
+from fault_server import FRAMES, PASSWORD, USER, FaultServer, free_port
 from watching import Watch
 
 from edge_runtime.bundle.errors import InputError
@@ -69,13 +69,14 @@ def test_eight_cameras_of_which_three_are_dead_at_the_start(capfd):
         ("end", Cause.ENDED),
         ("mute", Cause.TIMEOUT),
         ("freeze", Cause.FROZEN),
+        ("resize", Cause.RESIZED),
     ],
 )
 def test_each_fault_has_its_cause_within_fifteen_seconds(path, cause):
     with FaultServer() as server, Cameras([config("one", server.url(path), stall_seconds=3)]) as cameras:
         watch = Watch(cameras)
         watch.until(lambda watch: watch.causes()["one"] is cause, 15)
-        assert cameras.states()["one"].status == ("not_evaluated" if cause is Cause.FROZEN else "offline")
+        assert cameras.states()["one"].status == ("offline" if cause.offline else "not_evaluated")
 
 
 def test_a_stream_that_stops_is_reported_and_comes_back_by_itself():
@@ -181,6 +182,21 @@ def test_a_folder_of_images_plays_to_its_end_and_regions_are_cut_out(tmp_path):
         assert np.array_equal(views["left"], pictures[number][:, :4])
         assert np.array_equal(views["corner"], pictures[number][4:, 6:])
         watch.until(lambda watch: children() == [])
+
+
+def test_a_video_file_plays_in_real_time_and_ends(tmp_path):
+    path = tmp_path / "clip.mp4"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 10, (128, 96))
+    for data in FRAMES[:20]:
+        writer.write(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_BGR))
+    writer.release()
+    with Cameras([config("one", str(path)), config("again", str(path), loop=True)]) as cameras:
+        watch = Watch(cameras)
+        watch.until(lambda watch: watch.newest)
+        assert 1 < watch.until(lambda watch: watch.causes()["one"] is Cause.ENDED) < 5
+        assert cameras.states()["one"].received == 20
+        watch.until(lambda watch: cameras.states()["again"].received > 25)
+        assert watch.causes()["again"] is None
 
 
 def test_a_folder_in_a_loop_never_ends(tmp_path):
