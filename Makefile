@@ -3,12 +3,12 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO ?= demo
 
-.PHONY: demo test chromium check bench clean lock
+.PHONY: demo test chromium mosquitto check bench clean lock
 
 demo: .venv/central
 	$(BIN)/rarefault demo --out $(DEMO)
 
-test: .venv/dev chromium
+test: .venv/dev chromium mosquitto
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal  # one thread a worker: more would spin against each other
 
 # Tests of the report use a browser; without one they are skipped.
@@ -16,6 +16,12 @@ chromium:
 	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
 	  { apt-get update -qq; DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium; } \
 	  >/dev/null 2>&1; } || echo "no chromium: the report's browser tests will be skipped"
+
+# Tests of the station's messages use a real broker; without one they are skipped.
+mosquitto:
+	@PATH="$$PATH:/usr/sbin" command -v mosquitto >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+	  { apt-get update -qq; DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends mosquitto; } \
+	  >/dev/null 2>&1; } || echo "no mosquitto: the station's broker tests will be skipped"
 
 check: .venv/dev
 	$(BIN)/ruff format --check .

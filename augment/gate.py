@@ -1,6 +1,7 @@
-"""Do no harm: which generated images cost another class its recall, by the validation images.
+"""Do no harm: which generated images cost another class its recall, by the validation images; and is it worth it?
 
-A class that loses is seldom the cause. Its images went to another class, and that one's generated images go.
+A class that loses is seldom the cause. Its images went to another class, and that one's generated images go. Where few
+validation images show no loss of a single class, all classes together may still show that nothing was gained.
 """
 
 import json
@@ -27,6 +28,17 @@ def harm(settings: Settings, training: Path, baseline: str, arm: str) -> tuple[f
         )
         takers.add(names[int(np.argmax(went))])
     return frozenset(names[label] for label in losers), frozenset(takers)
+
+
+def gains(settings: Settings, training: Path, baseline: str, arm: str) -> bool:
+    """Whether the metric that decides the verdict is better with `arm` than with `baseline`, on validation images."""
+    _, truth, before = _predicted(training / baseline, settings.train.seeds)
+    _, _, after = _predicted(training / arm, settings.train.seeds)
+    means = [
+        np.mean([statistics.metrics(truth, row)[settings.compare.metric] for row in predicted])
+        for predicted in (before, after)
+    ]
+    return bool(means[1] > means[0])
 
 
 def harmed(settings: Settings, truth: Labels, before: Labels, after: Labels, classes: int) -> list[int]:

@@ -153,7 +153,8 @@ def _gated(
 ) -> list[Record]:
     """Train `arm` again and again, each time without the generated images that did harm, until none does.
 
-    First go those of the classes that took another's images, then those of the classes that lost them, at last all.
+    First go those of the classes that took another's images, then those of the classes that lost them, at last all. All
+    go as well where what is left gains nothing over the baseline.
     """
     records: list[Record] = []
     watched = arm.ungated
@@ -165,6 +166,9 @@ def _gated(
         arm = replace(arm, dropped=arm.dropped | (frozenset(labels) if turn == GATE_TURNS else more))
         records = [trained(arm, seed) for seed in range(settings.train.seeds)]
         watched = arm.name
+    if not gate.gains(settings, folder.stage(STAGE), settings.compare.baseline, arm.name):
+        arm = replace(arm, dropped=frozenset(labels))
+        records = [trained(arm, seed) for seed in range(settings.train.seeds)]
     return records
 
 

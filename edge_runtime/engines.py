@@ -15,6 +15,7 @@ from .bundle.errors import InputError, RarefaultError, UnavailableError
 from .bundle.golden import GoldenSet, check_golden, load_golden
 from .bundle.store import Bundle
 from .openvino_engine import load_openvino
+from .tensorrt_engine import load_tensorrt
 
 PROVIDERS = {
     "tensorrt": "TensorrtExecutionProvider",
@@ -23,8 +24,8 @@ PROVIDERS = {
 }
 OPENVINO = "openvino"  # through its own package: as a provider of ONNX Runtime it is slower than the CPU's own kernels
 ENGINES = ("tensorrt", "cuda", OPENVINO, "cpu")
-# TensorRT is left to an explicit wish: without a kept engine it compiles for minutes at every start.
-AUTO = ("cuda", OPENVINO, "cpu")
+TENSORRT = "tensorrt"  # its own package keeps the engines it builds; as a provider of ONNX Runtime it is only a way out
+AUTO = (TENSORRT, "cuda", OPENVINO, "cpu")
 # The fastest first; a bundle holds none that is worse than its network. On a CPU half precision costs time.
 PREFERRED = {"cpu": ("int8", "fp32", "fp16"), OPENVINO: ("int8", "fp32", "fp16")}
 PREFERRED_ON_GPU = ("fp16", "fp32", "int8")
@@ -99,7 +100,8 @@ def open_engine(
         return Opened(_proven(bundle, name, precision, (callers, threads), probe))
     skipped: list[str] = []
     for candidate in AUTO:
-        if candidate not in available_engines():
+        # ONNX Runtime's TensorRT provider builds its engine anew at every start, for minutes: by name only.
+        if candidate not in available_engines() or (candidate == TENSORRT and not _installed(TENSORRT)):
             skipped.append(f"{candidate}: not installed here")
             continue
         try:
@@ -118,6 +120,8 @@ def load_engine(bundle: Bundle, name: str, precision: str, callers: int = 1, thr
         )
     path = bundle.model_path(precision)
     _check_self_contained(path)
+    if name == TENSORRT and _installed(TENSORRT):
+        return load_tensorrt(bundle, precision)
     if name == OPENVINO:
         return load_openvino(path, precision, callers, threads)
     try:
@@ -135,9 +139,12 @@ def available_engines() -> tuple[str, ...]:
     """Names of the engines that are installed; whether their device works shows only on loading."""
     built = onnxruntime.get_available_providers()
     there = {name for name, provider in PROVIDERS.items() if provider in built}
-    if importlib.util.find_spec(OPENVINO):
-        there.add(OPENVINO)
+    there |= {name for name in (TENSORRT, OPENVINO) if _installed(name)}
     return tuple(name for name in ENGINES if name in there)
+
+
+def _installed(package: str) -> bool:
+    return importlib.util.find_spec(package) is not None
 
 
 def _proven(bundle: Bundle, name: str, precision: str, load: tuple[int, int], probe: GoldenSet) -> Engine:

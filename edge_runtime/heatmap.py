@@ -16,13 +16,13 @@ MAX_SIDE = 1600  # pixels; enough to see, small enough to send
 OPACITY = 0.6  # of the hottest spot; the colder, the clearer
 
 
-def overlay(frame: Frame, cam: npt.NDArray[np.floating]) -> Frame:
-    """`cam` (h, w) of one label over `frame` uint8 (H, W, 3) BGR, scaled down to `MAX_SIDE` where larger.
+def overlay(frame: Frame, cam: npt.NDArray[np.floating], max_side: int = MAX_SIDE) -> Frame:
+    """`cam` (h, w) of one label over `frame` uint8 (H, W, 3) BGR, scaled down to `max_side` pixels where larger.
 
     Heat is the positive evidence relative to its maximum: 0 shows the picture, 1 the hottest colour. The picture turns
     grey, because a thermal camera's own false colours would drown any other.
     """
-    scale = min(1.0, MAX_SIDE / max(frame.shape[:2]))
+    scale = min(1.0, max_side / max(frame.shape[:2]))
     size = (max(1, round(frame.shape[1] * scale)), max(1, round(frame.shape[0] * scale)))
     grey = cv2.cvtColor(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2GRAY)
     heat = cv2.resize(np.maximum(cam, 0).astype(np.float32), size, interpolation=cv2.INTER_CUBIC)

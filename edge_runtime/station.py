@@ -8,11 +8,15 @@ from .bundle.errors import RarefaultError, UnavailableError
 from .bundle.golden import GoldenSet, load_golden, worst_difference
 from .bundle.store import Bundle, open_bundle
 from .engines import available_engines, load_engine
+from .event_list import events
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
     """Run a station."""
+
+
+main.add_command(events)
 
 
 @main.command()

@@ -17,7 +17,8 @@ from export.calibration import Targets, at_least, fit_rule, reliability
 from export.golden import LabelledFrame, choose_golden, tolerance
 from export.parity import Frames, Logits, Parity, measure_parity, onnx_runner, torch_logits
 
-TOLERATED_LOSS = 0.005  # of macro recall
+TOLERATED_LOSS = 0.005  # of macro recall, and of accuracy
+TOLERATED_IMAGES = 2  # of all test images, where half a point of accuracy is less
 ENOUGH_REDUCED = 30  # test frames, to say that decoding large JPEGs smaller does no harm
 
 
@@ -65,15 +66,20 @@ def measure_accuracy(rule: DecisionRule, logits: Logits, targets: Targets) -> Ac
 def refusal(network: Accuracy, file: Accuracy, faults: tuple[str, ...]) -> str | None:
     """Why the file is worse than the network than it may be; None where it is good enough.
 
-    It may lose `TOLERATED_LOSS` of macro recall, and of no fault more than chance leaves the network's own recall: it
-    must stay above the lower Clopper-Pearson bound.
+    It may lose `TOLERATED_LOSS` of macro recall and of accuracy (one picture of a rare class would outweigh many others
+    in the former), and of no fault more than chance leaves the network's own recall: it must stay above the lower
+    Clopper-Pearson bound.
     """
-    lost = network.macro_recall - file.macro_recall
-    if lost > TOLERATED_LOSS:
-        return (
-            f"its macro recall on the test set is {100 * file.macro_recall:.1f} %, the network's is "
-            f"{100 * network.macro_recall:.1f} %; at most {100 * TOLERATED_LOSS:g} points may be lost"
-        )
+    few = TOLERATED_IMAGES / sum(network.images.values())
+    for what, before, after, tolerated in (
+        ("macro recall", network.macro_recall, file.macro_recall, TOLERATED_LOSS),
+        ("accuracy", network.accuracy, file.accuracy, max(TOLERATED_LOSS, few)),
+    ):
+        if before - after > tolerated + 1e-9:
+            return (
+                f"its {what} on the test set is {100 * after:.1f} %, the network's is {100 * before:.1f} %; at most "
+                f"{100 * tolerated:.2g} points may be lost"
+            )
     for label in faults:
         if label in network.recall:
             found = round(network.recall[label] * network.images[label])
@@ -95,12 +101,13 @@ class Judged:
     parity: Parity
     accuracy: Accuracy
     refusal: str | None
+    dialect: str = ""  # of an INT8 file
     kept_in_float: tuple[str, ...] = ()  # convolutions of an INT8 file
 
     def to_json(self) -> dict[str, Any]:
         """As the manifest's metrics hold it."""
-        kept = {"kept_in_float": list(self.kept_in_float)} if self.kept_in_float else {}
-        return {**self.parity.to_json(), **self.accuracy.to_json(), **kept}
+        made = {"dialect": self.dialect, "kept_in_float": list(self.kept_in_float)} if self.dialect else {}
+        return {**self.parity.to_json(), **self.accuracy.to_json(), **made}
 
 
 @dataclass(frozen=True)

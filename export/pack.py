@@ -19,12 +19,16 @@ from edge_runtime.engines import load_engine
 from export.checkpoint import checkpoint_digest, load_checkpoint
 from export.folders import replace_folder
 from export.gate import Evidence, Gate, Judged
-from export.int8 import CPU, TENSORRT, sensitive, write_int8
+from export.int8 import CPU, CPU_FULL_RANGE, TENSORRT, sensitive, write_int8
 from export.onnx_files import OPSET, PRECISIONS, write_onnx
 
 INT8_TENSORRT = "int8.trt"
 VARIANTS = {"int8": ("int8", INT8_TENSORRT)}  # the files of a precision, where they are more than one
-KEPT_IN_FLOAT = (4, 8, 16)  # convolutions that an INT8 file which loses too much leaves in float, turn by turn
+# How an INT8 file is made, turn by turn, until it loses little enough: dialect, convolutions left in float.
+TURNS = {
+    "int8": ((CPU, 0), (CPU_FULL_RANGE, 0), (CPU_FULL_RANGE, 4), (CPU_FULL_RANGE, 8), (CPU_FULL_RANGE, 16)),
+    INT8_TENSORRT: ((TENSORRT, 0), (TENSORRT, 4), (TENSORRT, 8), (TENSORRT, 16)),
+}
 
 
 def pack_bundle(
@@ -169,12 +173,12 @@ def _write_one(gate: Gate, variant: str, path: Path) -> Judged:
         write_onnx(gate.network, gate.spec, path, variant)
         return gate.judge(variant, path)
     source, frames = path.with_name(model_file("fp32")), gate.evidence.calibration
-    dialect = TENSORRT if variant == INT8_TENSORRT else CPU
-    write_int8(source, frames, path, dialect)
-    judged = gate.judge(variant, path)
-    for count in KEPT_IN_FLOAT:
+    ranked: list[str] = []
+    for dialect, count in TURNS[variant]:
+        if count and not ranked:
+            ranked = sensitive(source, frames)
+        write_int8(source, frames, path, dialect, ranked[:count])
+        judged = replace(gate.judge(variant, path), dialect=dialect, kept_in_float=tuple(ranked[:count]))
         if judged.refusal is None:
             break
-        write_int8(source, frames, path, dialect, kept := sensitive(source, frames)[:count])
-        judged = replace(gate.judge(variant, path), kept_in_float=tuple(kept))
     return judged

@@ -22,6 +22,7 @@ class Decision:
     fault: bool
     threshold: float | None  # of `label`; None where it has none
     top: tuple[tuple[str, float], ...]  # every label with its probability, most probable first
+    flagged: tuple[str, ...] = ()  # every fault label at or above its threshold, most probable first
 
 
 @dataclass(frozen=True)
@@ -61,12 +62,14 @@ class DecisionRule:
         `fault` is true in the first case only. Ties go to the label that comes first in `labels`.
         """
         chance = dict(zip(self.labels, (float(p) for p in probabilities), strict=True))
-        flagged = [label for label in self.fault_labels if chance[label] >= self.thresholds[label]]
         order = {label: place for place, label in enumerate(self.labels)}
         ranked = sorted(self.labels, key=lambda label: (-chance[label], order[label]))
-        label = next((label for label in ranked if label in flagged), ranked[0])
+        flagged = tuple(
+            label for label in ranked if label in self.fault_labels and chance[label] >= self.thresholds[label]
+        )
+        label = flagged[0] if flagged else ranked[0]
         top = tuple((label, chance[label]) for label in ranked)
-        return Decision(label, chance[label], bool(flagged), self.thresholds.get(label), top)
+        return Decision(label, chance[label], bool(flagged), self.thresholds.get(label), top, flagged)
 
     def to_json(self) -> dict[str, Any]:
         """As the manifest's `decision` holds it; the labels stand beside it in the manifest."""

@@ -60,8 +60,9 @@ def gated_settings(folder):
     return replace(settings, train=section), run
 
 
-def scripted(monkeypatch, *answers):
-    """The gate finds these (losers, takers) in turn; returns what it was asked."""
+def scripted(monkeypatch, *answers, gains=True):
+    """The gate finds these (losers, takers) in turn, and a gain or none; returns what it was asked."""
+    monkeypatch.setattr(gate, "gains", lambda *given: gains)
     asked, left = [], list(answers)
     nothing = frozenset(), frozenset()
     monkeypatch.setattr(gate, "harm", lambda *given: (asked.append(given[2:]), left.pop(0) if left else nothing)[1])
@@ -90,6 +91,23 @@ def test_where_that_does_not_help_the_losers_own_images_go_and_at_last_all(tmp_p
     (run.path / "training" / "v0001.json").unlink()
     gated = next(r for r in train.run(settings, run).records if r["arm"] == "combined+gate")
     assert sum(gated["images"]["synthetic"].values()) == 0
+
+
+def test_where_nothing_is_gained_all_generated_images_go(tmp_path, monkeypatch):
+    settings, run = gated_settings(tmp_path)
+    scripted(monkeypatch, gains=False)
+    records = {record["arm"]: record for record in train.run(settings, run).records}
+    gated = records["combined+gate"]
+    assert sum(gated["images"]["synthetic"].values()) == 0
+    assert gated["dropped"] == sorted(gated["images"]["real"])
+    assert gated["validation"] == records["real"]["validation"]
+
+
+@pytest.mark.parametrize(("taken", "gained"), [(9, False), (1, False), (0, True)])
+def test_a_gain_is_a_better_mean_on_validation_images(tmp_path, taken, gained):
+    write(tmp_path, "real", rows(1))
+    write(tmp_path, "arm", rows(taken))
+    assert gate.gains(SETTINGS, tmp_path, "real", "arm") == gained
 
 
 def test_a_gate_needs_the_arm_that_it_watches(tmp_path):

@@ -32,6 +32,12 @@ def test_top_holds_every_label_most_probable_first_and_ties_keep_the_order_of_th
     assert RULE.decide(np.array([0.25, 0.25, 0.5])).top == (("leak", 0.5), ("normal", 0.25), ("rust", 0.25))
 
 
+def test_every_fault_at_its_bar_is_flagged_most_probable_first() -> None:
+    assert RULE.decide(np.array([0.1, 0.5, 0.4])).flagged == ("rust", "leak")
+    assert RULE.decide(np.array([0.1, 0.39, 0.51])).flagged == ("leak",)
+    assert RULE.decide(np.array([0.8, 0.1, 0.1])).flagged == ()
+
+
 def test_probabilities_are_the_softmax_over_the_temperature() -> None:
     rule = DecisionRule(("a", "b"), (), temperature=2.0)
     logits = np.array([[0.0, 2 * np.log(3.0)]], np.float32)  # over 2: 0 and ln 3, so 1 to 3

@@ -65,7 +65,7 @@ def test_auto_takes_the_processor_where_there_is_no_other_and_says_so(packed, mo
     monkeypatch.setattr(engines, "available_engines", lambda: ("cpu",))
     opened = open_engine(open_bundle(packed))
     assert (opened.engine.name, opened.engine.precision) == ("cpu", "fp32")
-    assert opened.skipped == ("cuda: not installed here", "openvino: not installed here")
+    assert opened.skipped == tuple(f"{name}: not installed here" for name in ("tensorrt", "cuda", "openvino"))
 
 
 def test_auto_passes_over_an_engine_that_does_not_load(packed, monkeypatch):
@@ -78,7 +78,7 @@ def test_auto_passes_over_an_engine_that_does_not_load(packed, monkeypatch):
     monkeypatch.setattr(engines, "load_engine", refuse)
     opened = open_engine(open_bundle(packed))
     assert opened.engine.name == "cpu"
-    assert opened.skipped == ("cuda: no driver", "openvino: not installed here")
+    assert opened.skipped == ("tensorrt: not installed here", "cuda: no driver", "openvino: not installed here")
 
 
 def test_an_engine_that_is_asked_for_is_never_replaced(packed, monkeypatch):

@@ -9,9 +9,9 @@ from export.gate import Accuracy, measure_accuracy, refusal
 RULE = DecisionRule(("sound", "hot"), ("hot",), 1.0, {"hot": 0.5})
 
 
-def accuracy(sound: float, hot: float, hot_images: int = 20) -> Accuracy:
+def accuracy(sound: float, hot: float, hot_images: int = 20, overall: float = 0.9) -> Accuracy:
     recall = {"sound": sound, "hot": hot}
-    return Accuracy(0.0, (sound + hot) / 2, 0.0, {"sound": 1000, "hot": hot_images}, recall)
+    return Accuracy(overall, (sound + hot) / 2, 0.0, {"sound": 1000, "hot": hot_images}, recall)
 
 
 def test_accuracy_by_hand():
@@ -44,3 +44,16 @@ def test_a_fault_may_not_lose_more_than_chance_leaves_it_even_where_the_mean_ris
         network, accuracy(0.9, 0.70), ("hot",)
     )
     assert refusal(network, accuracy(0.9, 0.70), ()) is None
+
+
+def test_half_a_point_of_accuracy_may_go_even_where_a_rare_class_gains():
+    reason = refusal(accuracy(0.9, 0.9), accuracy(0.9, 0.95, overall=0.89), ("hot",))
+    assert "its accuracy on the test set is 89.0 %, the network's is 90.0 %" in reason
+
+
+def test_among_few_pictures_two_may_go():
+    def few(right):
+        return Accuracy(right / 40, 0.9, 0.0, {"sound": 20, "hot": 20}, {"sound": 0.9, "hot": 0.9})
+
+    assert refusal(few(36), few(34), ()) is None
+    assert "its accuracy on the test set is 82.5 %" in refusal(few(36), few(33), ())

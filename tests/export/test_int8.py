@@ -9,8 +9,9 @@ import pytest
 from narrow import SPEC, narrow_network, pictures
 
 from edge_runtime.bundle.store import open_bundle
+from edge_runtime.tensorrt_engine import build_engine, parse
 from export import pack
-from export.int8 import CPU, DIALECTS, TENSORRT, sensitive, write_int8
+from export.int8 import CPU, CPU_FULL_RANGE, DIALECTS, TENSORRT, sensitive, write_int8
 from export.onnx_files import write_onnx
 from export.pack import pack_bundle, prove
 from export.parity import onnx_runner, torch_logits
@@ -64,6 +65,7 @@ def test_a_layer_that_is_kept_stays_in_float(source, tmp_path):
     ranked = sensitive(path, FRAMES)
     convolutions = [node for node in onnx.load(path).graph.node if node.op_type == "Conv"]
     assert len(set(ranked)) == len(ranked) == len(convolutions) - 1  # all but the one that makes the map
+    assert ranked[0] == convolutions[0].name
     write_int8(path, FRAMES, tmp_path / "kept.onnx", CPU, ranked[:3])
     graph = onnx.load(tmp_path / "kept.onnx").graph
     dequantised = {name for node in graph.node if node.op_type == "DequantizeLinear" for name in node.output}
@@ -100,7 +102,7 @@ def test_int8_is_tried_again_with_more_layers_in_float_and_given_up_at_last(
         tried.append((dialect, len(kept)))
         path.write_bytes(source.read_bytes())
 
-    refusals = iter([None, "bad", "bad", None, "bad", "bad", "bad", "bad"])  # fp32; int8; int8.trt
+    refusals = iter([None, "bad", "bad", "bad", None, "bad", "bad", "bad", "bad"])  # fp32; int8; int8.trt
     monkeypatch.setattr(pack, "write_int8", remember)
     monkeypatch.setattr("export.gate.refusal", lambda *_: next(refusals))
     manifest = pack_bundle(
@@ -114,7 +116,24 @@ def test_int8_is_tried_again_with_more_layers_in_float_and_given_up_at_last(
         lineage={},
         precisions=("fp32", "int8"),
     )
-    assert tried == [(CPU, 0), (CPU, 4), (CPU, 8), *((TENSORRT, count) for count in (0, 4, 8, 16))]
+    assert tried[:4] == [(CPU, 0), (CPU_FULL_RANGE, 0), (CPU_FULL_RANGE, 4), (CPU_FULL_RANGE, 8)]
+    assert tried[4:] == [(TENSORRT, count) for count in (0, 4, 8, 16)]
+    assert manifest.metrics["parity"]["int8"]["dialect"] == CPU_FULL_RANGE
     assert len(manifest.metrics["parity"]["int8"]["kept_in_float"]) == 8
     assert manifest.metrics["refused"] == {"int8.trt": "bad"}
     assert "model.int8.trt.onnx" not in manifest.files
+
+
+def test_nvidias_builder_takes_the_file_and_quantises_every_convolution_but_the_map(source, tmp_path):
+    rtx = pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx-cu13 is not installed")
+    _, path = source
+    write_int8(path, FRAMES, tmp_path / "int8.onnx", TENSORRT)
+    assert len(build_engine(rtx, tmp_path / "int8.onnx")) > 1000
+    _, network, _parser = parse(rtx, tmp_path / "int8.onnx")
+    layers = [network.get_layer(place) for place in range(network.num_layers)]
+    made_by = {layer.get_output(place).name: layer for layer in layers for place in range(layer.num_outputs)}
+    convolutions = [layer for layer in layers if layer.type == rtx.LayerType.CONVOLUTION]
+    inputs = [made_by[layer.get_input(0).name] for layer in convolutions]
+    quantised = [layer for layer in inputs if layer.type == rtx.LayerType.DEQUANTIZE]
+    assert {layer.get_input(0).dtype for layer in quantised} == {rtx.DataType.INT8}
+    assert len(quantised) >= len(convolutions) - 1

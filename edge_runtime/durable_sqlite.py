@@ -1,0 +1,104 @@
+"""SQLite for what must survive: flushed at each commit, checked when opened, set aside when damaged."""
+
+import contextlib
+import logging
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from .bundle.errors import InputError, UnavailableError
+
+DAMAGED = ".damaged-"  # and a number: a database that was set aside
+LEAST_FILES = 16  # that a disk must still be able to take
+LOG_BYTES = 4 << 20  # to which SQLite cuts its log
+
+log = logging.getLogger(__name__)
+
+
+class DamagedError(UnavailableError):
+    """The database is no longer one."""
+
+
+def open_database(path: Path, tables: str, version: int, repair: bool) -> sqlite3.Connection:
+    """Open or make the database; `tables` is the SQL that makes `version` of it.
+
+    `repair`: set one that is damaged aside and begin a new one. InputError where a later version has written it;
+    errors of SQLite and the disk come as they are, see `disk`.
+    """
+    try:
+        return _prepared(path, tables, version)
+    except sqlite3.DatabaseError as error:
+        if not repair or not _is_damage(error):
+            raise
+        log.error("%s: %s; it is set aside, and the night goes on with a new one", path, error)
+    set_aside(path)
+    return _prepared(path, tables, version)
+
+
+def _is_damage(error: Exception) -> bool:
+    """SQLite raises the bare class for a file that is malformed or no database."""
+    return type(error) is sqlite3.DatabaseError
+
+
+def _prepared(path: Path, tables: str, version: int) -> sqlite3.Connection:
+    database = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
+    try:
+        (seen,) = database.execute("PRAGMA user_version").fetchone()
+        if seen > version:
+            raise InputError(f"{path} has version {seen}, this rarefault reads {version}; install the later rarefault")
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = FULL")
+        database.execute("PRAGMA foreign_keys = ON")
+        database.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")
+        if seen < version:
+            database.executescript(f"BEGIN; {tables} PRAGMA user_version = {version}; COMMIT;")
+        (verdict,) = database.execute("PRAGMA quick_check(1)").fetchone()
+        if verdict != "ok":
+            raise sqlite3.DatabaseError(f"quick_check says {verdict}")
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def set_aside(path: Path) -> None:
+    """Rename the closed database, so that a new one can take its place and somebody can look at this one."""
+    aside = f"{path.name}{DAMAGED}{time.time_ns()}"
+    for suffix in ("", "-wal", "-shm"):
+        part = path.with_name(path.name + suffix)
+        if part.exists():
+            part.replace(path.with_name(aside + suffix))
+
+
+@contextlib.contextmanager
+def transaction(database: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """All of it, on disk, or nothing."""
+    database.execute("BEGIN IMMEDIATE")
+    try:
+        yield database
+        database.execute("COMMIT")
+    except BaseException:
+        with contextlib.suppress(sqlite3.Error):  # SQLite may have rolled back by itself
+            database.execute("ROLLBACK")
+        raise
+
+
+@contextlib.contextmanager
+def disk(what: str) -> Iterator[None]:
+    """Folds what the disk and SQLite raise about `what` into UnavailableError, or DamagedError."""
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        kind = DamagedError if _is_damage(error) else UnavailableError
+        raise kind(f"{what} cannot be kept or read ({error}); free or check the disk") from error
+
+
+def is_full(folder: Path, wanted: int) -> bool:
+    """Whether the disk lacks `wanted` bytes, or names for files."""
+    try:
+        room = os.statvfs(folder)
+    except OSError:
+        return False
+    return room.f_bavail * room.f_frsize < wanted or (room.f_files > 0 and room.f_favail < LEAST_FILES)

@@ -1,0 +1,75 @@
+"""What a sink is: somebody outside who takes events, one at a time, and says what became of each."""
+
+import base64
+import json
+from collections.abc import Collection
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+from .outbox import Entry
+
+
+class Verdict(Enum):
+    """What became of one event that was offered."""
+
+    TAKEN = "taken"  # the receiver has acknowledged it
+    REFUSED = "refused"  # it will never take this one
+    HELD = "held"  # it does not take events of this camera for now
+    UNREACHABLE = "unreachable"  # it takes none for now, or nobody knows whether it did
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A verdict, the reason where it is not TAKEN, and the seconds that the receiver asked us to wait."""
+
+    verdict: Verdict
+    reason: str = ""
+    retry_after: float | None = None
+
+
+TAKEN = Answer(Verdict.TAKEN)
+
+
+class Sink(Protocol):
+    """One receiver. One thread calls `open` and `send`; `close` may come from another and ends their waiting."""
+
+    @property
+    def name(self) -> str:
+        """As the outbox calls it."""
+
+    def open(self) -> None:
+        """Be ready to send; cheap where it is. UnavailableError where that cannot be now."""
+
+    def send(self, entry: Entry) -> Answer:
+        """Offer one event."""
+
+    def set_camera(self, camera: str, status: str, cause: str) -> None:
+        """`status` is online, offline or not_evaluated. From any thread; a sink that keeps no states does nothing."""
+
+    def close(self) -> None:
+        """Say good-bye within two seconds."""
+
+
+def payload(entry: Entry, inline: Collection[str], limit: int | None = None) -> bytes:
+    """The event as JSON, with the pictures named by `inline` in it as base64 (`data`).
+
+    Where that exceeds `limit` bytes, or a picture is no longer kept, references are all there is.
+    """
+    bare = json.dumps(entry.document).encode()
+    data = {name: _read(entry, name) for name in inline if name in entry.pictures}
+    pictures = {
+        name: {**reference, **({"data": data[name]} if data.get(name) else {})}
+        for name, reference in entry.document.get("pictures", {}).items()
+    }
+    if not pictures:
+        return bare
+    whole = json.dumps({**entry.document, "pictures": pictures}).encode()
+    return whole if limit is None or len(whole) <= limit else bare
+
+
+def _read(entry: Entry, name: str) -> str | None:
+    try:
+        return base64.b64encode(entry.pictures[name].read_bytes()).decode()
+    except OSError:
+        return None

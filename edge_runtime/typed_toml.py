@@ -1,0 +1,126 @@
+"""A TOML file into frozen dataclasses: every key checked by its type, unknown keys answered with the nearest."""
+
+import dataclasses
+import difflib
+import math
+import sys
+import types
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from .bundle.errors import InputError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+MAX_BYTES = 1 << 20
+T = TypeVar("T")
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The file's content. InputError where it cannot be read or is no TOML; its text is never quoted."""
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise InputError(
+                f"{path} is {path.stat().st_size} bytes, settings have at most {MAX_BYTES}; is it the right file?"
+            )
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be read ({error.strerror}); give the station's settings with --config"
+        ) from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path} is no UTF-8 text; save it again as UTF-8") from None
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{path} is no TOML: {error}; correct it") from None
+
+
+def build(kind: type[T], content: object, name: str) -> T:
+    """`content` of the section called `name` as a `kind`, nested sections included.
+
+    Types that fields may have: str, bool, int, float, Path, another dataclass, `tuple[X, ...]`, `dict[str, X]`, and
+    any of them or None. A relative Path stays relative. InputError names the key and what was expected; it quotes
+    numbers, but no text, which may be a secret in the wrong place.
+    """
+    if not isinstance(content, Mapping):
+        raise InputError(f"{name} is {_told(content)}, expected a section")
+    hints = get_type_hints(kind)
+    items = {item.name: item for item in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    for key in content:
+        if key not in items:
+            raise InputError(f"{_joined(name, key)} is unknown{nearest(key, items)}")
+    missing = [key for key, item in items.items() if _required(item) and key not in content]
+    if missing:
+        raise InputError(f"{_joined(name, missing[0])} is missing; it has to be set")
+    values = {key: _value(hints[key], value, _joined(name, key)) for key, value in content.items()}
+    try:
+        return kind(**values)
+    except InputError as error:
+        raise InputError(f"{name}: {error}" if name else str(error)) from None
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """The end of a sentence about an unknown word."""
+    words = list(known)
+    near = difflib.get_close_matches(word, words, n=1)
+    return f"; did you mean {near[0]}?" if near else f"; known are {', '.join(words)}"
+
+
+def _joined(name: str, key: str) -> str:
+    return f"{name}.{key}" if name else key
+
+
+def _required(item: "dataclasses.Field[Any]") -> bool:
+    return item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
+
+
+def _value(hint: Any, value: object, name: str) -> Any:
+    origin = get_origin(hint)
+    if origin in (Union, types.UnionType):
+        return _value(next(part for part in get_args(hint) if part is not type(None)), value, name)
+    if origin is tuple:
+        return _tuple(get_args(hint), value, name)
+    if origin is dict:
+        if not isinstance(value, Mapping):
+            raise InputError(f"{name} is {_told(value)}, expected a section")
+        return {key: _value(get_args(hint)[1], entry, _joined(name, key)) for key, entry in value.items()}
+    if dataclasses.is_dataclass(hint):
+        return build(hint, value, name)  # type: ignore[arg-type]
+    return _plain(hint, value, name)
+
+
+def _tuple(kinds: tuple[Any, ...], value: object, name: str) -> tuple[Any, ...]:
+    if not isinstance(value, list):
+        raise InputError(f"{name} is {_told(value)}, expected a list")
+    if kinds[-1] is Ellipsis:
+        kinds = (kinds[0],) * len(value)
+    if len(value) != len(kinds):
+        raise InputError(f"{name} has {len(value)} values, expected {len(kinds)}")
+    return tuple(
+        _value(kind, entry, f"{name}[{place}]") for place, (kind, entry) in enumerate(zip(kinds, value, strict=True))
+    )
+
+
+def _plain(kind: type, value: object, name: str) -> Any:
+    if kind is float and type(value) is int:
+        value = float(value)
+    if kind is Path and isinstance(value, str) and value:
+        return Path(value)
+    if type(value) is not kind:
+        expected = {str: "a text", bool: "true or false", int: "a whole number", float: "a number", Path: "a path"}
+        raise InputError(f"{name} is {_told(value)}, expected {expected.get(kind, kind.__name__)}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InputError(f"{name} is {value}, expected a finite number")
+    return value
+
+
+def _told(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (int, float)):
+        return str(value)
+    kinds = ((str, "a text"), (list, "a list"), (dict, "a section"))
+    return next((words for kind, words in kinds if isinstance(value, kind)), "a date or time")
