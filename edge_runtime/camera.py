@@ -6,6 +6,7 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from . import station_settings as settings
 from .bundle.errors import InputError
 from .bundle.preprocess import Frame
 from .camera_health import CameraHealth, HealthLimits
@@ -15,11 +16,12 @@ from .change_gate import ChangeGate, GateLimits
 from .frame_board import Field, FrameBoard, Shot
 from .look import look
 from .regions import Region
-from .sources import Source
+from .sources import Source, parse_source
 
 START_SECONDS = 30.0  # for a process to start on a busy device
 CRASH_SECONDS = 1.0  # after a process died by itself; doubles, up to a minute
 CRASHES = tuple(-number for number in (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL))
+LOOK_RATE = 5.0  # frames per second
 MODULE = "edge_runtime.camera_process"
 
 
@@ -30,7 +32,8 @@ class CameraConfig:
     name: str
     source: Source
     regions: tuple[Region, ...] = ()
-    look_rate: float = 5.0  # frames per second that are decoded and checked
+    look_rate: float = LOOK_RATE  # frames per second that are decoded and checked
+    open_seconds: float = 8.0  # without a sign of life while the source is opened
     stall_seconds: float = 5.0  # without a frame
     loop: bool = False  # begin a file or folder again at its end
     health: HealthLimits = field(default_factory=HealthLimits)
@@ -40,6 +43,24 @@ class CameraConfig:
         if not 0 < self.gate.floor_rate <= self.gate.active_rate <= self.look_rate:
             rates = f"{self.gate.floor_rate:g}, {self.gate.active_rate:g} and {self.look_rate:g}"
             raise InputError(f"camera {self.name}: floor, active and look rate are {rates}; they must not fall")
+
+
+def from_settings(camera: settings.Camera) -> CameraConfig:
+    """From a [[camera]] of `station.toml`; reads its secrets. InputError names the camera, never a secret."""
+    try:
+        source = parse_source(camera.address())
+    except InputError as error:
+        raise InputError(f"camera {camera.name}: {error}") from error
+    regions = (Region(f"region-{number}", *sides) for number, sides in enumerate(camera.regions, 1))
+    return CameraConfig(
+        name=camera.name,
+        source=source,
+        regions=tuple(regions),
+        look_rate=max(camera.top_rate, LOOK_RATE),
+        open_seconds=camera.open_timeout,
+        stall_seconds=camera.read_timeout,
+        gate=GateLimits(floor_rate=camera.floor_rate, active_rate=camera.top_rate),
+    )
 
 
 @dataclass(frozen=True)
@@ -122,6 +143,7 @@ class Camera:
             address=source.address,
             user=source.user,
             password=source.password,
+            open_seconds=config.open_seconds,
             look_seconds=1 / config.look_rate,
             stall_seconds=config.stall_seconds,
             loop=config.loop,

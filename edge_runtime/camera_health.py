@@ -19,6 +19,7 @@ from .look import Look, Plane, look, temporal_noise
 LAPLACIAN_NOISE = 20.0  # variance that the 3 x 3 Laplacian (-4 and four ones) makes of noise of variance 1
 DARK_OFFSET = 4.0  # grey levels; keeps the relative detail of a dark picture finite
 MAX_VIEWS = 4  # remembered looks of one scene: lamps on and off, colour and infrared
+SNOW_NOISE = 3.0  # grey levels of the small view; below, snow is not looked for
 CLOSE_SECONDS = 10.0  # frames further apart than this say nothing about noise
 
 
@@ -144,7 +145,7 @@ class CameraHealth:
         before = self._last[0]
         noise = temporal_noise(seen.luma, before.luma)
         self._noises.append(noise)
-        return noise > self.limits.noise_level or _snow(seen, before, self.limits)
+        return noise > self.limits.noise_level or (noise > SNOW_NOISE and _snow(seen, before, self.limits))
 
     @property
     def _noise(self) -> float:

@@ -26,8 +26,7 @@ from .redact import redact
 from .rtsp_probe import Patience, SourceFailed
 from .sources import Kind, Source
 
-OPENING_SECONDS = 9.0  # without a sign of life while a source is opened; then the process is killed
-ANSWER_SECONDS = 3.0  # a camera may take to answer
+ANSWER_SHARE = 1 / 3  # of the time for opening, that a camera may take to answer
 EXTRA_SECONDS = 50.0  # that a camera which did not answer in time may take on the same connection
 GRACE_SECONDS = 5.0  # beyond a wait that was announced
 
@@ -40,6 +39,7 @@ class Orders:
     address: str
     user: str | None
     password: str | None
+    open_seconds: float  # without a sign of life while the source is opened; then the process is killed
     look_seconds: float  # between two frames that are decoded and published
     stall_seconds: float  # without a frame until the stream counts as stalled
     loop: bool  # begin a file or folder again at its end
@@ -78,9 +78,9 @@ class Eye:
 
     def _watch(self) -> None:
         """Publish until the source ends."""
-        self._promise(OPENING_SECONDS)
         orders, due, seen_at = self.orders, 0.0, time.monotonic()
-        patience = Patience(ANSWER_SECONDS, EXTRA_SECONDS, self._silent)
+        self._promise(orders.open_seconds)
+        patience = Patience(orders.open_seconds * ANSWER_SHARE, EXTRA_SECONDS, self._silent)
         with closing(open_source(orders.source, patience, orders.stall_seconds, orders.look_seconds)) as frames:
             for decode in frames:
                 now, wall = time.monotonic(), time.time()

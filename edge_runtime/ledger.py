@@ -5,28 +5,30 @@ runs of one boot that clock tells the gap, across a boot only the wall clock can
 """
 
 import sqlite3
-from collections.abc import Iterable
-from contextlib import closing
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from .bundle.errors import UnavailableError
 from .causes import Cause
+from .durable_sqlite import disk, open_database, transaction
 
 BEAT_SECONDS = 10.0  # at most this much of a run is unknown after a power cut
 SHORT_SECONDS = 0.5  # an interval below is not worth a line
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
+VERSION = 1
 SCHEMA = """
-CREATE TABLE IF NOT EXISTS run (
+CREATE TABLE run (
     id INTEGER PRIMARY KEY, boot TEXT NOT NULL, began REAL NOT NULL, began_wall REAL NOT NULL,
     beat REAL NOT NULL, beat_wall REAL NOT NULL);
-CREATE TABLE IF NOT EXISTS watch (
+CREATE TABLE watch (
     run INTEGER NOT NULL REFERENCES run(id), camera TEXT NOT NULL, began REAL NOT NULL, PRIMARY KEY (run, camera));
-CREATE TABLE IF NOT EXISTS blind (
+CREATE TABLE blind (
     id INTEGER PRIMARY KEY, run INTEGER NOT NULL REFERENCES run(id), camera TEXT NOT NULL, cause TEXT NOT NULL,
     began REAL NOT NULL, ended REAL);
-CREATE INDEX IF NOT EXISTS blind_by_run ON blind (run, camera);
+CREATE INDEX blind_by_run ON blind (run, camera);
 """
 
 
@@ -69,22 +71,28 @@ class Night:
 
 
 class Ledger:
-    """Open one for each run of the service; it keeps `path` (SQLite, WAL, every commit synced)."""
+    """Open one for each run of the service; it keeps `path` (SQLite, WAL, every commit synced).
+
+    A ledger that is damaged is set aside and begun anew.
+    """
 
     def __init__(self, path: Path, now: Instant, boot: str | None = None) -> None:
         self._boot = boot_id() if boot is None else boot
-        self._open: dict[str, tuple[int, Cause]] = {}
-        try:
-            self._base = sqlite3.connect(path)
-            self._base.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;" + SCHEMA)
-            with self._base:
-                self._run = self._base.execute(
-                    "INSERT INTO run (boot, began, began_wall, beat, beat_wall) VALUES (?, ?, ?, ?, ?)",
-                    (self._boot, now.monotonic, now.wall, now.monotonic, now.wall),
-                ).lastrowid
-        except sqlite3.Error as error:
-            raise UnavailableError(f"the ledger {path} cannot be opened ({error}); check the state folder") from error
+        self._open: dict[str, tuple[int, Cause | None]] = {}
+        with disk(f"the ledger {path}"):
+            self._base = open_database(path, SCHEMA, VERSION, repair=True)
+        with self._commit():
+            self._run = self._base.execute(
+                "INSERT INTO run (boot, began, began_wall, beat, beat_wall) VALUES (?, ?, ?, ?, ?)",
+                (self._boot, now.monotonic, now.wall, now.monotonic, now.wall),
+            ).lastrowid
         self._beat = now.monotonic
+
+    @contextmanager
+    def _commit(self) -> Iterator[None]:
+        """All of it on disk, or UnavailableError and nothing; what was noted is then noted again by the next call."""
+        with disk("the ledger"), transaction(self._base):
+            yield
 
     def close(self, now: Instant) -> None:
         """The run ends here."""
@@ -94,7 +102,7 @@ class Ledger:
     def watch(self, cameras: Iterable[str], now: Instant) -> None:
         """From now on these cameras should be watched."""
         rows = [(self._run, camera, now.monotonic) for camera in cameras]
-        with self._base:
+        with self._commit():
             self._base.executemany("INSERT OR IGNORE INTO watch VALUES (?, ?, ?)", rows)
 
     def note(self, camera: str, cause: Cause | None, since: float, now: Instant) -> None:
@@ -103,16 +111,16 @@ class Ledger:
         if known is cause:
             return
         since = min(since, now.monotonic)
-        with self._base:
+        with self._commit():
             if known is not None:
                 self._base.execute("UPDATE blind SET ended = max(began, ?) WHERE id = ?", (since, row))
-                del self._open[camera]
             if cause is not None:
                 added = self._base.execute(
                     "INSERT INTO blind (run, camera, cause, began) VALUES (?, ?, ?, ?)",
                     (self._run, camera, cause.value, since),
                 ).lastrowid
-                self._open[camera] = (added or 0, cause)
+                row = added or 0
+        self._open[camera] = (row, cause)
 
     def beat(self, now: Instant) -> None:
         """Call often; writes now and then that the service is alive."""
@@ -121,7 +129,7 @@ class Ledger:
 
     def _write_beat(self, now: Instant) -> None:
         self._beat = now.monotonic
-        with self._base:
+        with self._commit():
             values = (now.monotonic, now.wall, self._run)
             self._base.execute("UPDATE run SET beat = ?, beat_wall = ? WHERE id = ?", values)
 
@@ -133,7 +141,7 @@ class Ledger:
     def forget(self, seconds: float, now: Instant) -> None:
         """Drop runs that ended more than `seconds` ago by the wall clock."""
         old = "SELECT id FROM run WHERE beat_wall < ? AND id != ?"
-        with self._base:
+        with self._commit():
             for table in ("blind", "watch"):
                 self._base.execute(f"DELETE FROM {table} WHERE run IN ({old})", (now.wall - seconds, self._run))
             self._base.execute("DELETE FROM run WHERE beat_wall < ? AND id != ?", (now.wall - seconds, self._run))

@@ -24,12 +24,17 @@ class Kind(str, Enum):
 
 @dataclass(frozen=True)
 class Source:
-    """Where frames come from. `address` has no credentials and may be shown; `user` and `password` may not."""
+    """Where frames come from. `shown` may be shown. `address` has neither user nor password, yet may hold a key."""
 
     kind: Kind
-    address: str
+    address: str = field(repr=False)
     user: str | None = field(default=None, repr=False)
     password: str | None = field(default=None, repr=False)
+
+    @property
+    def shown(self) -> str:
+        """The address for people, without secret parameters."""
+        return redact(self.address)
 
     @property
     def endless(self) -> bool:

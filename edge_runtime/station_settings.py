@@ -62,8 +62,8 @@ class Camera:
     regions: tuple[tuple[float, float, float, float], ...] = ()
     floor_rate: float = 0.5
     top_rate: float = 5.0
-    open_timeout: float = 10.0
-    read_timeout: float = 10.0
+    open_timeout: float = 8.0
+    read_timeout: float = 5.0
 
     def __post_init__(self) -> None:
         _check_name("a camera", self.name)

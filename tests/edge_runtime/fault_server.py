@@ -30,8 +30,10 @@ SMALL = [jpeg(number, (48, 64)) for number in range(40)]
 
 
 class FaultServer:
-    """`fault` names what every camera path does: None streams; "mute", "404", "basic", "digest", "stall", "garbage",
-    "text", "freeze", "end", "resize". It may be changed at any moment. As a path ("/mute") it holds for that path alone."""
+    """`fault` names what the path /stream does, and may be changed at any moment; as a path it holds for that path.
+
+    None streams; "mute", "404", "basic", "digest", "stall", "garbage", "text", "freeze", "end", "resize".
+    """
 
     def __init__(self, fault: str | None = None, port: int = 0, rate: float = 25.0) -> None:
         self.fault = fault

@@ -53,7 +53,8 @@ def test_no_password_survives_in_any_form(user, password):
     if password not in "rtsp://host/live said and ***":
         assert password not in clean
     assert source.address in clean.replace("***@", "")
-    assert repr(source) == "Source(kind=<Kind.RTSP: 'rtsp'>, address='rtsp://host/live')"
+    assert repr(source) == "Source(kind=<Kind.RTSP: 'rtsp'>)"
+    assert source.shown == "rtsp://host/live"
 
 
 @pytest.mark.parametrize(
@@ -74,6 +75,12 @@ def test_no_password_survives_in_any_form(user, password):
 def test_addresses(address, kind, shown, login):
     source = parse_source(address)
     assert (source.kind, source.address, (source.user, source.password)) == (kind, shown, login)
+
+
+def test_a_key_inside_the_address_reaches_the_camera_and_nobody_else():
+    source = parse_source("http://h/cgi?pwd=s3cret&channel=1")
+    assert source.address.endswith("pwd=s3cret&channel=1")
+    assert "s3cret" not in source.shown + repr(source)
 
 
 def test_credentials_from_elsewhere_win_and_survive_the_way_through_the_address():

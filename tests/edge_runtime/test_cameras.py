@@ -12,8 +12,9 @@ import pytest
 from fault_server import FRAMES, PASSWORD, USER, FaultServer, free_port
 from watching import Watch
 
+from edge_runtime import station_settings
 from edge_runtime.bundle.errors import InputError
-from edge_runtime.camera import CameraConfig
+from edge_runtime.camera import CameraConfig, from_settings
 from edge_runtime.cameras import Cameras
 from edge_runtime.causes import Cause
 from edge_runtime.change_gate import GateLimits
@@ -226,6 +227,19 @@ def test_a_test_frame_comes_marked_from_a_dead_camera_too():
         assert sighting.frame is frame
         with pytest.raises(InputError, match="known are one"):
             cameras.inject("two", frame)
+
+
+def test_the_settings_of_a_station_become_a_camera(monkeypatch):
+    camera = station_settings.Camera(
+        "yard-1", "rtsp://10.0.0.5/live", username="u@x", regions=((0, 0, 0.5, 0.5),), floor_rate=1, top_rate=8
+    )
+    monkeypatch.setenv(camera.password_variable, "p@ss/word")
+    made = from_settings(camera)
+    assert (made.source.address, made.source.user, made.source.password) == ("rtsp://10.0.0.5/live", "u@x", "p@ss/word")
+    assert made.regions == (Region("region-1", 0, 0, 0.5, 0.5),)
+    assert (made.gate.floor_rate, made.gate.active_rate, made.look_rate) == (1, 8, 8)
+    with pytest.raises(InputError, match="camera x: rtsp:///live names no host"):
+        from_settings(station_settings.Camera("x", "rtsp:///live"))
 
 
 def test_settings_that_contradict_are_refused():

@@ -181,8 +181,29 @@ def test_beats_are_few_and_old_runs_are_forgotten(tmp_path):
     second.close(later)
 
 
+def test_a_full_disk_is_a_sentence_and_the_state_is_noted_when_there_is_room_again(tmp_path):
+    ledger = Ledger(tmp_path / "ledger.sqlite3", at(0))
+    ledger.watch(["one"], at(0))
+    ledger.note("one", None, at(0).monotonic, at(0))
+    ledger._base.execute("CREATE TEMP TRIGGER full BEFORE INSERT ON blind BEGIN SELECT raise(ABORT, 'full'); END")
+    with pytest.raises(UnavailableError, match="free or check the disk"):
+        ledger.note("one", Cause.BLACK, at(1).monotonic, at(1))
+    ledger._base.execute("DROP TRIGGER full")
+    ledger.note("one", Cause.BLACK, at(1).monotonic, at(2))
+    assert [(i.cause, i.seconds) for i in ledger.night(3 * 3600, at(3)).blind] == [(Cause.BLACK, 7200)]
+    ledger.close(at(3))
+
+
+def test_a_damaged_ledger_is_set_aside(tmp_path):
+    (tmp_path / "ledger.sqlite3").write_bytes(b"no database at all" * 100)
+    ledger = Ledger(tmp_path / "ledger.sqlite3", at(0))
+    assert ledger.night(60, at(0)).blind == ()
+    assert len(list(tmp_path.glob("*.damaged-*"))) == 1
+    ledger.close(at(0))
+
+
 def test_a_ledger_that_cannot_be_is_a_sentence(tmp_path):
-    with pytest.raises(UnavailableError, match="check the state folder"):
+    with pytest.raises(UnavailableError, match="check the disk"):
         Ledger(tmp_path / "missing" / "ledger.sqlite3", at(0))
     with pytest.raises(UnavailableError, match="has the service run here"):
         read_night_of(tmp_path / "ledger.sqlite3", 60, at(0))
