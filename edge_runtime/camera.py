@@ -59,6 +59,7 @@ def from_settings(camera: settings.Camera) -> CameraConfig:
         look_rate=max(camera.top_rate, LOOK_RATE),
         open_seconds=camera.open_timeout,
         stall_seconds=camera.read_timeout,
+        health=HealthLimits(frozen_seconds=camera.frozen_seconds, infrared=camera.infrared),
         gate=GateLimits(floor_rate=camera.floor_rate, active_rate=camera.top_rate),
     )
 

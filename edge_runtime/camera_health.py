@@ -4,6 +4,7 @@ A suspicious frame is withheld at once; a cause is reported once the suspicion h
 weather move the history; what happens within seconds does not. Time is passed in, in monotonic seconds.
 """
 
+import heapq
 import math
 from collections import deque
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from .look import Look, Plane, look, temporal_noise
 
 LAPLACIAN_NOISE = 20.0  # variance that the 3 x 3 Laplacian (-4 and four ones) makes of noise of variance 1
 DARK_OFFSET = 4.0  # grey levels; keeps the relative detail of a dark picture finite
+STILL_MARGIN = 1.5  # over the longest repetition that is usual for the camera
+MAX_STILL_SECONDS = 60.0  # a longer repetition was a frozen camera
 MAX_VIEWS = 4  # remembered looks of one scene: lamps on and off, colour and infrared
 SNOW_NOISE = 3.0  # grey levels of the small view; below, snow is not looked for
 CLOSE_SECONDS = 10.0  # frames further apart than this say nothing about noise
@@ -29,7 +32,7 @@ class HealthLimits:
 
     hold_seconds: float = 4.0  # a suspicion lasts before it is reported
     clear_seconds: float = 2.0  # good frames come before a reported cause is lifted
-    frozen_seconds: float = 10.0  # of bit-identical frames; above the key frame interval; 0 switches the check off
+    frozen_seconds: float = 10.0  # of bit-identical frames, above the key frame interval; 0 turns the check off
     white_level: float = 245.0  # a pixel at or above counts as washed out
     white_share: float = 0.6  # of the picture washed out
     detail_share: float = 0.2  # of the camera's usual relative detail is left when it is covered or out of focus
@@ -64,6 +67,7 @@ class CameraHealth:
         self.limits = limits or HealthLimits()
         self._last: tuple[Look, float] | None = None
         self._same_since = 0.0
+        self._stills: list[float] = []  # the longest repetitions that ended by themselves
         self._noises: deque[float] = deque(maxlen=3)  # of the last frames; a flash spoils two
         self._size: tuple[int, int] | None = None
         self._settling: tuple[Cause, float] | None = None  # what, until when
@@ -110,7 +114,7 @@ class CameraHealth:
         noisy = self._watch_noise(seen, now)
         if (cause := _lightless(seen, self._noise, limits)) is not None:
             return cause, now
-        if limits.frozen_seconds and now - frozen_since >= limits.frozen_seconds:
+        if limits.frozen_seconds and now - frozen_since >= self._patience():
             return Cause.FROZEN, frozen_since
         if noisy:
             return Cause.NOISE, now
@@ -135,8 +139,19 @@ class CameraHealth:
     def _unchanged(self, seen: Look, now: float) -> float:
         """Since when every frame has been the same, bit for bit."""
         if self._last is None or not np.array_equal(seen.rows, self._last[0].rows):
+            still = self._last[1] - self._same_since if self._last else 0.0
+            if self.limits.frozen_seconds / 2 < still < MAX_STILL_SECONDS:
+                self._stills = heapq.nlargest(3, [*self._stills, still])
             self._same_since = now
         return self._same_since
+
+    def _patience(self) -> float:
+        """Seconds of bit-identical frames that mean a frozen camera.
+
+        A strong codec repeats a still scene until its next key frame. Three such waits teach how long that takes.
+        """
+        usual = self._stills[2] if len(self._stills) == 3 else 0.0
+        return max(self.limits.frozen_seconds, STILL_MARGIN * usual)
 
     def _watch_noise(self, seen: Look, now: float) -> bool:
         """Updates the sensor's noise; whether the picture is nothing but noise."""

@@ -116,6 +116,20 @@ def test_a_picture_repeated_at_25_frames_a_second_is_frozen():
     assert conditions[-1].since == pytest.approx(now, abs=0.3)
 
 
+def test_a_codec_that_repeats_a_still_scene_between_key_frames_is_learnt():
+    """x264 at a low rate repeated a still scene for up to 24 s (docs/LOG.md)."""
+    health = CameraHealth()
+    stills = [sensed(scene(3), 1.0, noise=1.0) for _ in range(21)]
+    alarmed = set()
+    for number in range(int(20 * 25 / STEP)):
+        now = number * STEP
+        if health.check_frame(stills[int(now / 25)], now).cause is Cause.FROZEN and now % 25 > 5:
+            alarmed.add(int(now / 25))
+    assert alarmed == {0, 1, 2}
+    frozen = [health.check_frame(stills[20], 500 + number * STEP).cause for number in range(int(45 / STEP))]
+    assert frozen[-1] is Cause.FROZEN
+
+
 def test_one_changed_digit_of_an_on_screen_clock_is_not_frozen():
     health = CameraHealth()
     still = scene(3, (720, 1280))
