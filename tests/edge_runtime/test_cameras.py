@@ -1,8 +1,11 @@
 """Cameras as processes: dead ones at the start, servers that come back, hands that kill, credentials kept."""
 
 import signal
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 from urllib.parse import quote
 
 import cv2
@@ -21,6 +24,7 @@ from edge_runtime.change_gate import GateLimits
 from edge_runtime.regions import Region
 from edge_runtime.sources import parse_source
 
+ROOT = Path(__file__).parents[2]
 EVERY = GateLimits(floor_rate=10, active_rate=10)  # judge every frame that is looked at
 LOGIN = f"{USER}:{quote(PASSWORD, safe='')}@"
 
@@ -143,6 +147,30 @@ def test_descriptors_threads_and_processes_stay_the_same_over_restarts():
         with Cameras([config("one", f"http://127.0.0.1:{free_port()}/x")] * 1) as cameras:
             Watch(cameras).until(lambda watch: watch.causes()["one"] is Cause.REFUSED)
         assert held() == before
+
+
+STATION = """
+import sys
+from edge_runtime.camera import CameraConfig
+from edge_runtime.cameras import Cameras
+from edge_runtime.sources import parse_source
+cameras = Cameras([CameraConfig("one", parse_source(sys.argv[1]))])
+cameras.start()
+while not cameras.newest(1):
+    pass
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_station_that_is_killed_leaves_no_process():
+    with FaultServer() as server:
+        command = [sys.executable, "-c", STATION, server.url()]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT) as station:
+            assert station.stdout.readline() == b"ready\n"
+            (child,) = psutil.Process(station.pid).children()
+            station.kill()
+            assert psutil.wait_procs([child], timeout=5)[1] == []
 
 
 def test_a_late_consumer_gets_the_newest_frame_and_the_rest_is_counted():
