@@ -196,7 +196,7 @@ def pool(plan: Plan) -> dict[str, Any]:
     results = {
         "draws": len(draws),
         "folds": len(draws[0]),
-        "settings": as_json(replace(settings, seed=0, data=replace(settings.data, source="", fold=0))),
+        "settings": as_json(replace(settings, seed=0, cache="", data=replace(settings.data, source="", fold=0))),
         "images": _images(training.records),
         "adapters": [folder.require("adapter").summary for folders in draws for folder in folders],
         **summarise(replace(settings, seed=0), whole, truth, logits),

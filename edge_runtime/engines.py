@@ -1,7 +1,10 @@
 """Engines run a bundle's model: one small protocol, ONNX Runtime with its execution providers, OpenVINO where it is."""
 
 import importlib.util
+import logging
 import mmap
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -37,6 +40,8 @@ _ORT_ERRORS = (
     *(ort.Fail, ort.InvalidArgument, ort.NoSuchFile, ort.NoModel, ort.EngineError, ort.RuntimeException),
     *(ort.InvalidProtobuf, ort.NotImplemented, ort.InvalidGraph, ort.EPFail, RuntimeError, ValueError),
 )
+
+log = logging.getLogger(__name__)
 
 Frames = npt.NDArray[np.uint8]
 Logits = npt.NDArray[np.float32]
@@ -93,22 +98,64 @@ def open_engine(
     """Load the model and prove it on a golden frame or two.
 
     `callers` threads will call at once; on processors each call uses `threads` cores, 0 means all. `auto` takes the
-    first engine that loads and passes. A named one is taken or refused, never replaced by another.
+    first engine that loads and passes, the next one should it fail. A named one is taken or refused, never replaced.
     """
     probe = load_golden(bundle, PROBES)
     if name != "auto":
         return Opened(_proven(bundle, name, precision, (callers, threads), probe))
-    skipped: list[str] = []
-    for candidate in AUTO:
-        # ONNX Runtime's TensorRT provider builds its engine anew at every start, for minutes: by name only.
-        if candidate not in available_engines() or (candidate == TENSORRT and not _installed(TENSORRT)):
-            skipped.append(f"{candidate}: not installed here")
-            continue
-        try:
-            return Opened(_proven(bundle, candidate, precision, (callers, threads), probe), tuple(skipped))
-        except RarefaultError as error:
-            skipped.append(f"{candidate}: {error}")
-    raise UnavailableError(f"no engine can run this bundle here ({'; '.join(skipped)})")
+    engine = AutoEngine(
+        lambda candidate, wanted: _proven(bundle, candidate, wanted, (callers, threads), probe), precision
+    )
+    return Opened(engine, tuple(engine.skipped))
+
+
+class AutoEngine:
+    """The first engine that loads and passes; should it fail later, the next one answers, the frames at hand first.
+
+    The precision stays the one that was chosen at the start: another would have another decision rule.
+    """
+
+    def __init__(self, load: Callable[[str, str], Engine], precision: str) -> None:
+        self.skipped: list[str] = []
+        self._load = load
+        self._left = list(AUTO)
+        self._lock = threading.Lock()
+        self._engine = self._next(precision)
+
+    @property
+    def name(self) -> str:
+        """Of the engine that answers now."""
+        return self._engine.name
+
+    @property
+    def precision(self) -> str:
+        """Of all engines that may come to answer."""
+        return self._engine.precision
+
+    def run(self, frames: Frames) -> tuple[Logits, Logits]:
+        """See `Engine.run`."""
+        while True:
+            engine = self._engine
+            try:
+                return engine.run(frames)
+            except UnavailableError as error:
+                with self._lock:
+                    if self._engine is engine:  # else another thread has met the failure first
+                        log.warning("%s; trying the next engine", error)
+                        self._engine = self._next(engine.precision)
+
+    def _next(self, precision: str) -> Engine:
+        while self._left:
+            name = self._left.pop(0)
+            # ONNX Runtime's TensorRT provider builds its engine anew at every start, for minutes: by name only.
+            if name not in available_engines() or (name == TENSORRT and not _installed(TENSORRT)):
+                self.skipped.append(f"{name}: not installed here")
+                continue
+            try:
+                return self._load(name, precision)
+            except RarefaultError as error:
+                self.skipped.append(f"{name}: {error}")
+        raise UnavailableError(f"no engine can run this bundle here ({'; '.join(self.skipped)})")
 
 
 def load_engine(bundle: Bundle, name: str, precision: str, callers: int = 1, threads: int = 0) -> Engine:

@@ -81,6 +81,40 @@ def test_auto_passes_over_an_engine_that_does_not_load(packed, monkeypatch):
     assert opened.skipped == ("tensorrt: not installed here", "cuda: no driver", "openvino: not installed here")
 
 
+def test_where_an_engine_fails_the_next_one_answers_for_the_frames_at_hand(packed, monkeypatch):
+    class Dying:
+        name, calls = "cuda", 0
+
+        def __init__(self, engine):
+            self.engine, self.precision = engine, engine.precision
+
+        def run(self, frames):
+            self.calls += 1
+            if self.calls > 3:  # two to prove itself
+                raise UnavailableError("the GPU fell off the bus")
+            return self.engine.run(frames)
+
+    def load(bundle, name, *rest):
+        engine = load_engine(bundle, "cpu", *rest)
+        return Dying(engine) if name == "cuda" else engine
+
+    monkeypatch.setattr(engines, "available_engines", lambda: ("cuda", "cpu"))
+    monkeypatch.setattr(engines, "load_engine", load)
+    engine = open_engine(open_bundle(packed), callers=4).engine
+    assert (engine.name, engine.precision) == ("cuda", "fp16")
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: engine.run(FRAMES)[0].tolist(), range(20)))
+    assert answers == [LOGITS] * 20
+    assert (engine.name, engine.precision) == ("cpu", "fp16")
+
+
+def test_where_every_engine_fails_the_reasons_are_told(packed, monkeypatch):
+    monkeypatch.setattr(engines, "available_engines", lambda: ("cpu",))
+    engine = open_engine(open_bundle(packed)).engine
+    with pytest.raises(UnavailableError, match="no engine can run this bundle here"):
+        engine.run(np.zeros((1, 9, 9, 3), np.uint8))
+
+
 def test_an_engine_that_is_asked_for_is_never_replaced(packed, monkeypatch):
     monkeypatch.setattr(engines, "available_engines", lambda: ("cpu",))
     with pytest.raises(UnavailableError, match="the engine openvino is not here, there are cpu"):
