@@ -3,12 +3,12 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO ?= demo
 
-.PHONY: demo test chromium mosquitto check bench clean lock
+.PHONY: demo test chromium mosquitto rtsp check bench clean lock
 
 demo: .venv/central
 	$(BIN)/rarefault demo --out $(DEMO)
 
-test: .venv/dev chromium mosquitto
+test: .venv/dev chromium mosquitto rtsp
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal  # one thread a worker: more would spin against each other
 
 # Tests of the report use a browser; without one they are skipped.
@@ -22,6 +22,14 @@ mosquitto:
 	@PATH="$$PATH:/usr/sbin" command -v mosquitto >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
 	  { apt-get update -qq; DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends mosquitto; } \
 	  >/dev/null 2>&1; } || echo "no mosquitto: the station's broker tests will be skipped"
+
+# Tests of the cameras use a real RTSP server; without one they are skipped.
+RTSP_PACKAGES := ffmpeg gir1.2-gst-rtsp-server-1.0 python3-gi $(addprefix gstreamer1.0-plugins-,base good ugly)
+RTSP_PROBE := import gi; gi.require_version("GstRtspServer", "1.0")
+rtsp:
+	@/usr/bin/python3 -c '$(RTSP_PROBE)' 2>/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+	  { apt-get update -qq; DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $(RTSP_PACKAGES); } \
+	  >/dev/null 2>&1; } || echo "no RTSP server: some of the cameras' tests will be skipped"
 
 check: .venv/dev
 	$(BIN)/ruff format --check .

@@ -52,6 +52,8 @@ class Camera:
 
     `regions` are (x, y, width, height), each a fraction of the frame; none means the whole frame. Rates are frames per
     second: `floor_rate` always, up to `top_rate` while something changes. Time-outs are seconds.
+    `frozen_seconds` of identical frames mean a frozen camera; set it above the key frame interval, 0 turns it off.
+    `infrared` says whether the model may judge infrared pictures of a colour camera.
     """
 
     name: str
@@ -62,8 +64,10 @@ class Camera:
     regions: tuple[tuple[float, float, float, float], ...] = ()
     floor_rate: float = 0.5
     top_rate: float = 5.0
-    open_timeout: float = 10.0
-    read_timeout: float = 10.0
+    open_timeout: float = 8.0
+    read_timeout: float = 5.0
+    frozen_seconds: float = 10.0
+    infrared: bool = True
 
     def __post_init__(self) -> None:
         _check_name("a camera", self.name)
@@ -82,6 +86,7 @@ class Camera:
             )
         _at_least("open_timeout", self.open_timeout, 0.1)
         _at_least("read_timeout", self.read_timeout, 0.1)
+        _at_least("frozen_seconds", self.frozen_seconds, 0)
 
     @property
     def password_variable(self) -> str:

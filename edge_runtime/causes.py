@@ -1,0 +1,75 @@
+"""Why a camera's picture is not evaluated. The one list of causes, each with what a person can do about it."""
+
+from enum import Enum
+
+
+class Cause(str, Enum):
+    """The value is what events, metrics and the ledger say; `advice` is what a person reads."""
+
+    STARTING = "starting"
+    # The camera cannot be reached, or stopped.
+    REFUSED = "refused"
+    AUTH = "auth"
+    NOT_FOUND = "not_found"
+    TIMEOUT = "timeout"
+    CODEC = "codec"
+    STALLED = "stalled"
+    ENDED = "ended"
+    # Frames come, but they show nothing to judge.
+    BLACK = "black"
+    FROZEN = "frozen"
+    COVERED = "covered"
+    OVEREXPOSED = "overexposed"
+    NOISE = "noise"
+    MOVED = "moved"
+    INFRARED = "infrared"
+    RESIZED = "resized"
+    # The camera is well; the station did not look.
+    OVERLOADED = "overloaded"
+    NOT_RUNNING = "not_running"
+
+    @property
+    def offline(self) -> bool:
+        """Whether no frame comes at all, as against frames that show nothing."""
+        return self in _OFFLINE
+
+    @property
+    def advice(self) -> str:
+        """One sentence for the person who has to mend it."""
+        return _ADVICE[self]
+
+
+_OFFLINE = frozenset(
+    (
+        Cause.STARTING,
+        Cause.REFUSED,
+        Cause.AUTH,
+        Cause.NOT_FOUND,
+        Cause.TIMEOUT,
+        Cause.CODEC,
+        Cause.STALLED,
+        Cause.ENDED,
+        Cause.NOT_RUNNING,
+    )
+)
+
+_ADVICE = {
+    Cause.STARTING: "no frame yet since the service started; wait a moment",
+    Cause.REFUSED: "the host turns connections away; check that the camera is on, its address and its port",
+    Cause.AUTH: "the camera rejects user or password; correct them, tries are few so that it does not lock the account",
+    Cause.NOT_FOUND: "the camera answers but has no such stream, or the file or device is missing; check the path",
+    Cause.TIMEOUT: "no answer in time; check power, network and firewall, then restart the camera",
+    Cause.CODEC: "what arrives cannot be decoded as video; set the camera to H.264 or motion JPEG",
+    Cause.STALLED: "the connection stands but frames stopped; check the network, then restart the camera",
+    Cause.ENDED: "the stream came to its end",
+    Cause.BLACK: "the picture is black; check lens cap, light and power",
+    Cause.FROZEN: "the camera repeats one picture; restart it",
+    Cause.COVERED: "the picture lost its detail; check for a cover, dirt, fog or a lens out of focus",
+    Cause.OVEREXPOSED: "the picture is washed out; check for a lamp or the sun in the lens, and the exposure",
+    Cause.NOISE: "the picture is noise; check cable, sensor and decoder",
+    Cause.MOVED: "the camera looks elsewhere; set it back, or set its regions anew",
+    Cause.INFRARED: "the camera has just switched between colour and infrared",
+    Cause.RESIZED: "the stream changed its size; check the camera's profile, and regions given in pixels",
+    Cause.OVERLOADED: "the station could not keep up; lower rates or use fewer cameras",
+    Cause.NOT_RUNNING: "the service was not running; see its log",
+}

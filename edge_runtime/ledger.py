@@ -1,0 +1,231 @@
+"""The blind-time ledger: for each camera, when it was not watched and why. It survives a power cut.
+
+Durations are monotonic; wall time is a label. A run of the service is one stretch of the monotonic clock. Between two
+runs of one boot that clock tells the gap, across a boot only the wall clock can, and the report says so.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from .bundle.errors import UnavailableError
+from .causes import Cause
+from .durable_sqlite import disk, open_database, transaction
+
+BEAT_SECONDS = 10.0  # at most this much of a run is unknown after a power cut
+SHORT_SECONDS = 0.5  # an interval below is not worth a line
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+VERSION = 1
+SCHEMA = """
+CREATE TABLE run (
+    id INTEGER PRIMARY KEY, boot TEXT NOT NULL, began REAL NOT NULL, began_wall REAL NOT NULL,
+    beat REAL NOT NULL, beat_wall REAL NOT NULL);
+CREATE TABLE watch (
+    run INTEGER NOT NULL REFERENCES run(id), camera TEXT NOT NULL, began REAL NOT NULL, PRIMARY KEY (run, camera));
+CREATE TABLE blind (
+    id INTEGER PRIMARY KEY, run INTEGER NOT NULL REFERENCES run(id), camera TEXT NOT NULL, cause TEXT NOT NULL,
+    began REAL NOT NULL, ended REAL);
+CREATE INDEX blind_by_run ON blind (run, camera);
+"""
+
+
+@dataclass(frozen=True)
+class Instant:
+    """One moment by both clocks, in seconds: `monotonic` for durations, `wall` since 1970 as a label."""
+
+    monotonic: float
+    wall: float
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A camera was not watched because of `cause`, from `began` to `ended` on the ledger's own time axis in seconds.
+
+    `wall` labels its beginning. `estimated`: its length comes from the wall clock, across a reboot.
+    """
+
+    camera: str
+    cause: Cause
+    began: float
+    ended: float
+    wall: float
+    estimated: bool = False
+
+    @property
+    def seconds(self) -> float:
+        """Its length."""
+        return self.ended - self.began
+
+
+@dataclass(frozen=True)
+class Night:
+    """The last `seconds` up to `until`: what was `due` per camera in seconds, and the intervals without a watch."""
+
+    seconds: float
+    until: Instant
+    due: dict[str, float]
+    blind: tuple[Interval, ...]
+
+
+class Ledger:
+    """Open one for each run of the service; it keeps `path` (SQLite, WAL, every commit synced).
+
+    A ledger that is damaged is set aside and begun anew.
+    """
+
+    def __init__(self, path: Path, now: Instant, boot: str | None = None) -> None:
+        self._boot = boot_id() if boot is None else boot
+        self._open: dict[str, tuple[int, Cause | None]] = {}
+        with disk(f"the ledger {path}"):
+            self._base = open_database(path, SCHEMA, VERSION, repair=True)
+        with self._commit():
+            self._run = self._base.execute(
+                "INSERT INTO run (boot, began, began_wall, beat, beat_wall) VALUES (?, ?, ?, ?, ?)",
+                (self._boot, now.monotonic, now.wall, now.monotonic, now.wall),
+            ).lastrowid
+        self._beat = now.monotonic
+
+    @contextmanager
+    def _commit(self) -> Iterator[None]:
+        """All of it on disk, or UnavailableError and nothing; what was noted is then noted again by the next call."""
+        with disk("the ledger"), transaction(self._base):
+            yield
+
+    def close(self, now: Instant) -> None:
+        """The run ends here."""
+        self._write_beat(now)
+        self._base.close()
+
+    def watch(self, cameras: Iterable[str], now: Instant) -> None:
+        """From now on these cameras should be watched."""
+        rows = [(self._run, camera, now.monotonic) for camera in cameras]
+        with self._commit():
+            self._base.executemany("INSERT OR IGNORE INTO watch VALUES (?, ?, ?)", rows)
+
+    def note(self, camera: str, cause: Cause | None, since: float, now: Instant) -> None:
+        """The camera's state; written where it changed. `since` (monotonic) is when it began, at most `now`."""
+        row, known = self._open.get(camera, (0, None))
+        if known is cause:
+            return
+        since = min(since, now.monotonic)
+        with self._commit():
+            if known is not None:
+                self._base.execute("UPDATE blind SET ended = max(began, ?) WHERE id = ?", (since, row))
+            if cause is not None:
+                added = self._base.execute(
+                    "INSERT INTO blind (run, camera, cause, began) VALUES (?, ?, ?, ?)",
+                    (self._run, camera, cause.value, since),
+                ).lastrowid
+                row = added or 0
+        self._open[camera] = (row, cause)
+
+    def beat(self, now: Instant) -> None:
+        """Call often; writes now and then that the service is alive."""
+        if now.monotonic - self._beat >= BEAT_SECONDS:
+            self._write_beat(now)
+
+    def _write_beat(self, now: Instant) -> None:
+        self._beat = now.monotonic
+        with self._commit():
+            values = (now.monotonic, now.wall, self._run)
+            self._base.execute("UPDATE run SET beat = ?, beat_wall = ? WHERE id = ?", values)
+
+    def night(self, seconds: float, now: Instant) -> Night:
+        """What was not watched in the last `seconds`."""
+        self._write_beat(now)
+        return read_night(self._base, seconds, now)
+
+    def forget(self, seconds: float, now: Instant) -> None:
+        """Drop runs that ended more than `seconds` ago by the wall clock."""
+        old = "SELECT id FROM run WHERE beat_wall < ? AND id != ?"
+        with self._commit():
+            for table in ("blind", "watch"):
+                self._base.execute(f"DELETE FROM {table} WHERE run IN ({old})", (now.wall - seconds, self._run))
+            self._base.execute("DELETE FROM run WHERE beat_wall < ? AND id != ?", (now.wall - seconds, self._run))
+
+
+def read_night_of(path: Path, seconds: float, now: Instant) -> Night:
+    """`Ledger.night` of a file that another process may be writing."""
+    try:
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as base:
+            return read_night(base, seconds, now)
+    except sqlite3.Error as error:
+        raise UnavailableError(f"the ledger {path} cannot be read ({error}); has the service run here?") from error
+
+
+def boot_id() -> str:
+    """The same until the device restarts; with it the monotonic clock."""
+    return BOOT_ID.read_text().strip()
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A run on the common axis, which is the newest run's monotonic clock; `shift` takes its own times there."""
+
+    id: int
+    began: float
+    ended: float
+    shift: float
+    wall_offset: float  # wall time of a moment on the common axis, minus that moment
+    gap_estimated: bool  # whether the time before it comes from the wall clock
+
+
+def read_night(base: sqlite3.Connection, seconds: float, now: Instant) -> Night:
+    """What the ledger holds of the last `seconds` before `now`."""
+    runs = _runs(base)
+    start = now.monotonic - seconds
+    due: dict[str, float] = {}
+    blind: list[Interval] = []
+    for run, successor in zip(runs, [*runs[1:], None], strict=True):
+        end = run.ended if successor else max(run.ended, now.monotonic)
+        for camera, began in base.execute("SELECT camera, began FROM watch WHERE run = ?", (run.id,)).fetchall():
+            until = successor.began if successor else end
+            due[camera] = due.get(camera, 0.0) + _overlap(began + run.shift, until, start, now.monotonic)
+            blind += _blind(base, run, camera, end)
+            if successor and successor.began > run.ended:
+                wall, guess = run.ended + run.wall_offset, successor.gap_estimated
+                blind.append(Interval(camera, Cause.NOT_RUNNING, run.ended, successor.began, wall, guess))
+    cut = [_cut(interval, start, now.monotonic) for interval in blind]
+    kept = sorted((i for i in cut if i.seconds >= SHORT_SECONDS), key=lambda i: (i.camera, i.began))
+    return Night(seconds, now, {name: value for name, value in sorted(due.items()) if value > 0}, tuple(kept))
+
+
+def _blind(base: sqlite3.Connection, run: _Run, camera: str, end: float) -> list[Interval]:
+    """Without overlaps: a cause may begin before the last one ended, when it was found later."""
+    rows = base.execute(
+        "SELECT cause, began, ended FROM blind WHERE run = ? AND camera = ? ORDER BY began, id", (run.id, camera)
+    )
+    found: list[Interval] = []
+    for cause, began, ended in rows.fetchall():
+        begins = max(began + run.shift, found[-1].ended if found else -float("inf"))
+        ends = end if ended is None else ended + run.shift
+        if ends > begins:
+            found.append(Interval(camera, Cause(cause), begins, ends, begins + run.wall_offset))
+    return found
+
+
+def _runs(base: sqlite3.Connection) -> list[_Run]:
+    rows = base.execute("SELECT id, boot, began, began_wall, beat, beat_wall FROM run ORDER BY id").fetchall()
+    runs: list[_Run] = []
+    shift = 0.0
+    for index in reversed(range(len(rows))):
+        id_, boot, began, began_wall, beat, beat_wall = rows[index]
+        if index + 1 < len(rows) and boot != rows[index + 1][1]:
+            gap = max(rows[index + 1][3] - beat_wall, 0.0)  # a clock that went backwards hides the gap
+            shift = runs[-1].began - gap - beat
+        estimated = index > 0 and rows[index - 1][1] != boot
+        runs.append(_Run(id_, began + shift, beat + shift, shift, began_wall - began - shift, estimated))
+    return runs[::-1]
+
+
+def _overlap(began: float, ended: float, start: float, end: float) -> float:
+    return max(0.0, min(ended, end) - max(began, start))
+
+
+def _cut(interval: Interval, start: float, end: float) -> Interval:
+    began, ended = max(interval.began, start), min(interval.ended, end)
+    wall = interval.wall + began - interval.began
+    return Interval(interval.camera, interval.cause, began, max(began, ended), wall, interval.estimated)

@@ -1,0 +1,136 @@
+"""A night in words: what was watched, and what was not. As a log line, as JSON, as a page. Pure."""
+
+import html
+import time
+from typing import Any
+
+from .ledger import Interval, Night
+
+MAX_NAMED = 5  # intervals in the log line; the page has all
+
+STYLE = """
+:root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }
+body { max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
+table { border-collapse: collapse; width: 100%; }
+th, td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid #8886; }
+td.number { text-align: right; font-variant-numeric: tabular-nums; }
+.bar { position: relative; height: 1rem; min-width: 12rem; background: #2a7f4f; }
+.bar span { position: absolute; top: 0; bottom: 0; background: #c0392b; min-width: 1px; }
+"""
+
+
+def watched_share(night: Night, camera: str | None = None) -> float | None:
+    """Share of camera time that was watched, 0..1, of one camera or all; None where none was due."""
+    due = sum(seconds for name, seconds in night.due.items() if camera in (None, name))
+    blind = sum(interval.seconds for interval in night.blind if camera in (None, interval.camera))
+    return max(0.0, 1 - blind / due) if due > 0 else None
+
+
+def log_line(night: Night) -> str:
+    """One line: `watched 97.4 % of camera time; yard-3 blind 02:10-03:40 (frozen)`. The longest intervals are named."""
+    share = watched_share(night)
+    if share is None:
+        return "watched nothing: no camera was due"
+    longest = sorted(night.blind, key=lambda interval: -interval.seconds)
+    named = sorted(longest[:MAX_NAMED], key=lambda interval: interval.began)
+    parts = [f"{i.camera} blind {_clock(i.wall)}-{_clock(i.wall + i.seconds)} ({i.cause.value})" for i in named]
+    rest = len(longest) - len(named)
+    parts += [f"{rest} shorter interval{'s' if rest > 1 else ''}"] if rest else []
+    return "; ".join([f"watched {_percent(share)} of camera time", *parts])
+
+
+def to_json(night: Night) -> dict[str, Any]:
+    """The whole night as plain values; times in seconds, wall times since 1970."""
+    share = watched_share(night)
+    return {
+        "until": round(night.until.wall, 1),
+        "seconds": round(night.seconds, 1),
+        "watched_share": None if share is None else round(share, 5),
+        "cameras": {name: _camera(night, name) for name in night.due},
+    }
+
+
+def _camera(night: Night, name: str) -> dict[str, Any]:
+    share = watched_share(night, name)
+    return {
+        "due_seconds": round(night.due[name], 1),
+        "watched_share": None if share is None else round(share, 5),
+        "blind": [_interval(interval) for interval in night.blind if interval.camera == name],
+    }
+
+
+def _interval(interval: Interval) -> dict[str, Any]:
+    return {
+        "cause": interval.cause.value,
+        "began": round(interval.wall, 1),
+        "seconds": round(interval.seconds, 1),
+        "estimated": interval.estimated,
+    }
+
+
+def to_html(night: Night, station: str) -> str:
+    """A page without scripts or outside parts; every name is escaped."""
+    title = f"{html.escape(station)}: what was watched"
+    began, ended = _moment(night.until.wall - night.seconds), _moment(night.until.wall)
+    head = '<th scope="col">'
+    cameras = "".join(_camera_row(night, name) for name in night.due)
+    intervals = "".join(_interval_row(interval) for interval in night.blind)
+    detail = (
+        f"<table><thead><tr>{head}Camera</th>{head}From</th>{head}To</th>{head}Length</th>{head}Cause</th></tr></thead>"
+        f"<tbody>{intervals}</tbody></table>"
+        if intervals
+        else "<p>No camera was blind.</p>"
+    )
+    return (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1"><title>{title}</title>'
+        f"<style>{STYLE}</style></head><body><main><h1>{title}</h1>"
+        f"<p>{html.escape(log_line(night))}</p><p>From {began} to {ended}.</p>"
+        f"<table><thead><tr>{head}Camera</th>{head}Watched</th>{head}Red: blind</th></tr></thead>"
+        f"<tbody>{cameras}</tbody></table><h2>Not watched</h2>{detail}</main></body></html>\n"
+    )
+
+
+def _camera_row(night: Night, name: str) -> str:
+    share = watched_share(night, name)
+    start = night.until.monotonic - night.seconds
+    percent = 100 / night.seconds
+    spans = "".join(
+        f'<span style="left:{percent * (i.began - start):.2f}%;width:{percent * i.seconds:.2f}%"></span>'
+        for i in night.blind
+        if i.camera == name
+    )
+    text = "" if share is None else _percent(share)
+    return (
+        f'<tr><th scope="row">{html.escape(name)}</th><td class="number">{text}</td>'
+        f'<td><div class="bar" aria-hidden="true">{spans}</div></td></tr>'
+    )
+
+
+def _interval_row(interval: Interval) -> str:
+    about = "about " if interval.estimated else ""
+    return (
+        f"<tr><td>{html.escape(interval.camera)}</td><td>{_moment(interval.wall)}</td>"
+        f"<td>{_moment(interval.wall + interval.seconds)}</td><td>{about}{_length(interval.seconds)}</td>"
+        f"<td>{interval.cause.value}: {html.escape(interval.cause.advice)}</td></tr>"
+    )
+
+
+def _percent(share: float) -> str:
+    """Never rounded up to a whole that it is not."""
+    tenths = int(share * 1000 + 1e-9)
+    return f"{tenths / 10:.1f} %"
+
+
+def _clock(wall: float) -> str:
+    return time.strftime("%H:%M", time.localtime(wall))
+
+
+def _moment(wall: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(wall))
+
+
+def _length(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
