@@ -62,7 +62,7 @@ def _content(folder: RunFolder, documents: Mapping[str, Document], minutes_per_i
     summary, curation = documents["comparison"].summary, documents["curation"]
     curve = curation.summary.get("learning_curve")
     packed = _packed(documents)
-    kept = sum(record["kept"] for record in curation.records)
+    learnt = next(r["images"] for r in documents["training"].records if r["arm"] == summary["candidate"])
     return {
         "title": f"rarefault report of {folder.path.resolve().name}",
         "verdict": summary["verdict"],
@@ -72,7 +72,7 @@ def _content(folder: RunFolder, documents: Mapping[str, Document], minutes_per_i
         "changes": wording.class_changes(summary),
         "gate": wording.gate_sentences(summary),
         "photograph": curve and _photograph(curve, summary["fault_labels"]),
-        "hours": wording.hours(kept, minutes_per_image),
+        "hours": wording.hours(sum(learnt["synthetic"].values()), minutes_per_image),
         "arms": _arms(documents["training"], summary),
         "differences": _differences(summary),
         "classes": _classes(summary),

@@ -106,17 +106,17 @@ def gate_sentences(summary: Mapping[str, Any]) -> list[str]:
     """What the gate kept out of each arm."""
     return [
         f"The gate left the generated images of {', '.join(map(said, labels))} out of {arm}, because on validation "
-        "images they cost another class its recall."
+        "images they cost another class its recall, or nothing was gained with them."
         for arm, labels in summary.get("gate", {}).items()
     ]
 
 
-def hours(kept: int, minutes: float) -> str:
+def hours(used: int, minutes: float) -> str:
     """What as many real pictures would cost, if one takes `minutes`."""
     return (
-        f"{kept} generated images were kept. If finding, taking and labelling one picture takes {minutes:g} minutes, "
-        f"as many real ones would take {kept * minutes / 60:.1f} hours. The minutes are an assumption, not a "
-        "measurement, and a generated picture is worth less than a real one."
+        f"The arm under test learnt from {used} generated images. If finding, taking and labelling one picture takes "
+        f"{minutes:g} minutes, as many real ones would take {used * minutes / 60:.1f} hours. The minutes are an "
+        "assumption, not a measurement, and a generated picture is worth less than a real one."
     )
 
 
