@@ -173,20 +173,27 @@ class CameraHealth:
         if not history.views:
             if self._noises:  # else the noise would count as detail
                 history.begin(detail, shape, seen.chroma)
+                history.strength = _strength(seen, shape, self._noise)[0]
             return None
         hidden = LAPLACIAN_NOISE**0.5 * self._noise / (float(seen.luma.mean()) + DARK_OFFSET)
         if detail < history.detail * limits.detail_share and history.detail > hidden:  # else noise hides what there was
+            return Cause.COVERED
+        strength, floor = _strength(seen, shape, self._noise)
+        if max(strength, floor) < limits.detail_share * history.strength:
             return Cause.COVERED
         alike = history.likeness(shape, self._noise)
         if (cause := self._colour_switch(seen, alike, now)) is not None:
             if self._settling is None and cause is Cause.INFRARED and limits.infrared:
                 history.adopt(detail, shape, seen.chroma)
+                history.strength = strength
             return cause
         if alike < limits.view_correlation and not self._accepted(now):
             return Cause.MOVED
         if alike < limits.view_correlation:
             history.adopt(detail, shape, seen.chroma)
-        history.learn(detail, shape, seen.chroma, self._elapsed(now) / limits.history_seconds)
+        weight = self._elapsed(now) / limits.history_seconds
+        history.learn(detail, shape, seen.chroma, weight)
+        history.strength += (strength - history.strength) * min(weight, 1.0)
         return None
 
     def _elapsed(self, now: float) -> float:
@@ -218,6 +225,7 @@ class _History:
 
     def __init__(self) -> None:
         self.detail = 0.0
+        self.strength = 0.0
         self.chroma = 0.0
         self.views: list[Plane] = []  # the present one first
 
@@ -232,7 +240,7 @@ class _History:
     def likeness(self, shape: Plane, noise: float) -> float:
         """Largest correlation with a remembered view, which comes to the front; 1 where noise hides the scene."""
         power = float(np.vdot(shape, shape)) / shape.size
-        if power < 2 * noise * noise * SHAPE_NOISE:
+        if power < SCENE_POWER * noise * noise * SHAPE_NOISE:
             return 1.0
         known = _squashed(shape, noise)
         scores = [_correlation(known, _squashed(view, noise)) for view in self.views]
@@ -248,6 +256,7 @@ class _History:
 
 
 NARROW, WIDE = 5, 25  # pixels of the small view: detail between these two sizes is what a scene is known by
+SCENE_POWER = 20.0  # times that of the noise between them; with less, no scene can be told from another
 SHAPE_NOISE = 1 / NARROW**2 - 1 / WIDE**2  # share of the noise's variance that is left between them
 
 
@@ -255,6 +264,16 @@ def _shape(luma: Plane) -> Plane:
     """The scene without its brightness: what lies between two blurs."""
     band: Plane = cv2.blur(luma, (NARROW, NARROW)) - cv2.blur(luma, (WIDE, WIDE))
     return band
+
+
+def _strength(seen: Look, shape: Plane, noise: float) -> tuple[float, float]:
+    """Root of the mean square of `shape` without the noise's share, and the least that noise lets show.
+
+    Both relative to the brightness.
+    """
+    brightness = float(seen.luma.mean()) + DARK_OFFSET
+    power, hidden = float(np.vdot(shape, shape)) / shape.size, noise * noise * SHAPE_NOISE
+    return math.sqrt(max(power - hidden, 0.0)) / brightness, math.sqrt(SCENE_POWER / 4 * hidden) / brightness
 
 
 def _squashed(shape: Plane, noise: float) -> Plane:
