@@ -21,8 +21,8 @@ from augment.settings import load_settings
 from edge_runtime.bundle.preprocess import Frame
 from edge_runtime.bundle.store import Bundle, open_bundle
 from edge_runtime.engines import available_engines, load_engine
+from export.acceptance import measure_accuracy
 from export.checkpoint import load_checkpoint
-from export.gate import measure_accuracy
 from export.parity import Logits, Parity, measure_parity, torch_logits
 
 WORST = 1e-3  # difference of a probability, FP32

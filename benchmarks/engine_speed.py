@@ -27,8 +27,8 @@ from edge_runtime.bundle.decision import DecisionRule
 from edge_runtime.bundle.preprocess import PreprocessSpec
 from edge_runtime.bundle.store import open_bundle
 from edge_runtime.engines import load_engine
+from export.acceptance import ENOUGH_REDUCED, Evidence
 from export.checkpoint import save_checkpoint
-from export.gate import ENOUGH_REDUCED, Evidence
 from export.golden import LabelledFrame
 from export.network import build_network, normalise
 from export.pack import pack_bundle

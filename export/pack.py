@@ -16,9 +16,9 @@ from edge_runtime.bundle.manifest import Manifest, model_file, precision_of
 from edge_runtime.bundle.preprocess import PreprocessSpec
 from edge_runtime.bundle.store import MANIFEST, Bundle, open_bundle, write_bundle_manifest
 from edge_runtime.engines import load_engine
+from export.acceptance import Evidence, Gate, Judged
 from export.checkpoint import checkpoint_digest, load_checkpoint
 from export.folders import replace_folder
-from export.gate import Evidence, Gate, Judged
 from export.int8 import CPU, CPU_FULL_RANGE, TENSORRT, sensitive, write_int8
 from export.onnx_files import OPSET, PRECISIONS, write_onnx
 

@@ -42,10 +42,15 @@ def test_the_recall_target_of_the_settings_decides_the_threshold(tmp_path):
 def test_the_line_of_the_stage_names_thresholds_that_rest_on_too_few_images(tmp_path):
     _, few = calibrated(tmp_path, predictions(hot=7, of_them_faint=0), 0.9)
     _, enough = calibrated(tmp_path, predictions(hot=29, of_them_faint=0), 0.9)
-    record = {"id": "fp32", "worst_probability": 1e-6}
+    record = {"id": "fp32", "agreement": 0.998}
     lines = [
-        export.told(Document("export", None, {}, {}, [record], {"training": "real-0", "thresholds": thresholds}))
-        for thresholds in (few, enough)
+        export.told(
+            Document(
+                "export", None, {}, {}, [record], {"training": "real-0", "thresholds": thresholds, "refused": refused}
+            )
+        )
+        for thresholds, refused in ((few, {}), (enough, {"int8": "it is worse"}))
     ]
     assert lines[0].endswith("; too few validation images to vouch for a threshold: hot 7 of 29")
-    assert lines[1].endswith("1.0e-06")
+    assert "packed as fp32 (99.8 %)" in lines[1]
+    assert lines[1].endswith("; int8 refused: it is worse")

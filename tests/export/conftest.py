@@ -8,8 +8,8 @@ from narrow import CARD, FAULTS, LABELS, narrow_network, pictures
 from torch import nn
 
 from edge_runtime.bundle.decision import DecisionRule
+from export.acceptance import Evidence
 from export.checkpoint import save_checkpoint
-from export.gate import Evidence
 from export.golden import LabelledFrame
 from export.pack import pack_bundle
 from export.parity import torch_logits

@@ -104,7 +104,7 @@ def test_int8_is_tried_again_with_more_layers_in_float_and_given_up_at_last(
 
     refusals = iter([None, "bad", "bad", "bad", None, "bad", "bad", "bad", "bad"])  # fp32; int8; int8.trt
     monkeypatch.setattr(pack, "write_int8", remember)
-    monkeypatch.setattr("export.gate.refusal", lambda *_: next(refusals))
+    monkeypatch.setattr("export.acceptance.refusal", lambda *_: next(refusals))
     manifest = pack_bundle(
         checkpoint,
         evidence,

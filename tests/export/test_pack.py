@@ -10,7 +10,7 @@ from edge_runtime.bundle.decision import DecisionRule
 from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.golden import check_golden, load_golden
 from edge_runtime.bundle.store import open_bundle
-from export import folders, gate, pack
+from export import acceptance, folders, pack
 from export.checkpoint import checkpoint_digest, load_checkpoint, save_checkpoint
 from export.folders import replace_folder
 from export.golden import LabelledFrame, choose_golden, made_frames, tolerance
@@ -38,7 +38,7 @@ def instant(monkeypatch):
         return network["it"], card
 
     monkeypatch.setattr(pack, "load_checkpoint", remember)
-    monkeypatch.setattr(gate, "onnx_runner", lambda path: lambda frames: torch_logits(network["it"], frames))
+    monkeypatch.setattr(acceptance, "onnx_runner", lambda path: lambda frames: torch_logits(network["it"], frames))
     monkeypatch.setattr(pack, "prove", lambda folder: check_golden(*answers(network["it"], folder), "fp32"))
 
 
@@ -119,13 +119,13 @@ def test_every_precision_is_held_against_the_network_and_gets_its_own_rule(packe
 def test_a_file_that_loses_too_much_is_left_out_and_the_manifest_says_why(
     tmp_path, checkpoint, evidence, rule, instant, monkeypatch
 ):
-    honest = gate.onnx_runner
+    honest = acceptance.onnx_runner
 
     def runner(path):
         run = honest(path)
         return (lambda frames: run(frames)[:, ::-1]) if "fp16" in path.name else run
 
-    monkeypatch.setattr(gate, "onnx_runner", runner)
+    monkeypatch.setattr(acceptance, "onnx_runner", runner)
     pack_into(tmp_path / "bundle", checkpoint, evidence, rule)
     manifest = open_bundle(tmp_path / "bundle").manifest
     assert manifest.precisions == ("fp32",)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from edge_runtime.bundle.decision import DecisionRule
-from export.gate import Accuracy, measure_accuracy, refusal
+from export.acceptance import Accuracy, measure_accuracy, refusal
 
 RULE = DecisionRule(("sound", "hot"), ("hot",), 1.0, {"hot": 0.5})
 
