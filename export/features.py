@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from edge_runtime.bundle.files import replace_file
 from export.network import Backbone
-from export.onnx_files import OPSET, finished_bytes, quiet
+from export.onnx_files import export_model, finished_bytes
 
 Extract = Callable[[Tensor], npt.NDArray[np.float32]]
 """(N, 3, H, W) float normalised RGB -> (N, D), the mean over space of the backbone's last map."""
@@ -29,7 +29,8 @@ def feature_extractor(network: nn.Module, device: str, size: tuple[int, int], fi
         return lambda images: cast(npt.NDArray[np.float32], pooled(images.to(device)).cpu().numpy())
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(file, _exported(pooled, size))
+        model = export_model(pooled, torch.zeros(2, 3, *size), ["images"], ["features"])
+        replace_file(file, finished_bytes(model))
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     session: Any = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
@@ -43,21 +44,3 @@ class _Pooled(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         return cast(Backbone, self.network).features(images).mean((2, 3))
-
-
-def _exported(pooled: nn.Module, size: tuple[int, int]) -> bytes:
-    with quiet():
-        program = torch.onnx.export(
-            pooled.eval(),
-            (torch.zeros(2, 3, *size),),
-            dynamo=True,
-            input_names=["images"],
-            output_names=["features"],
-            dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
-            opset_version=OPSET,
-            external_data=False,
-            verbose=False,
-        )
-    if program is None:
-        raise TypeError("torch.onnx.export with dynamo=True gave no program")
-    return finished_bytes(program.model_proto)

@@ -9,7 +9,7 @@ from typing import Any
 
 import onnx
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.files import replace_file
@@ -29,7 +29,8 @@ def write_onnx(network: nn.Module, spec: PreprocessSpec, path: Path, precision: 
     """
     if precision not in PRECISIONS:
         raise InputError(f"precision {precision!r} cannot be exported; choose one of: {', '.join(PRECISIONS)}")
-    replace_file(path, finished_bytes(_export(FrameNetwork(network, spec, half=precision == "fp16"))))
+    whole = FrameNetwork(network, spec, half=precision == "fp16")
+    replace_file(path, finished_bytes(export_model(whole, whole.example(2), [INPUT], [LOGITS, CAM])))
 
 
 def finished_bytes(model: onnx.ModelProto) -> bytes:
@@ -46,15 +47,15 @@ def finished_bytes(model: onnx.ModelProto) -> bytes:
     return serialised
 
 
-def _export(network: FrameNetwork) -> onnx.ModelProto:
-    # Two frames, not one: a batch of one would be taken for a constant.
+def export_model(network: nn.Module, example: Tensor, inputs: list[str], outputs: list[str]) -> onnx.ModelProto:
+    """`network` as an ONNX model for any batch size. `example` has two rows: of one, the batch would be a constant."""
     with quiet():
         program = torch.onnx.export(
             network.eval(),
-            (network.example(2),),
+            (example,),
             dynamo=True,
-            input_names=[INPUT],
-            output_names=[LOGITS, CAM],
+            input_names=inputs,
+            output_names=outputs,
             dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
             opset_version=OPSET,
             external_data=False,

@@ -10,13 +10,17 @@ from narrow import SPEC, narrow_network, pictures
 
 from edge_runtime.bundle.store import open_bundle
 from edge_runtime.tensorrt_engine import build_engine, parse
-from export import pack
 from export.int8 import CPU, CPU_FULL_RANGE, DIALECTS, TENSORRT, sensitive, write_int8
 from export.onnx_files import write_onnx
 from export.pack import pack_bundle, prove
 from export.parity import onnx_runner, torch_logits
 
 FRAMES = pictures(16, seed=1)
+
+
+def pack(folder, checkpoint, evidence, rule):
+    about = {"name": "narrow", "version": "1", "metrics": {}, "lineage": {}}
+    return pack_bundle(checkpoint, evidence, folder, decision=rule, precisions=("fp32", "int8"), **about)
 
 
 @pytest.fixture(scope="module", params=["resnet50", "efficientnet_lite0"])
@@ -75,17 +79,7 @@ def test_a_layer_that_is_kept_stays_in_float(source, tmp_path):
 
 def test_a_bundle_with_int8_proves_itself_and_has_a_file_for_tensorrt(tmp_path, checkpoint, evidence, rule):
     easy = replace(evidence, test=evidence.test[:1])  # untrained, it may lose frames that are near a tie
-    pack_bundle(
-        checkpoint,
-        easy,
-        tmp_path / "bundle",
-        name="narrow",
-        version="1",
-        decision=rule,
-        metrics={},
-        lineage={},
-        precisions=("fp32", "int8"),
-    )
+    pack(tmp_path / "bundle", checkpoint, easy, rule)
     bundle = open_bundle(tmp_path / "bundle")
     assert bundle.manifest.precisions == ("fp32", "int8")
     assert {"model.int8.onnx", "model.int8.trt.onnx"} <= set(bundle.manifest.files)
@@ -103,19 +97,9 @@ def test_int8_is_tried_again_with_more_layers_in_float_and_given_up_at_last(
         path.write_bytes(source.read_bytes())
 
     refusals = iter([None, "bad", "bad", "bad", None, "bad", "bad", "bad", "bad"])  # fp32; int8; int8.trt
-    monkeypatch.setattr(pack, "write_int8", remember)
+    monkeypatch.setattr("export.pack.write_int8", remember)
     monkeypatch.setattr("export.acceptance.refusal", lambda *_: next(refusals))
-    manifest = pack_bundle(
-        checkpoint,
-        evidence,
-        tmp_path / "bundle",
-        name="narrow",
-        version="1",
-        decision=rule,
-        metrics={},
-        lineage={},
-        precisions=("fp32", "int8"),
-    )
+    manifest = pack(tmp_path / "bundle", checkpoint, evidence, rule)
     assert tried[:4] == [(CPU, 0), (CPU_FULL_RANGE, 0), (CPU_FULL_RANGE, 4), (CPU_FULL_RANGE, 8)]
     assert tried[4:] == [(TENSORRT, count) for count in (0, 4, 8, 16)]
     assert manifest.metrics["parity"]["int8"]["dialect"] == CPU_FULL_RANGE
