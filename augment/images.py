@@ -39,6 +39,8 @@ class ImageStore:
         return frame
 
     def reduced(self, record: Record, spec: PreprocessSpec) -> Frame | None:
-        """The record's image decoded as small as `spec` allows; None where the format can only be decoded whole."""
+        """The record's image decoded as small as `spec` allows; None where it can only be decoded whole."""
+        if spec.reduction(record["height"], record["width"]) == 1:
+            return None
         frame = read_image(self.path(record), replace(spec, decode="reduced")).frame
         return None if frame.shape[:2] == (record["height"], record["width"]) else frame

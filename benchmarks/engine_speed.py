@@ -74,11 +74,11 @@ def _make_bundle(work: Path) -> None:
     card = {
         "backbone": "resnet50",
         "width": 64,
-        "labels": LABELS,
-        "fault_labels": FAULT_LABELS,
+        "labels": list(LABELS),
+        "fault_labels": list(FAULT_LABELS),
         "input": SPEC.to_json(),
     }
-    save_checkpoint(work / "checkpoint", network, {**card, "labels": list(LABELS), "fault_labels": list(FAULT_LABELS)})
+    save_checkpoint(work / "checkpoint", network, card)
     # Where the network is surest, and labelled by itself: the gate would rightly refuse INT8 of a network this poor.
     logits = torch_logits(network, test_frames)
     surest = np.argsort(-np.diff(np.sort(logits, axis=1)[:, -2:], axis=1)[:, 0])[:ENOUGH_REDUCED].tolist()

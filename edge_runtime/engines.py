@@ -199,19 +199,19 @@ def _proven(bundle: Bundle, name: str, precision: str, load: tuple[int, int], pr
         wanted = PREFERRED.get(name, PREFERRED_ON_GPU)
         precision = next(choice for choice in wanted if choice in bundle.manifest.precisions)
     engine = load_engine(bundle, name, precision, *load)
-    check_golden(lambda frames: engine.run(frames)[0], probe, precision)
-    _check_map(engine, probe)
+    logits, cam = engine.run(probe.frames)
+    check_golden(lambda _: logits, probe, precision)
+    _check_map(logits, cam, precision, 2 * probe.tolerance[precision])
     return engine
 
 
-def _check_map(engine: Engine, probe: GoldenSet) -> None:
+def _check_map(logits: Logits, cam: Logits, precision: str, tolerance: float) -> None:
     """Logits less the map's mean are the classifier's bias, whatever the frame, or the map shows something else."""
-    logits, cam = engine.run(probe.frames)
     bias = logits - cam.mean(axis=(2, 3))
     apart = float(np.ptp(bias, axis=0).max())
-    if not apart <= 2 * probe.tolerance[engine.precision]:
+    if not apart <= tolerance:
         raise InputError(
-            f"the {engine.precision} model's map and logits do not belong together: their difference varies by "
+            f"the {precision} model's map and logits do not belong together: their difference varies by "
             f"{apart:.3g} from frame to frame; pack the bundle again"
         )
 

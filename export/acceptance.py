@@ -125,7 +125,7 @@ class Gate:
         run = onnx_runner(path)
         rule = self.rule
         if variant != "fp32":
-            frames, targets = self._arrays(self.evidence.validation)
+            frames, targets = self._validation
             rule, _ = fit_rule(run(frames), targets, rule.labels, rule.fault_labels, self.recall_target)
         frames, targets = self._test
         logits = run(frames)
@@ -138,22 +138,20 @@ class Gate:
             refusal=refusal(self.accuracy, accuracy, rule.fault_labels),
         )
 
-    def judge_reduced(self) -> Judged | None:
-        """How the network does on test frames that were decoded smaller; None where they are too few to tell."""
+    def judge_reduced(self) -> dict[str, Any] | None:
+        """How the network does on test frames that were decoded smaller, and under `refused` why that is too bad.
+
+        As the manifest's metrics hold it; None where they are too few to tell.
+        """
         items = [item for item in self.evidence.test if item.id in self.evidence.reduced]
         if len(items) < ENOUGH_REDUCED:
             return None
         frames, targets = self._arrays(items)
         smaller, _ = self._arrays([item._replace(frame=self.evidence.reduced[item.id]) for item in items])
         whole, seen = torch_logits(self.network, frames), torch_logits(self.network, smaller)
-        accuracy = measure_accuracy(self.rule, seen, targets)
-        return Judged(
-            rule=self.rule,
-            tolerance=0.0,
-            parity=measure_parity("reduced", whole, seen, self.rule),
-            accuracy=accuracy,
-            refusal=refusal(measure_accuracy(self.rule, whole, targets), accuracy, self.rule.fault_labels),
-        )
+        before, after = (measure_accuracy(self.rule, logits, targets) for logits in (whole, seen))
+        parity = measure_parity("reduced", whole, seen, self.rule)
+        return {**parity.to_json(), **after.to_json(), "refused": refusal(before, after, self.rule.fault_labels)}
 
     @cached_property
     def golden(self) -> list[Frame]:
@@ -173,6 +171,10 @@ class Gate:
     def accuracy(self) -> Accuracy:
         """The network's own, on the test set."""
         return measure_accuracy(self.rule, self._logits, self._test[1])
+
+    @cached_property
+    def _validation(self) -> tuple[Frames, Targets]:
+        return self._arrays(self.evidence.validation)
 
     @cached_property
     def _test(self) -> tuple[Frames, Targets]:

@@ -71,12 +71,12 @@ def pack_bundle(
         name=name,
         version=version,
         created=created or datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        input=replace(gate.spec, decode="reduced" if reduced and not reduced.refusal else "full"),
+        input=replace(gate.spec, decode="reduced" if reduced and not reduced["refused"] else "full"),
         decision=decision,
         rules={precision: written.accepted[precision].rule for precision in packed if precision != "fp32"},
         precisions=packed,
         opset=OPSET,
-        metrics={**metrics, **written.to_json(gate), "reduced_decode": _told(reduced)},
+        metrics={**metrics, **written.to_json(gate), "reduced_decode": reduced},
         lineage={**lineage, "checkpoint": checkpoint_digest(checkpoint_folder), "torch": torch.__version__},
     )
     manifest = write_bundle_manifest(spare, draft)
@@ -123,10 +123,6 @@ def _fresh_spare(target: Path) -> Path:
         shutil.rmtree(spare)
     spare.mkdir()
     return spare
-
-
-def _told(reduced: Judged | None) -> dict[str, Any] | None:
-    return None if reduced is None else {**reduced.to_json(), "refused": reduced.refusal}
 
 
 @dataclass

@@ -90,7 +90,7 @@ def test_where_an_engine_fails_the_next_one_answers_for_the_frames_at_hand(packe
 
         def run(self, frames):
             self.calls += 1
-            if self.calls > 3:  # two to prove itself
+            if self.calls > 3:  # the first proves it
                 raise UnavailableError("the GPU fell off the bus")
             return self.engine.run(frames)
 
