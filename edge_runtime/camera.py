@@ -100,13 +100,6 @@ class CameraState:
     skipped: int
     restarts: int
 
-    @property
-    def status(self) -> str:
-        """online, offline or not_evaluated."""
-        if self.cause is None:
-            return "online"
-        return "offline" if self.cause.offline else "not_evaluated"
-
 
 class Camera:
     """Starts the process, kills it when it hangs, replaces it, and checks what it sees. Call `tend` often."""

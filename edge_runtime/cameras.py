@@ -32,6 +32,7 @@ class Cameras:
         self._cameras: dict[str, Camera] = {}
         self._injected: list[Sighting] = []
         self._bell = -1
+        self._turn = 0  # whose frame is asked for first
 
     def start(self) -> None:
         """Start every camera's process; returns at once, whatever their state."""
@@ -56,26 +57,39 @@ class Cameras:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def newest(self, timeout: float) -> list[Sighting]:
-        """At most one sighting a camera, the newest that is due; waits up to `timeout` seconds for the first."""
+    def newest(self, timeout: float, most: int | None = None) -> list[Sighting]:
+        """At most one sighting a camera, the newest that is due; waits up to `timeout` seconds for the first.
+
+        With `most`, no more than so many, the cameras taking turns: what is left lies fresh for the next call.
+        """
         deadline = time.monotonic() + timeout
         while True:
             now = time.monotonic()
             self._tend(now)
-            found = self._injected + [
-                seen for camera in self._cameras.values() if (seen := camera.take(now)) is not None
-            ]
-            self._injected = []
+            found = self._taken(now, most)
             if found or now >= deadline:
                 return found
             self._wait(min(deadline - now, TEND_SECONDS))
 
+    def _taken(self, now: float, most: int | None) -> list[Sighting]:
+        found, self._injected = self._injected, []
+        ring = list(self._cameras.values())
+        for place in range(self._turn, self._turn + len(ring)):
+            if most is not None and len(found) >= most:
+                self._turn = place % len(ring)
+                break
+            if (seen := ring[place % len(ring)].take(now)) is not None:
+                found.append(seen)
+        return found
+
     def inject(self, camera: str, frame: Frame) -> None:
-        """Pass a test `frame` uint8 (H, W, 3) BGR off as the camera's next sighting, marked as a test."""
+        """Pass a test `frame` uint8 (H, W, 3) BGR off as the camera's next sighting, marked as a test.
+
+        The model sees the whole of it: the camera's regions belong to its own view.
+        """
         if camera not in self.configs:
             raise InputError(f"no camera is named {camera}; known are {', '.join(sorted(self.configs))}")
-        regions = self.configs[camera].regions
-        self._injected.append(Sighting(camera, frame, time.monotonic(), time.time(), 0, regions, test=True))
+        self._injected.append(Sighting(camera, frame, time.monotonic(), time.time(), 0, test=True))
 
     def states(self) -> dict[str, CameraState]:
         """How each camera does, as of the last `newest`."""

@@ -26,12 +26,18 @@ class Cause(str, Enum):
     RESIZED = "resized"
     # The camera is well; the station did not look.
     OVERLOADED = "overloaded"
+    MODEL = "model"
     NOT_RUNNING = "not_running"
 
     @property
     def offline(self) -> bool:
         """Whether no frame comes at all, as against frames that show nothing."""
         return self in _OFFLINE
+
+    @property
+    def status(self) -> str:
+        """offline or not_evaluated, as events and topics say it; a camera without a cause is online."""
+        return "offline" if self.offline else "not_evaluated"
 
     @property
     def advice(self) -> str:
@@ -71,5 +77,6 @@ _ADVICE = {
     Cause.INFRARED: "the camera has just switched between colour and infrared",
     Cause.RESIZED: "the stream changed its size; check the camera's profile, and regions given in pixels",
     Cause.OVERLOADED: "the station could not keep up; lower rates or use fewer cameras",
+    Cause.MODEL: "the model gave no usable answer; see `edge-station check`",
     Cause.NOT_RUNNING: "the service was not running; see its log",
 }

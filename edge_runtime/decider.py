@@ -1,23 +1,21 @@
 """From evaluated frames to records: votes raise alarms, hard examples are kept, test frames go their own way."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from .bundle.decision import DecisionRule
-from .bundle.preprocess import Frame
 from .bundle.votes import CameraRule, Change, Votes
 from .clock import Clock
 from .evaluate import Evaluation
-from .events import Reporter, Sight
+from .events import Reporter, Sight, View
 from .hard_examples import HardExamples
 from .recorder import Recorder
 
 
 @dataclass
 class _Desk:
-    """One camera: its rule, its votes, and the votes of test frames, which never touch the others."""
+    """One view of one camera: its votes, and the votes of test frames, which never touch the others."""
 
-    rule: CameraRule
     votes: Votes
     test_votes: Votes
 
@@ -27,55 +25,57 @@ class Decider:
 
     def __init__(
         self,
-        rules: dict[str, CameraRule],
+        rules: Mapping[str, CameraRule],
         reporter: Reporter,
         recorder: Recorder,
         clock: Clock,
         hard_examples: HardExamples,
-        on_change: Callable[[str, Change], None] = lambda camera, change: None,
     ) -> None:
-        self._desks = {camera: _desk(rule) for camera, rule in rules.items()}
+        self._rules = rules
+        self._desks: dict[tuple[str, str], _Desk] = {}
         self._reporter, self._recorder, self._clock = reporter, recorder, clock
-        self._hard_examples, self._on_change = hard_examples, on_change
+        self._hard_examples = hard_examples
 
     def rule(self, camera: str) -> DecisionRule:
         """What the evaluator should decide by for this camera."""
-        return self._desks[camera].rule.decision
+        return self._rules[camera].decision
 
-    def standing(self, camera: str) -> frozenset[str]:
-        """Labels of the camera's alarms that have not ended."""
-        return self._desks[camera].votes.standing
+    def standing(self, camera: str, region: str = "") -> frozenset[str]:
+        """Labels of the alarms that have not ended."""
+        return self._desk(camera, region).votes.standing
 
-    def see(self, camera: str, frame: Frame, evaluation: Evaluation, now: float, test: bool = False) -> None:
-        """Count `evaluation` of `frame` at `now` (monotonic seconds), and record what follows from it.
+    def see(self, view: View, evaluation: Evaluation, now: float) -> tuple[Change, ...]:
+        """Count `evaluation` of `view` at `now` (monotonic seconds), record what follows from it, and return that.
 
-        A frame that was not evaluated is no vote. A test frame raises alarms marked as tests, and is never a sample.
+        A view that was not evaluated is no vote. A test raises alarms marked as tests, and is never a sample.
         """
-        desk = self._desks[camera]
+        desk = self._desk(view.camera, view.region)
         decision = evaluation.decision
-        changes = (desk.test_votes if test else desk.votes).add(decision, now)
         if decision is None:
-            return
-        sight = Sight(camera, frame, decision, desk.rule.decision, evaluation.cams, test)
+            return ()
+        changes = (desk.test_votes if view.test else desk.votes).add(decision, now)
+        sight = Sight(view, decision, self.rule(view.camera), evaluation.cams)
         for change in changes:
             if change.raised:
                 self._recorder.record(self._reporter.alarm(sight, change, self._clock.read()))
-            if not test:
-                self._on_change(camera, change)
-        if not test:
+        if not view.test:
             self._keep_if_hard(sight, desk, now)
+        return changes
 
     def end_test(self, camera: str) -> None:
         """Forget the votes of test frames, so that the next test alarm begins anew."""
-        desk = self._desks[camera]
-        desk.test_votes = Votes(desk.rule.votes, desk.rule.decision.fault_labels)
+        self._desk(camera, "").test_votes = self._votes(camera)
 
     def _keep_if_hard(self, sight: Sight, desk: _Desk, now: float) -> None:
-        reason = self._hard_examples.reason(sight.camera, sight.decision, sight.rule, desk.votes.standing, now)
+        standing = desk.votes.standing
+        reason = self._hard_examples.reason(sight.view.camera, sight.decision, sight.rule, standing, now)
         if reason is not None:
             self._recorder.record(self._reporter.sample(sight, reason, self._clock.read()))
 
+    def _desk(self, camera: str, region: str) -> _Desk:
+        if (camera, region) not in self._desks:
+            self._desks[camera, region] = _Desk(self._votes(camera), self._votes(camera))
+        return self._desks[camera, region]
 
-def _desk(rule: CameraRule) -> _Desk:
-    labels = rule.decision.fault_labels
-    return _Desk(rule, Votes(rule.votes, labels), Votes(rule.votes, labels))
+    def _votes(self, camera: str) -> Votes:
+        return Votes(self._rules[camera].votes, self.rule(camera).fault_labels)

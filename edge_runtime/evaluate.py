@@ -1,8 +1,8 @@
 """One frame in, one judgement out: the path that every picture takes, whichever command or camera it comes from."""
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -47,15 +47,28 @@ class Evaluator:
 
         A blank frame is not shown to the model: it would get a class.
         """
-        rule = rule or self.bundle.manifest.rule(self.engine.precision)
+        return self.evaluate_all([(frame, rule or self.bundle.manifest.rule(self.engine.precision))])[0]
+
+    def evaluate_all(self, frames: Sequence[tuple[Frame, DecisionRule]]) -> list[Evaluation]:
+        """The same for several frames, each with its rule, in one call of the engine."""
+        prepared = [self._prepare(frame) for frame, _ in frames]
+        shown = [small for small, evaluation in prepared if evaluation.reason is None]
+        started = time.perf_counter()
+        outputs = zip(*self.engine.run(np.stack(shown)), strict=True) if shown else iter(())
+        infer_ms = (time.perf_counter() - started) * 1000 / max(len(shown), 1)
+        return [
+            evaluation if evaluation.reason is not None else _decided(evaluation, rule, next(outputs), infer_ms)
+            for (_, rule), (_, evaluation) in zip(frames, prepared, strict=True)
+        ]
+
+    def _prepare(self, frame: Frame) -> tuple[Frame, Evaluation]:
         started = time.perf_counter()
         small = self.bundle.manifest.input.apply(frame)
         health = measure(small)
-        prepared = time.perf_counter()
-        preprocess_ms = (prepared - started) * 1000
-        if (reason := blank(health)) is not None:
-            return Evaluation(health, preprocess_ms, reason=reason)
-        logits, cam = self.engine.run(small[None])
-        infer_ms = (time.perf_counter() - prepared) * 1000
-        decision = rule.decide(rule.probabilities(logits)[0])
-        return Evaluation(health, preprocess_ms, infer_ms, decision, dict(zip(rule.labels, cam[0], strict=True)))
+        return small, Evaluation(health, (time.perf_counter() - started) * 1000, reason=blank(health))
+
+
+def _decided(prepared: Evaluation, rule: DecisionRule, output: tuple[Cam, Cam], infer_ms: float) -> Evaluation:
+    logits, cam = output
+    decision = rule.decide(rule.probabilities(logits[None])[0])
+    return replace(prepared, infer_ms=infer_ms, decision=decision, cams=dict(zip(rule.labels, cam, strict=True)))

@@ -33,15 +33,23 @@ class Record:
 
 
 @dataclass(frozen=True)
-class Sight:
-    """One evaluated frame: what the model saw, what it said, by which rule, and where it looked for each label."""
+class View:
+    """What the model is shown of one camera: `frame` uint8 (H, W, 3) BGR, the whole picture where `region` is empty."""
 
     camera: str
     frame: Frame
+    region: str = ""
+    test: bool = False
+
+
+@dataclass(frozen=True)
+class Sight:
+    """One evaluated view: what the model saw, what it said, by which rule, and where it looked for each label."""
+
+    view: View
     decision: Decision
     rule: DecisionRule
     cams: Mapping[str, Cam]
-    test: bool = False
 
 
 class Reporter:
@@ -57,21 +65,20 @@ class Reporter:
         said = self._said(sight, change.label)
         told = f"{said['label']} {said['probability']:.2f} (threshold {said['threshold']}), "
         told += f"{change.votes} of {change.of} frames"
-        lines = [
-            f"{'TEST  ' if sight.test else ''}{self._station} {sight.camera}  {moment.time} ({moment.clock})",
-            told,
-        ]
+        view = sight.view
+        where = " ".join(name for name in (self._station, view.camera, view.region) if name)
+        lines = [f"{'TEST  ' if view.test else ''}{where}  {moment.time} ({moment.clock})", told]
         pictures = {
-            "frame": clean_jpeg(sight.frame),
-            "heatmap": annotated_jpeg(sight.frame, sight.cams[change.label], lines),
+            "frame": clean_jpeg(view.frame),
+            "heatmap": annotated_jpeg(view.frame, sight.cams[change.label], lines),
         }
-        return self._record(ALARM, sight.camera, moment, {**said, "votes": change.to_json()}, pictures)
+        return self._record(ALARM, view.camera, moment, {**said, "votes": change.to_json()}, pictures)
 
     def sample(self, sight: Sight, reason: str, moment: Moment) -> Record:
         """A frame worth learning from, because of `reason`, without anything drawn on it."""
         said = {**self._said(sight, sight.decision.label), "reason": reason}
         said["top"] = [{"label": label, "probability": round(p, 6)} for label, p in sight.decision.top]
-        return self._record(SAMPLE, sight.camera, moment, said, {"frame": clean_jpeg(sight.frame)})
+        return self._record(SAMPLE, sight.view.camera, moment, said, {"frame": clean_jpeg(sight.view.frame)})
 
     def heartbeat(self, state: Mapping[str, Any], moment: Moment) -> Record:
         """A sign of life with the `state` of the station."""
@@ -79,10 +86,11 @@ class Reporter:
 
     def _said(self, sight: Sight, label: str) -> dict[str, Any]:
         return {
+            **({"region": sight.view.region} if sight.view.region else {}),
             "label": label,
             "probability": round(dict(sight.decision.top)[label], 6),
             "threshold": sight.rule.thresholds.get(label),
-            "test": sight.test,
+            "test": sight.view.test,
         }
 
     def _record(

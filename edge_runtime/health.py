@@ -6,12 +6,14 @@ import cv2
 import numpy as np
 
 from .bundle.preprocess import Frame
+from .causes import Cause
 
 # Grey levels, on the 0..255 scale. A dim night view of anything still spreads wider than sensor noise does after the
 # averaging of the resize; a lens cap does not.
 FLAT_STD = 1.5
 BLACK_MEAN = 8.0
 BLACK_STD = 4.0
+WHITE_MEAN = 240.0
 
 
 @dataclass(frozen=True)
@@ -38,10 +40,20 @@ def measure(frame: Frame) -> Health:
     return Health(float(luma.mean()), std, float(sharpness))
 
 
-def blank(health: Health) -> str | None:
+def blank_cause(health: Health) -> Cause | None:
     """Why the frame shows nothing, or None where it shows something. A blank frame never gets a class."""
     if health.mean < BLACK_MEAN and health.std < BLACK_STD:
-        return f"the picture is black (mean {health.mean:.1f}, spread {health.std:.1f} of 255); check lens and light"
+        return Cause.BLACK
     if health.std < FLAT_STD:
-        return f"the picture is one flat tone (spread {health.std:.1f} of 255); check lens, light and exposure"
+        return Cause.OVEREXPOSED if health.mean > WHITE_MEAN else Cause.COVERED
     return None
+
+
+def blank(health: Health) -> str | None:
+    """The same in words."""
+    cause = blank_cause(health)
+    if cause is None:
+        return None
+    if cause is Cause.BLACK:
+        return f"the picture is black (mean {health.mean:.1f}, spread {health.std:.1f} of 255); check lens and light"
+    return f"the picture is one flat tone (spread {health.std:.1f} of 255); check lens, light and exposure"

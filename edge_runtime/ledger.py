@@ -147,13 +147,21 @@ class Ledger:
             self._base.execute("DELETE FROM run WHERE beat_wall < ? AND id != ?", (now.wall - seconds, self._run))
 
 
-def read_night_of(path: Path, seconds: float, now: Instant) -> Night:
-    """`Ledger.night` of a file that another process may be writing."""
+def read_night_of(path: Path, seconds: float, now: Instant, at_work: bool) -> Night:
+    """`Ledger.night` of a file that another process may be writing; `at_work`: one is."""
     try:
         with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as base:
-            return read_night(base, seconds, now)
+            return read_night(base, seconds, now if at_work else _now_of_last_run(base, now), at_work)
     except sqlite3.Error as error:
         raise UnavailableError(f"the ledger {path} cannot be read ({error}); has the service run here?") from error
+
+
+def _now_of_last_run(base: sqlite3.Connection, now: Instant) -> Instant:
+    """`now` on the monotonic clock of the last run, which may belong to an earlier boot."""
+    row = base.execute("SELECT boot, beat, beat_wall FROM run ORDER BY id DESC LIMIT 1").fetchone()
+    if row is None or row[0] == boot_id():
+        return now
+    return Instant(row[1] + max(now.wall - row[2], 0.0), now.wall)
 
 
 def boot_id() -> str:
@@ -173,21 +181,21 @@ class _Run:
     gap_estimated: bool  # whether the time before it comes from the wall clock
 
 
-def read_night(base: sqlite3.Connection, seconds: float, now: Instant) -> Night:
-    """What the ledger holds of the last `seconds` before `now`."""
+def read_night(base: sqlite3.Connection, seconds: float, now: Instant, at_work: bool = True) -> Night:
+    """What the ledger holds of the last `seconds` before `now`; `at_work`: the last run has not ended."""
     runs = _runs(base)
     start = now.monotonic - seconds
     due: dict[str, float] = {}
     blind: list[Interval] = []
     for run, successor in zip(runs, [*runs[1:], None], strict=True):
-        end = run.ended if successor else max(run.ended, now.monotonic)
+        until = successor.began if successor else now.monotonic
+        end = max(run.ended, until) if at_work and not successor else run.ended
         for camera, began in base.execute("SELECT camera, began FROM watch WHERE run = ?", (run.id,)).fetchall():
-            until = successor.began if successor else end
             due[camera] = due.get(camera, 0.0) + _overlap(began + run.shift, until, start, now.monotonic)
             blind += _blind(base, run, camera, end)
-            if successor and successor.began > run.ended:
-                wall, guess = run.ended + run.wall_offset, successor.gap_estimated
-                blind.append(Interval(camera, Cause.NOT_RUNNING, run.ended, successor.began, wall, guess))
+            if until > end:
+                guess = successor.gap_estimated if successor else False
+                blind.append(Interval(camera, Cause.NOT_RUNNING, end, until, end + run.wall_offset, guess))
     cut = [_cut(interval, start, now.monotonic) for interval in blind]
     kept = sorted((i for i in cut if i.seconds >= SHORT_SECONDS), key=lambda i: (i.camera, i.began))
     return Night(seconds, now, {name: value for name, value in sorted(due.items()) if value > 0}, tuple(kept))

@@ -32,8 +32,9 @@ class Metrics:
         self.frames_dropped = self._counter("frames_dropped", "Frames passed over because newer ones came", camera)
         self.blind_seconds = self._counter("blind_seconds", "Seconds not evaluated, by cause", ("camera", "cause"))
         self.events = self._counter("events", "Alarms raised", ("camera", "label"))
+        self.test_alarms = self._counter("test_alarms", "Test alarms, by what became of them", ("camera", "result"))
         self.infer_seconds = Histogram(
-            "rarefault_infer_seconds", "Inference of one batch", buckets=INFER_SECONDS, registry=self.registry
+            "rarefault_infer_seconds", "Inference of one frame", buckets=INFER_SECONDS, registry=self.registry
         )
         self._model = Gauge(
             "rarefault_model_info", "The model at work", ("name", "version", "digest"), registry=self.registry

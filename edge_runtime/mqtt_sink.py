@@ -61,7 +61,7 @@ class MqttSink:
         if self._link is not None and self._link.ready:
             return
         self._drop()
-        link = _Link(self._topic("status"), self._settings, self._settings.client_id or f"rarefault-{self._station}")
+        link = _Link(self._topic("status"), self._settings, self._client_id)
         with self._lock:
             if self._closed:
                 raise UnavailableError("the broker is left: the station stops")
@@ -71,6 +71,15 @@ class MqttSink:
         with self._lock:
             for camera, status in self._cameras.items():
                 link.publish(self._topic(camera, "status"), status, retain=True)
+
+    def probe(self) -> None:
+        """Connect beside a station that may be running, tell nothing, and leave. UnavailableError says why not."""
+        link = _Link(self._topic("status"), self._settings, f"{self._client_id}-check")
+        try:
+            link.connect()
+            link.leave()
+        finally:
+            link.drop()
 
     def set_camera(self, camera: str, status: str, cause: str) -> None:
         """The status is told now, and again at each connection."""
@@ -130,6 +139,10 @@ class MqttSink:
 
     def _topic(self, *parts: str) -> str:
         return "/".join(("rarefault", self._station, *parts))
+
+    @property
+    def _client_id(self) -> str:
+        return self._settings.client_id or f"rarefault-{self._station}"
 
     def _drop(self) -> None:
         with self._lock:
@@ -199,6 +212,10 @@ class _Link:
         """Publish offline, disconnect, and wait a little for both."""
         number = self._client.publish(self._status_topic, OFFLINE.encode(), qos=1, retain=True).mid
         self._wait(lambda: number in self._acknowledged, GOODBYE_SECONDS / 2)
+        self.leave()
+
+    def leave(self) -> None:
+        """Disconnect so that the last will stays unsaid, and wait a little for that."""
         self._client.disconnect()
         self._wait(lambda: False, GOODBYE_SECONDS / 2)
 

@@ -94,7 +94,7 @@ class Outbox:
         `repair`: set a damaged database aside and begin a new one; only for the process that commits. UnavailableError
         where the disk does not let us, InputError where a later rarefault has written it.
         """
-        self._state_dir, self._sinks, self._budget = state_dir, tuple(sinks), budget or Budget()
+        self._state_dir, self.sinks, self._budget = state_dir, tuple(sinks), budget or Budget()
         self._unsent = frozenset(unsent)
         self._lock = threading.RLock()
         try:
@@ -283,7 +283,7 @@ class Outbox:
             ).lastrowid
             database.executemany(
                 "INSERT INTO deliveries (seq, sink, state, rank) VALUES (?, ?, 'pending', ?)",
-                [(seq, sink, rank) for sink in self._sinks if record.kind not in self._unsent],
+                [(seq, sink, rank) for sink in self.sinks if record.kind not in self._unsent],
             )
 
     def _mark(self, sink: str, seq: int, state: str, reason: str) -> None:
@@ -304,12 +304,12 @@ class Outbox:
 
     def _droppable(self, kinds: Sequence[str]) -> sqlite3.Cursor:
         """(seq, kind, pictures) of what may go, in that order: samples, then alarms that every sink has."""
-        marks, sinks = ",".join("?" * len(kinds)), ",".join("?" * len(self._sinks))
+        marks, sinks = ",".join("?" * len(kinds)), ",".join("?" * len(self.sinks))
         return self._database.execute(
             f"SELECT seq, kind, pictures FROM events WHERE bytes > 0 AND kind IN ({marks}) AND (kind = '{SAMPLE}' OR "
             "NOT EXISTS (SELECT 1 FROM deliveries WHERE deliveries.seq = events.seq AND state != 'delivered' "
             f"AND sink IN ({sinks}))) ORDER BY rank DESC, seq",
-            (*kinds, *self._sinks),
+            (*kinds, *self.sinks),
         )
 
     def _note_dropped(self, gone: Sequence[tuple[int, str]]) -> None:

@@ -38,6 +38,9 @@ class Sink(Protocol):
     def name(self) -> str:
         """As the outbox calls it."""
 
+    def probe(self) -> None:
+        """Try the connection beside a running station, and tell nothing. UnavailableError says what is wrong."""
+
     def open(self) -> None:
         """Be ready to send; cheap where it is. UnavailableError where that cannot be now."""
 

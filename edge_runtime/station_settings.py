@@ -20,6 +20,8 @@ from .typed_toml import build, nearest, read_toml
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")  # it becomes a part of topics and file names
 PICTURES = ("frame", "heatmap")
+CLOCK_TIME = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
+CURRENT_SLOT = Path("slots") / "current"  # below state_dir
 MAX_SECRET = 4096  # bytes
 
 _SECRET_KEY = re.compile(
@@ -32,18 +34,36 @@ T = TypeVar("T")
 @dataclass(frozen=True)
 class StationSection:
     """[station]. `picture_bytes` bounds the pictures in `state_dir`: samples go first, then those of
-    alarms that every sink has acknowledged; what waits has no bound."""
+    alarms that every sink has acknowledged; what waits has no bound.
+
+    `engine` and `precision` as in `edge-classify`; `threads` cores for one inference, 0 leaves one to the cameras.
+    `report_at` is the local time of the night's report.
+    """
 
     name: str
     state_dir: Path = Path("/var/lib/rarefault")
     bundle: Path | None = None  # None: the current slot below state_dir
     picture_bytes: int = 4 << 30
     heartbeat_seconds: float = 60.0
+    engine: str = "auto"
+    precision: str = "auto"
+    threads: int = 0
+    test_alarm_hours: float = 12.0  # between two test alarms by themselves; 0: none
+    report_at: str = "07:00"
 
     def __post_init__(self) -> None:
         _check_name("the station", self.name)
+        _at_least("threads", self.threads, 0)
+        _at_least("test_alarm_hours", self.test_alarm_hours, 0)
+        if not CLOCK_TIME.fullmatch(self.report_at):
+            raise InputError(f"report_at is {self.report_at!r}, expected a local time like 07:00")
         _at_least("picture_bytes", self.picture_bytes, 0)
         _at_least("heartbeat_seconds", self.heartbeat_seconds, 1)
+
+    @property
+    def cores(self) -> int:
+        """Threads of one inference."""
+        return self.threads or max(1, len(os.sched_getaffinity(0)) - 1)
 
 
 @dataclass(frozen=True)
@@ -276,6 +296,16 @@ def load_station_settings(path: Path) -> StationSettings:
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     return _anchored(settings, path.absolute().parent)
+
+
+def current_bundle(station: StationSection) -> Path:
+    """The folder of the bundle to run; InputError where there is none."""
+    if station.bundle is not None:
+        return station.bundle
+    slot = station.state_dir / CURRENT_SLOT
+    if not slot.exists():
+        raise InputError(f"no bundle: set bundle in [station] (no update has put one at {slot})")
+    return slot.resolve()  # an update may turn the link while we read
 
 
 def _without_thresholds(overrides: Mapping[str, Any]) -> dict[str, Any]:

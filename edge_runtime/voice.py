@@ -22,6 +22,10 @@ STOP_SECONDS = 4.0
 log = logging.getLogger(__name__)
 
 
+class AnotherWorksHereError(UnavailableError):
+    """The state folder is in use."""
+
+
 class Voice:
     """What the service records through `recorder` reaches every sink of the settings, sooner or later."""
 
@@ -30,8 +34,8 @@ class Voice:
 
         Pictures that a crash left behind are removed, hence only one Voice at a time may work on a `state_dir`.
         """
-        sinks = _sinks(settings)
-        self._alone = _alone(settings.station.state_dir)
+        sinks = make_sinks(settings)
+        self._alone = hold_alone(settings.station.state_dir)
         try:
             self.outbox = open_outbox(settings)
         except BaseException:
@@ -96,8 +100,11 @@ def open_outbox(settings: StationSettings, repair: bool = True) -> Outbox:
     return Outbox(settings.station.state_dir, names, budget, () if settings.samples.send else (SAMPLE,), repair)
 
 
-def _alone(state_dir: Path) -> IO[bytes]:
-    """A locked file that shows others that somebody works here; the lock ends with the process."""
+def hold_alone(state_dir: Path) -> IO[bytes]:
+    """A locked file that shows others that somebody works here; the lock ends with the process.
+
+    UnavailableError where the folder cannot be written; AnotherWorksHereError where somebody else holds the lock.
+    """
     try:
         state_dir.mkdir(parents=True, exist_ok=True)
         file = (state_dir / "lock").open("ab")
@@ -107,13 +114,23 @@ def _alone(state_dir: Path) -> IO[bytes]:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         file.close()
-        raise UnavailableError(
+        raise AnotherWorksHereError(
             f"another edge-station works on {state_dir}; stop it, or choose another state_dir"
         ) from error
     return file
 
 
-def _sinks(settings: StationSettings) -> list[Sink]:
+def is_at_work(state_dir: Path) -> bool:
+    """Whether a service works on `state_dir`."""
+    try:
+        hold_alone(state_dir).close()
+    except AnotherWorksHereError:
+        return True
+    return False
+
+
+def make_sinks(settings: StationSettings) -> list[Sink]:
+    """A sink for each section that the settings have. UnavailableError where a package of the extra is missing."""
     sinks: list[Sink] = []
     if settings.mqtt is not None:
         try:

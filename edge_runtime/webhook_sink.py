@@ -43,6 +43,19 @@ class WebhookSink:
         if self._closed:
             raise UnavailableError("the webhook is left: the station stops")
 
+    def probe(self) -> None:
+        """Connect, with TLS where the address says so, and leave without a request."""
+        self._settings.secret()
+        url = urlsplit(self._settings.address())
+        connection = self._connect(url.scheme, url.hostname or "", url.port)
+        try:
+            connection.connect()
+        except (OSError, ValueError) as error:
+            raise UnavailableError(f"the webhook cannot be reached ({error})") from None
+        finally:
+            connection.close()
+            self._connection = None
+
     def send(self, entry: Entry) -> Answer:
         """POST the event; a status from 200 to 299 counts as taken."""
         body = payload(entry, self._settings.inline)

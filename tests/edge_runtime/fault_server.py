@@ -16,16 +16,19 @@ USER, PASSWORD = "watch", "s3cret/p@ss:word"
 REALM, NONCE = "camera", "abc123"
 
 
-def jpeg(number: int, size: tuple[int, int] = (96, 128)) -> bytes:
-    """Blocks with the noise of a sensor, another for each number."""
+def jpeg(number: int, size: tuple[int, int] = (96, 128), tint: tuple[float, float, float] = (1, 1, 1)) -> bytes:
+    """Blocks with the noise of a sensor, another for each number; `tint` dims the colours (BGR)."""
     rng = np.random.default_rng(number)
     blocks = np.random.default_rng(0).integers(20, 220, (6, 8), np.uint8)
     base = cv2.resize(blocks, (size[1], size[0]), interpolation=cv2.INTER_NEAREST)
     picture = np.clip(base + rng.normal(0, 4, size), 0, 255).astype(np.uint8)
-    return cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR))[1].tobytes()
+    coloured = (cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR) * np.array(tint)).astype(np.uint8)
+    return cv2.imencode(".jpg", coloured)[1].tobytes()
 
 
 FRAMES = [jpeg(number) for number in range(40)]
+GREEN_FRAMES = [jpeg(number, tint=(0.3, 1, 0.3)) for number in range(40)]
+RED_FRAMES = [jpeg(number, tint=(0.3, 0.3, 1)) for number in range(40)]
 SMALL = [jpeg(number, (48, 64)) for number in range(40)]
 
 
@@ -40,6 +43,7 @@ class FaultServer:
         self.port = port
         self.rate = rate
         self.accepted = 0
+        self.frames = FRAMES  # what /stream shows; may be changed at any moment
         self._open: set[socket.socket] = set()
         self._threads: list[threading.Thread] = []
         self._listener: socket.socket | None = None
@@ -141,7 +145,7 @@ class FaultServer:
             if fault in ("stall", "mute") and number > 5:
                 time.sleep(0.02)
                 continue
-            data = FRAMES[0 if fault == "freeze" else number % len(FRAMES)]
+            data = self.frames[0 if fault == "freeze" else number % len(self.frames)]
             data = SMALL[number % len(SMALL)] if fault == "resize" and number > self.rate else data
             data = b"no picture" if fault == "garbage" else data
             head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n"

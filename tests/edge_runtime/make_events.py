@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from make_bundle import LABELS, RULE
 
-from edge_runtime.events import ALARM, HEARTBEAT, Record, Sight
+from edge_runtime.events import ALARM, HEARTBEAT, Record, Sight, View
 
 
 def record(number: int, camera: str = "yard", kind: str = ALARM, size: int = 0) -> Record:
@@ -24,7 +24,7 @@ def sight(colour: tuple[int, int, int], camera: str = "yard", test: bool = False
     frame[:, :32] = colour
     logits = np.array([[frame[..., plane].mean() / 32 for plane in (1, 2, 0)]])
     cams = {label: frame[::6, ::8, plane] / np.float32(32) for label, plane in zip(LABELS, (1, 2, 0), strict=True)}
-    return Sight(camera, frame, RULE.decide(RULE.probabilities(logits)[0]), RULE, cams, test)
+    return Sight(View(camera, frame, test=test), RULE.decide(RULE.probabilities(logits)[0]), RULE, cams)
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 20.0) -> None:

@@ -81,7 +81,6 @@ def test_each_fault_has_its_cause_within_fifteen_seconds(path, cause):
     with FaultServer() as server, Cameras([config("one", server.url(path), stall_seconds=3)]) as cameras:
         watch = Watch(cameras)
         watch.until(lambda watch: watch.causes()["one"] is cause, 15)
-        assert cameras.states()["one"].status == ("offline" if cause.offline else "not_evaluated")
 
 
 def test_a_stream_that_stops_is_reported_and_comes_back_by_itself():

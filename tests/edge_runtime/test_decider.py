@@ -12,7 +12,7 @@ from edge_runtime.clock import Clock
 from edge_runtime.decider import Decider
 from edge_runtime.engines import open_engine
 from edge_runtime.evaluate import Evaluator
-from edge_runtime.events import ALARM, SAMPLE, Reporter
+from edge_runtime.events import ALARM, SAMPLE, Reporter, View
 from edge_runtime.hard_examples import HardExamples
 from edge_runtime.outbox import Entry, Outbox
 from edge_runtime.recorder import Recorder
@@ -36,18 +36,24 @@ class Station:
             Recorder(self.outbox),
             Clock(),
             HardExamples(SamplesSection(interval=1e6)),
-            lambda camera, change: None if change.raised else self.ended.append((camera, change.label)),
         )
 
     def see(
-        self, camera: str, colour: tuple[int, int, int], now: float, green: float = 0.0, test: bool = False
+        self,
+        camera: str,
+        colour: tuple[int, int, int],
+        now: float,
+        green: float = 0.0,
+        test: bool = False,
+        region: str = "",
     ) -> None:
         frame = np.full((30, 60, 3), colour, np.uint8)
         frame[:, : round(60 * green)] = GREEN
         if colour != BLACK:
             frame[:, 54:] = 90  # some structure: one flat tone would not be evaluated
         evaluation = self.evaluator.evaluate(frame, self.decider.rule(camera))
-        self.decider.see(camera, frame, evaluation, now, test)
+        changes = self.decider.see(View(camera, frame, region, test), evaluation, now)
+        self.ended += [(camera, change.label) for change in changes if not change.raised]
 
     def alarms(self) -> list[Entry]:
         return self.outbox.recent(ALARM)[::-1]
@@ -105,3 +111,12 @@ def test_a_frame_against_the_votes_is_kept_as_a_sample(station):
     (sample,) = station.outbox.recent(SAMPLE)
     assert (sample.document["reason"], sample.document["label"]) == ("disagreeing", "rust")
     assert sample.pictures["frame"].parent.name == "samples"
+
+
+def test_each_region_of_a_camera_votes_for_itself(station):
+    station.see("gate", RED, 0, region="clamp")
+    station.see("gate", RED, 1, region="bushing")
+    assert station.alarms() == []
+    station.see("gate", RED, 2, region="clamp")
+    (alarm,) = station.alarms()
+    assert (alarm.camera, alarm.document["region"]) == ("gate", "clamp")

@@ -52,7 +52,7 @@ def test_the_clean_frame_is_the_frame_and_the_other_shows_heat_and_text(reporter
     seen = sight(RED)
     alarm = reporter.alarm(seen, Change("rust", True, 2, 3, 2), MOMENT)
     clean, annotated = decoded(alarm.pictures["frame"]), decoded(alarm.pictures["heatmap"])
-    assert np.abs(clean.astype(int) - seen.frame).mean() < 3
+    assert np.abs(clean.astype(int) - seen.view.frame).mean() < 3
     assert annotated.shape == (48 + 2 * 24, 64, 3)
     assert annotated[:48, :24].astype(int).mean() > annotated[:48, 40:].astype(int).mean() + 50  # heat is on the left
     assert annotated[48:].max() > 100  # letters on black

@@ -158,7 +158,7 @@ def test_a_process_killed_at_any_moment_leaves_a_whole_ledger_with_all_it_had_sa
         rows = base.execute("SELECT count(*) FROM blind WHERE run = ?", (newest,)).fetchone()[0]
         base.close()
         assert rows >= told // 2
-    night = read_night_of(path, 3600, Instant(time.monotonic(), time.time()))
+    night = read_night_of(path, 3600, Instant(time.monotonic(), time.time()), at_work=True)
     assert {interval.cause for interval in night.blind} <= {Cause.NOT_RUNNING, Cause.BLACK}
     assert night.due["one"] >= sum(interval.seconds for interval in night.blind)
 
@@ -169,7 +169,7 @@ def test_beats_are_few_and_old_runs_are_forgotten(tmp_path):
     ledger.watch(["one"], at(0))
     blind(ledger, "one", Cause.BLACK, 0.1, 0.2)
     ledger.beat(Instant(1000 + BEAT_SECONDS - 1, 0))
-    assert read_night_of(path, 60, at(0)).due == {}
+    assert read_night_of(path, 60, at(0), at_work=True).due == {}
     ledger.close(at(1))
     later = Instant(5.0, at(24 * 60).wall)
     second = Ledger(path, later, boot="b")
@@ -206,7 +206,7 @@ def test_a_ledger_that_cannot_be_is_a_sentence(tmp_path):
     with pytest.raises(UnavailableError, match="check the disk"):
         Ledger(tmp_path / "missing" / "ledger.sqlite3", at(0))
     with pytest.raises(UnavailableError, match="has the service run here"):
-        read_night_of(tmp_path / "ledger.sqlite3", 60, at(0))
+        read_night_of(tmp_path / "ledger.sqlite3", 60, at(0), at_work=True)
 
 
 class Balanced(html.parser.HTMLParser):
@@ -245,3 +245,22 @@ def test_almost_all_is_not_rounded_to_all(tmp_path):
     blind(ledger, "one", Cause.COVERED, 1, 1 + 2 / 3600)
     assert log_line(ledger.night(8 * 3600, at(8))).startswith("watched 99.9 %")
     ledger.close(at(8))
+
+
+def test_a_service_that_stopped_does_not_watch(tmp_path):
+    path = tmp_path / "ledger.sqlite3"
+    ledger = Ledger(path, at(0))
+    ledger.watch(["yard"], at(0))
+    ledger.close(at(2))
+    (gap,) = read_night_of(path, 4 * 3600, at(4), at_work=False).blind
+    assert (gap.cause, gap.seconds) == (Cause.NOT_RUNNING, 2 * 3600)
+    assert read_night_of(path, 4 * 3600, at(4), at_work=True).blind == ()
+
+
+def test_a_device_that_restarted_without_the_service_tells_by_the_wall_clock(tmp_path):
+    path = tmp_path / "ledger.sqlite3"
+    ledger = Ledger(path, at(0), boot="the one before")
+    ledger.watch(["yard"], at(0))
+    ledger.close(at(2))
+    (gap,) = read_night_of(path, 4 * 3600, Instant(60.0, at(5).wall), at_work=False).blind
+    assert (gap.cause, gap.seconds) == (Cause.NOT_RUNNING, 3 * 3600)

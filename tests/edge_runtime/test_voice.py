@@ -21,7 +21,7 @@ from edge_runtime.clock import Clock
 from edge_runtime.decider import Decider
 from edge_runtime.engines import open_engine
 from edge_runtime.evaluate import Evaluator
-from edge_runtime.events import Reporter
+from edge_runtime.events import Reporter, View
 from edge_runtime.hard_examples import HardExamples
 from edge_runtime.station_settings import StationSettings, load_station_settings
 from edge_runtime.voice import Voice
@@ -73,7 +73,7 @@ class World:
         frame = np.full((40, 60, 3), colour, np.uint8)
         frame[:, :10] = 90
         for now in range(frames):
-            decider.see("yard", frame, self.evaluator.evaluate(frame, decider.rule("yard")), float(now))
+            decider.see(View("yard", frame), self.evaluator.evaluate(frame, decider.rule("yard")), float(now))
 
     def tick(self, now: float) -> None:
         self.voice.tick(now, self.reporter, self.clock, lambda: {"now": now})
