@@ -35,6 +35,9 @@ def check(bundle: Path) -> list[str]:
 
 
 def _resized(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    while min(picture.shape[:2]) // 2 >= max(size):
+        half = (picture.shape[1] + 1) // 2, (picture.shape[0] + 1) // 2
+        picture = cv2.resize(picture, half, interpolation=cv2.INTER_AREA)
     shrinks = picture.shape[1] > size[0] or picture.shape[0] > size[1]
     return cv2.resize(picture, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 

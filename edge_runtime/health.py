@@ -3,7 +3,6 @@
 from dataclasses import asdict, dataclass
 
 import cv2
-import numpy as np
 
 from .bundle.preprocess import Frame
 from .causes import Cause
@@ -35,9 +34,9 @@ class Health:
 def measure(frame: Frame) -> Health:
     """Health of a uint8 (H, W, 3) BGR frame; best the preprocessed one, whose noise is averaged out."""
     luma = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)
-    sharpness = cv2.Laplacian(luma, cv2.CV_32F).var(dtype=np.float64)
-    std = max(float(frame[..., channel].std()) for channel in range(3))  # false colours may differ at equal luma
-    return Health(float(luma.mean()), std, float(sharpness))
+    _, sharpness = cv2.meanStdDev(cv2.Laplacian(luma, cv2.CV_16S))
+    _, spread = cv2.meanStdDev(frame)  # the largest of its channels: false colours may differ at equal luma
+    return Health(cv2.mean(luma)[0], float(spread.max()), float(sharpness[0, 0]) ** 2)
 
 
 def blank_cause(health: Health) -> Cause | None:

@@ -11,6 +11,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import cv2
+
 from . import systemd
 from .attendance import Attendance
 from .bundle.errors import InputError, RarefaultError, UnavailableError
@@ -44,6 +46,7 @@ log = logging.getLogger(__name__)
 
 def serve(settings: StationSettings, stop: threading.Event) -> None:
     """Run a station until `stop`. RarefaultError says what is missing, or what only a restart may mend."""
+    cv2.setNumThreads(1)  # the engine and the cameras need the cores
     voice = Voice(settings)
     try:
         configs, closed = camera_configs(settings)
@@ -125,6 +128,7 @@ class Service:
             with Cameras(self._configs) as cameras:
                 systemd.notify(systemd.READY)
                 log.info("watching %d cameras, status on port %d", len(self._configs), self.status_port)
+                self._tick(cameras, time.monotonic())  # until its first frame a camera is blind
                 while not stop.is_set():
                     self.step(cameras)
         finally:

@@ -23,13 +23,13 @@ MAX_SIDE = 4096  # pixels; a model input beyond this is a damaged manifest, not 
 class PreprocessSpec:
     """The model's input: `height` x `width` pixels, filled by `resize` from a frame in `colour` order.
 
-    With `decode` "reduced" a large JPEG may be decoded at a half, a quarter or an eighth of its size, which is faster;
-    a bundle says so only where its test images bore it out.
+    With `decode` "reduced" a large JPEG may be decoded at a half, a quarter or an eighth of its size, instead of being
+    made that small afterwards; a bundle says so only where its test images bore it out.
     """
 
     height: int
     width: int
-    resize: str = "stretch"
+    resize: str = "halve-area"
     colour: str = "bgr"
     decode: str = "full"
 
@@ -37,8 +37,11 @@ class PreprocessSpec:
         for name, side in (("height", self.height), ("width", self.width)):
             if type(side) is not int or not 1 <= side <= MAX_SIDE:
                 raise InputError(f"the input {name} is {side!r}, expected a whole number from 1 to {MAX_SIDE} (pixels)")
-        if self.resize != "stretch":
-            raise InputError(f'the resize rule is {self.resize!r}, this version knows "stretch"; upgrade rarefault')
+        if self.resize != "halve-area":
+            raise InputError(
+                f'the resize rule is {self.resize!r}, this version knows "halve-area"; pack the bundle again, '
+                "or upgrade rarefault"
+            )
         if self.colour != "bgr":
             raise InputError(f'the colour order is {self.colour!r}, this version knows "bgr"; upgrade rarefault')
         if self.decode not in ("full", "reduced"):
@@ -47,19 +50,22 @@ class PreprocessSpec:
             )
 
     def reduction(self, height: int, width: int) -> int:
-        """By how much a JPEG of that size may be decoded smaller: 1, 2, 4 or 8, and neither side below the input's."""
+        """By how much such a picture is halved first: 1, 2, 4 or 8, and neither side falls below the input's."""
         least = max(self.height, self.width)  # turned upright, the sides may change places
         return next((by for by in (8, 4, 2) if min(height, width) // by >= least), 1)
 
     def apply(self, frame: Frame) -> Frame:
         """uint8 (H, W, 3) BGR -> uint8 (height, width, 3) BGR; InputError for anything else.
 
-        The whole frame is stretched, never cropped: a fault in a corner must reach the model.
+        The whole frame is stretched, never cropped: a fault in a corner must reach the model. A large one is halved
+        first, up to three times, as long as neither side falls below the longer side of the input.
         """
         if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3 or 0 in frame.shape:
             raise InputError(f"a frame is {frame.dtype} {frame.shape}, expected uint8 (H, W, 3) in BGR order")
         if frame.shape[:2] == (self.height, self.width):
             return frame.copy()
+        for _ in range(self.reduction(*frame.shape[:2]).bit_length() - 1):
+            frame = _halved(frame)
         shrinks = frame.shape[0] > self.height or frame.shape[1] > self.width
         how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR  # AREA averages every pixel: no thin fault is skipped
         resized: Frame = cv2.resize(frame, (self.width, self.height), interpolation=how)
@@ -76,6 +82,13 @@ class PreprocessSpec:
             if key not in data:
                 raise InputError(f"the manifest's input has no {key!r}; the bundle is damaged, copy or pack it again")
         return cls(data["height"], data["width"], data["resize"], data["colour"], data.get("decode", "full"))
+
+
+def _halved(frame: Frame) -> Frame:
+    """Means of 2 x 2 pixels, which OpenCV does several times faster than other areas."""
+    height, width = frame.shape[:2]
+    halved: Frame = cv2.resize(frame, ((width + 1) // 2, (height + 1) // 2), interpolation=cv2.INTER_AREA)
+    return halved
 
 
 def encode_png(frame: Frame) -> bytes:

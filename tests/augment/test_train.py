@@ -52,7 +52,7 @@ def test_the_document_names_labels_faults_input_and_initial_weights(trained):
     document = folder.require("training")
     assert document.summary["labels"] == list(LABELS)
     assert document.summary["fault_labels"] == ["breaker_burnt"]
-    expected = {"height": 32, "width": 32, "resize": "stretch", "colour": "bgr", "decode": "full"}
+    expected = {"height": 32, "width": 32, "resize": "halve-area", "colour": "bgr", "decode": "full"}
     assert document.summary["input"] == expected
     assert document.models == {"initial_weights": {"source": "none", "classifier": "fresh"}}
     assert document.parent == folder.require("curation").digest
