@@ -62,12 +62,20 @@ class Interval:
 
 @dataclass(frozen=True)
 class Night:
-    """The last `seconds` up to `until`: what was `due` per camera in seconds, and the intervals without a watch."""
+    """The last `seconds` up to `until`: when each camera should have been watched, and when it was not.
+
+    `spans` are (began, ended) on the ledger's own time axis in seconds, by camera.
+    """
 
     seconds: float
     until: Instant
-    due: dict[str, float]
+    spans: dict[str, tuple[tuple[float, float], ...]]
     blind: tuple[Interval, ...]
+
+    @property
+    def due(self) -> dict[str, float]:
+        """Seconds of watch that each camera should have had."""
+        return {camera: sum(ended - began for began, ended in spans) for camera, spans in self.spans.items()}
 
 
 class Ledger:
@@ -185,20 +193,22 @@ def read_night(base: sqlite3.Connection, seconds: float, now: Instant, at_work: 
     """What the ledger holds of the last `seconds` before `now`; `at_work`: the last run has not ended."""
     runs = _runs(base)
     start = now.monotonic - seconds
-    due: dict[str, float] = {}
+    spans: dict[str, list[tuple[float, float]]] = {}
     blind: list[Interval] = []
     for run, successor in zip(runs, [*runs[1:], None], strict=True):
         until = successor.began if successor else now.monotonic
         end = max(run.ended, until) if at_work and not successor else run.ended
         for camera, began in base.execute("SELECT camera, began FROM watch WHERE run = ?", (run.id,)).fetchall():
-            due[camera] = due.get(camera, 0.0) + _overlap(began + run.shift, until, start, now.monotonic)
+            span = max(began + run.shift, start), min(until, now.monotonic)
+            if span[1] > span[0]:
+                spans.setdefault(camera, []).append(span)
             blind += _blind(base, run, camera, end)
             if until > end:
                 guess = successor.gap_estimated if successor else False
                 blind.append(Interval(camera, Cause.NOT_RUNNING, end, until, end + run.wall_offset, guess))
     cut = [_cut(interval, start, now.monotonic) for interval in blind]
     kept = sorted((i for i in cut if i.seconds >= SHORT_SECONDS), key=lambda i: (i.camera, i.began))
-    return Night(seconds, now, {name: value for name, value in sorted(due.items()) if value > 0}, tuple(kept))
+    return Night(seconds, now, {name: tuple(spans[name]) for name in sorted(spans)}, tuple(kept))
 
 
 def _blind(base: sqlite3.Connection, run: _Run, camera: str, end: float) -> list[Interval]:
@@ -227,10 +237,6 @@ def _runs(base: sqlite3.Connection) -> list[_Run]:
         estimated = index > 0 and rows[index - 1][1] != boot
         runs.append(_Run(id_, began + shift, beat + shift, shift, began_wall - began - shift, estimated))
     return runs[::-1]
-
-
-def _overlap(began: float, ended: float, start: float, end: float) -> float:
-    return max(0.0, min(ended, end) - max(began, start))
 
 
 def _cut(interval: Interval, start: float, end: float) -> Interval:

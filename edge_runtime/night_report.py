@@ -6,6 +6,7 @@ from typing import Any
 
 from .ledger import Interval, Night
 
+MINUTE = 60.0  # seconds
 MAX_NAMED = 5  # intervals in the log line; the page has all
 
 STYLE = """
@@ -14,8 +15,14 @@ body { max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
 table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid #8886; }
 td.number { text-align: right; font-variant-numeric: tabular-nums; }
-.bar { position: relative; height: 1rem; min-width: 12rem; background: #2a7f4f; }
-.bar span { position: absolute; top: 0; bottom: 0; background: #c0392b; min-width: 1px; }
+.bar { position: relative; height: 1rem; min-width: 8rem; background: #8884; }
+.bar span { position: absolute; top: 0; bottom: 0; background: #2a7f4f; }
+.bar .blind { background: #c0392b; min-width: 1px; }
+@media (max-width: 40rem) {
+  .detail thead { display: none; }
+  .detail tr { display: block; padding: .5rem 0; border-bottom: 1px solid #8886; }
+  .detail td { display: inline; padding: 0 .3rem 0 0; border: 0; }
+}
 """
 
 
@@ -33,7 +40,7 @@ def log_line(night: Night) -> str:
         return "watched nothing: no camera was due"
     longest = sorted(night.blind, key=lambda interval: -interval.seconds)
     named = sorted(longest[:MAX_NAMED], key=lambda interval: interval.began)
-    parts = [f"{i.camera} blind {_clock(i.wall)}-{_clock(i.wall + i.seconds)} ({i.cause.value})" for i in named]
+    parts = [f"{i.camera} blind {_when(i)} ({i.cause.value})" for i in named]
     rest = len(longest) - len(named)
     parts += [f"{rest} shorter interval{'s' if rest > 1 else ''}"] if rest else []
     return "; ".join([f"watched {_percent(share)} of camera time", *parts])
@@ -76,7 +83,8 @@ def to_html(night: Night, station: str) -> str:
     cameras = "".join(_camera_row(night, name) for name in night.due)
     intervals = "".join(_interval_row(interval) for interval in night.blind)
     detail = (
-        f"<table><thead><tr>{head}Camera</th>{head}From</th>{head}To</th>{head}Length</th>{head}Cause</th></tr></thead>"
+        f'<table class="detail"><thead><tr>'
+        f"{head}Camera</th>{head}From</th>{head}To</th>{head}Length</th>{head}Cause</th></tr></thead>"
         f"<tbody>{intervals}</tbody></table>"
         if intervals
         else "<p>No camera was blind.</p>"
@@ -86,7 +94,7 @@ def to_html(night: Night, station: str) -> str:
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><title>{title}</title>'
         f"<style>{STYLE}</style></head><body><main><h1>{title}</h1>"
         f"<p>{html.escape(log_line(night))}</p><p>From {began} to {ended}.</p>"
-        f"<table><thead><tr>{head}Camera</th>{head}Watched</th>{head}Red: blind</th></tr></thead>"
+        f"<table><thead><tr>{head}Camera</th>{head}Watched</th>{head}Green: watched, red: blind</th></tr></thead>"
         f"<tbody>{cameras}</tbody></table><h2>Not watched</h2>{detail}</main></body></html>\n"
     )
 
@@ -95,10 +103,11 @@ def _camera_row(night: Night, name: str) -> str:
     share = watched_share(night, name)
     start = night.until.monotonic - night.seconds
     percent = 100 / night.seconds
+    bars = [("watched", began, ended) for began, ended in night.spans[name]]
+    bars += [("blind", i.began, i.ended) for i in night.blind if i.camera == name]
     spans = "".join(
-        f'<span style="left:{percent * (i.began - start):.2f}%;width:{percent * i.seconds:.2f}%"></span>'
-        for i in night.blind
-        if i.camera == name
+        f'<span class="{kind}" style="left:{percent * (on - start):.2f}%;width:{percent * (off - on):.2f}%"></span>'
+        for kind, on, off in bars
     )
     text = "" if share is None else _percent(share)
     return (
@@ -111,7 +120,7 @@ def _interval_row(interval: Interval) -> str:
     about = "about " if interval.estimated else ""
     return (
         f"<tr><td>{html.escape(interval.camera)}</td><td>{_moment(interval.wall)}</td>"
-        f"<td>{_moment(interval.wall + interval.seconds)}</td><td>{about}{_length(interval.seconds)}</td>"
+        f"<td>{_time(interval.wall + interval.seconds)}</td><td>{about}{_length(interval.seconds)}</td>"
         f"<td>{interval.cause.value}: {html.escape(interval.cause.advice)}</td></tr>"
     )
 
@@ -122,12 +131,22 @@ def _percent(share: float) -> str:
     return f"{tenths / 10:.1f} %"
 
 
+def _when(interval: Interval) -> str:
+    if interval.seconds < MINUTE:
+        return f"{_length(interval.seconds)} at {_clock(interval.wall)}"
+    return f"{_clock(interval.wall)}-{_clock(interval.wall + interval.seconds)}"
+
+
 def _clock(wall: float) -> str:
     return time.strftime("%H:%M", time.localtime(wall))
 
 
 def _moment(wall: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(wall))
+
+
+def _time(wall: float) -> str:
+    return time.strftime("%H:%M:%S", time.localtime(wall))
 
 
 def _length(seconds: float) -> str:

@@ -264,3 +264,17 @@ def test_a_device_that_restarted_without_the_service_tells_by_the_wall_clock(tmp
     ledger.close(at(2))
     (gap,) = read_night_of(path, 4 * 3600, Instant(60.0, at(5).wall), at_work=False).blind
     assert (gap.cause, gap.seconds) == (Cause.NOT_RUNNING, 3 * 3600)
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_page_of_the_night_in_a_browser(tmp_path, opened, width):
+    ledger = Ledger(tmp_path / "ledger.sqlite3", at(0))
+    ledger.watch(["yard-with-a-rather-long-name", "gate"], at(1))
+    blind(ledger, "gate", Cause.OVEREXPOSED, 2, 3)
+    (tmp_path / "night.html").write_text(to_html(ledger.night(4 * 3600, at(4)), "north-7"))
+    page = opened(tmp_path / "night.html", width)
+    bars = page.eval_on_selector_all(
+        ".bar span", "all => all.map(one => [one.className, one.style.left, one.style.width])"
+    )
+    watched = ["watched", "25%", "75%"]
+    assert bars == [watched, ["blind", "50%", "25%"], watched]
