@@ -39,3 +39,15 @@ def test_every_label_has_its_own_map(evaluator):
 
 def test_a_blank_frame_has_no_map(evaluator):
     assert evaluator.evaluate(np.zeros((8, 8, 3), np.uint8)).cam is None
+
+
+def test_together_or_alone_the_scores_are_the_same(evaluator):
+    rng = np.random.default_rng(0)
+    frames = [rng.integers(0, 255, (20, 30, 3), np.uint8) for _ in range(5)]
+    frames[2] = np.zeros((20, 30, 3), np.uint8)  # black: it must not shift the others' answers
+    together = evaluator.evaluate_all([(frame, RULE) for frame in frames])
+    for frame, evaluation in zip(frames, together, strict=True):
+        alone = evaluator.evaluate(frame, RULE)
+        assert (evaluation.decision, evaluation.reason) == (alone.decision, alone.reason)
+        assert all(np.array_equal(evaluation.cams[label], alone.cams[label]) for label in alone.cams)
+    assert together[2].decision is None
