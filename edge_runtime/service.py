@@ -46,6 +46,7 @@ log = logging.getLogger(__name__)
 
 def serve(settings: StationSettings, stop: threading.Event) -> None:
     """Run a station until `stop`. RarefaultError says what is missing, or what only a restart may mend."""
+    log_to_stderr(())
     cv2.setNumThreads(1)  # the engine and the cameras need the cores
     voice = Voice(settings)
     try:
