@@ -3,12 +3,12 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO ?= demo
 
-.PHONY: demo test chromium mosquitto rtsp check bench clean lock
+.PHONY: demo test chromium mosquitto faketime rtsp check bench clean lock
 
 demo: .venv/central
 	$(BIN)/rarefault demo --out $(DEMO)
 
-test: .venv/dev chromium mosquitto rtsp
+test: .venv/dev chromium mosquitto faketime rtsp
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal  # one thread a worker: more would spin against each other
 
 # Tests of the report use a browser; without one they are skipped.
@@ -22,6 +22,12 @@ mosquitto:
 	@PATH="$$PATH:/usr/sbin" command -v mosquitto >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
 	  { apt-get update -qq; DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends mosquitto; } \
 	  >/dev/null 2>&1; } || echo "no mosquitto: the station's broker tests will be skipped"
+
+# Tests of a clock that jumps use libfaketime; without it they are skipped.
+faketime:
+	@command -v faketime >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+	  { apt-get update -qq; DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends faketime; } \
+	  >/dev/null 2>&1; } || echo "no faketime: the tests of a clock that jumps will be skipped"
 
 # Tests of the cameras use a real RTSP server; without one they are skipped.
 RTSP_PACKAGES := ffmpeg gir1.2-gst-rtsp-server-1.0 python3-gi $(addprefix gstreamer1.0-plugins-,base good ugly)

@@ -90,10 +90,13 @@ class Ledger:
         with disk(f"the ledger {path}"):
             self._base = open_database(path, SCHEMA, VERSION, repair=True)
         with self._commit():
-            self._run = self._base.execute(
-                "INSERT INTO run (boot, began, began_wall, beat, beat_wall) VALUES (?, ?, ?, ?, ?)",
-                (self._boot, now.monotonic, now.wall, now.monotonic, now.wall),
-            ).lastrowid
+            self._run = (
+                self._base.execute(
+                    "INSERT INTO run (boot, began, began_wall, beat, beat_wall) VALUES (?, ?, ?, ?, ?)",
+                    (self._boot, now.monotonic, now.wall, now.monotonic, now.wall),
+                ).lastrowid
+                or 0
+            )
         self._beat = now.monotonic
 
     @contextmanager
@@ -146,13 +149,14 @@ class Ledger:
         self._write_beat(now)
         return read_night(self._base, seconds, now)
 
-    def forget(self, seconds: float, now: Instant) -> None:
-        """Drop runs that ended more than `seconds` ago by the wall clock."""
-        old = "SELECT id FROM run WHERE beat_wall < ? AND id != ?"
+    def forget(self, intervals: int, runs: int) -> None:
+        """Keep the newest so many. Not by age: a clock that jumps by years would take the whole ledger with it."""
         with self._commit():
-            for table in ("blind", "watch"):
-                self._base.execute(f"DELETE FROM {table} WHERE run IN ({old})", (now.wall - seconds, self._run))
-            self._base.execute("DELETE FROM run WHERE beat_wall < ? AND id != ?", (now.wall - seconds, self._run))
+            old = "id <= (SELECT max(id) FROM blind) - ?"
+            lasts = "ended IS NULL AND run = ?"  # a camera that has been off for years still is
+            self._base.execute(f"DELETE FROM blind WHERE {old} AND NOT ({lasts})", (intervals, self._run))
+            for table, column in (("blind", "run"), ("watch", "run"), ("run", "id")):
+                self._base.execute(f"DELETE FROM {table} WHERE {column} <= ?", (self._run - runs,))
 
 
 def read_night_of(path: Path, seconds: float, now: Instant, at_work: bool) -> Night:

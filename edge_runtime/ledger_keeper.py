@@ -14,7 +14,8 @@ from .night_report import log_line, to_html, to_json
 from .station_settings import StationSection
 
 DAY = 86400.0  # seconds
-KEEP_DAYS = 90
+KEEP_DAYS = 90  # of pages
+KEEP_INTERVALS, KEEP_RUNS = 100_000, 10_000  # in the ledger, about ten megabytes
 RETRY_SECONDS = 10.0  # between two tries to open a ledger that the disk refused
 
 log = logging.getLogger(__name__)
@@ -63,7 +64,7 @@ class LedgerKeeper:
             replace_file(page.with_suffix(".html"), to_html(night, self._station.name).encode())
         except OSError as error:
             raise UnavailableError(f"the night's report cannot be written ({error.strerror})") from error
-        ledger.forget(KEEP_DAYS * DAY, now)
+        ledger.forget(KEEP_INTERVALS, KEEP_RUNS)
         for old in sorted(self._path.parent.glob("night-*"))[: -2 * KEEP_DAYS]:
             old.unlink(missing_ok=True)
 

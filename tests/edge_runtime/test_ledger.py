@@ -163,22 +163,33 @@ def test_a_process_killed_at_any_moment_leaves_a_whole_ledger_with_all_it_had_sa
     assert night.due["one"] >= sum(interval.seconds for interval in night.blind)
 
 
-def test_beats_are_few_and_old_runs_are_forgotten(tmp_path):
+def test_beats_are_few(tmp_path):
     path = tmp_path / "ledger.sqlite3"
-    ledger = Ledger(path, at(0), boot="a")
+    ledger = Ledger(path, at(0))
     ledger.watch(["one"], at(0))
-    blind(ledger, "one", Cause.BLACK, 0.1, 0.2)
     ledger.beat(Instant(1000 + BEAT_SECONDS - 1, 0))
-    assert read_night_of(path, 60, at(0), at_work=True).due == {}
-    ledger.close(at(1))
-    later = Instant(5.0, at(24 * 60).wall)
-    second = Ledger(path, later, boot="b")
-    second.forget(30 * 86400, later)
-    counts = [
-        second._base.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in ("run", "watch", "blind")
-    ]
-    assert counts == [1, 0, 0]
-    second.close(later)
+    assert read_night_of(path, 60, at(0), at_work=False).due == {}
+    ledger.beat(Instant(1000 + BEAT_SECONDS, 0))
+    beat = ledger._base.execute("SELECT beat FROM run").fetchone()
+    assert beat == (1000 + BEAT_SECONDS,)
+
+
+def test_old_runs_and_old_intervals_are_forgotten_but_never_what_lasts(tmp_path):
+    path = tmp_path / "ledger.sqlite3"
+    for run in range(3):
+        ledger = Ledger(path, at(run))
+        ledger.watch(["one", "two"], at(run))
+        ledger.note("two", Cause.REFUSED, at(run).monotonic, at(run))
+        blind(ledger, "one", Cause.BLACK, run + 0.1, run + 0.2)
+        blind(ledger, "one", Cause.FROZEN, run + 0.3, run + 0.4)
+        if run < 2:
+            ledger.close(at(run + 0.9))
+    ledger.forget(intervals=1, runs=2)
+    night = ledger.night(3 * 3600, at(3))
+    causes = [(i.camera, i.cause) for i in night.blind if i.cause is not Cause.NOT_RUNNING]
+    assert causes == [("one", Cause.FROZEN), ("two", Cause.REFUSED)]
+    assert night.due["one"] == 2 * 3600  # the first of the three runs is gone
+    ledger.close(at(3))
 
 
 def test_a_full_disk_is_a_sentence_and_the_state_is_noted_when_there_is_room_again(tmp_path):
