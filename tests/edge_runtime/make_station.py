@@ -57,6 +57,7 @@ class Station:
     def __init__(self, folder: Path, bundle: Path, state: Path | None = None) -> None:
         self.folder, self.config = folder, folder / "station.toml"
         self.state = state or folder / "state"
+        (folder / "log").touch()
         self.camera = FaultServer()
         self.camera.frames = GREEN_FRAMES
         self.camera.start()
