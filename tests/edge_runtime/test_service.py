@@ -1,11 +1,13 @@
 """The whole station: a camera over HTTP, the real engine, a real broker, and hands that stop and kill."""
 
 import json
+import signal
 import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from fault_server import GREEN_FRAMES, PASSWORD, RED_FRAMES, USER, FaultServer, free_port
 from make_events import wait_until
@@ -200,3 +202,24 @@ def committed(station: Station) -> set[str]:
 
 def counted(metrics: str, name: str) -> float:
     return next((float(line.rpartition(" ")[2]) for line in metrics.splitlines() if line.startswith(name + " ")), 0.0)
+
+
+def test_a_camera_process_that_hangs_is_replaced(station):
+    station.watching()
+    (hung,) = psutil.Process(station.process.pid).children()
+    hung.suspend()
+    wait_until(lambda: station.status("yard")["cause"] == "stalled", 30)
+    wait_until(lambda: station.status("yard") == {"status": "online", "cause": ""}, 30)
+    assert not hung.is_running()
+
+
+def test_a_broker_that_hangs_keeps_nobody_from_watching(station):
+    station.watching()
+    station.broker.signal(signal.SIGSTOP)
+    station.camera.frames = RED_FRAMES
+    wait_until(lambda: committed(station))
+    counter = 'rarefault_frames_evaluated_total{camera="yard"}'
+    before = counted(station.page("metrics"), counter)
+    wait_until(lambda: counted(station.page("metrics"), counter) > before + 5)
+    station.broker.signal(signal.SIGCONT)
+    wait_until(lambda: station.subscriber.events(), 40)
