@@ -146,8 +146,8 @@ class Service:
             self._tick(cameras, now)
 
     def _judge(self, sightings: list[Sighting]) -> None:
-        views = [View(seen.camera, part, region, seen.test) for seen in sightings for region, part in seen.views()]
-        times = [seen.captured for seen in sightings for _ in seen.regions or (None,)]
+        seen = [(sighting, region, part) for sighting in sightings for region, part in sighting.views()]
+        views = [View(sighting.camera, part, region, sighting.test) for sighting, region, part in seen]
         unfit: dict[str, Cause] = {}
         raised: set[str] = set()
         try:
@@ -155,16 +155,16 @@ class Service:
         except InputError as error:  # the model's answer is unusable; that to the next frame may be better
             log.error("no verdict on frames of %s: %s", ", ".join(sorted({v.camera for v in views})), error)
             evaluations, unfit = [], {view.camera: Cause.MODEL for view in views}
-        for view, captured, evaluation in zip(views, times, evaluations, strict=False):
+        for (sighting, _, _), view, evaluation in zip(seen, views, evaluations, strict=False):
             if (cause := blank_cause(evaluation.health)) is not None:
                 unfit[view.camera] = cause
                 continue
-            changes = self._decider.see(view, evaluation, captured)
+            changes = self._decider.see(view, evaluation, sighting.captured)
             self.metrics.infer_seconds.observe((evaluation.infer_ms or 0.0) / 1000)
             self._tell(view, changes)
             raised |= {view.camera for change in changes if change.raised and view.test}
         self._attend(sightings, unfit)
-        for camera in {seen.camera for seen in sightings if seen.test} - raised:
+        for camera in {sighting.camera for sighting in sightings if sighting.test} - raised:
             log.error("the test alarm of %s was NOT raised; run `edge-station check`", camera)
             self.metrics.test_alarms.labels(camera, "failed").inc()
 
