@@ -63,7 +63,7 @@ class Reporter:
     def alarm(self, sight: Sight, change: Change, moment: Moment) -> Record:
         """The alarm that `change` raised on `sight`, with clean frame and heat map of the raised label."""
         said = self._said(sight, change.label)
-        told = f"{said['label']} {said['probability']:.2f} (threshold {said['threshold']}), "
+        told = f"{said['label']} {said['probability']:.2f} (threshold {said['threshold']:.3g}), "
         told += f"{change.votes} of {change.of} frames"
         view = sight.view
         where = " ".join(name for name in (self._station, view.camera, view.region) if name)
