@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
+from typing import Any
 
 import cv2
 import numpy as np
@@ -24,7 +25,7 @@ from augment.learning_curve import learning_curve
 from augment.methods import parse_method
 from augment.models import pick_device
 from augment.progress import progress
-from augment.records import Document, Record, RunFolder, item_seed
+from augment.records import Document, Record, RunFolder, digest_of, item_seed
 from augment.settings import CurateSettings, Settings, as_json
 from augment.statistics import Labels, Numbers
 from edge_runtime.bundle.errors import InputError
@@ -110,7 +111,7 @@ def run(settings: Settings, folder: RunFolder) -> Document:
     summary = {
         **_summary(records, synthetic),
         "validation_recall": _validation_recall(real, seen, painted, pool, kept),
-        "learning_curve": _learning_curve(settings, real["train"], seen["train"]),
+        "learning_curve": _known_curve(folder, inputs) or _learning_curve(settings, real["train"], seen["train"]),
         "sheets": contact_sheets.write(folder, records),
     }
     return folder.write(Document(STAGE, records=records, summary=summary, **inputs))
@@ -395,6 +396,16 @@ def _validation_recall(
     features = [seen["train"].embeddings] + ([pool.seen.embeddings[kept]] if kept.any() else [])
     truth = [record["label"] for record in real["val"]]
     return recall_with(np.concatenate(features), labels, seen["val"].embeddings, truth)
+
+
+def _known_curve(folder: RunFolder, inputs: Mapping[str, Any]) -> dict[str, object] | None:
+    """Of an earlier round: it is about the real images, which no round changes."""
+    earlier = folder.latest(STAGE)
+    if earlier is None or digest_of([earlier.settings, earlier.models]) != digest_of(
+        [inputs["settings"], inputs["models"]]
+    ):
+        return None
+    return earlier.summary["learning_curve"]
 
 
 def _learning_curve(settings: Settings, records: Sequence[Record], seen: Seen) -> dict[str, object] | None:

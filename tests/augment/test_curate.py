@@ -177,7 +177,7 @@ def texture(seed: int) -> np.ndarray:
     return cv2.resize(np.random.default_rng(seed).integers(0, 256, (8, 8, 3), np.uint8), (64, 64))
 
 
-def test_the_stage_reads_pictures_counts_reasons_and_says_what_is_missing(tmp_path):
+def test_the_stage_reads_pictures_counts_reasons_and_says_what_is_missing(tmp_path, monkeypatch):
     folder = RunFolder(tmp_path)
     pictures = {"a1": texture(1), "a2": texture(1), "a3": np.full((64, 64, 3), 255, np.uint8), "b1": texture(4)}
     records = []
@@ -225,6 +225,12 @@ def test_the_stage_reads_pictures_counts_reasons_and_says_what_is_missing(tmp_pa
     for sheet in document.summary["sheets"]:
         assert cv2.imread(str(tmp_path / sheet["path"])).shape[1] == 8 * 96
     assert curate.run(settings, folder).version == 1
+
+    monkeypatch.setattr(curate, "learning_curve", lambda *_: pytest.fail("the real images are the same"))
+    folder.write(Document("synthetic", parent.digest, {"round": 2}, {}, records, summary=summary))
+    again = curate.run(settings, folder)
+    assert again.version == 2
+    assert again.summary["learning_curve"] == document.summary["learning_curve"]
 
 
 def generated(name, path, blanked):
