@@ -73,6 +73,7 @@ class CameraHealth:
         self._settling: tuple[Cause, float] | None = None  # what, until when
         self._history = _History()
         self._bad_since: float | None = None
+        self._suspected: tuple[Cause | None, float] = (None, 0.0)  # of the last frame, and since when
         self._good_since: float | None = None
         self._reported: Cause | None = None
         self._reported_since = 0.0
@@ -89,15 +90,17 @@ class CameraHealth:
             return self._good(now)
         self._good_since = None
         self._bad_since = since if self._bad_since is None else self._bad_since
+        if suspicion is not self._suspected[0]:
+            self._suspected = (suspicion, since)
+        began = self._bad_since if self._reported is None else self._suspected[1]
         certain = suspicion in (Cause.FROZEN, Cause.RESIZED, Cause.INFRARED)  # their own rule has waited, or need not
-        if certain or now - self._bad_since >= self.limits.hold_seconds:
-            if self._reported is None:
-                self._reported_since = self._bad_since
-            self._reported = suspicion
+        if suspicion is not self._reported and (certain or now - began >= self.limits.hold_seconds):
+            self._reported, self._reported_since = suspicion, began
         return Condition(self._reported, self._reported_since, fit=False)
 
     def _good(self, now: float) -> Condition:
         self._good_since = now if self._good_since is None else self._good_since
+        self._suspected = (None, now)
         if self._reported is not None and now - self._good_since < self.limits.clear_seconds:
             return Condition(self._reported, self._reported_since, fit=False)
         if self._reported is not None or self._bad_since is not None:

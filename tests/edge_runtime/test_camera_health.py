@@ -173,6 +173,45 @@ def test_a_new_size_settles_and_is_then_judged():
     assert conditions[-1].fit
 
 
+def black(picture):
+    return FAULTS[Cause.BLACK](picture, None)
+
+
+def test_the_frame_on_which_a_black_picture_comes_back_is_not_called_noise():
+    picture = scene(3)
+    health = CameraHealth()
+    _, now = healthy(health, picture)
+    conditions = [health.check_frame(black(picture), now + number * STEP) for number in range(300)]
+    now += 300 * STEP
+    conditions += [health.check_frame(sensed(picture, 1.0), now + number * STEP) for number in range(25)]
+    assert {condition.cause for condition in conditions} == {None, Cause.BLACK}
+    assert conditions[-1].cause is None
+
+
+def test_a_cause_that_follows_another_begins_when_it_was_first_seen():
+    picture = scene(3)
+    health = CameraHealth()
+    _, began = healthy(health, picture)
+    for number in range(300):
+        assert health.check_frame(black(picture), began + number * STEP).cause in (None, Cause.BLACK)
+    moved = began + 300 * STEP
+    conditions = [health.check_frame(sensed(shifted(picture), 1.0), moved + n * STEP) for n in range(50)]
+    assert conditions[-1].cause is Cause.MOVED
+    assert conditions[-1].since == pytest.approx(moved, abs=2 * STEP)
+
+
+def test_a_camera_that_was_covered_for_long_and_then_looks_elsewhere_has_moved():
+    picture = scene(3)
+    health = CameraHealth(HealthLimits(accept_seconds=30))
+    _, now = healthy(health, picture)
+    for number in range(200):
+        health.check_frame(black(picture), now + number * STEP)
+    now += 200 * STEP
+    conditions = [health.check_frame(sensed(shifted(picture), 1.0), now + number * STEP) for number in range(100)]
+    assert not any(condition.fit for condition in conditions)
+    assert conditions[-1].cause is Cause.MOVED
+
+
 def test_a_scene_that_stays_elsewhere_is_accepted_after_the_time_that_was_set():
     health = CameraHealth(HealthLimits(accept_seconds=60))
     _, now = healthy(health, scene(3))
