@@ -31,7 +31,8 @@ SLOW_SECONDS = 1.0  # a read that fails after longer than this has waited in vai
 FILE_OPTIONS = "protocol_whitelist;file"  # a playlist must not reach the network
 QUICKLY = "|analyzeduration;500000"  # saves 1 s at opening; too little for a stream whose head comes late
 OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
-RTSP_OPTIONS = "rtsp_transport;tcp|timeout;3000000|fflags;nobuffer|protocol_whitelist;rtsp,rtp,tcp,udp,tls,crypto"
+# Not `fflags;nobuffer`: it throws away the key frame that opening has read, and the next may be ten seconds off.
+RTSP_OPTIONS = "rtsp_transport;tcp|timeout;3000000|protocol_whitelist;rtsp,rtp,tcp,udp,tls,crypto"
 
 
 def open_source(source: Source, patience: Patience, stall_seconds: float, image_seconds: float) -> Decodes:

@@ -1,6 +1,7 @@
 """A real RTSP server on loopback: `/usr/bin/python3 rtsp_server.py PORT [USER PASSWORD]`, run with the system's Python.
 
-/cam streams a moving test picture. With USER and PASSWORD it wants Digest login. Prints "ready".
+/cam streams a moving test picture, /smart one with a key frame every ten seconds, /slow one a second. With USER and
+PASSWORD /cam wants Digest login. Prints "ready".
 """
 
 import sys
@@ -13,9 +14,10 @@ gi.require_version("GstRtspServer", "1.0")
 from gi.repository import GLib, Gst, GstRtsp, GstRtspServer  # noqa: E402
 
 PIPELINE = (
-    "( videotestsrc is-live=true pattern=smpte ! video/x-raw,width=320,height=240,framerate=15/1 "
-    "! x264enc tune=zerolatency speed-preset=ultrafast key-int-max=15 ! rtph264pay name=pay0 pt=96 config-interval=1 )"
+    "( videotestsrc is-live=true pattern=smpte ! video/x-raw,width=320,height=240,framerate={rate}/1 ! x264enc "
+    "tune=zerolatency speed-preset=ultrafast key-int-max={keys} ! rtph264pay name=pay0 pt=96 config-interval=1 )"
 )
+MOUNTS = {"/cam": (15, 15), "/smart": (15, 150), "/slow": (1, 2)}  # frames a second, frames between key frames
 
 
 def lock(server, factory, user, password):
@@ -35,12 +37,13 @@ def main():
     server = GstRtspServer.RTSPServer()
     server.set_address("127.0.0.1")
     server.set_service(sys.argv[1])
-    factory = GstRtspServer.RTSPMediaFactory()
-    factory.set_shared(True)
-    factory.set_launch(PIPELINE)
-    if len(sys.argv) > 2:
-        lock(server, factory, *sys.argv[2:4])
-    server.get_mount_points().add_factory("/cam", factory)
+    for mount, (rate, keys) in MOUNTS.items():
+        factory = GstRtspServer.RTSPMediaFactory()
+        factory.set_shared(True)
+        factory.set_launch(PIPELINE.format(rate=rate, keys=keys))
+        if len(sys.argv) > 2 and mount == "/cam":
+            lock(server, factory, *sys.argv[2:4])
+        server.get_mount_points().add_factory(mount, factory)
     if not server.attach(None):
         sys.exit("cannot listen")
     sys.stdout.write("ready\n")

@@ -78,6 +78,14 @@ def test_login_wrong_password_and_wrong_path(capfd):
     assert not any(secret in said for secret in ("s3cret", "wr0ng-one"))
 
 
+@pytest.mark.parametrize("mount", ["smart", "slow"])
+def test_the_key_frame_with_which_a_session_begins_is_enough(mount):
+    with RtspServer() as server, Cameras([config("one", server.url(mount))]) as cameras:
+        watch = Watch(cameras)
+        watch.until(lambda watch: watch.newest and watch.all_online(), 12)
+        assert watch.newest["one"].frame.shape == (240, 320, 3)
+
+
 def test_a_server_that_is_killed_and_one_that_freezes_come_back():
     with RtspServer() as server, Cameras([config("one", server.url())]) as cameras:
         watch = Watch(cameras)
