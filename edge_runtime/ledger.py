@@ -5,7 +5,7 @@ runs of one boot that clock tells the gap, across a boot only the wall clock can
 """
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,20 +118,30 @@ class Ledger:
 
     def note(self, camera: str, cause: Cause | None, since: float, now: Instant) -> None:
         """The camera's state; written where it changed. `since` (monotonic) is when it began, at most `now`."""
-        row, known = self._open.get(camera, (0, None))
-        if known is cause:
+        self.note_all({camera: (cause, since)}, now)
+
+    def note_all(self, states: Mapping[str, tuple[Cause | None, float]], now: Instant) -> None:
+        """The same for many cameras, (cause, since) by name, in one commit: a flush of the disk may take long."""
+        changed = {name: state for name, state in states.items() if self._open.get(name, (0, None))[1] is not state[0]}
+        if not changed:
             return
-        since = min(since, now.monotonic)
         with self._commit():
-            if known is not None:
-                self._base.execute("UPDATE blind SET ended = max(began, ?) WHERE id = ?", (since, row))
-            if cause is not None:
-                added = self._base.execute(
-                    "INSERT INTO blind (run, camera, cause, began) VALUES (?, ?, ?, ?)",
-                    (self._run, camera, cause.value, since),
-                ).lastrowid
-                row = added or 0
-        self._open[camera] = (row, cause)
+            opened = {name: (self._change(name, *state, now), state[0]) for name, state in changed.items()}
+        self._open |= opened
+
+    def _change(self, camera: str, cause: Cause | None, since: float, now: Instant) -> int:
+        """End what was open and begin what is new; the new row, 0 where there is none."""
+        row, known = self._open.get(camera, (0, None))
+        since = min(since, now.monotonic)
+        if known is not None:
+            self._base.execute("UPDATE blind SET ended = max(began, ?) WHERE id = ?", (since, row))
+        if cause is None:
+            return 0
+        values = (self._run, camera, cause.value, since)
+        return (
+            self._base.execute("INSERT INTO blind (run, camera, cause, began) VALUES (?, ?, ?, ?)", values).lastrowid
+            or 0
+        )
 
     def beat(self, now: Instant) -> None:
         """Call often; writes now and then that the service is alive."""

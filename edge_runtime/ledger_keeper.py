@@ -3,7 +3,7 @@
 import json
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from .bundle.errors import UnavailableError
@@ -38,9 +38,9 @@ class LedgerKeeper:
         self._reported = _day() if self._is_time() else ""  # the day of the last report; an hour that passed is not due
         self._opened(now)
 
-    def note(self, camera: str, cause: Cause | None, since: float, now: float) -> None:
-        """See `Ledger.note`; call it every time, so that what the disk did not take is written later."""
-        self._do(lambda ledger: ledger.note(camera, cause, since, _instant(now)), now)
+    def note(self, states: Mapping[str, tuple[Cause | None, float]], now: float) -> None:
+        """See `Ledger.note_all`; call it every time, so that what the disk did not take is written later."""
+        self._do(lambda ledger: ledger.note_all(states, _instant(now)), now)
 
     def tick(self, now: float) -> None:
         """Show that the service lives; once a day, at `report_at`, write and log the night."""

@@ -192,12 +192,13 @@ class Service:
         elapsed, self._ticked = now - self._ticked, now
         self._clock.read()
         states = cameras.states()
-        for name, state in states.items():
-            cause, since = self._attendance.blind(state, now)
-            self._note(name, cause, since, now, elapsed)
+        blind = {name: self._attendance.blind(state, now) for name, state in states.items()}
+        blind |= dict.fromkeys(self._closed, (Cause.AUTH, self._started))
+        self._ledger.note(blind, now)
+        for name, (cause, _) in blind.items():
+            self._note(name, cause, elapsed)
+        for state in states.values():
             self._count_skipped(state)
-        for name in self._closed:
-            self._note(name, Cause.AUTH, self._started, now, elapsed)
         self._ledger.tick(now)
         self._test(cameras, now)
         self._voice.tick(now, self._reporter, self._clock, self._state)
@@ -208,9 +209,8 @@ class Service:
         watched = sum(cause is None for cause in self._causes.values())
         systemd.notify(systemd.ALIVE, f"STATUS=watching {watched} of {len(self._settings.camera)} cameras")
 
-    def _note(self, camera: str, cause: Cause | None, since: float, now: float, elapsed: float) -> None:
+    def _note(self, camera: str, cause: Cause | None, elapsed: float) -> None:
         """Tell everybody who wants to know how a camera does; those who want news only where it is new."""
-        self._ledger.note(camera, cause, since, now)
         if cause is not None:
             self.metrics.blind_seconds.labels(camera, cause.value).inc(elapsed)
         if camera in self._causes and self._causes[camera] is cause:

@@ -39,8 +39,8 @@ class PreprocessSpec:
                 raise InputError(f"the input {name} is {side!r}, expected a whole number from 1 to {MAX_SIDE} (pixels)")
         if self.resize != "halve-area":
             raise InputError(
-                f'the resize rule is {self.resize!r}, this version knows "halve-area"; pack the bundle again, '
-                "or upgrade rarefault"
+                f'the resize rule is {self.resize!r}, this version knows "halve-area"; train and export '
+                "again with this version, or upgrade rarefault"
             )
         if self.colour != "bgr":
             raise InputError(f'the colour order is {self.colour!r}, this version knows "bgr"; upgrade rarefault')

@@ -289,3 +289,15 @@ def test_the_page_of_the_night_in_a_browser(tmp_path, opened, width):
     )
     watched = ["watched", "25%", "75%"]
     assert bars == [watched, ["blind", "50%", "25%"], watched]
+
+
+def test_many_changes_are_one_commit(tmp_path):
+    ledger = Ledger(tmp_path / "ledger.sqlite3", at(0))
+    names = [f"camera-{number}" for number in range(48)]
+    ledger.watch(names, at(0))
+    commits = []
+    ledger._base.set_trace_callback(lambda sql: commits.append(sql) if sql.startswith("COMMIT") else None)
+    ledger.note_all(dict.fromkeys(names, (Cause.BLACK, at(1).monotonic)), at(1))
+    ledger.note_all(dict.fromkeys(names, (Cause.BLACK, at(1).monotonic)), at(2))
+    assert len(commits) == 1
+    assert {(i.camera, i.seconds) for i in ledger.night(3 * 3600, at(3)).blind} == {(name, 7200) for name in names}

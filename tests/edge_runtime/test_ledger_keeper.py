@@ -29,10 +29,10 @@ def test_what_the_disk_refused_is_written_once_it_takes_it(tmp_path, caplog):
     state.write_text("in the way")
     keeper = LedgerKeeper(StationSection("north-7", state), ["yard"], now)
     for second in range(5):
-        keeper.note("yard", Cause.FROZEN, now + 1, now + 1 + second)
+        keeper.note({"yard": (Cause.FROZEN, now + 1)}, now + 1 + second)
     assert len([r for r in caplog.records if r.levelname == "ERROR"]) == 1
     state.unlink()
-    keeper.note("yard", Cause.FROZEN, now + 1, now + RETRY_SECONDS)
+    keeper.note({"yard": (Cause.FROZEN, now + 1)}, now + RETRY_SECONDS)
     keeper.close(now + RETRY_SECONDS + 5)
     later = Instant(now + RETRY_SECONDS + 5, time.time())
     (interval,) = read_night_of(ledger_path(state), 60, later, at_work=True).blind
