@@ -63,7 +63,7 @@ _ADVICE = {
     Cause.STARTING: "no frame yet since the service started; wait a moment",
     Cause.REFUSED: "the host turns connections away; check that the camera is on, its address and its port",
     Cause.AUTH: "the camera rejects user or password; correct them, tries are few so that it does not lock the account",
-    Cause.NOT_FOUND: "the camera answers but has no such stream, or the file or device is missing; check the path",
+    Cause.NOT_FOUND: "no such stream, file or device, or no picture right in the folder; check the path",
     Cause.TIMEOUT: "no answer in time; check power, network and firewall, then restart the camera",
     Cause.CODEC: "what arrives cannot be decoded as video; set the camera to H.264 or motion JPEG",
     Cause.STALLED: "the connection stands but frames stopped; check the network, then restart the camera",

@@ -103,15 +103,16 @@ def _file(path: str) -> Decodes:
 
 
 def _folder(path: Path, seconds: float) -> Decodes:
-    """Its images by name, one every `seconds`."""
-    if not path.is_dir():
+    """Its images by name, one every `seconds`; what lies in folders below is not its own."""
+    files = path.iterdir() if path.is_dir() else ()
+    images = [file for file in files if file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith(".")]
+    if not images:
         raise SourceFailed(Cause.NOT_FOUND)
     due = time.monotonic()
-    for file in sorted(path.iterdir()):
-        if file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith("."):
-            time.sleep(max(0.0, due - time.monotonic()))
-            due += seconds
-            yield partial(_image, file)
+    for file in sorted(images):
+        time.sleep(max(0.0, due - time.monotonic()))
+        due += seconds
+        yield partial(_image, file)
 
 
 def _image(path: Path) -> Frame | None:

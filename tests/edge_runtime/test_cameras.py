@@ -241,7 +241,7 @@ def test_a_folder_in_a_loop_never_ends(tmp_path):
 def test_an_empty_folder_and_a_missing_file_say_so(tmp_path):
     configs = [config("empty", str(tmp_path)), config("missing", str(tmp_path / "x.mp4")), config("usb", "usb:63")]
     with Cameras(configs) as cameras:
-        expected = {"empty": Cause.CODEC, "missing": Cause.NOT_FOUND, "usb": Cause.NOT_FOUND}
+        expected = {"empty": Cause.NOT_FOUND, "missing": Cause.NOT_FOUND, "usb": Cause.NOT_FOUND}
         Watch(cameras).until(lambda watch: watch.causes() == expected)
 
 
