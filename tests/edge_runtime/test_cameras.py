@@ -89,7 +89,8 @@ def test_a_stream_that_stops_is_reported_and_comes_back_by_itself():
         watch.until(lambda watch: watch.newest)
         server.fault = "stall"
         assert watch.until(lambda watch: watch.causes()["one"] is Cause.STALLED) < 10
-        assert cameras.states()["one"].since == pytest.approx(watch.newest["one"].captured, abs=1)
+        # Five seconds pass before it is told; the newest frame may be one that was not due on a busy machine.
+        assert cameras.states()["one"].since == pytest.approx(watch.newest["one"].captured, abs=2.5)
         server.fault = None
         assert watch.until(lambda watch: watch.causes()["one"] is None) < 5
 
