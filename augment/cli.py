@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 
 # Command of each stage, in the order of the pipeline, with the module whose `run` it calls.
 STAGES = {
-    "dataset": "augment.dataset",
-    "caption": "augment.caption",
-    "refine": "augment.refine",
-    "adapt": "augment.adapt",
-    "generate": "augment.generate",
-    "curate": "augment.curate",
-    "train": "augment.train",
-    "compare": "augment.compare",
-    "export": "augment.export",
+    "dataset": "augment.stages.dataset",
+    "caption": "augment.stages.caption",
+    "refine": "augment.stages.refine",
+    "adapt": "augment.stages.adapt",
+    "generate": "augment.stages.generate",
+    "curate": "augment.stages.curate",
+    "train": "augment.stages.train",
+    "compare": "augment.stages.compare",
+    "export": "augment.stages.pack",
 }
 
 
@@ -66,8 +66,8 @@ def init(directory: Path, data: str, preset: str, faults: tuple[str, ...]) -> No
     """Write DIRECTORY/pipeline.toml, commented, for the images in --data."""
     from dataclasses import replace
 
+    from augment.data.sources import check_source
     from augment.settings import PRESETS, write_settings
-    from augment.sources import check_source
 
     settings = PRESETS[preset]
     source = str(Path(data).resolve()) if Path(data).exists() else data
@@ -139,8 +139,8 @@ def export(pipeline: Path, bench: bool) -> None:
     """Pack the chosen classifier as a bundle for the edge (stage 9 of 9)."""
     run_pipeline(pipeline, ["export"])
     if bench:
-        from edge_runtime.bench import compare_engines
         from edge_runtime.bundle.store import open_bundle
+        from edge_runtime.classify.timing import compare_engines
 
         folder = pipeline if pipeline.is_dir() else pipeline.parent
         click.echo(compare_engines(open_bundle(folder / "bundle")))
@@ -158,7 +158,7 @@ def export(pipeline: Path, bench: bool) -> None:
 def report(folder: Path, minutes_per_image: float) -> None:
     """Write RUN/report/index.html, one self-contained page."""
     from augment.records import RunFolder
-    from augment.report import write_report
+    from augment.report.build import write_report
 
     click.echo(f"report     {write_report(RunFolder(folder), minutes_per_image)}")
 
@@ -184,8 +184,8 @@ def demo(out: Path, seed: int) -> None:
 @click.option("--host", "hosts", multiple=True, metavar="FAULT=SOUND", help="Labels to transplant from and onto.")
 def benchmark(name: str, out: Path, draws: int, data: str, faults: tuple[str, ...], hosts: tuple[str, ...]) -> None:
     """Compare every way of augmenting on the same test images; a second call resumes where the first one stopped."""
-    from augment.benchmark import RESULTS, pool, prepare
-    from augment.tables import table
+    from augment.evaluation.tables import table
+    from augment.study import RESULTS, pool, prepare
 
     if wrong := [pair for pair in hosts if pair.count("=") != 1]:
         raise click.BadParameter(f"--host {wrong[0]!r}, expected FAULT=SOUND")
@@ -198,10 +198,10 @@ def benchmark(name: str, out: Path, draws: int, data: str, faults: tuple[str, ..
 
 def run_pipeline(pipeline: Path, names: list[str]) -> None:
     """Run the stages called `names`, and write the report after the last one."""
-    from augment.models import Models
+    from augment.data.sources import check_source
+    from augment.models.registry import Models
     from augment.records import RunFolder
     from augment.settings import load_settings
-    from augment.sources import check_source
 
     settings = load_settings(pipeline)
     check_source(settings)
@@ -216,7 +216,7 @@ def run_pipeline(pipeline: Path, names: list[str]) -> None:
         else:
             _run_stage(name, settings, folder, models)
     if names[-1] == "export":
-        from augment.report import write_report
+        from augment.report.build import write_report
 
         click.echo(f"{'report':10} {write_report(folder)}")
 

@@ -15,13 +15,13 @@ from pathlib import Path
 import click
 import psutil
 
-from edge_runtime.camera import CameraConfig
-from edge_runtime.cameras import Cameras
-from edge_runtime.change_gate import GateLimits
-from edge_runtime.sources import parse_source
+from edge_runtime.cameras.address import parse_source
+from edge_runtime.cameras.camera import CameraConfig
+from edge_runtime.cameras.camera_group import Cameras
+from edge_runtime.cameras.change_gate import GateLimits
 
-SERVER = Path(__file__).parents[1] / "tests" / "edge_runtime" / "rtsp_server.py"
-MODULE = "edge_runtime.camera_process"
+SERVER = Path(__file__).parents[1] / "tests" / "support" / "real_rtsp_server.py"
+MODULE = "edge_runtime.cameras.capture_process"
 SHORT, LONG = 1.0, 60.0  # seconds that the server is down
 LIMIT = 5.0  # seconds to be back within, 95th percentile
 

@@ -15,11 +15,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from augment import curate, dataset
-from augment.images import ImageStore
+from augment.data.image_store import ImageStore
 from augment.mini.scenes import FAULT_LABELS, LABELS, STATION_COUNTS, TWINS, render, sample_scene, write_station
 from augment.records import Document, Record, RunFolder, item_seed
 from augment.settings import PRESETS, DataSettings, Settings
+from augment.stages import curate, dataset
 from edge_runtime.bundle.preprocess import Frame
 
 SIDE = 64  # pixels

@@ -15,12 +15,12 @@ from pathlib import Path
 import click
 import numpy as np
 
-from augment.images import ImageStore
+from augment.data.image_store import ImageStore
 from augment.records import Record, RunFolder
 from augment.settings import load_settings
 from edge_runtime.bundle.preprocess import Frame
 from edge_runtime.bundle.store import Bundle, open_bundle
-from edge_runtime.engines import available_engines, load_engine
+from edge_runtime.inference.engines import available_engines, load_engine
 from export.acceptance import measure_accuracy
 from export.checkpoint import load_checkpoint
 from export.parity import Logits, Parity, measure_parity, torch_logits

@@ -22,14 +22,14 @@ import torch
 from sklearn.linear_model import RidgeClassifier
 
 from augment.mini.scenes import FAULT_LABELS, LABELS, render, sample_scene
-from edge_runtime.bench import alternate
 from edge_runtime.bundle.decision import DecisionRule
 from edge_runtime.bundle.preprocess import PreprocessSpec
 from edge_runtime.bundle.store import open_bundle
-from edge_runtime.engines import load_engine
+from edge_runtime.classify.timing import alternate
+from edge_runtime.inference.engines import load_engine
 from export.acceptance import ENOUGH_REDUCED, Evidence
 from export.checkpoint import save_checkpoint
-from export.golden import LabelledFrame
+from export.golden_frames import LabelledFrame
 from export.network import build_network, normalise
 from export.pack import pack_bundle
 from export.parity import torch_logits

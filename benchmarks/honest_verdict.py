@@ -12,12 +12,12 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
-from augment import probe
-from augment.judging import Truth, summarise
+from augment.evaluation.arm_comparison import Truth, summarise
+from augment.evaluation.metrics import FAIL, INCONCLUSIVE, PASS, Numbers
 from augment.mini.scenes import FAULT_LABELS, LABELS, render, sample_scene
 from augment.records import Document, item_seed
 from augment.settings import CompareSettings, Settings, TrainSettings
-from augment.statistics import FAIL, INCONCLUSIVE, PASS, Numbers
+from augment.training import linear_probe
 from export.network import build_network, load_initial_weights, normalise
 
 SIDE = 64  # pixels
@@ -78,7 +78,7 @@ def verdict(case: str, repeat: int, draws: int, backbone: Backbone) -> str:
     logits, records = {}, []
     for draw in range(draws):
         for arm, (features, labels, weights) in arms_of(case, f"{repeat}/{draw}", backbone).items():
-            weight, bias, _ = probe.solve(features, labels, weights, probe.PENALTIES[-1], len(LABELS))
+            weight, bias, _ = linear_probe.solve(features, labels, weights, linear_probe.PENALTIES[-1], len(LABELS))
             logits[f"{arm}/{draw}"] = test @ weight.T + bias
             records.append({"id": f"{arm}/{draw}", "arm": arm, "seed": draw})
     settings = Settings(

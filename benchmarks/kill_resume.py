@@ -14,10 +14,7 @@ from pathlib import Path
 
 import click
 
-ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT / "tests" / "augment"))  # the small run is the tests' own
-
-import small_run  # noqa: E402
+from tests.support import rendered_run
 
 
 @click.command()
@@ -34,21 +31,21 @@ def main(kills: int, seed: int) -> None:
 
 def _measure(root: Path, kills: int, seed: int) -> None:
     started = time.monotonic()
-    small_run.finish(small_run.prepare(root / "whole", root / "images"))
+    rendered_run.finish(rendered_run.prepare(root / "whole", root / "images"))
     duration = time.monotonic() - started
-    expected = small_run.results(root / "whole")
+    expected = rendered_run.results(root / "whole")
     click.echo(f"uninterrupted: {duration:.1f} s, {len(expected)} documents and files")
     moments = random.Random(seed)
     killed = failures = 0
     while killed < kills:
         seconds = moments.uniform(0.1, 0.9) * duration
         folder = root / "killed"
-        pipeline = small_run.prepare(folder, root / "images")
-        if small_run.run_and_kill(pipeline, seconds):  # a run that was done before its moment shows nothing
+        pipeline = rendered_run.prepare(folder, root / "images")
+        if rendered_run.run_and_kill(pipeline, seconds):  # a run that was done before its moment shows nothing
             killed += 1
-            stages = [stage for stage in small_run.STAGES if (folder / stage / "v0001.json").exists()]
-            small_run.finish(pipeline)
-            seen = small_run.results(folder)
+            stages = [stage for stage in rendered_run.STAGES if (folder / stage / "v0001.json").exists()]
+            rendered_run.finish(pipeline)
+            seen = rendered_run.results(folder)
             different = [name for name in expected.keys() | seen.keys() if seen.get(name) != expected.get(name)]
             failures += bool(different)
             done = stages[-1] if stages else "nothing"

@@ -22,7 +22,7 @@ from pathlib import Path
 import click
 import cv2
 
-from augment.images import ImageStore
+from augment.data.image_store import ImageStore
 from augment.records import RunFolder
 from augment.settings import load_settings
 from benchmarks.watch.count import Count, count_alarms, share
@@ -31,8 +31,8 @@ from benchmarks.watch.model import Opinion, ask_model
 from benchmarks.watch.sheet import write_pictures
 from benchmarks.watch.station import ENGINE, PRECISION, Night, watch
 from edge_runtime.bundle.store import open_bundle
-from edge_runtime.engines import load_engine
-from edge_runtime.evaluate import Evaluator
+from edge_runtime.inference.engines import load_engine
+from edge_runtime.inference.evaluator import Evaluator
 
 
 @click.command()

@@ -18,16 +18,12 @@ from pathlib import Path
 
 import click
 
-ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT / "tests" / "edge_runtime"))  # broker, subscriber and the process are the tests' own
-
-import make_broker  # noqa: E402
-from make_broker import Broker, Subscriber, numbers  # noqa: E402
-from make_events import wait_until  # noqa: E402
-
-from edge_runtime.bundle.files import sha256_file  # noqa: E402
-from edge_runtime.events import ALARM  # noqa: E402
-from edge_runtime.outbox import DATABASE, Entry, Outbox  # noqa: E402
+from edge_runtime.alerts.events import ALARM
+from edge_runtime.alerts.outbox import DATABASE, Entry, Outbox
+from edge_runtime.bundle.files import sha256_file
+from tests.support import mosquitto_broker
+from tests.support.mosquitto_broker import Broker, Subscriber, numbers
+from tests.support.sample_events import wait_until
 
 LONGEST = 0.5  # seconds from the first commit, or from the start, to the kill
 
@@ -37,7 +33,7 @@ LONGEST = 0.5  # seconds from the first commit, or from the start, to the kill
 @click.option("--seed", type=int, default=0, show_default=True)
 def main(kills: int, seed: int) -> None:
     """Kill, start again, compare what was committed with what arrived."""
-    if make_broker.MOSQUITTO is None:
+    if mosquitto_broker.MOSQUITTO is None:
         raise click.ClickException("mosquitto is not installed; install it to run this benchmark")
     with tempfile.TemporaryDirectory(prefix="outbox-kills-") as folder:
         place = Path(folder)
@@ -101,13 +97,7 @@ def _run_and_kill(state: Path, port: int, seconds: float, at_start: bool) -> set
 
 
 def _command(state: Path, port: int, count: int) -> list[str]:
-    return [
-        sys.executable,
-        str(ROOT / "tests" / "edge_runtime" / "sending_process.py"),
-        str(state),
-        str(port),
-        str(count),
-    ]
+    return [sys.executable, "-m", "tests.support.sender_child", str(state), str(port), str(count)]
 
 
 def _integrity(state: Path) -> str:

@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from augment import train
-from augment.fit import fit, predict
-from augment.frames import Frames
+from augment.evaluation.metrics import class_recall, metrics
 from augment.mini.scenes import FAULT_LABELS, LABELS, render, sample_scene
 from augment.records import item_seed
 from augment.settings import PRESETS, DataSettings, Settings, TrainSettings
-from augment.statistics import class_recall, metrics
+from augment.stages import train
+from augment.training.finetune import fit, predict
+from augment.training.frame_cache import Frames
 from export.checkpoint import load_checkpoint
 
 SIDE = 64  # pixels

@@ -20,14 +20,10 @@ from pathlib import Path
 import click
 import psutil
 
-ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT / "tests" / "edge_runtime"))  # camera, broker and station are the tests' own
-
-from fault_server import GREEN_FRAMES, RED_FRAMES  # noqa: E402
-from make_events import wait_until  # noqa: E402
-from make_station import Station  # noqa: E402
-
-from edge_runtime.outbox import DATABASE  # noqa: E402
+from edge_runtime.alerts.outbox import DATABASE
+from tests.support.fake_mjpeg_camera import GREEN_FRAMES, RED_FRAMES
+from tests.support.running_station import Station
+from tests.support.sample_events import wait_until
 
 ORPHANED = 20.0  # seconds
 LONGEST = 4.0  # seconds from the first frame, or from the start, to the kill

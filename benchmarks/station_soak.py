@@ -18,12 +18,9 @@ import click
 import psutil
 from scipy.stats import theilslopes
 
-ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT / "tests" / "edge_runtime"))  # camera, broker and station are the tests' own
-
-from fault_server import GREEN_FRAMES, RED_FRAMES  # noqa: E402
-from make_events import wait_until  # noqa: E402
-from make_station import Station  # noqa: E402
+from tests.support.fake_mjpeg_camera import GREEN_FRAMES, RED_FRAMES
+from tests.support.running_station import Station
+from tests.support.sample_events import wait_until
 
 WARM_SECONDS = 300.0
 SAMPLE_SECONDS, EVENT_SECONDS = 5.0, 20.0

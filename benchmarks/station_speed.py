@@ -18,18 +18,18 @@ import cv2
 import numpy as np
 import psutil
 
+from edge_runtime.alerts.notifier import Voice
 from edge_runtime.bundle.decision import DecisionRule
 from edge_runtime.bundle.preprocess import Frame
 from edge_runtime.bundle.store import open_bundle
-from edge_runtime.camera import CameraConfig
-from edge_runtime.cameras import Cameras
-from edge_runtime.change_gate import GateLimits
-from edge_runtime.engines import open_engine
-from edge_runtime.evaluate import Evaluation, Evaluator
-from edge_runtime.service import Service
-from edge_runtime.sources import parse_source
-from edge_runtime.station_settings import Camera, HttpSection, SamplesSection, StationSection, StationSettings
-from edge_runtime.voice import Voice
+from edge_runtime.cameras.address import parse_source
+from edge_runtime.cameras.camera import CameraConfig
+from edge_runtime.cameras.camera_group import Cameras
+from edge_runtime.cameras.change_gate import GateLimits
+from edge_runtime.inference.engines import open_engine
+from edge_runtime.inference.evaluator import Evaluation, Evaluator
+from edge_runtime.station.service import Service
+from edge_runtime.station.settings import Camera, HttpSection, SamplesSection, StationSection, StationSettings
 
 RATE = 25.0  # frames a second of the files
 WARM_SECONDS = 5.0

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from augment.tables import METRIC_NAMES, measured, percent, points
+from augment.evaluation.tables import METRIC_NAMES, measured, percent, points
 
 HEAD = """# Results
 

@@ -14,7 +14,7 @@ from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.manifest import precision_of
 from edge_runtime.bundle.preprocess import Frame, PreprocessSpec
 from export.calibration import Targets, at_least, fit_rule, reliability
-from export.golden import LabelledFrame, choose_golden, tolerance
+from export.golden_frames import LabelledFrame, choose_golden, tolerance
 from export.parity import Frames, Logits, Parity, measure_parity, onnx_runner, torch_logits
 
 TOLERATED_LOSS = 0.005  # of macro recall, and of accuracy

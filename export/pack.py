@@ -15,7 +15,7 @@ from edge_runtime.bundle.golden import GoldenSet, check_golden, load_golden, wri
 from edge_runtime.bundle.manifest import Manifest, model_file, precision_of
 from edge_runtime.bundle.preprocess import PreprocessSpec
 from edge_runtime.bundle.store import MANIFEST, Bundle, open_bundle, write_bundle_manifest
-from edge_runtime.engines import load_engine
+from edge_runtime.inference.engines import load_engine
 from export.acceptance import Evidence, Gate, Judged
 from export.checkpoint import checkpoint_digest, load_checkpoint
 from export.folders import replace_folder

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests.support import ROOT
 
 UNREACHABLE = (
     "No matching distribution found",
@@ -76,8 +76,7 @@ def test_help_is_there(clean, tmp_path):
 
 
 def test_it_classifies_an_image_and_a_video(clean, tmp_path):
-    maker = ROOT / "tests" / "edge_runtime" / "make_bundle.py"
-    subprocess.run([sys.executable, maker, tmp_path / "bundle"], check=True, cwd=ROOT)
+    subprocess.run([sys.executable, "-m", "tests.support.colour_bundle", tmp_path / "bundle"], check=True, cwd=ROOT)
     red = np.full((48, 64, 3), (0, 0, 255), np.uint8)
     red[:, :32] //= 2
     cv2.imwrite(str(tmp_path / "red.jpg"), red)

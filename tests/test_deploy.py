@@ -3,13 +3,13 @@
 import re
 import shutil
 import subprocess
-from pathlib import Path
 
 import pytest
 
-from edge_runtime.station_settings import load_station_settings
+from edge_runtime.station.settings import load_station_settings
+from tests.support import ROOT
 
-DEPLOY = Path(__file__).parents[1] / "deploy"
+DEPLOY = ROOT / "deploy"
 UNIT = DEPLOY / "rarefault-station.service"
 NEEDS_SYSTEMD = pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not installed")
 
@@ -45,9 +45,9 @@ def test_the_example_settings_load():
 
 def test_every_metric_of_the_alerts_is_one_that_the_service_tells(tmp_path):
     pytest.importorskip("prometheus_client", reason="the extra `station` is not installed")
-    from edge_runtime.metrics import Metrics
-    from edge_runtime.outbox import Outbox
-    from edge_runtime.recorder import Recorder
+    from edge_runtime.alerts.outbox import Outbox
+    from edge_runtime.alerts.outbox_spool import Recorder
+    from edge_runtime.station.metrics import Metrics
 
     metrics, outbox = Metrics(), Outbox(tmp_path, ["mqtt"])
     metrics.watch(outbox, Recorder(outbox), {"mqtt": lambda: ""})

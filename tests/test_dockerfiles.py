@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import tomllib
 
-ROOT = Path(__file__).parents[1]
+from tests.support import ROOT
+
 FILES = [ROOT / "Dockerfile.gpu", ROOT / "Dockerfile.jetson"]
 LOCKS = ("jetpack6", "jetpack7")
 

@@ -9,12 +9,12 @@ import torch
 from diffusers import StableDiffusionPipeline
 from torch import nn
 
-from augment.loop import load_average
 from augment.mini.autoencoder import decoder_part, encoder_part, new_autoencoder
 from augment.mini.captioner import new_captioner, new_processor
 from augment.mini.diffusion import new_diffusion, scheduler
 from augment.mini.language import new_language
 from augment.mini.words import clip_tokenizer, gpt2_tokenizer
+from augment.training.resumable import load_average
 from edge_runtime.bundle.files import replace_file
 from export.folders import replace_folder
 

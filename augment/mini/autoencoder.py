@@ -6,8 +6,8 @@ from diffusers import AutoencoderKL
 from torch import Tensor, nn
 from torch.nn import functional
 
-from augment.loop import Loss
 from augment.mini.corpus import CHANNELS, SIZE, as_pixels
+from augment.training.resumable import Loss
 
 LOG_VARIANCE = -8.0  # the encoder's latents are as good as certain
 CODE_NOISE = 0.08  # the decoder must bear with imperfect latents

@@ -8,11 +8,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import BlipConfig, BlipForConditionalGeneration, BlipImageProcessor, BlipProcessor
 
-from augment.loop import Loss
 from augment.mini.corpus import SIZE, as_pixels
 from augment.mini.language import IGNORED, padded, split_caption
 from augment.mini.scenes import LABELS
 from augment.mini.words import DECODE, blip_tokenizer
+from augment.training.resumable import Loss
 
 CLASS_WEIGHT = 0.4  # of the class head, which exists in training only
 

@@ -13,9 +13,9 @@ import torch
 from safetensors.numpy import load_file, save
 from torch import Tensor
 
-from augment.loop import Say
 from augment.mini.scenes import LABELS, Scene, render, sample_scene
 from augment.records import item_seed
+from augment.training.resumable import Say
 from edge_runtime.bundle.files import replace_file
 
 SIZE = 64  # pixels

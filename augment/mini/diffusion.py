@@ -8,10 +8,10 @@ from diffusers import DPMSolverMultistepScheduler, UNet2DConditionModel
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from augment.loop import Loss
 from augment.mini.corpus import CHANNELS, PATCH, SIZE
 from augment.mini.scenes import LABELS, Scene, describe
 from augment.mini.words import CLIP_LENGTH, clip_tokenizer, short_prompt
+from augment.training.resumable import Loss
 
 EMPTY_SHARE = 0.1  # of the prompts, so that classifier-free guidance has its unconditional half
 SHORT_SHARE = 0.25  # of the prompts name the class alone

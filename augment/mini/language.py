@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from augment.loop import Loss
 from augment.mini.words import gpt2_tokenizer
+from augment.training.resumable import Loss
 
 IGNORED = -100  # label of a token that is not scored
 STRANGER_SHARE = 0.3  # of the captions name a made-up thing, because users' labels are not ours

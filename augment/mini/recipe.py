@@ -18,17 +18,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from augment.loop import Say, Schedule, train
 from augment.mini import assemble as folders
 from augment.mini.autoencoder import decoder_loss, decoder_part, encoder_loss, encoder_part, new_autoencoder
 from augment.mini.captioner import captioner_loss, new_captioner
+from augment.mini.card_figures import evaluate
 from augment.mini.corpus import PatchCode, encode_all, labels_of, patch_code, rendered, scenes
 from augment.mini.diffusion import diffusion_loss, new_diffusion
-from augment.mini.evaluate import evaluate
-from augment.mini.judge import judge_loss, new_judge
 from augment.mini.language import language_loss, new_language
+from augment.mini.render_classifier import judge_loss, new_judge
 from augment.mini.scenes import Scene, describe
 from augment.progress import say
+from augment.training.resumable import Say, Schedule, train
 
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from augment.mini.camera import CANVAS, CATALOGUE_CAMERAS, STATION_CAMERA, background, captured, lit, weathered
 from augment.mini.equipment import FAULT_LABELS, LABELS, TWINS, Pen, draw
+from augment.mini.lens import CANVAS, CATALOGUE_CAMERAS, STATION_CAMERA, background, captured, lit, weathered
 from augment.records import item_seed
 from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.files import replace_file

@@ -18,11 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from night import sensed
 
-from augment.images import ImageStore
+from augment.data.image_store import ImageStore
 from augment.records import Record
 from edge_runtime.bundle.preprocess import Frame
+from tests.support.night_clips import sensed
 
 RATE = 5  # frames per second
 SOUND_SECONDS = 60  # of film before it begins again, without a seam

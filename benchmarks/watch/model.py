@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from augment.transplant import palette_of
+from augment.models.cut_paste import palette_of
 from benchmarks.watch.film import View
 from edge_runtime.bundle.preprocess import Frame
-from edge_runtime.evaluate import Cam, Evaluator
+from edge_runtime.inference.evaluator import Cam, Evaluator
 
 RIM = 4  # pixels around a box that are painted out with it
 

@@ -10,10 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from make_broker import Broker, Subscriber, free_port
-from make_events import wait_until
-
 from benchmarks.watch import ROOT
+from tests.support.mosquitto_broker import Broker, Subscriber, free_port
+from tests.support.sample_events import wait_until
 
 ENGINE, PRECISION = "cpu", "fp32"
 START_SECONDS = 150.0  # for all cameras to begin, on a busy machine

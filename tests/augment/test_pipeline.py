@@ -6,9 +6,9 @@ import subprocess
 import sys
 
 import pytest
-import small_run
 
 from augment.records import STAGES, RunFolder
+from tests.support import rendered_run
 
 KILL_AFTER = (7.0, 9.0, 12.0)  # seconds; start-up takes about five
 
@@ -17,7 +17,7 @@ KILL_AFTER = (7.0, 9.0, 12.0)  # seconds; start-up takes about five
 def whole(tmp_path_factory):
     """An uninterrupted run."""
     root = tmp_path_factory.mktemp("whole")
-    printed = small_run.finish(small_run.prepare(root / "run", root / "images"))
+    printed = rendered_run.finish(rendered_run.prepare(root / "run", root / "images"))
     return root, printed
 
 
@@ -35,18 +35,18 @@ def test_every_document_names_the_digest_of_its_input(whole):
 
 def test_a_second_run_makes_nothing_new(whole):
     root, _ = whole
-    before = small_run.results(root / "run")
-    small_run.finish(root / "run" / "pipeline.toml")
-    assert small_run.results(root / "run") == before
+    before = rendered_run.results(root / "run")
+    rendered_run.finish(root / "run" / "pipeline.toml")
+    assert rendered_run.results(root / "run") == before
 
 
 def test_a_run_killed_again_and_again_ends_like_one_that_was_not(whole, tmp_path):
     root, _ = whole
-    pipeline = small_run.prepare(tmp_path / "run", root / "images")
-    killed = [small_run.run_and_kill(pipeline, seconds) for seconds in KILL_AFTER]
+    pipeline = rendered_run.prepare(tmp_path / "run", root / "images")
+    killed = [rendered_run.run_and_kill(pipeline, seconds) for seconds in KILL_AFTER]
     assert any(killed), "the run was done before the first kill; shorten KILL_AFTER"
-    small_run.finish(pipeline)
-    expected, seen = small_run.results(root / "run"), small_run.results(tmp_path / "run")
+    rendered_run.finish(pipeline)
+    expected, seen = rendered_run.results(root / "run"), rendered_run.results(tmp_path / "run")
     assert seen.keys() == expected.keys()
     assert [name for name in expected if seen[name] != expected[name]] == []
 
@@ -68,15 +68,15 @@ def test_test_images_are_opened_by_the_first_stage_and_by_compare_alone(whole, t
     root, _ = whole
     images = tmp_path / "images"
     shutil.copytree(root / "images", images)
-    small_run.prepare(tmp_path / "run", images)
+    rendered_run.prepare(tmp_path / "run", images)
     shutil.copytree(root / "run" / "dataset", tmp_path / "run" / "dataset")
     shutil.copytree(root / "run" / "cache", tmp_path / "run" / "cache")
     records = RunFolder(root / "run").require("dataset").records
     for record in records:
         if record["split"] == "test":
             (images / record["path"]).unlink()
-    command = [*small_run.command(tmp_path / "run" / "pipeline.toml"), "--from", "caption"]
-    done = subprocess.run(command, env=small_run.ONE_THREAD, capture_output=True, text=True, check=False)
+    command = [*rendered_run.command(tmp_path / "run" / "pipeline.toml"), "--from", "caption"]
+    done = subprocess.run(command, env=rendered_run.ONE_THREAD, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "\ntrain " in done.stdout
     assert "\ncompare " not in done.stdout
@@ -90,7 +90,7 @@ def test_strict_leaves_with_the_verdict(whole):
     verdict = RunFolder(pipeline.parent).require("comparison").summary["verdict"]
     command = [sys.executable, "-m", "augment.cli", "compare", str(pipeline)]
     plain, strict = (
-        subprocess.run([*command, *flag], env=small_run.ONE_THREAD, capture_output=True, check=False).returncode
+        subprocess.run([*command, *flag], env=rendered_run.ONE_THREAD, capture_output=True, check=False).returncode
         for flag in ([], ["--strict"])
     )
     assert (plain, strict) == (0, {"PASS": 0, "FAIL": 20, "INCONCLUSIVE": 21}[verdict])

@@ -5,8 +5,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import make_bundle as maker
 import pytest
+
+from tests.support import colour_bundle as maker
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -12,7 +12,7 @@ from edge_runtime.logs import log_to_stderr
 def logger():
     root = logging.getLogger()
     before, level = root.handlers[:], root.level
-    yield logging.getLogger("edge_runtime.service")
+    yield logging.getLogger("edge_runtime.station.service")
     root.handlers[:] = before
     root.setLevel(level)
 

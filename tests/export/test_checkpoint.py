@@ -2,11 +2,11 @@ import json
 
 import pytest
 import torch
-from narrow import CARD, narrow_network, pictures
 
 from edge_runtime.bundle.errors import InputError
 from export.checkpoint import checkpoint_digest, load_checkpoint, read_card, save_checkpoint
 from export.network import normalise
+from tests.support.narrow_network import CARD, narrow_network, pictures
 
 
 def test_what_was_saved_is_loaded(tmp_path):

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 import torch
-from narrow import narrow_network, pictures
 
 from export.features import feature_extractor
 from export.network import normalise
+from tests.support.narrow_network import narrow_network, pictures
 
 
 @pytest.mark.parametrize("backbone", ["resnet50", "efficientnet_lite0"])

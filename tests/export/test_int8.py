@@ -6,14 +6,14 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from narrow import SPEC, narrow_network, pictures
 
 from edge_runtime.bundle.store import open_bundle
-from edge_runtime.tensorrt_engine import build_engine, parse
+from edge_runtime.inference.tensorrt_engine import build_engine, parse
 from export.int8 import CPU, CPU_FULL_RANGE, DIALECTS, TENSORRT, sensitive, write_int8
 from export.onnx_files import write_onnx
 from export.pack import pack_bundle, prove
 from export.parity import onnx_runner, torch_logits
+from tests.support.narrow_network import SPEC, narrow_network, pictures
 
 FRAMES = pictures(16, seed=1)
 

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
-from narrow import SPEC, narrow_network, pictures
 from torch import nn
 from torchvision.models import resnet50
 
@@ -12,6 +11,7 @@ from edge_runtime.bundle.errors import InputError, UnavailableError
 from edge_runtime.bundle.preprocess import PreprocessSpec
 from export.efficientnet_lite import published_file
 from export.network import FrameNetwork, build_network, load_initial_weights, normalise
+from tests.support.narrow_network import SPEC, narrow_network, pictures
 
 
 def frames(count=3):

@@ -1,11 +1,11 @@
 import onnx
 import pytest
 import torch
-from narrow import SPEC, narrow_network, pictures
 
 from edge_runtime.bundle.errors import InputError
 from export.onnx_files import write_onnx
 from export.parity import onnx_runner, torch_logits
+from tests.support.narrow_network import SPEC, narrow_network, pictures
 
 
 def operators(path):

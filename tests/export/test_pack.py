@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from narrow import CARD, LABELS, SPEC, narrow_network, pictures
 
 from edge_runtime.bundle.decision import DecisionRule
 from edge_runtime.bundle.errors import InputError
@@ -13,9 +12,10 @@ from edge_runtime.bundle.store import open_bundle
 from export import acceptance, folders, pack
 from export.checkpoint import checkpoint_digest, load_checkpoint, save_checkpoint
 from export.folders import replace_folder
-from export.golden import LabelledFrame, choose_golden, made_frames, tolerance
+from export.golden_frames import LabelledFrame, choose_golden, made_frames, tolerance
 from export.pack import pack_bundle, prove
 from export.parity import measure_parity, onnx_runner, torch_logits
+from tests.support.narrow_network import CARD, LABELS, SPEC, narrow_network, pictures
 
 
 @pytest.fixture

@@ -1,0 +1,142 @@
+"""Which images show the same thing: perceptual duplicates and bursts, and the groups that they form.
+
+All functions are pure. Images are named by their position in the arrays given.
+"""
+
+import re
+from collections.abc import Sequence
+from itertools import takewhile
+from pathlib import PurePosixPath
+from typing import Any, TypeAlias
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+
+from augment.data.perceptual_hash import Hashes, hamming_distances
+
+Pairs: TypeAlias = NDArray[np.int64]  # (M, 2), the smaller position first
+Thumbnail: TypeAlias = NDArray[np.uint8]  # (side, side, 3) BGR
+
+THUMBNAIL = 32  # pixels
+DETAIL_SHIFT = 2  # pixels of a thumbnail; crops of one picture differ by about this much
+# Correlation of detail. Looked at: solar cells of one wafer have 0.69 and more, different cells with near hashes
+# mostly 0.2 to 0.6 (elpv-dataset, 1,673 pairs); re-encoded photographs 0.98 (Oxford-IIIT Pet).
+SAME_DETAIL = 0.6
+BURST_SIDE = 16  # pixels; coarse enough that a turned camera or a passing cloud does not part two shots
+_EVEN = 1  # grey level; a picture that varies by less shows nothing
+_BLOCK = 1024  # rows of the distance matrix at a time: 1024 x 50,000 x 8 bytes = 400 MB
+
+
+def thumbnail_of(frame: NDArray[np.uint8]) -> Thumbnail:
+    """The picture in little, by area."""
+    return cv2.resize(frame, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
+
+
+def hash_pairs(hashes: Hashes, bits: int) -> Pairs:
+    """All pairs of 64-bit hashes (N,) whose Hamming distance is at most `bits`."""
+    found = []
+    for start in range(0, len(hashes), _BLOCK):
+        distance = hamming_distances(hashes[start : start + _BLOCK], hashes[start:])
+        first, second = np.nonzero(distance <= bits)
+        found.append(np.stack([first, second], axis=1)[first < second] + start)
+    return np.concatenate(found) if found else np.empty((0, 2), np.int64)
+
+
+def duplicate_pairs(hashes: Hashes, thumbnails: Sequence[Thumbnail], bits: int) -> Pairs:
+    """Perceptual duplicates: hashes within `bits`, and either equal hashes or the same detail in the thumbnails.
+
+    The hash alone sees little more than layout: by it, hundreds of different solar cells are one. Where pictures agree
+    in their detail too, they do show one thing.
+    """
+    candidates = hash_pairs(hashes, bits)
+    details = [detail(thumbnail) for thumbnail in thumbnails]
+    same = [
+        bool(hashes[first] == hashes[second])
+        or shifted_correlation(details[first], details[second], DETAIL_SHIFT) >= SAME_DETAIL
+        for first, second in candidates
+    ]
+    return candidates[np.array(same, bool)]
+
+
+def detail(thumbnail: Thumbnail) -> NDArray[np.float32]:
+    """Grey levels less the means of their row and column: what bars, horizons and vignettes leave of a picture."""
+    grey = cv2.cvtColor(thumbnail, cv2.COLOR_BGR2GRAY).astype(np.float32)
+    return grey - grey.mean(axis=0, keepdims=True) - grey.mean(axis=1, keepdims=True) + grey.mean()
+
+
+def burst_pairs(paths: Sequence[str], thumbnails: Sequence[Thumbnail], gap: int, similarity: float) -> Pairs:
+    """Pairs of files that look alike and whose numbers differ by at most `gap`.
+
+    The class folder does not count: of one asset, the shots with and without the fault lie in two class folders under
+    consecutive numbers.
+    """
+    series: dict[tuple[str, ...], list[tuple[int, int]]] = {}
+    for position, path in enumerate(paths):
+        if numbered := _series(path):
+            series.setdefault(numbered[0], []).append((numbered[1], position))
+    pairs = []
+    for members in series.values():
+        members.sort()
+        for at, (number, first) in enumerate(members):
+            near = takewhile(lambda other: other[0] - number <= gap, members[at + 1 :])  # noqa: B023 (used at once)
+            pairs += [(first, second) for _, second in near]
+    small = [_burst_view(thumbnail) for thumbnail in thumbnails]
+    alike = [sorted(pair) for pair in pairs if burst_similarity(small[pair[0]], small[pair[1]]) >= similarity]
+    return np.array(sorted(alike), np.int64).reshape(-1, 2)
+
+
+def _series(path: str) -> tuple[tuple[str, ...], int] | None:
+    """What files of one series share, and the file's number in it: normal/a/IMG_0012.jpg -> (a, IMG_, ""), 12."""
+    pure = PurePosixPath(path)
+    match = re.fullmatch(r"(.*?)(\d+)(\D*)", pure.stem)
+    return ((*pure.parts[1:-1], match[1], match[3]), int(match[2])) if match else None
+
+
+def _burst_view(thumbnail: Thumbnail) -> Thumbnail:
+    return cv2.resize(thumbnail, (BURST_SIDE, BURST_SIDE), interpolation=cv2.INTER_AREA)
+
+
+def burst_similarity(first: Thumbnail, second: Thumbnail) -> float:
+    """Pearson correlation of two colour pictures at the best shift of up to a quarter of their side; -1 to 1."""
+    return shifted_correlation(first, second, first.shape[0] // 4)
+
+
+def shifted_correlation(first: NDArray[Any], second: NDArray[Any], shift: int) -> float:
+    """The best correlation of the centre of one with any window of the other, whichever way round is better."""
+    return max(_best_window(first, second, shift), _best_window(second, first, shift))
+
+
+def _best_window(first: NDArray[Any], second: NDArray[Any], shift: int) -> float:
+    """An even centre correlates with nothing."""
+    centre = first[shift:-shift, shift:-shift]
+    if np.ptp(centre.reshape(-1, *first.shape[2:]), axis=0).max() < _EVEN:
+        return 0.0
+    scores = cv2.matchTemplate(second, centre, cv2.TM_CCOEFF_NORMED)
+    return float(scores[np.isfinite(scores)].max(initial=-1.0))
+
+
+def same_value_pairs(values: Sequence[str | None]) -> Pairs:
+    """Pairs that chain positions with equal values; None equals nothing."""
+    latest: dict[str, int] = {}
+    pairs = []
+    for position, value in enumerate(values):
+        if value is None:
+            continue
+        if value in latest:
+            pairs.append((latest[value], position))
+        latest[value] = position
+    return np.array(pairs, np.int64).reshape(-1, 2)
+
+
+def groups_of(ids: Sequence[str], pairs: Pairs) -> list[str]:
+    """The group of each image: the smallest id among all that `pairs` connect with it, directly or in steps."""
+    count = len(ids)
+    graph = coo_matrix((np.ones(len(pairs), bool), (pairs[:, 0], pairs[:, 1])), shape=(count, count))
+    _, component = connected_components(graph, directed=False)
+    name: dict[int, str] = {}
+    for position, label in enumerate(component):
+        name[label] = min(name.get(label, ids[position]), ids[position])
+    return [name[label] for label in component]

@@ -1,0 +1,1 @@
+"""Arithmetic of the comparison: metrics, intervals, label checks, tables."""

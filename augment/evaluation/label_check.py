@@ -1,0 +1,111 @@
+"""Whether a generated image shows what its label says: two committees of classifiers that have not seen it.
+
+One is trained on real images alone, in folds, and knows the fault; the other on real images and the other generated
+ones, which share the generator's look, so that a few wrong labels stand out (confident learning, Northcutt et al. 2021,
+arXiv:1911.00068). Their log-probabilities are averaged: an image that the whole generator gets wrong fools only the
+second, a look that the camera never has confuses only the first. No image, real or generated, is judged by a classifier
+that learnt from its own source; and a class whose real images the first committee does not recognise is not judged.
+"""
+
+import warnings
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+from sklearn.decomposition import PCA
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedGroupKFold
+from sklearn.pipeline import Pipeline, make_pipeline
+
+from augment.evaluation.metrics import Labels, Numbers
+from augment.models.image_embedding import Embeddings
+from augment.records import Record, item_seed
+
+FOLDS = 4
+DIMENSIONS = 128  # of the embedding that are kept; the rest costs time and adds nothing
+DOUBT = 1.0  # nats, of both committees together, by which another class may be likelier
+LEAST_RECALL = 0.5  # of a class's real images by the first committee; with less it knows nothing about the class
+NEVER = 1e-6  # probability of a class that a classifier has no image of
+
+
+def agreement(
+    seed: int, training: Sequence[Record], real: Embeddings, painted: Sequence[Record], pool: Embeddings
+) -> tuple[Labels, list[str]]:
+    """(of each generated image how many classes are clearly likelier than its label; the likeliest label).
+
+    The number is 0 where the committees cannot judge the label.
+    """
+    labels = sorted({record["label"] for record in [*training, *painted]})
+    own = np.array([labels.index(record["label"]) for record in painted], np.int64)
+    if not len(own):
+        return own, []
+    fold_of = _folds(training, item_seed(seed, "curation", "committee"))
+    targets = np.array([labels.index(record["label"]) for record in training])
+    folds = np.array([_fold(record, training, fold_of) for record in painted])
+    real_folds = np.array([fold_of[record["group"]] for record in training])
+    total = np.zeros((len(painted), len(labels)))
+    recognised = np.zeros(len(targets), bool)
+    for fold in range(FOLDS):
+        asked, taught = folds == fold, real_folds != fold
+        knows = embedding_classifier(real[taught], targets[taught])
+        if not taught.all():
+            recognised[~taught] = knows.predict(real[~taught].astype(np.float64)) == targets[~taught]
+        if not asked.any():
+            continue
+        sees = embedding_classifier(
+            np.concatenate([real[taught], pool[~asked]]), np.concatenate([targets[taught], own[~asked]])
+        )
+        for model in (knows, sees):
+            total[asked] += np.log(_probabilities(model, pool[asked], len(labels)))
+    ranks = (total > total[np.arange(len(own)), own][:, None] + DOUBT).sum(axis=1)
+    known = [label for label in range(len(labels)) if recognised[targets == label].mean() >= LEAST_RECALL]
+    return np.where(np.isin(own, known), ranks, 0), [labels[best] for best in total.argmax(axis=1)]
+
+
+def recall_with(
+    features: Embeddings, labels: Sequence[str], held_out: Embeddings, truth: Sequence[str]
+) -> dict[str, float | None]:
+    """Recall of each class on held-out images of a classifier trained on `features`; None where it has none there."""
+    names = sorted(set(labels))
+    if len(names) < 2 or not truth:
+        return dict.fromkeys(names)
+    model = embedding_classifier(features, np.array([names.index(label) for label in labels]))
+    found, true = np.array(names)[model.predict(held_out)], np.array(truth)
+    return {name: float(np.mean(found[true == name] == name)) if (true == name).any() else None for name in names}
+
+
+def _folds(training: Sequence[Record], seed: int) -> dict[str, int]:
+    """The fold of each group of training images."""
+    labels = [record["label"] for record in training]
+    groups = [record["group"] for record in training]
+    fold_of = {group: place % FOLDS for place, group in enumerate(sorted(set(groups)))}
+    if len(fold_of) >= FOLDS and max(Counter(labels).values()) >= FOLDS:
+        splitter = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed % 2**32)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "The least populated class", UserWarning)  # rare classes are our business
+            for fold, (_, rows) in enumerate(splitter.split(labels, labels, groups)):
+                fold_of |= {groups[row]: fold for row in rows.tolist()}
+    return fold_of
+
+
+def _fold(record: Record, training: Sequence[Record], fold_of: dict[str, int]) -> int:
+    """The fold of the real image that a generated one starts from; by its id where it starts from none."""
+    start = record["host"] or record["source"]
+    group = next((real["group"] for real in training if real["id"] == start), None)
+    return fold_of[group] if group in fold_of else int(item_seed(0, "committee", record["id"]) % FOLDS)
+
+
+def embedding_classifier(features: Embeddings, targets: Labels) -> Pipeline:
+    """A balanced logistic regression on embeddings (N, D): quick, and good enough to judge images by."""
+    model = make_pipeline(
+        PCA(min(DIMENSIONS, *features.shape), svd_solver="covariance_eigh"),
+        LogisticRegression(C=100.0, max_iter=500, tol=1e-3, class_weight="balanced"),
+    )
+    return model.fit(features.astype(np.float64), targets)
+
+
+def _probabilities(model: Pipeline, features: Embeddings, classes: int) -> Numbers:
+    """(N, classes), all of them above 0."""
+    found = np.full((len(features), classes), NEVER)
+    found[:, model.classes_] = np.maximum(model.predict_proba(features.astype(np.float64)), NEVER)
+    return found

@@ -1,0 +1,100 @@
+"""How recall grows with the number of real images of a class, and how many more to photograph.
+
+Measured by cross-validation among the training images alone, on embeddings: what it says is about the data, not about
+the network that is shipped, and generated images play no part.
+"""
+
+import math
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from scipy.optimize import curve_fit
+from sklearn.model_selection import StratifiedGroupKFold
+
+from augment.evaluation.label_check import embedding_classifier
+from augment.evaluation.metrics import Labels, Numbers
+from augment.models.image_embedding import Embeddings
+
+SHARES = (0.25, 0.5, 0.75, 1.0)  # of the images of every class
+REPEATS, FOLDS = 3, 4
+LEAST_IMAGES, LEAST_GROUPS = 6, 3  # of a class; with fewer its curve is chance
+MOST_TIMES = 10  # what exists; nobody should believe a curve further out
+ENOUGH, PHOTOGRAPH, MORE_THAN, TOO_FEW = "enough", "photograph", "more than", "too few"
+
+
+def learning_curve(
+    features: Embeddings, targets: Labels, groups: Sequence[str], labels: Sequence[str], seed: int, recall_target: float
+) -> dict[str, Any]:
+    """Recall (0..1) at each share of the images, and advice per class; plain JSON values.
+
+    `features` (N, D), `targets` (N,) and `groups` are those of the training images. The advice of a class is "enough",
+    "photograph" or "more than" so many further images to reach `recall_target`, or "too few" images to say.
+    """
+    recall = _recall(features, targets, np.asarray(groups), len(labels), seed)
+    classes = {}
+    for label, name in enumerate(labels):
+        own = targets == label
+        count, held = int(own.sum()), len({groups[row] for row in np.flatnonzero(own)})
+        images = [_part(count * (FOLDS - 1) / FOLDS, share) for share in SHARES]
+        curve = recall[:, label]
+        known = count >= LEAST_IMAGES and held >= LEAST_GROUPS and not np.isnan(curve).any()
+        advice = _advice(images, curve, count, recall_target) if known else {"says": TOO_FEW, "photograph": None}
+        shown = [None if np.isnan(value) else float(value) for value in curve]
+        classes[name] = {"images": images, "recall": shown, "now": count, **advice}
+    return {
+        "recall_target": recall_target,
+        "shares": list(SHARES),
+        "macro_recall": [None if np.isnan(row).all() else float(np.nanmean(row)) for row in recall],
+        "classes": classes,
+    }
+
+
+def _part(count: float, share: float) -> int:
+    return max(1, round(count * share))
+
+
+def _recall(features: Embeddings, targets: Labels, groups: np.ndarray, classes: int, seed: int) -> Numbers:
+    """(len(SHARES), classes) mean recall over repeats and folds of whole groups; NaN where a class is not tested."""
+    hits, tested = np.zeros((len(SHARES), classes)), np.zeros(classes)
+    if len(np.unique(groups)) < FOLDS or classes < 2 or np.bincount(targets).max() < FOLDS:
+        return np.full((len(SHARES), classes), np.nan)
+    for repeat in range(REPEATS):
+        rng = np.random.default_rng([seed % 2**32, repeat])
+        splitter = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=int(rng.integers(2**31)))
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "The least populated class", UserWarning)  # rare classes are our business
+            folds = list(splitter.split(features, targets, groups))
+        for train, test in folds:
+            order = rng.permutation(train)
+            tested += np.bincount(targets[test], minlength=classes)
+            for place, share in enumerate(SHARES):
+                rows = _first(order, targets, share)
+                if len(np.unique(targets[rows])) < 2:
+                    continue
+                found = embedding_classifier(features[rows], targets[rows]).predict(features[test].astype(np.float64))
+                hits[place] += np.bincount(targets[test][found == targets[test]], minlength=classes)
+    with np.errstate(invalid="ignore"):
+        return hits / np.where(tested > 0, tested, np.nan)
+
+
+def _first(order: Labels, targets: Labels, share: float) -> Labels:
+    """The first part of every class in `order`, at least one image of each."""
+    rows = [order[targets[order] == label] for label in np.unique(targets[order])]
+    return np.concatenate([own[: _part(len(own), share)] for own in rows])
+
+
+def _advice(images: Sequence[int], recall: Numbers, now: int, target: float) -> dict[str, Any]:
+    """Extrapolate error = a n^-b, 0 <= b <= 1 (Hestness et al. 2017, arXiv:1712.00409)."""
+    if recall[-1] >= target:
+        return {"says": ENOUGH, "photograph": 0}
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Covariance of the parameters")
+        (scale, power), _ = curve_fit(
+            lambda n, a, b: a * n**-b, np.array(images, float), 1 - recall, p0=(1.0, 0.3), bounds=([0, 0], [50, 1])
+        )
+    if scale * (MOST_TIMES * now) ** -power > 1 - target:
+        return {"says": MORE_THAN, "photograph": (MOST_TIMES - 1) * now}
+    needed = (scale / (1 - target)) ** (1 / power)
+    return {"says": PHOTOGRAPH, "photograph": max(1, math.ceil(needed) - now)}

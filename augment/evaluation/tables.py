@@ -1,0 +1,62 @@
+"""Numbers with their intervals as people read them, and the comparison as a plain text table."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from augment.evaluation.metrics import FAULT_OR_NOT, FAULT_RECALL
+
+METRIC_NAMES = {
+    "accuracy": "accuracy",
+    "macro_f1": "macro F1",
+    "macro_recall": "macro recall",
+    FAULT_RECALL: "fault recall",
+    FAULT_OR_NOT: "fault or not",
+}
+
+
+def measured(summary: Mapping[str, Any]) -> list[str]:
+    """The metrics that a comparison holds, in the order of METRIC_NAMES."""
+    held = next(iter(summary["arms"].values()))["metrics"]
+    return [metric for metric in METRIC_NAMES if metric in held]
+
+
+def percent(interval: Mapping[str, float]) -> str:
+    """`71.2 % (65.0 to 77.1)`"""
+    return f"{100 * interval['value']:.1f} % ({100 * interval['low']:.1f} to {100 * interval['high']:.1f})"
+
+
+def points(interval: Mapping[str, float]) -> str:
+    """`+3.1 (-0.4 to +6.6) points`, of a hundred"""
+    return f"{100 * interval['value']:+.1f} ({100 * interval['low']:+.1f} to {100 * interval['high']:+.1f}) points"
+
+
+def table(summary: Mapping[str, Any]) -> str:
+    """The comparison as plain text: arms, differences, recall per class; `!` marks fault classes."""
+    arms = list(summary["arms"])
+    test = summary["test"]
+    metrics = measured(summary)
+    rows = [["arm", *(METRIC_NAMES[metric] for metric in metrics)]]
+    for arm in arms:
+        rows.append([arm, *(percent(summary["arms"][arm]["metrics"][metric]) for metric in metrics)])
+    for arm, difference in summary["differences"].items():
+        cells = [points(difference["metrics"][metric]).removesuffix(" points") for metric in metrics]
+        rows.append([f"{arm} - {summary['baseline']}", *cells])
+    classes = [["class", "test images", *(f"recall, {arm}" for arm in arms)]]
+    for label in summary["labels"]:
+        mark = "!" if label in summary["fault_labels"] else " "
+        recalls = [summary["arms"][arm]["recall"][label] for arm in arms]
+        cells = [percent(recall) if recall else "no image" for recall in recalls]
+        classes.append([f"{mark} {label}", str(test["per_class"][label]["images"]), *cells])
+    head = f"{test['images']} test images in {test['groups']} groups; {100 * summary['confidence']:g} % intervals"
+    mcnemar = summary["differences"][summary["candidate"]]["mcnemar"]
+    tail = f"McNemar p = {mcnemar['p']:.3g}; verdict on {METRIC_NAMES[summary['metric']]}: {summary['verdict']}"
+    harmed = [
+        f"{arm} harms {', '.join(found['harmed'])}" for arm, found in summary["differences"].items() if found["harmed"]
+    ]
+    return "\n".join([head, "", *_aligned(rows), "", *_aligned(classes), "", *harmed, tail])
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return [lines[0], "  ".join("-" * width for width in widths), *lines[1:]]

@@ -1,0 +1,168 @@
+"""Images as points: frames that show alike things lie near each other. Curation and adaptation measure by it.
+
+`lite0` is EfficientNet-Lite0 with ImageNet weights from an installed package, so it needs no hub. Any CLIP or DINOv2
+model of transformers can stand in its place.
+"""
+
+import io
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from augment.data.duplicates import THUMBNAIL, thumbnail_of
+from augment.models.registry import find_model
+from augment.progress import progress
+from augment.records import RunFolder, digest_of
+from augment.settings import Settings
+from edge_runtime.bundle.files import replace_file, sha256_file
+from edge_runtime.bundle.preprocess import Frame, PreprocessSpec
+from export.efficientnet_lite import published_file
+from export.network import build_network, load_initial_weights, normalise
+
+LITE0 = "lite0"
+LITE0_SIDE = 128  # pixels; smaller is faster, and generated images are often no larger
+AT_ONCE = 64  # frames per forward pass
+STORED_AT_ONCE = 32  # images between two files; a killed run computes no more again
+
+Embeddings = npt.NDArray[np.float32]
+
+
+class Embedder(Protocol):
+    identity: dict[str, str]  # name, and sha256 or revision, for documents
+
+    def embed(self, frames: Sequence[Frame]) -> Embeddings:
+        """uint8 (H, W, 3) BGR frames of any size -> (N, D) of unit length."""
+
+
+def load_embedder(reference: str, device: str) -> Embedder:
+    """The embedder called `reference`: lite0, a hub id or a local folder.
+
+    Raises UnavailableError where its weights are neither here nor to be had.
+    """
+    return Lite0Embedder(device) if reference == LITE0 else TransformersEmbedder(reference, device)
+
+
+def stored_vectors(
+    folder: Path, ids: Sequence[str], compute: Callable[[list[str]], npt.NDArray[Any]], what: str
+) -> npt.NDArray[Any]:
+    """(len(ids), ...) arrays from `folder`/ID.npy; `compute` gives those of the ids that are missing.
+
+    An id stands for an image's content, so that runs may share a folder and a killed one keeps what it has.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    missing = [item for item in dict.fromkeys(ids) if not (folder / f"{item}.npy").exists()]
+    starts = range(0, len(missing), STORED_AT_ONCE)
+    for start in progress(starts, len(starts), what):
+        part = missing[start : start + STORED_AT_ONCE]
+        for item, vector in zip(part, compute(part), strict=True):
+            buffer = io.BytesIO()
+            np.save(buffer, vector, allow_pickle=False)
+            replace_file(folder / f"{item}.npy", buffer.getvalue())
+    return np.stack([np.load(folder / f"{item}.npy", allow_pickle=False) for item in ids])
+
+
+def cache_folder(settings: Settings, folder: RunFolder) -> Path:
+    """Where a run keeps what it computed of images."""
+    return Path(settings.cache) if settings.cache else folder.path / "cache"
+
+
+class Fingerprints:
+    """What images are compared by, computed once and kept by image id."""
+
+    def __init__(self, settings: Settings, folder: RunFolder, device: str) -> None:
+        self._embedder = load_embedder(settings.data.embedding, device)
+        self.identity = self._embedder.identity
+        self._place = cache_folder(settings, folder) / f"fingerprints-{digest_of(self.identity)[:16]}"
+
+    def of(self, ids: Sequence[str], opened: Callable[[str], Frame]) -> tuple[Embeddings, npt.NDArray[np.uint8]]:
+        """(N, D) embeddings of unit length and (N, 32, 32, 3) BGR thumbnails; `opened` gives the frame of a new id."""
+        if not ids:
+            return np.empty((0, 1), np.float32), np.empty((0, THUMBNAIL, THUMBNAIL, 3), np.uint8)
+
+        def compute(missing: list[str]) -> npt.NDArray[np.float16]:
+            frames = [opened(item) for item in missing]
+            small = np.stack([thumbnail_of(frame) for frame in frames]).reshape(len(frames), -1)
+            return np.concatenate([self._embedder.embed(frames), small], axis=1).astype(np.float16)
+
+        rows = stored_vectors(self._place, ids, compute, f"batches of {STORED_AT_ONCE} images embedded")
+        split = rows.shape[1] - THUMBNAIL * THUMBNAIL * 3
+        thumbnails = rows[:, split:].astype(np.uint8).reshape(-1, THUMBNAIL, THUMBNAIL, 3)
+        return rows[:, :split].astype(np.float32), thumbnails
+
+
+class Lite0Embedder:
+    """EfficientNet-Lite0's features, averaged over space: 1280 numbers."""
+
+    def __init__(self, device: str) -> None:
+        path = published_file()
+        self.identity = {"name": path.name, "sha256": sha256_file(path)}
+        self._device = device
+        self._spec = PreprocessSpec(LITE0_SIDE, LITE0_SIDE)
+
+    @cached_property
+    def _network(self) -> nn.Module:
+        with torch.random.fork_rng(devices=[]):  # fresh weights are drawn and replaced at once
+            network = build_network("efficientnet_lite0", 2)
+        load_initial_weights(network, "imagenet")
+        return network.to(self._device).eval()
+
+    def embed(self, frames: Sequence[Frame]) -> Embeddings:
+        def features(batch: Sequence[Frame]) -> Tensor:
+            pixels = torch.from_numpy(np.stack([self._spec.apply(frame) for frame in batch])).to(self._device)
+            return self._network.features(normalise(pixels)).mean((2, 3))
+
+        return _in_batches(frames, features)
+
+
+class TransformersEmbedder:
+    """The image features of a CLIP or DINOv2 checkpoint."""
+
+    def __init__(self, reference: str, device: str) -> None:
+        self._found = find_model(reference, "embedder")
+        self.identity = self._found.identity
+        self._device = device
+
+    @cached_property
+    def _model(self) -> nn.Module:
+        from transformers import AutoModel
+
+        model = AutoModel.from_pretrained(self._found.path, local_files_only=True, use_safetensors=True)
+        return model.to(self._device).eval()
+
+    @cached_property
+    def _processor(self) -> Any:
+        from transformers import AutoImageProcessor
+
+        return AutoImageProcessor.from_pretrained(self._found.path, local_files_only=True)
+
+    def embed(self, frames: Sequence[Frame]) -> Embeddings:
+        def features(batch: Sequence[Frame]) -> Tensor:
+            images = [np.ascontiguousarray(frame[..., ::-1]) for frame in batch]
+            inputs = self._processor(images=images, return_tensors="pt").to(self._device)
+            if hasattr(self._model, "get_image_features"):
+                found = self._model.get_image_features(**inputs)
+                return getattr(found, "pooler_output", found)
+            return self._model(**inputs).pooler_output
+
+        return _in_batches(frames, features)
+
+
+def _in_batches(frames: Sequence[Frame], features: "Features") -> Embeddings:
+    parts = []
+    with torch.inference_mode():
+        for start in range(0, len(frames), AT_ONCE):
+            part = functional.normalize(features(frames[start : start + AT_ONCE]).float(), dim=1)
+            parts.append(part.cpu().numpy())
+    return np.concatenate(parts)
+
+
+class Features(Protocol):
+    def __call__(self, batch: Sequence[Frame]) -> Tensor:
+        """(N, D) features of some frames."""

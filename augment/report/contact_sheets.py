@@ -1,0 +1,50 @@
+"""Pages of small pictures, kept and rejected of each class: what curation did, at a glance."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+
+from augment.records import Record, RunFolder, spread
+from edge_runtime.bundle.files import replace_file
+from edge_runtime.bundle.preprocess import Frame
+from edge_runtime.media.image_files import read_image
+
+PICTURES, COLUMNS = 40, 8  # of one sheet
+SIDE, LINE = 96, 14  # pixels
+WORDS = 15  # characters of a caption
+
+
+def write(folder: RunFolder, records: Sequence[Record]) -> list[dict[str, Any]]:
+    """Write curation/sheets/LABEL-kept.jpg and LABEL-rejected.jpg; `{label, kind, path, images}` of each."""
+    sheets = []
+    for label in sorted({record["label"] for record in records}):
+        for kind, kept in (("kept", True), ("rejected", False)):
+            own = [record for record in records if record["label"] == label and record["kept"] == kept]
+            shown = spread([record for record in own if record["path"]], PICTURES)
+            if not shown:
+                continue
+            path = f"curation/sheets/{label}-{kind}.jpg"
+            (folder.path / path).parent.mkdir(parents=True, exist_ok=True)
+            tiles = [_tile(read_image(folder.path / record["path"]).frame, _caption(record)) for record in shown]
+            replace_file(folder.path / path, cv2.imencode(".jpg", _grid(tiles))[1].tobytes())
+            sheets.append({"label": label, "kind": kind, "path": path, "images": len(own)})
+    return sheets
+
+
+def _caption(record: Record) -> str:
+    return (record["method"] if record["kept"] else record["reasons"][0])[:WORDS]
+
+
+def _tile(frame: Frame, caption: str) -> Frame:
+    tile = np.full((SIDE + LINE, SIDE, 3), 255, np.uint8)
+    tile[:SIDE] = cv2.resize(frame, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    cv2.putText(tile, caption, (1, SIDE + LINE - 4), cv2.FONT_HERSHEY_PLAIN, 0.7, (0, 0, 0), 1, cv2.LINE_AA)
+    return tile
+
+
+def _grid(tiles: Sequence[Frame]) -> Frame:
+    blank = np.full_like(tiles[0], 255)
+    rows = [[*tiles[at : at + COLUMNS]] for at in range(0, len(tiles), COLUMNS)]
+    return np.vstack([np.hstack([*row, *[blank] * (COLUMNS - len(row))]) for row in rows])

@@ -1,0 +1,1 @@
+"""The nine stages, one file each: `run(settings, folder[, models]) -> Document`."""

@@ -1,0 +1,236 @@
+"""`rarefault benchmark`: every arm over several draws, all measured on the same test images, in one table.
+
+A draw is one or more whole runs of the pipeline. On rendered scenes it has its own training and validation images,
+generated images and initial weights, and the test images are common to all draws; so the intervals hold the luck of
+the draw, which is most of it where a class has four images. On real images a draw is a group-wise k-fold: every image
+is tested once, and its fold's captions, generated images and classifier have seen the training part only.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import load_file
+
+from augment.data.sources import check_source
+from augment.evaluation.arm_comparison import Truth, summarise
+from augment.evaluation.metrics import Numbers
+from augment.mini.archive import Share, write_archive
+from augment.mini.scenes import FAULT_LABELS, LABELS, TWINS
+from augment.progress import say
+from augment.records import Document, Record, RunFolder, item_seed
+from augment.settings import PRESETS, DataSettings, Settings, as_json, load_settings, write_settings
+from augment.stages.compare import temperature
+from augment.stages.train import BALANCED, GATE, UNCURATED
+from edge_runtime.bundle.errors import InputError
+from edge_runtime.bundle.files import replace_file
+
+RESULTS = "results.json"
+BASELINE = "real+balanced"
+SCENES, ELPV, PETS, IMAGES = "scenes", "elpv", "oxford-pets", "images"
+SPECTRUM = ("img2img-0.3", "img2img-0.5", "img2img-0.7", "img2img-0.9")
+CONTROLS = ("codec", "render-catalogue", "render-station")  # what curation would rightly throw out: taken uncurated
+SCENES_COMBINED = ("text2img", "edit-0.7", "adapted-text2img", "adapted-edit-0.7")
+SCENES_METHODS = (*SCENES_COMBINED, *SPECTRUM, *CONTROLS)
+# Rendered images per class: sound equipment, faults.
+TRAIN, VALIDATION, TEST = (20, 4), (10, 4), (50, 200)
+GENERATED = 24  # images per class and method
+GENERATED_PHOTOS = 20
+FOLDS = 5
+# The two-class task of Deitsch et al. 2019, Solar Energy 185: defective is a defect probability of a half or more.
+ELPV_FAULTS = ("mono_67", "mono_100", "poly_67", "poly_100")
+PHOTO_SIZE = 224  # pixels: a hotspot of 8 pixels of 384 still has 4
+SHARES = (0.2, 0.5, 0.8)  # of generated images, by weight; validation chooses
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The runs of one benchmark: a pipeline.toml per draw, or per draw and fold."""
+
+    out: Path
+    draws: Sequence[Sequence[Path]]
+
+    @property
+    def pipelines(self) -> list[Path]:
+        return [pipeline for draw in self.draws for pipeline in draw]
+
+
+def prepare(
+    name: str, out: Path, draws: int, data: str, faults: Sequence[str], hosts: Mapping[str, str] | None = None
+) -> Plan:
+    """Write the settings of every run below `out`, and render what is rendered. A second call changes nothing.
+
+    `hosts` are those of `generate.hosts`; with them, transplanted faults are compared too.
+    """
+    if name == SCENES:
+        return Plan(out, [[_prepare_scenes(out, draw)] for draw in range(draws)])
+    if name != ELPV and not data:
+        raise InputError(f"benchmark {name} needs --data, the folder or manifest of its images")
+    faults = faults or (ELPV_FAULTS if name == ELPV else ())
+    source = DataSettings(source=data or "elpv-dataset", faults=tuple(faults))
+    folds = range(1) if name == PETS else range(FOLDS)  # the pets come with a test list of their own
+    return Plan(
+        out,
+        [
+            [_prepare_photos(out, source, dict(hosts or {}), draw, fold, len(folds)) for fold in folds]
+            for draw in range(draws)
+        ],
+    )
+
+
+def _prepare_scenes(out: Path, draw: int) -> Path:
+    folder = out / f"draw-{draw}"
+    shares = {
+        "train": Share(_counts(*TRAIN), item_seed(draw, "benchmark", "train")),
+        "val": Share(_counts(*VALIDATION), item_seed(draw, "benchmark", "val")),
+        "test": Share(_counts(*TEST), item_seed(0, "benchmark", "test")),
+    }
+    manifest = folder / "station" / "manifest.csv"
+    data = DataSettings(source=str(manifest.resolve()), faults=FAULT_LABELS, duplicate_bits=0, burst_gap=0)
+    settings = _settings(out, draw, data, SCENES_METHODS, SCENES_COMBINED, size=96)
+    settings = replace(
+        settings,
+        generate=replace(settings.generate, floor=GENERATED, cap=GENERATED, hosts=dict(TWINS)),
+    )
+    say(f"rendering the images of draw {draw} into {folder / 'station'}")
+    write_archive(folder / "station", shares)
+    return _write(folder, settings)
+
+
+def _counts(sound: int, fault: int) -> dict[str, int]:
+    return {label: fault if label in FAULT_LABELS else sound for label in LABELS}
+
+
+def _prepare_photos(out: Path, data: DataSettings, hosts: dict[str, str], draw: int, fold: int, folds: int) -> Path:
+    if folds > 1:
+        data = replace(data, folds=folds, fold=fold)
+    boxed = ("edit-0.7", "inpaint-0.9", "transplant") if hosts else ()
+    combined = ("text2img", "img2img-0.5", *boxed)
+    settings = _settings(out, draw, data, (*combined, "codec"), combined, size=PHOTO_SIZE)
+    settings = replace(
+        settings,
+        # The mini models tell one photograph hardly from another: a few captions and one prompt for each will do.
+        caption=replace(settings.caption, per_class=GENERATED_PHOTOS),
+        refine=replace(settings.refine, variants=1, attempts=3, meaning="lexical"),
+        generate=replace(settings.generate, floor=GENERATED_PHOTOS, cap=GENERATED_PHOTOS, hosts=hosts),
+    )
+    check_source(settings)
+    return _write(out / f"draw-{draw}" / f"fold-{fold}", settings)
+
+
+def _settings(
+    out: Path, draw: int, data: DataSettings, methods: tuple[str, ...], combined: tuple[str, ...], size: int
+) -> Settings:
+    """The mini generator, and a classifier on frozen ImageNet features, which few images can train.
+
+    Sound equipment gets generated images too, or their look alone would tell a fault.
+    """
+    preset = PRESETS["mini"]
+    everything = "+".join((BASELINE, *combined))
+    singles = [f"{BASELINE}+{method}" + (f"+{UNCURATED}" if method in CONTROLS else "") for method in methods]
+    return replace(
+        preset,
+        seed=draw,
+        cache=str((out / "cache").resolve()),
+        data=data,
+        generate=replace(preset.generate, methods=methods, target=0, rounds=1),
+        train=replace(
+            preset.train,
+            backbone="efficientnet_lite0",
+            width=64,
+            weights="imagenet",
+            layers="classifier",
+            size=size,
+            synthetic_shares=SHARES,
+            arms=(
+                "real",
+                # Uncurated, or it might have no image at all.
+                "+".join((BALANCED, *combined, UNCURATED)),
+                BASELINE,
+                *singles,
+                f"{everything}+{UNCURATED}",  # what is curation worth?
+                everything,
+                f"{everything}+{GATE}",
+            ),
+            seeds=1,
+        ),
+        compare=replace(preset.compare, baseline=BASELINE, candidate=f"{everything}+{GATE}"),
+        export=replace(preset.export, arm=BASELINE),
+    )
+
+
+def _write(folder: Path, settings: Settings) -> Path:
+    pipeline = folder / "pipeline.toml"
+    if pipeline.exists() and load_settings(pipeline) != settings:
+        raise InputError(f"{pipeline} is no run of this benchmark; choose another --out, or remove {folder}")
+    folder.mkdir(parents=True, exist_ok=True)
+    write_settings(settings, pipeline)
+    return pipeline
+
+
+def pool(plan: Plan) -> dict[str, Any]:
+    """Compare the arms over all draws together and write OUT/results.json; returns what it holds.
+
+    Raises InputError where the draws were not measured on the same test images.
+    """
+    draws = [[RunFolder(pipeline.parent) for pipeline in runs] for runs in plan.draws]
+    tested = [_tested(folders) for folders in draws]
+    names = sorted(tested[0])
+    if any(sorted(found) != names for found in tested):
+        raise InputError(f"the draws below {plan.out} differ in their test images; remove the folder and run again")
+    training = draws[0][0].require("training")
+    labels, faults = (tuple(training.summary[key]) for key in ("labels", "fault_labels"))
+    targets = np.array([labels.index(tested[0][name]["label"]) for name in names])
+    truth = Truth(labels, faults, targets, [tested[0][name]["group"] for name in names])
+    settings = load_settings(plan.draws[0][0])
+    records, logits = [], {}
+    for draw, folders in enumerate(draws):
+        for arm in settings.train.arms:
+            found = _logits(folders, arm)
+            records.append({"id": f"{arm}/draw-{draw}", "arm": arm, "seed": draw, "dropped": _dropped(folders, arm)})
+            logits[f"{arm}/draw-{draw}"] = np.stack([found[name] for name in names])
+    whole = Document("training", None, {}, training.models, records, training.summary)
+    results = {
+        "draws": len(draws),
+        "folds": len(draws[0]),
+        "settings": as_json(replace(settings, seed=0, cache="", data=replace(settings.data, source="", fold=0))),
+        "images": _images(training.records),
+        "adapters": [folder.require("adapter").summary for folders in draws for folder in folders],
+        **summarise(replace(settings, seed=0), whole, truth, logits),
+    }
+    replace_file(plan.out / RESULTS, (json.dumps(results, indent=1, ensure_ascii=False) + "\n").encode())
+    return results
+
+
+def _tested(folders: Sequence[RunFolder]) -> dict[str, Record]:
+    """The test images of one draw by id. Raises InputError where two folds tested one image."""
+    records = [record for folder in folders for record in folder.require("comparison").records]
+    found = {record["id"]: record for record in records}
+    if len(found) < len(records):
+        raise InputError(f"two folds beside {folders[0].path} tested the same image; remove them and run again")
+    return found
+
+
+def _logits(folders: Sequence[RunFolder], arm: str) -> dict[str, Numbers]:
+    """Calibrated logits (K,) of one arm for every test image of a draw, by id."""
+    found: dict[str, Numbers] = {}
+    for folder in folders:
+        ids = [record["id"] for record in folder.require("comparison").records]
+        path = folder.path / "comparison" / "logits" / arm / "seed-0.safetensors"
+        calibrated = load_file(path)["logits"] / temperature(folder.path / "training" / arm / "seed-0")
+        found |= dict(zip(ids, calibrated, strict=True))
+    return found
+
+
+def _dropped(folders: Sequence[RunFolder], arm: str) -> list[str]:
+    """The labels whose generated images the gate kept out of an arm in some fold."""
+    trainings = [record for folder in folders for record in folder.require("training").records]
+    return sorted({label for record in trainings if record["arm"] == arm for label in record["dropped"]})
+
+
+def _images(records: Sequence[Record]) -> Mapping[str, dict[str, int]]:
+    """Training images of each arm, real and generated, in the first run."""
+    return {record["arm"]: {kind: sum(of.values()) for kind, of in record["images"].items()} for record in records}

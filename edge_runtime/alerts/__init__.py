@@ -1,0 +1,1 @@
+"""From decisions to delivered alarms: votes, events, the outbox and whoever is told."""

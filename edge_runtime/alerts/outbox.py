@@ -1,0 +1,373 @@
+"""The station's memory: what it has to tell is on disk before anybody hears of it, and stays until all have it.
+
+Pictures are files, written and flushed first; then one transaction commits the event with one delivery for each sink.
+So a committed event always has its pictures, and a crash in between leaves files that `sweep` removes. Files, and not
+blobs in the database, because on a full disk a file can still be deleted and a row cannot.
+"""
+
+import contextlib
+import json
+import logging
+import sqlite3
+import threading
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..bundle.errors import UnavailableError
+from ..bundle.files import replace_file, sha256_bytes
+from ..durable_sqlite import DAMAGED, DamagedError, disk, is_full, open_database, set_aside, transaction
+from .events import ALARM, HEARTBEAT, KINDS, SAMPLE, Record
+
+DATABASE = "outbox.sqlite3"
+FOLDERS = {ALARM: "evidence", HEARTBEAT: "evidence", SAMPLE: "samples"}
+VERSION = 1  # of the tables
+PRUNED_AT_ONCE = 50  # events
+ROOM_TO_OPEN = 8 << 20  # bytes that SQLite is given on a disk too full to open the outbox
+
+PENDING, DELIVERED, PARKED = "pending", "delivered", "parked"
+
+_TABLES = """
+CREATE TABLE events (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    kind TEXT NOT NULL,
+    rank INTEGER NOT NULL,      -- of the kind: smaller is sent first
+    camera TEXT NOT NULL,
+    document TEXT NOT NULL,
+    pictures TEXT NOT NULL,     -- {name: {file, bytes, sha256}}, files relative to the state folder
+    bytes INTEGER NOT NULL      -- of the pictures that are still kept
+);
+CREATE TABLE deliveries (
+    seq INTEGER NOT NULL REFERENCES events ON DELETE CASCADE,
+    sink TEXT NOT NULL,
+    state TEXT NOT NULL,
+    rank INTEGER NOT NULL,
+    reason TEXT NOT NULL DEFAULT '',
+    PRIMARY KEY (sink, seq)
+) WITHOUT ROWID;
+CREATE INDEX waiting ON deliveries (sink, rank, seq) WHERE state = 'pending';
+CREATE INDEX parked ON deliveries (sink, seq) WHERE state = 'parked';
+CREATE INDEX by_event ON deliveries (seq);
+CREATE INDEX by_kind ON events (kind, seq);
+CREATE INDEX kept ON events (rank DESC, seq, bytes) WHERE bytes > 0;
+"""
+
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A committed event as a sink gets it. `pictures` are files that may be gone by now."""
+
+    seq: int
+    id: str
+    kind: str
+    camera: str
+    document: Mapping[str, Any]
+    pictures: Mapping[str, Path]
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Bytes of pictures to keep: of `samples` alone, and in all."""
+
+    total: int = 4 << 30
+    samples: int = 1 << 30
+
+
+class Outbox:
+    """`state_dir/outbox.sqlite3` and the pictures beside it. May be used by several threads."""
+
+    def __init__(
+        self,
+        state_dir: Path,
+        sinks: Sequence[str],
+        budget: Budget | None = None,
+        unsent: Collection[str] = (),
+        repair: bool = True,
+    ) -> None:
+        """Open, or make, the outbox for these sinks; kinds that are `unsent` are kept, and offered to none.
+
+        `repair`: set a damaged database aside and begin a new one; only for the process that commits. UnavailableError
+        where the disk does not let us, InputError where a later rarefault has written it.
+        """
+        self._state_dir, self.sinks, self._budget = state_dir, tuple(sinks), budget or Budget()
+        self._unsent = frozenset(unsent)
+        self._lock = threading.RLock()
+        try:
+            self._database = _opened(state_dir, repair)
+        except UnavailableError:
+            if not repair or not is_full(state_dir, ROOM_TO_OPEN):
+                raise
+            _delete_oldest(state_dir / FOLDERS[SAMPLE], ROOM_TO_OPEN)
+            self._database = _opened(state_dir, repair)
+
+    def commit(self, record: Record) -> None:
+        """Keep `record`; when this returns, it survives a power cut. A record that is already there is left alone.
+
+        UnavailableError where the disk is full or fails; nothing is kept then.
+        """
+        with self._lock:
+            try:
+                self._keep(record)
+            except DamagedError as error:
+                log.error("%s; it is set aside, and the night goes on with a new one", error)
+                self._begin_anew()
+                self._keep(record)
+        self.prune()
+
+    def _keep(self, record: Record) -> None:
+        with disk(f"the event {record.id}"):
+            if self._one("SELECT 1 FROM events WHERE id = ?", record.id):
+                for name in record.pictures:  # they are gone where a commit was reported as failed and was not
+                    if not (self._state_dir / _file(record, name)).exists():
+                        self._write(record, name, record.pictures[name])
+                return
+            try:
+                pictures = {name: self._write(record, name, data) for name, data in record.pictures.items()}
+                self._insert(record, pictures)
+            except BaseException:
+                self._remove(_file(record, name) for name in record.pictures)
+                raise
+
+    def _begin_anew(self) -> None:
+        self.close()
+        set_aside(self._state_dir / DATABASE)
+        self._database = _opened(self._state_dir, repair=True)
+
+    def next(self, sink: str, without_cameras: Collection[str] = (), without: Collection[int] = ()) -> Entry | None:
+        """What `sink` should be sent next: alarms, then heartbeats, then samples, each kind in the order of commits.
+
+        `without_cameras` and `without` (numbers of entries) are passed over.
+        """
+        marks = (",".join("?" * len(without_cameras)), ",".join("?" * len(without)))
+        query = (
+            "SELECT seq, id, kind, camera, document, pictures FROM deliveries JOIN events USING (seq) "
+            f"WHERE sink = ? AND state = 'pending' AND camera NOT IN ({marks[0]}) AND seq NOT IN ({marks[1]}) "
+            "ORDER BY deliveries.rank, seq LIMIT 1"
+        )
+        with self._lock, disk("the outbox"):
+            row = self._one(query, sink, *without_cameras, *without)
+        return self._entry(row) if row else None
+
+    def delivered(self, sink: str, seq: int) -> None:
+        """`sink` has acknowledged entry `seq`. UnavailableError where the disk does not take the note."""
+        self._mark(sink, seq, DELIVERED, "")
+        self.prune()
+
+    def park(self, sink: str, seq: int, reason: str) -> None:
+        """`sink` will never take entry `seq`, because of `reason`: keep it, and send it no more."""
+        self._mark(sink, seq, PARKED, reason)
+
+    def retry_parked(self) -> int:
+        """Send what was parked once more, for one who has mended the cause; how many deliveries that are."""
+        with self._writing("the outbox"):
+            return self._database.execute(
+                "UPDATE deliveries SET state = 'pending', reason = '' WHERE state = 'parked'"
+            ).rowcount
+
+    def counts(self) -> dict[tuple[str, str, str], int]:
+        """(sink, kind, state) -> deliveries. Reads them all."""
+        query = "SELECT sink, kind, state, count(*) FROM deliveries JOIN events USING (seq) GROUP BY sink, kind, state"
+        with self._lock, disk("the outbox"):
+            return {(sink, kind, state): count for sink, kind, state, count in self._database.execute(query)}
+
+    def pending(self, sink: str) -> int:
+        """Deliveries that `sink` still has to take."""
+        with self._lock, disk("the outbox"):
+            row = self._one("SELECT count(*) FROM deliveries WHERE sink = ? AND state = 'pending'", sink)
+        return int(row[0])
+
+    def parked(self, sink: str) -> int:
+        """Deliveries that `sink` has refused for good."""
+        with self._lock, disk("the outbox"):
+            row = self._one("SELECT count(*) FROM deliveries WHERE sink = ? AND state = 'parked'", sink)
+        return int(row[0])
+
+    def states(self, seq: int) -> dict[str, tuple[str, str]]:
+        """By sink: the state of entry `seq`, and the reason where that is parked."""
+        with self._lock, disk("the outbox"):
+            rows = self._database.execute(
+                "SELECT sink, state, reason FROM deliveries WHERE seq = ? ORDER BY sink", (seq,)
+            )
+            return {sink: (state, reason) for sink, state, reason in rows}
+
+    def recent(self, kind: str, limit: int = 100) -> list[Entry]:
+        """The newest entries of `kind`, newest first."""
+        query = "SELECT seq, id, kind, camera, document, pictures FROM events WHERE kind = ? ORDER BY seq DESC LIMIT ?"
+        with self._lock, disk("the outbox"):
+            return [self._entry(row) for row in self._database.execute(query, (kind, limit)).fetchall()]
+
+    def kept_bytes(self, kind: str | None = None) -> int:
+        """Bytes of pictures on disk, of one kind or of all."""
+        rank = None if kind is None else KINDS.index(kind)
+        with self._lock, disk("the outbox"):
+            query = "SELECT coalesce(sum(bytes), 0) FROM events WHERE bytes > 0 AND rank = coalesce(?, rank)"
+            return int(self._one(query, rank)[0])
+
+    def prune(self) -> None:
+        """Keep the budget: the oldest samples go first, then pictures of the oldest alarms that every sink has.
+
+        At most so many at once that nobody waits for long; the next commit goes on. A full disk waits for that, too.
+        """
+        with self._lock, contextlib.suppress(UnavailableError), disk("the pictures"):
+            for _ in range(PRUNED_AT_ONCE):
+                if self.kept_bytes(SAMPLE) > self._budget.samples:
+                    dropped = self._drop([SAMPLE])
+                elif self.kept_bytes() > self._budget.total:
+                    dropped = self._drop([SAMPLE, ALARM])
+                else:
+                    return
+                if not dropped:
+                    return
+
+    def make_room(self, wanted: int) -> bool:
+        """On a full disk: drop as `prune` does until `wanted` bytes more are free; whether any could be freed.
+
+        A disk that fails without being full is left alone. Files go first, since that needs no room; rows that cannot
+        follow yet are noted by a later call.
+        """
+        freed, gone = 0, []
+        if not is_full(self._state_dir, wanted):
+            return False
+        with self._lock, contextlib.suppress(UnavailableError), disk("the pictures"):
+            for seq, kind, pictures in self._droppable([SAMPLE, ALARM]):
+                if freed >= wanted:
+                    break
+                freed += self._remove(_files(pictures))
+                gone.append((seq, kind))
+            self._note_dropped(gone)
+        return freed > 0
+
+    def sweep(self) -> None:
+        """Remove pictures that no event mentions, left by a crash. Only for the process that commits, at its start.
+
+        Where a damaged database was set aside, its pictures are what is left of its events: then nothing is removed.
+        """
+        if any(self._state_dir.glob(f"{DATABASE}{DAMAGED}*")):
+            return
+        with self._lock, disk("the outbox"):
+            known = {
+                picture["file"]
+                for (pictures,) in self._database.execute("SELECT pictures FROM events WHERE bytes > 0")
+                for picture in json.loads(pictures).values()
+            }
+            for folder in sorted({*FOLDERS.values()}):
+                for path in [*(self._state_dir / folder).glob("*.jpg"), *(self._state_dir / folder).glob(".spare-*")]:
+                    if f"{folder}/{path.name}" not in known:
+                        path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Nothing is lost without it."""
+        with self._lock, contextlib.suppress(sqlite3.Error):
+            self._database.close()
+
+    def _write(self, record: Record, name: str, data: bytes) -> dict[str, Any]:
+        file = _file(record, name)
+        replace_file(self._state_dir / file, data)
+        return {"file": file, "bytes": len(data), "sha256": sha256_bytes(data)}
+
+    def _insert(self, record: Record, pictures: Mapping[str, Mapping[str, Any]]) -> None:
+        rank = KINDS.index(record.kind)
+        document = {**record.document, **({"pictures": pictures} if pictures else {})}
+        row = (record.id, record.kind, rank, record.camera, json.dumps(document), json.dumps(pictures))
+        with transaction(self._database) as database:
+            if record.kind == HEARTBEAT:  # a new one says all that an old one did
+                database.execute("DELETE FROM events WHERE kind = ?", (HEARTBEAT,))
+            seq = database.execute(
+                "INSERT INTO events (id, kind, rank, camera, document, pictures, bytes) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (*row, sum(picture["bytes"] for picture in pictures.values())),
+            ).lastrowid
+            database.executemany(
+                "INSERT INTO deliveries (seq, sink, state, rank) VALUES (?, ?, 'pending', ?)",
+                [(seq, sink, rank) for sink in self.sinks if record.kind not in self._unsent],
+            )
+
+    def _mark(self, sink: str, seq: int, state: str, reason: str) -> None:
+        with self._writing("a delivery") as database:
+            database.execute(
+                "UPDATE deliveries SET state = ?, reason = ? WHERE sink = ? AND seq = ?", (state, reason, sink, seq)
+            )
+
+    def _drop(self, kinds: Sequence[str]) -> bool:
+        """Drop the first that may go; whether there was one."""
+        row = self._droppable(kinds).fetchone()
+        if row is None:
+            return False
+        seq, kind, pictures = row
+        self._remove(_files(pictures))
+        self._note_dropped([(seq, kind)])
+        return True
+
+    def _droppable(self, kinds: Sequence[str]) -> sqlite3.Cursor:
+        """(seq, kind, pictures) of what may go, in that order: samples, then alarms that every sink has."""
+        marks, sinks = ",".join("?" * len(kinds)), ",".join("?" * len(self.sinks))
+        return self._database.execute(
+            f"SELECT seq, kind, pictures FROM events WHERE bytes > 0 AND kind IN ({marks}) AND (kind = '{SAMPLE}' OR "
+            "NOT EXISTS (SELECT 1 FROM deliveries WHERE deliveries.seq = events.seq AND state != 'delivered' "
+            f"AND sink IN ({sinks}))) ORDER BY rank DESC, seq",
+            (*kinds, *self.sinks),
+        )
+
+    def _note_dropped(self, gone: Sequence[tuple[int, str]]) -> None:
+        """A sample is nothing without its picture; the row of an alarm stays."""
+        with transaction(self._database) as database:
+            for seq, kind in gone:
+                query = "DELETE FROM events" if kind == SAMPLE else "UPDATE events SET bytes = 0"
+                database.execute(f"{query} WHERE seq = ?", (seq,))
+
+    def _remove(self, files: Iterable[str]) -> int:
+        """Bytes freed."""
+        return sum(_deleted(self._state_dir / file) for file in files)
+
+    def _entry(self, row: Sequence[Any]) -> Entry:
+        seq, identity, kind, camera, document, pictures = row
+        files = {name: self._state_dir / picture["file"] for name, picture in json.loads(pictures).items()}
+        return Entry(seq, identity, kind, camera, json.loads(document), files)
+
+    def _one(self, query: str, *values: object) -> Any:
+        return self._database.execute(query, values).fetchone()
+
+    @contextlib.contextmanager
+    def _writing(self, what: str) -> Iterator[sqlite3.Connection]:
+        with self._lock, disk(what), transaction(self._database) as database:
+            yield database
+
+
+def _opened(state_dir: Path, repair: bool) -> sqlite3.Connection:
+    with disk(f"the outbox in {state_dir}"):
+        for folder in sorted({*FOLDERS.values()}):
+            (state_dir / folder).mkdir(parents=True, exist_ok=True)
+        return open_database(state_dir / DATABASE, _TABLES, VERSION, repair)
+
+
+def _file(record: Record, name: str) -> str:
+    """Relative to the state folder."""
+    return f"{FOLDERS[record.kind]}/{record.id}.{name}.jpg"
+
+
+def _files(pictures: str) -> list[str]:
+    return [picture["file"] for picture in json.loads(pictures).values()]
+
+
+def _deleted(path: Path) -> int:
+    """Bytes freed by deleting the file; 0 where it was not there."""
+    try:
+        size = path.stat().st_size
+        path.unlink()
+    except OSError:
+        return 0
+    return size
+
+
+def _delete_oldest(folder: Path, wanted: int) -> None:
+    """Delete the oldest pictures in `folder` until `wanted` bytes are free."""
+    freed = 0
+    with contextlib.suppress(OSError):
+        for path in sorted(folder.glob("*.jpg"), key=lambda path: path.stat().st_mtime_ns):
+            if freed >= wanted:
+                break
+            freed += _deleted(path)

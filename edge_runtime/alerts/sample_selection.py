@@ -1,0 +1,58 @@
+"""Which frames the central team would learn most from. Pure; time is passed in."""
+
+from collections import Counter
+
+from ..bundle.decision import Decision, DecisionRule
+from ..station.settings import SamplesSection
+
+DISAGREEING, RARE, UNCERTAIN = "disagreeing", "rare", "uncertain"
+
+SETTLED = 200  # frames of a camera before a label of it can be called rare
+MEMORY = 100_000  # frames; then all counts are halved, so that last year does not outweigh this night
+
+
+class HardExamples:
+    """Looks at every evaluated frame of every camera, and picks few."""
+
+    def __init__(self, settings: SamplesSection) -> None:
+        self._settings = settings
+        self._seen: dict[str, Counter[str]] = {}  # by camera: frames per reported label
+        self._picked_at: dict[tuple[str, str], float] = {}  # by camera and reason: monotonic seconds
+
+    def reason(
+        self, camera: str, decision: Decision, rule: DecisionRule, standing: frozenset[str], now: float
+    ) -> str | None:
+        """Why the frame is worth keeping, or None. Call it once per frame that was evaluated.
+
+        Disagreeing: it flags what has no alarm, or does not flag what has one (`standing`). Rare: its label is seldom
+        reported by this camera. Uncertain: a fault is near its threshold. One per `interval`, camera and reason.
+        """
+        rare = self._is_rare(camera, decision.label)
+        reasons = (
+            (DISAGREEING, set(decision.flagged) != standing),
+            (RARE, rare),
+            (UNCERTAIN, self._is_uncertain(decision, rule)),
+        )
+        for reason, holds in reasons:
+            if holds and self._is_due(camera, reason, now):
+                self._picked_at[camera, reason] = now
+                return reason
+        return None
+
+    def _is_rare(self, camera: str, label: str) -> bool:
+        seen = self._seen.setdefault(camera, Counter())
+        seen[label] += 1
+        total = seen.total()
+        rare = total >= SETTLED and seen[label] < self._settings.rare_share * total
+        if total >= MEMORY:
+            self._seen[camera] = Counter({name: count // 2 for name, count in seen.items()})
+        return rare
+
+    def _is_uncertain(self, decision: Decision, rule: DecisionRule) -> bool:
+        chance = dict(decision.top)
+        margin = self._settings.uncertain_margin
+        return any(abs(chance[label] - rule.thresholds[label]) <= margin for label in rule.fault_labels)
+
+    def _is_due(self, camera: str, reason: str, now: float) -> bool:
+        last = self._picked_at.get((camera, reason))
+        return last is None or now - last >= self._settings.interval

@@ -1,0 +1,167 @@
+"""The one loop that sends: it owns retry and back-off, so that no sink has to."""
+
+import contextlib
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..bundle.errors import UnavailableError
+from .outbox import Entry, Outbox
+from .sink import Answer, Sink, Verdict
+
+POLL_SECONDS = 1.0  # how often a link without traffic is looked after
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Backoff:
+    """Seconds: `first`, then twice as long each time up to `cap`, each shortened by up to a half at random."""
+
+    first: float = 1.0
+    cap: float = 60.0
+
+    def delay(self, failures: int, chance: float) -> float:
+        """After so many failures in a row (from 1); `chance` is 0..1."""
+        whole = min(self.cap, self.first * 2.0 ** min(failures - 1, 30))
+        return whole * (1 - chance / 2)
+
+
+@dataclass
+class _Trouble:
+    """Failures in a row of a sink, or of one camera at it, and the monotonic time of the next try."""
+
+    failures: int = 0
+    until: float = 0.0
+
+
+class Sender:
+    """Sends what the outbox has for one sink: in order for each camera, again and again until it is acknowledged.
+
+    Whatever is wrong with the sink delays everything; what is wrong with one camera's events delays that camera.
+    """
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        sink: Sink,
+        backoff: Backoff | None = None,
+        lane_backoff: Backoff | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._outbox, self._sink = outbox, sink
+        self._backoff, self._lane_backoff = backoff or Backoff(), lane_backoff or Backoff(first=5.0, cap=300.0)
+        self._monotonic, self._chance = monotonic, chance
+        self._all = _Trouble()
+        self._lanes: dict[str, _Trouble] = {}  # by camera
+        self._unmarked: dict[int, str | None] = {}  # decided, but not on disk yet: why it is refused, None where taken
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"sender-{sink.name}", daemon=True)
+        self.trouble = ""  # why nothing, or not everything, can be sent now
+
+    @property
+    def alive(self) -> bool:
+        """False after `cease`, and after a bug has ended the loop."""
+        return self._thread.is_alive()
+
+    def start(self) -> None:
+        """Send in a thread of its own."""
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Something was committed."""
+        self._wake.set()
+
+    def cease(self) -> None:
+        """Begin to end: no further event, and the sink is closed."""
+        self._stopping.set()
+        self._wake.set()
+        self._sink.close()
+
+    def join(self, seconds: float) -> None:
+        """Wait for the end that `cease` began. What was not acknowledged is sent again next time."""
+        if self._thread.ident is not None:
+            self._thread.join(seconds)
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self._wake.clear()
+            pause = self.step()
+            self._wake.wait(min(pause, POLL_SECONDS))
+
+    def step(self) -> float:
+        """Send at most one event; seconds until the next call is worth it."""
+        now = self._monotonic()
+        if now < self._all.until:
+            return self._all.until - now
+        self._mark()
+        try:
+            self._sink.open()
+            held = [camera for camera, trouble in self._lanes.items() if now < trouble.until]
+            entry = self._outbox.next(self._sink.name, held, self._unmarked)
+        except UnavailableError as error:
+            return self._hold_all(str(error))
+        if entry is None:
+            if not held:
+                self._lanes.clear()
+                self._settled()
+            return POLL_SECONDS
+        return self._answered(entry, self._sink.send(entry))
+
+    def _answered(self, entry: Entry, answer: Answer) -> float:
+        if answer.verdict is Verdict.UNREACHABLE:
+            return self._hold_all(answer.reason, answer.retry_after)
+        self._all = _Trouble()
+        if answer.verdict is Verdict.HELD:
+            self._hold_lane(entry.camera, answer)
+            return 0.0
+        self._lanes.pop(entry.camera, None)
+        if answer.verdict is Verdict.REFUSED:
+            log.error("%s refuses event %s: %s; it is parked", self._sink.name, entry.id, answer.reason)
+            self._unmarked[entry.seq] = answer.reason
+        else:
+            self._unmarked[entry.seq] = None
+        self._mark()
+        if not self._lanes:
+            self._settled()
+        return 0.0
+
+    def _mark(self) -> None:
+        """Note what has been decided; on a full disk it stays in memory and is passed over."""
+        with contextlib.suppress(UnavailableError):
+            for seq, refusal in sorted(self._unmarked.items()):
+                if refusal is None:
+                    self._outbox.delivered(self._sink.name, seq)
+                else:
+                    self._outbox.park(self._sink.name, seq, refusal)
+                del self._unmarked[seq]
+
+    def _hold_all(self, reason: str, retry_after: float | None = None) -> float:
+        self._all.failures += 1
+        delay = retry_after or self._backoff.delay(self._all.failures, self._chance())
+        self._all.until = self._monotonic() + delay
+        self._say(reason)
+        return delay
+
+    def _hold_lane(self, camera: str, answer: Answer) -> None:
+        lane = self._lanes.setdefault(camera, _Trouble())
+        lane.failures += 1
+        delay = answer.retry_after or self._lane_backoff.delay(lane.failures, self._chance())
+        lane.until = self._monotonic() + delay
+        self._say(answer.reason)
+
+    def _say(self, reason: str) -> None:
+        if reason != self.trouble:  # once, not at every try
+            log.warning("%s: %s", self._sink.name, reason)
+        self.trouble = reason
+
+    def _settled(self) -> None:
+        self._all = _Trouble()
+        if self.trouble:
+            log.info("%s: takes events again", self._sink.name)
+        self.trouble = ""

@@ -1,0 +1,139 @@
+"""Events by HTTP POST, signed. The standard library is all it needs.
+
+The receiver checks `X-Rarefault-Signature: sha256=HEX`, the HMAC-SHA256 of `X-Rarefault-Timestamp`, a dot, and the
+body; refuses stamps that are too old; and tells repetitions by `X-Rarefault-Event`, which is the event's id.
+"""
+
+import contextlib
+import hashlib
+import hmac
+import http.client
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+from ..bundle.errors import RarefaultError, UnavailableError
+from ..station.settings import WebhookSection
+from .outbox import Entry
+from .sink import TAKEN, Answer, Verdict, payload
+
+TRANSIENT = (408, 425, 429)  # and all from 500
+ABOUT_US = (401, 403, 404, 405, 407, 410)  # and all of 3xx: wrong settings, here or there, not a wrong event
+SLOW_SECONDS = 300.0  # between tries where settings are wrong
+LONGEST_WAIT = 3600.0  # seconds that a receiver may ask for
+LEAST_RATE = 2000  # bytes a second
+MAX_ANSWER = 1 << 16  # bytes
+
+
+class WebhookSink:
+    """One address that takes signed events."""
+
+    name = "webhook"
+
+    def __init__(self, settings: WebhookSection, wall: Callable[[], float] = time.time) -> None:
+        self._settings, self._wall = settings, wall
+        self._connection: http.client.HTTPConnection | None = None
+        self._closed = False
+
+    def open(self) -> None:
+        """Nothing is kept open between events."""
+        if self._closed:
+            raise UnavailableError("the webhook is left: the station stops")
+
+    def probe(self) -> None:
+        """Connect, with TLS where the address says so, and leave without a request."""
+        self._settings.secret()
+        url = urlsplit(self._settings.address())
+        connection = self._connect(url.scheme, url.hostname or "", url.port)
+        try:
+            connection.connect()
+        except (OSError, ValueError) as error:
+            raise UnavailableError(f"the webhook cannot be reached ({error})") from None
+        finally:
+            connection.close()
+            self._connection = None
+
+    def send(self, entry: Entry) -> Answer:
+        """POST the event; a status from 200 to 299 counts as taken."""
+        body = payload(entry, self._settings.inline)
+        try:
+            status, wait = self._post(entry.id, body)
+        except (OSError, RarefaultError) as error:
+            return Answer(Verdict.UNREACHABLE, f"the webhook cannot be reached ({error})")
+        except http.client.HTTPException as error:  # its text may hold the address, which may be a secret
+            return Answer(Verdict.UNREACHABLE, f"the webhook gives no proper answer ({type(error).__name__})")
+        return judged(status, wait)
+
+    def set_camera(self, camera: str, status: str, cause: str) -> None:
+        """Nobody who is called once per event wants states; heartbeats tell them."""
+
+    def close(self) -> None:
+        """Ends a request that is under way."""
+        self._closed = True
+        self._abort()
+
+    def _post(self, identity: str, body: bytes) -> tuple[int, float | None]:
+        """Status, and the seconds of Retry-After."""
+        url, secret = urlsplit(self._settings.address()), self._settings.secret()
+        stamp = str(int(self._wall()))
+        headers = {
+            "Content-Type": "application/json",
+            "User-Agent": "rarefault-station",
+            "X-Rarefault-Event": identity,
+            "X-Rarefault-Timestamp": stamp,
+            "X-Rarefault-Signature": f"sha256={signature(secret, stamp, body)}",
+        }
+        connection = self._connect(url.scheme, url.hostname or "", url.port)
+        patience = threading.Timer(self._settings.timeout + len(body) / LEAST_RATE, self._abort)  # of the whole request
+        patience.start()
+        try:
+            connection.request("POST", (url.path or "/") + (f"?{url.query}" if url.query else ""), body, headers)
+            response = connection.getresponse()
+            response.read(MAX_ANSWER)
+            return response.status, _seconds(response.getheader("Retry-After"))
+        finally:
+            patience.cancel()
+            connection.close()
+            self._connection = None
+
+    def _connect(self, scheme: str, host: str, port: int | None) -> http.client.HTTPConnection:
+        timeout = self._settings.timeout
+        if scheme == "https":
+            context = ssl.create_default_context(cafile=self._settings.ca_file)
+            self._connection = http.client.HTTPSConnection(host, port, timeout=timeout, context=context)
+        else:
+            self._connection = http.client.HTTPConnection(host, port, timeout=timeout)
+        return self._connection
+
+    def _abort(self) -> None:
+        connection = self._connection
+        if connection is not None and (sock := connection.sock) is not None:
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+
+
+def signature(secret: str, stamp: str, body: bytes) -> str:
+    """Hex HMAC-SHA256 of `stamp`, a dot and `body`."""
+    return hmac.new(secret.encode(), stamp.encode() + b"." + body, hashlib.sha256).hexdigest()
+
+
+def judged(status: int, wait: float | None = None) -> Answer:
+    """What an HTTP status says of the event. `wait`: seconds the receiver asked for."""
+    if 200 <= status < 300:
+        return TAKEN
+    if status in ABOUT_US or 300 <= status < 400:
+        reason = f"the webhook answers {status}; check its url and secret"
+        return Answer(Verdict.UNREACHABLE, reason, SLOW_SECONDS)
+    if status in TRANSIENT or status >= 500:
+        return Answer(Verdict.UNREACHABLE, f"the webhook answers {status}", wait)
+    return Answer(Verdict.REFUSED, f"the webhook answered {status}")
+
+
+def _seconds(text: str | None) -> float | None:
+    """Of a Retry-After header that is a number; dates are left to our own back-off."""
+    if text is None or not text.strip().isdigit():
+        return None
+    return min(float(text), LONGEST_WAIT)

@@ -1,0 +1,1 @@
+"""Cameras: a process for each, its newest frame, and whether its picture is worth judging."""

@@ -1,0 +1,66 @@
+"""How often a camera's frames go to the model: more while something changes, never less than the floor rate. Pure.
+
+The floor always holds: a slow leak has no motion.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .thumbnail import Look, Plane, temporal_noise
+
+
+@dataclass(frozen=True)
+class GateLimits:
+    """Rates in frames per second that go to the model, and what counts as change."""
+
+    floor_rate: float = 0.5
+    active_rate: float = 2.0
+    change_levels: float = 8.0  # grey levels by which a point of the small view differs from its background, or
+    change_noises: float = 6.0  # standard deviations of the sensor's noise, whichever is more
+    change_share: float = 0.004  # of the points differ: 58 of them, a person's size at the far fence
+    hold_seconds: float = 5.0  # of the raised rate after the last change
+    background_seconds: float = 20.0  # in which the background learns; what stays is no change
+
+
+class ChangeGate:
+    """One camera's gate. Show it every frame that is looked at; ask whether it is due."""
+
+    def __init__(self, limits: GateLimits | None = None) -> None:
+        self.limits = limits or GateLimits()
+        self._background: Plane | None = None
+        self._last: tuple[Plane, float] | None = None
+        self._changed_at: float | None = None
+        self._passed_at: float | None = None
+
+    def show(self, seen: Look, now: float) -> None:
+        """Learn from a frame."""
+        luma = seen.luma
+        if self._background is None or self._last is None:
+            self._background = luma
+        else:
+            if self._differs(luma - self._background, temporal_noise(luma, self._last[0])):
+                self._changed_at = now
+            weight = np.float32(min((now - self._last[1]) / self.limits.background_seconds, 1.0))
+            self._background = self._background + (luma - self._background) * weight
+        self._last = (luma, now)
+
+    def _differs(self, change: Plane, noise: float) -> bool:
+        change = np.abs(change - np.median(change[::3, ::3]))  # the light of the whole picture is no change
+        threshold = max(self.limits.change_levels, self.limits.change_noises * noise)
+        return bool((change > threshold).mean() > self.limits.change_share)
+
+    def active(self, now: float) -> bool:
+        """Whether something has changed of late."""
+        return self._changed_at is not None and now - self._changed_at <= self.limits.hold_seconds
+
+    def due(self, now: float) -> bool:
+        """Whether the present frame should go to the model."""
+        if self._passed_at is None:
+            return True
+        rate = self.limits.active_rate if self.active(now) else self.limits.floor_rate
+        return now - self._passed_at >= 1 / rate - 1e-3
+
+    def passed(self, now: float) -> None:
+        """A frame went to the model."""
+        self._passed_at = now

@@ -1,0 +1,136 @@
+"""From a source to its frames, in the camera's own process: a decoder may hang or crash there without harm.
+
+Each reader yields, for every frame that arrives, a function that decodes it. What nobody wants is not converted.
+"""
+
+import os
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from ..bundle.errors import InputError
+from ..bundle.preprocess import Frame
+from ..causes import Cause
+from ..media.image_files import IMAGE_SUFFIXES, read_image
+from .address import Kind, Source
+from .mjpeg import jpegs
+from .rtsp_describe import Patience, SourceFailed, describe
+
+Decode = Callable[[], Frame | None]
+Decodes = Generator[Decode, None, None]
+
+OPEN_MS = 3000
+READ_MS = 1500  # the decoder takes three times as long to give up
+SLOW_SECONDS = 1.0  # a read that fails after longer than this has waited in vain; an end of stream comes at once
+FILE_OPTIONS = "protocol_whitelist;file"  # a playlist must not reach the network
+QUICKLY = "|analyzeduration;500000"  # saves 1 s at opening; too little for a stream whose head comes late
+OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
+# Not `fflags;nobuffer`: it throws away the key frame that opening has read, and the next may be ten seconds off.
+RTSP_OPTIONS = "rtsp_transport;tcp|timeout;3000000|protocol_whitelist;rtsp,rtp,tcp,udp,tls,crypto"
+
+
+def open_source(source: Source, patience: Patience, stall_seconds: float, image_seconds: float) -> Decodes:
+    """The reader for `source`; it raises SourceFailed, or ends where the stream ends."""
+    if source.kind is Kind.MJPEG:
+        return _mjpeg(source, patience, stall_seconds)
+    if source.kind is Kind.FOLDER:
+        return _folder(Path(source.address), image_seconds)
+    if source.kind is Kind.RTSP:
+        return _rtsp(source, patience)
+    return _file(source.address) if source.kind is Kind.FILE else _usb(source.address)
+
+
+def _mjpeg(source: Source, patience: Patience, stall_seconds: float) -> Decodes:
+    for data in jpegs(source, patience, stall_seconds):
+        yield partial(_decoded, data)
+
+
+def _decoded(data: bytes) -> Frame | None:
+    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_BGR) if data else None
+
+
+def _rtsp(source: Source, patience: Patience) -> Decodes:
+    describe(source, patience)
+    limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, OPEN_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, READ_MS]
+    for options in (RTSP_OPTIONS + QUICKLY, RTSP_OPTIONS):
+        os.environ[OPTIONS] = options
+        with _capture(source.with_credentials(), cv2.CAP_FFMPEG, limits) as capture:
+            if capture.isOpened():
+                yield from _grabs(capture)
+                return
+    raise SourceFailed(Cause.CODEC)  # the camera described the stream, so this is why it does not open
+
+
+def _usb(device: str) -> Decodes:
+    if not Path(device).exists():
+        raise SourceFailed(Cause.NOT_FOUND)
+    with _capture(int(device.removeprefix("/dev/video")), cv2.CAP_V4L2, []) as capture:
+        if not capture.isOpened():
+            raise SourceFailed(Cause.REFUSED)  # in use, or not ours to open
+        yield from _grabs(capture)
+
+
+def _grabs(capture: Any) -> Decodes:
+    while True:
+        started = time.monotonic()
+        if not capture.grab():
+            if time.monotonic() - started > SLOW_SECONDS:
+                raise SourceFailed(Cause.STALLED)
+            return
+        yield partial(_retrieved, capture)
+
+
+def _file(path: str) -> Decodes:
+    """In real time, by the file's own clock; a late reader skips frames."""
+    if not Path(path).is_file():
+        raise SourceFailed(Cause.NOT_FOUND)
+    os.environ[OPTIONS] = FILE_OPTIONS
+    with _capture(path, cv2.CAP_FFMPEG, []) as capture:
+        if not capture.isOpened():
+            raise SourceFailed(Cause.CODEC)
+        rate = float(capture.get(cv2.CAP_PROP_FPS))
+        step = 1 / rate if 0 < rate < 1000 else 0.04
+        started = time.monotonic()
+        for number, decode in enumerate(_grabs(capture)):
+            time.sleep(max(0.0, started + number * step - time.monotonic()))
+            yield decode
+
+
+def _folder(path: Path, seconds: float) -> Decodes:
+    """Its images by name, one every `seconds`; what lies in folders below is not its own."""
+    files = path.iterdir() if path.is_dir() else ()
+    images = [file for file in files if file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith(".")]
+    if not images:
+        raise SourceFailed(Cause.NOT_FOUND)
+    due = time.monotonic()
+    for file in sorted(images):
+        time.sleep(max(0.0, due - time.monotonic()))
+        due += seconds
+        yield partial(_image, file)
+
+
+def _image(path: Path) -> Frame | None:
+    try:
+        return read_image(path).frame
+    except InputError:
+        return None
+
+
+def _retrieved(capture: Any) -> Frame | None:
+    done, frame = capture.retrieve()
+    return frame if done else None
+
+
+@contextmanager
+def _capture(address: str | int, backend: int, parameters: list[int]) -> Iterator[Any]:
+    capture = cv2.VideoCapture(address, backend, parameters)
+    try:
+        yield capture
+    finally:
+        capture.release()

@@ -1,0 +1,1 @@
+"""`edge-classify`: paths to inputs, inputs to results."""

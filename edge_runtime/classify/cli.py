@@ -1,0 +1,141 @@
+"""`edge-classify`: does this picture show a fault? For technicians; needs the base install only."""
+
+import contextlib
+import ctypes
+import io
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+import click
+import cv2
+
+from ..bundle.errors import InputError, RarefaultError
+from ..bundle.manifest import PRECISIONS
+from ..bundle.store import open_bundle
+from ..inference.engines import ENGINES, open_engine
+from ..inference.evaluator import Evaluator
+from .inputs import Inputs
+from .results import Tally, make_writer
+from .runner import Judge
+from .timing import start_bench
+
+CURRENT_SLOT = Path("/var/lib/rarefault/slots/current")  # where a station keeps the bundle it runs
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True)
+@click.option("--bundle", type=click.Path(path_type=Path), envvar="RAREFAULT_BUNDLE", help="Folder of the bundle.")
+@click.option(
+    "--format", "style", type=click.Choice(["table", "jsonl", "csv"]), help="Table on a terminal, else jsonl."
+)
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write results to this file.")
+@click.option("--heatmap", type=click.Path(file_okay=False, path_type=Path), help="Write a picture of the cause here.")
+@click.option("--engine", type=click.Choice(["auto", *ENGINES]), default="auto", show_default=True)
+@click.option("--precision", type=click.Choice(["auto", *PRECISIONS]), default="auto", show_default=True)
+@click.option("--threads", type=click.IntRange(min=1), help="Inputs worked on at once. Default: one per core.")
+@click.option("--bench", is_flag=True, help="Also print where the time goes.")
+@click.pass_context
+def main(
+    context: click.Context,
+    paths: tuple[str, ...],
+    bundle: Path | None,
+    style: str | None,
+    output: Path | None,
+    heatmap: Path | None,
+    engine: str,
+    precision: str,
+    threads: int | None,
+    bench: bool,
+) -> None:
+    """Classify images, folders (recursively) and video files; "-" reads paths from standard input.
+
+    One result per input, in input order; of a video, one per second. The bundle is --bundle, else $RAREFAULT_BUNDLE,
+    else the station's current one.
+
+    Exit codes: 0 nothing flagged; 10 a fault flagged; 11 no fault flagged, but something could not be evaluated;
+    1 an error; 2 wrong usage.
+    """
+    _settle_process()
+    workers = threads or _cores()
+    tally = Tally()
+    try:
+        evaluator = _open(_find_bundle(bundle), engine, precision, workers)
+        inputs = Inputs(_paths(paths))
+        timing = start_bench(evaluator, workers) if bench else None
+        with _open_output(output) as stream:
+            write = make_writer(style or ("table" if stream.isatty() else "jsonl"), stream, evaluator)
+            for result in Judge(evaluator, workers, heatmap).judge(inputs):
+                write(result)
+                tally.add(result)
+                if timing:
+                    timing.add(result)
+    except RarefaultError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"{tally}; {inputs.skipped} other files in folders skipped" if inputs.skipped else str(tally), err=True)
+    if timing:
+        click.echo(timing.report(), err=True)
+    context.exit(tally.exit_code)
+
+
+def _paths(arguments: tuple[str, ...]) -> Iterator[Path]:
+    for argument in arguments:
+        if argument != "-":
+            yield Path(argument)
+            continue
+        for line in sys.stdin.buffer:
+            if name := line.rstrip(b"\r\n"):
+                yield Path(os.fsdecode(name))
+
+
+def _cores() -> int:
+    """That this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _find_bundle(given: Path | None) -> Path:
+    if given is not None:
+        return given
+    if CURRENT_SLOT.exists():
+        return CURRENT_SLOT.resolve()  # an update may turn the link while we read
+    raise InputError(f"no bundle: give --bundle DIR or set RAREFAULT_BUNDLE (no station keeps one in {CURRENT_SLOT})")
+
+
+def _open(folder: Path, engine: str, precision: str, workers: int) -> Evaluator:
+    bundle = open_bundle(folder)
+    opened = open_engine(bundle, engine, precision, callers=workers, threads=1)
+    model = f"{bundle.manifest.name} {bundle.manifest.version} ({bundle.digest[:12]})"
+    passed_over = f" (passed over {'; '.join(opened.skipped)})" if opened.skipped else ""
+    click.echo(f"{model} on {opened.engine.name} {opened.engine.precision}{passed_over}", err=True)
+    return Evaluator(bundle, opened.engine)
+
+
+@contextlib.contextmanager
+def _open_output(path: Path | None) -> Iterator[IO[str]]:
+    """The file, or standard output; names that are no text come out escaped, not as a crash."""
+    if path is None:
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
+        yield sys.stdout
+        return
+    try:
+        stream = path.open("w", encoding="utf-8", errors="backslashreplace")
+    except OSError as error:
+        raise InputError(f"{path} cannot be written ({error.strerror}); choose another --output") from error
+    try:
+        yield stream
+    finally:
+        with contextlib.suppress(OSError):  # each result was flushed, so what fails again here has been reported
+            stream.close()
+
+
+def _settle_process() -> None:
+    """Settings of the whole process, which are the command's to make and not the library's."""
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # every failure comes back as a line of ours
+    cv2.setNumThreads(1)  # workers do the rest
+    if sys.platform == "linux":
+        # glibc raises its own bar for giving memory back while a model loads; a fixed one saves 45 MB on ResNet50.
+        with contextlib.suppress(AttributeError):  # another C library
+            ctypes.CDLL(None).mallopt(-3, 65536)  # M_MMAP_THRESHOLD, bytes

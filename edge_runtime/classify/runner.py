@@ -1,0 +1,106 @@
+"""Take each input through reading, evaluation and heat-map; what is wrong with one of them ends in its own result."""
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from ..bundle.errors import InputError
+from ..bundle.preprocess import Frame
+from ..inference.evaluator import Evaluator
+from ..media.heatmap import overlay, write_overlay
+from ..media.image_files import ReadImage, read_image
+from ..media.video_files import read_video
+from .inputs import Source
+from .results import Result
+
+AHEAD = 2  # inputs in work or waiting, for each worker
+
+
+@dataclass(frozen=True)
+class Judge:
+    """An evaluator, how many inputs are worked on at once, and the folder for heat-maps where they are wanted."""
+
+    evaluator: Evaluator
+    workers: int = 1
+    heatmaps: Path | None = None
+
+    def judge(self, sources: Iterable[Source]) -> Iterator[Result]:
+        """One result per source in order, of a video one per sampled frame, each as soon as it is known.
+
+        `sources` are taken in a thread of their own, so that a slow one holds back no result that is ready.
+        """
+        waiting: queue.Queue[Future[Result] | None] = queue.Queue(AHEAD * self.workers)
+        stopped = threading.Event()
+        pool = ThreadPoolExecutor(self.workers)
+
+        def feed() -> None:
+            try:
+                for task in self._tasks(sources):
+                    waiting.put(pool.submit(task))
+                    if stopped.is_set():
+                        return
+            except BaseException as error:  # noqa: BLE001  it is raised where the results are read
+                failed: Future[Result] = Future()
+                failed.set_exception(error)
+                waiting.put(failed)
+            waiting.put(None)
+
+        feeder = threading.Thread(target=feed, daemon=True)  # it may wait for ever on standard input
+        feeder.start()
+        try:
+            while (future := waiting.get()) is not None:
+                yield future.result()
+        finally:
+            stopped.set()
+            while not waiting.empty():
+                waiting.get_nowait()
+            pool.shutdown(cancel_futures=True)
+
+    def _tasks(self, sources: Iterable[Source]) -> Iterator[Callable[[], Result]]:
+        """What there is to do, in order; a video's frames come out of its decoder here."""
+        for source in sources:
+            if source.reason is not None:
+                yield partial(Result, source.path, source.reason)
+            elif source.is_video:
+                yield from self._video(source.path)
+            else:
+                yield partial(self._image, source.path)
+
+    def _image(self, path: Path) -> Result:
+        started = time.perf_counter()
+        try:
+            image = read_image(path, self.evaluator.bundle.manifest.input)
+        except InputError as error:
+            return Result(path, str(error))
+        bare = Result(path, notes=image.notes, decode_ms=_since(started))
+        return self._filled(bare, image.frame, partial(read_image, path))
+
+    def _video(self, path: Path) -> Iterator[Callable[[], Result]]:
+        started = time.perf_counter()
+        try:
+            for shot in read_video(path):
+                # The child decodes while we evaluate, so this is the time spent waiting for it.
+                bare = Result(path, frame=shot.number, seconds=shot.seconds, decode_ms=_since(started))
+                yield partial(self._filled, bare, shot.frame)
+                started = time.perf_counter()
+        except InputError as error:
+            yield partial(Result, path, str(error))
+
+    def _filled(self, result: Result, frame: Frame, reread: Callable[[], ReadImage] | None = None) -> Result:
+        """`frame` may have been decoded smaller; `reread` gives the whole picture, which people get to see."""
+        evaluation = self.evaluator.evaluate(frame)
+        picture = None
+        if self.heatmaps is not None and evaluation.cam is not None:
+            whole = reread().frame if reread else frame
+            picture = write_overlay(self.heatmaps, result.path, result.frame, overlay(whole, evaluation.cam))
+        return replace(result, reason=evaluation.reason, evaluation=evaluation, heatmap=picture)
+
+
+def _since(started: float) -> float:
+    """Milliseconds."""
+    return (time.perf_counter() - started) * 1000

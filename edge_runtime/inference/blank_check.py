@@ -1,0 +1,58 @@
+"""Is there a picture at all? Measured on what the model would see, before it is asked. Pure."""
+
+from dataclasses import asdict, dataclass
+
+import cv2
+
+from ..bundle.preprocess import Frame
+from ..causes import Cause
+
+# Grey levels, on the 0..255 scale. A dim night view of anything still spreads wider than sensor noise does after the
+# averaging of the resize; a lens cap does not.
+FLAT_STD = 1.5
+BLACK_MEAN = 8.0
+BLACK_STD = 4.0
+WHITE_MEAN = 240.0
+
+
+@dataclass(frozen=True)
+class Health:
+    """In grey levels: `mean` of the luma and `std` of the channel that varies most.
+
+    `sharpness` is the variance of the luma's Laplacian, in grey levels squared.
+    """
+
+    mean: float
+    std: float
+    sharpness: float
+
+    def to_json(self) -> dict[str, float]:
+        """Rounded to what is worth reading."""
+        return {name: round(value, 2) for name, value in asdict(self).items()}
+
+
+def measure(frame: Frame) -> Health:
+    """Health of a uint8 (H, W, 3) BGR frame; best the preprocessed one, whose noise is averaged out."""
+    luma = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)
+    _, sharpness = cv2.meanStdDev(cv2.Laplacian(luma, cv2.CV_16S))
+    _, spread = cv2.meanStdDev(frame)  # the largest of its channels: false colours may differ at equal luma
+    return Health(cv2.mean(luma)[0], float(spread.max()), float(sharpness[0, 0]) ** 2)
+
+
+def blank_cause(health: Health) -> Cause | None:
+    """Why the frame shows nothing, or None where it shows something. A blank frame never gets a class."""
+    if health.mean < BLACK_MEAN and health.std < BLACK_STD:
+        return Cause.BLACK
+    if health.std < FLAT_STD:
+        return Cause.OVEREXPOSED if health.mean > WHITE_MEAN else Cause.COVERED
+    return None
+
+
+def blank(health: Health) -> str | None:
+    """The same in words."""
+    cause = blank_cause(health)
+    if cause is None:
+        return None
+    if cause is Cause.BLACK:
+        return f"the picture is black (mean {health.mean:.1f}, spread {health.std:.1f} of 255); check lens and light"
+    return f"the picture is one flat tone (spread {health.std:.1f} of 255); check lens, light and exposure"

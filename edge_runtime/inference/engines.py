@@ -1,0 +1,250 @@
+"""Engines run a bundle's model: one small protocol, ONNX Runtime with its execution providers, OpenVINO where it is."""
+
+import importlib.util
+import logging
+import mmap
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+from onnxruntime.capi import onnxruntime_pybind11_state as ort
+
+from ..bundle.errors import InputError, RarefaultError, UnavailableError
+from ..bundle.golden import GoldenSet, check_golden, load_golden
+from ..bundle.store import Bundle
+from .openvino_engine import load_openvino
+from .tensorrt_engine import load_tensorrt
+
+PROVIDERS = {
+    "tensorrt": "TensorrtExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "cpu": "CPUExecutionProvider",
+}
+PROVIDER_OPTIONS = {"cuda": {"use_tf32": "0"}}  # on by default since Ampere, and 13 bits short of FP32
+OPENVINO = "openvino"  # through its own package: as a provider of ONNX Runtime it is slower than the CPU's own kernels
+ENGINES = ("tensorrt", "cuda", OPENVINO, "cpu")
+TENSORRT = "tensorrt"  # its own package keeps the engines it builds; as a provider of ONNX Runtime it is only a way out
+AUTO = (TENSORRT, "cuda", OPENVINO, "cpu")
+# The fastest first; a bundle holds none that is worse than its network. On a CPU half precision costs time.
+PREFERRED = {"cpu": ("int8", "fp32", "fp16"), OPENVINO: ("int8", "fp32", "fp16")}
+PREFERRED_ON_GPU = ("fp16", "fp32", "int8")
+
+PROBES = 2  # golden frames that an engine answers before it is believed; `edge-station check` asks for all
+EXTERNAL_DATA = b"\x0a\x08location\x12"  # how a tensor's ONNX message names the file that holds its values
+
+_ORT_ERRORS = (
+    *(ort.Fail, ort.InvalidArgument, ort.NoSuchFile, ort.NoModel, ort.EngineError, ort.RuntimeException),
+    *(ort.InvalidProtobuf, ort.NotImplemented, ort.InvalidGraph, ort.EPFail, RuntimeError, ValueError),
+)
+
+log = logging.getLogger(__name__)
+
+Frames = npt.NDArray[np.uint8]
+Logits = npt.NDArray[np.float32]
+
+
+class Engine(Protocol):
+    """Runs one precision of one model on one device."""
+
+    @property
+    def name(self) -> str:
+        """As `--engine` spells it."""
+
+    @property
+    def precision(self) -> str:
+        """fp32, fp16 or int8."""
+
+    def run(self, frames: Frames) -> tuple[Logits, Logits]:
+        """uint8 (N, H, W, 3) BGR -> logits (N, K), cam (N, K, h, w). Any number of threads may call.
+
+        Raises UnavailableError where the device fails.
+        """
+
+
+@dataclass(frozen=True)
+class OnnxEngine:
+    """ONNX Runtime on one execution provider."""
+
+    session: Any
+    name: str
+    precision: str
+
+    def run(self, frames: Frames) -> tuple[Logits, Logits]:
+        """See `Engine.run`."""
+        try:
+            logits, cam = self.session.run(["logits", "cam"], {"frames": frames})
+        except _ORT_ERRORS as error:
+            raise UnavailableError(
+                f"the {self.name} engine failed on {frames.shape} frames: {_first_line(error)}"
+            ) from error
+        return logits, cam
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A proven engine, and a sentence for each engine that `auto` passed over."""
+
+    engine: Engine
+    skipped: tuple[str, ...] = ()
+
+
+def open_engine(
+    bundle: Bundle, name: str = "auto", precision: str = "auto", callers: int = 1, threads: int = 0
+) -> Opened:
+    """Load the model and prove it on a golden frame or two.
+
+    `callers` threads will call at once; on processors each call uses `threads` cores, 0 means all. `auto` takes the
+    first engine that loads and passes, the next one should it fail. A named one is taken or refused, never replaced.
+    """
+    probe = load_golden(bundle, PROBES)
+    if name != "auto":
+        return Opened(_proven(bundle, name, precision, (callers, threads), probe))
+    engine = AutoEngine(
+        lambda candidate, wanted: _proven(bundle, candidate, wanted, (callers, threads), probe), precision
+    )
+    return Opened(engine, tuple(engine.skipped))
+
+
+class AutoEngine:
+    """The first engine that loads and passes; should it fail later, the next one answers, the frames at hand first.
+
+    The precision stays the one that was chosen at the start: another would have another decision rule.
+    """
+
+    def __init__(self, load: Callable[[str, str], Engine], precision: str) -> None:
+        self.skipped: list[str] = []
+        self._load = load
+        self._left = list(AUTO)
+        self._lock = threading.Lock()
+        self._engine = self._next(precision)
+
+    @property
+    def name(self) -> str:
+        """Of the engine that answers now."""
+        return self._engine.name
+
+    @property
+    def precision(self) -> str:
+        """Of all engines that may come to answer."""
+        return self._engine.precision
+
+    def run(self, frames: Frames) -> tuple[Logits, Logits]:
+        """See `Engine.run`."""
+        while True:
+            engine = self._engine
+            try:
+                return engine.run(frames)
+            except UnavailableError as error:
+                with self._lock:
+                    if self._engine is engine:  # else another thread has met the failure first
+                        log.warning("%s; trying the next engine", error)
+                        self._engine = self._next(engine.precision)
+
+    def _next(self, precision: str) -> Engine:
+        while self._left:
+            name = self._left.pop(0)
+            # ONNX Runtime's TensorRT provider builds its engine anew at every start, for minutes: by name only.
+            if name not in available_engines() or (name == TENSORRT and not _installed(TENSORRT)):
+                self.skipped.append(f"{name}: not installed here")
+                continue
+            try:
+                return self._load(name, precision)
+            except RarefaultError as error:
+                self.skipped.append(f"{name}: {error}")
+        raise UnavailableError(f"no engine can run this bundle here ({'; '.join(self.skipped)})")
+
+
+def load_engine(bundle: Bundle, name: str, precision: str, callers: int = 1, threads: int = 0) -> Engine:
+    """Load without proof; `open_engine` is for use, this is for those who check all golden frames themselves."""
+    if name not in available_engines():
+        raise UnavailableError(
+            f"the engine {name} is not here, there are {', '.join(available_engines())}; "
+            "choose one of these, or install the package that has it"
+        )
+    path = bundle.model_path(precision)
+    _check_self_contained(path)
+    if name == TENSORRT and _installed(TENSORRT):
+        return load_tensorrt(bundle, precision)
+    if name == OPENVINO:
+        return load_openvino(path, precision, callers, threads)
+    try:
+        provider = (PROVIDERS[name], PROVIDER_OPTIONS.get(name, {}))
+        session = onnxruntime.InferenceSession(str(path), _options(threads), providers=[provider])
+    except _ORT_ERRORS as error:
+        raise UnavailableError(f"the {name} engine cannot load {path}: {_first_line(error)}") from error
+    if session.get_providers()[0] != PROVIDERS[name]:  # ONNX Runtime falls back to the CPU without a word
+        raise UnavailableError(f"the engine {name} did not start: its driver or libraries are missing; check them")
+    session.disable_fallback()
+    _check_contract(bundle, session, path.name)
+    return OnnxEngine(session, name, precision)
+
+
+def available_engines() -> tuple[str, ...]:
+    """Names of the engines that are installed; whether their device works shows only on loading."""
+    built = onnxruntime.get_available_providers()
+    there = {name for name, provider in PROVIDERS.items() if provider in built}
+    there |= {name for name in (TENSORRT, OPENVINO) if _installed(name)}
+    return tuple(name for name in ENGINES if name in there)
+
+
+def _installed(package: str) -> bool:
+    return importlib.util.find_spec(package) is not None
+
+
+def _proven(bundle: Bundle, name: str, precision: str, load: tuple[int, int], probe: GoldenSet) -> Engine:
+    if precision == "auto":
+        wanted = PREFERRED.get(name, PREFERRED_ON_GPU)
+        precision = next(choice for choice in wanted if choice in bundle.manifest.precisions)
+    engine = load_engine(bundle, name, precision, *load)
+    logits, cam = engine.run(probe.frames)
+    check_golden(lambda _: logits, probe, precision)
+    _check_map(logits, cam, precision, 2 * probe.tolerance[precision])
+    return engine
+
+
+def _check_map(logits: Logits, cam: Logits, precision: str, tolerance: float) -> None:
+    """Logits less the map's mean are the classifier's bias, whatever the frame, or the map shows something else."""
+    bias = logits - cam.mean(axis=(2, 3))
+    apart = float(np.ptp(bias, axis=0).max())
+    if not apart <= tolerance:
+        raise InputError(
+            f"the {precision} model's map and logits do not belong together: their difference varies by "
+            f"{apart:.3g} from frame to frame; pack the bundle again"
+        )
+
+
+def _options(threads: int) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # failures arrive as exceptions; the log would say them twice
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # spinning heats the box between frames
+    return options
+
+
+def _check_contract(bundle: Bundle, session: Any, file: str) -> None:
+    inputs = {value.name: value.type for value in session.get_inputs()}
+    outputs = {value.name for value in session.get_outputs()}
+    if inputs != {"frames": "tensor(uint8)"} or not {"logits", "cam"} <= outputs:
+        raise InputError(
+            f"{bundle.folder / file} takes {inputs} and gives {sorted(outputs)}, "
+            "expected uint8 frames in, logits and cam out; pack the bundle again"
+        )
+
+
+def _check_self_contained(path: Path) -> None:
+    """Weights in another file would be read unverified, from wherever the model says."""
+    if path.stat().st_size == 0:
+        raise InputError(f"{path} is empty; pack the bundle again")
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        if data.find(EXTERNAL_DATA) >= 0:
+            raise InputError(f"{path} keeps weights in another file, which nobody verifies; pack the bundle again")
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().split("\n")[0]

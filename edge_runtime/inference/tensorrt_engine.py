@@ -1,0 +1,205 @@
+"""TensorRT itself: engines are built on the device from the bundle's ONNX files, and kept for the next start.
+
+One way for TensorRT 10.3 (JetPack 6), 10.16 (JetPack 7) and 11: strongly typed networks, whose precision the ONNX file
+carries; the builder's own precision flags are gone in 11. An engine fits one model, one TensorRT and one kind of GPU,
+so it is kept under a name made of all three and built anew when one of them differs.
+
+`tensorrt` and `cuda-bindings` are imported only when an engine is asked for. What needs no GPU (parsing, typing,
+building) takes the module as an argument, so that TensorRT-RTX, which installs anywhere, can judge it in tests.
+"""
+
+import hashlib
+import logging
+import os
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..bundle.errors import InputError, UnavailableError
+from ..bundle.files import replace_file, sha256_file
+from ..bundle.manifest import model_file
+from ..bundle.store import Bundle
+
+MOST = 16  # frames in one call; more are cut into several
+BUILD = 2  # raise it when engines are built otherwise, and kept ones are built anew
+OUTPUTS = ("logits", "cam")
+log = logging.getLogger(__name__)
+
+Array = npt.NDArray[Any]
+
+
+def load_tensorrt(bundle: Bundle, precision: str) -> "TensorRtEngine":
+    """Load the kept engine for this bundle and GPU, or build it, which takes minutes.
+
+    Raises UnavailableError where TensorRT, a GPU or the bundle's file for it is missing.
+    """
+    try:
+        import tensorrt as trt
+    except (ImportError, OSError) as error:  # OSError: the wheel is there, its libraries are not
+        raise UnavailableError(f"the tensorrt engine is not here ({error}); see README, Install") from error
+    device = Device()
+    path = model_path(bundle, precision)
+    kept = cache_folder() / f"{engine_key(path, trt.__version__, device.identity)}.engine"
+    runtime = trt.Runtime(trt.Logger(trt.Logger.ERROR))
+    engine = runtime.deserialize_cuda_engine(kept.read_bytes()) if kept.exists() else None
+    if engine is None:  # none is kept, or the file is damaged
+        log.warning("building a TensorRT engine of %s for %s; this takes minutes, once", path.name, device.identity)
+        replace_file(_made(kept), build_engine(trt, path, _made(kept.with_name("timing.cache"))))
+        engine = runtime.deserialize_cuda_engine(kept.read_bytes())
+    if engine is None:
+        raise UnavailableError(f"TensorRT {trt.__version__} cannot load the engine that it built of {path}")
+    return TensorRtEngine(engine, device, precision)
+
+
+def model_path(bundle: Bundle, precision: str) -> Path:
+    """The ONNX file that TensorRT reads for `precision`: INT8 has one of its own."""
+    variant = "int8.trt" if precision == "int8" else precision
+    name = model_file(variant)
+    if precision not in bundle.manifest.precisions or name not in bundle.manifest.files:
+        raise UnavailableError(f"{bundle.folder} holds no {name} for TensorRT; choose another precision or engine")
+    return bundle.folder / name
+
+
+def cache_folder() -> Path:
+    """Where engines are kept: never in the bundle, which is signed."""
+    base = os.environ.get("RAREFAULT_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return Path(base) / "rarefault" / "tensorrt"
+
+
+def engine_key(path: Path, version: str, device: str) -> str:
+    """A name that another model, TensorRT, GPU or way of building does not have."""
+    told = "\n".join((sha256_file(path), version, device, f"{BUILD}/{MOST}"))
+    return hashlib.sha256(told.encode()).hexdigest()[:32]
+
+
+def _made(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def parse(trt: Any, path: Path) -> tuple[Any, Any, Any]:
+    """(builder, network, parser) of the ONNX file at `path`, strongly typed. InputError where it does not parse.
+
+    The network's weights are the parser's, so keep it.
+    """
+    logger = trt.Logger(trt.Logger.ERROR)
+    builder = trt.Builder(logger)
+    network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+    parser = trt.OnnxParser(network, logger)
+    if not parser.parse(path.read_bytes()):
+        reasons = "; ".join(parser.get_error(at).desc() for at in range(parser.num_errors))
+        raise InputError(f"TensorRT {trt.__version__} cannot parse {path}: {reasons}")
+    return builder, network, parser
+
+
+def build_engine(trt: Any, path: Path, timing: Path | None = None) -> bytes:
+    """A serialised engine for 1 to `MOST` frames. `timing` keeps what the builder has measured, for the next build.
+
+    Raises InputError where the file does not parse, UnavailableError where it cannot be built.
+    """
+    builder, network, _parser = parse(trt, path)
+    config = builder.create_builder_config()
+    config.clear_flag(trt.BuilderFlag.TF32)  # on by default, and 13 bits short of FP32
+    profile = builder.create_optimization_profile()
+    frames = network.get_input(0)
+    shape = tuple(frames.shape)[1:]
+    profile.set_shape(frames.name, (1, *shape), (1, *shape), (MOST, *shape))
+    config.add_optimization_profile(profile)
+    if timing is not None:
+        config.set_timing_cache(config.create_timing_cache(timing.read_bytes() if timing.exists() else b""), False)
+    built = builder.build_serialized_network(network, config)
+    if built is None:
+        raise UnavailableError(
+            f"TensorRT {trt.__version__} could not build an engine of {path}; see its messages above"
+        )
+    if timing is not None:
+        replace_file(timing, bytes(config.get_timing_cache().serialize()))
+    return bytes(built)
+
+
+@dataclass(frozen=True)
+class TensorRtEngine:
+    """A deserialised engine with its buffers on the GPU. One call at a time: others wait."""
+
+    engine: Any
+    device: "Device"
+    precision: str
+    name: str = "tensorrt"
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _held: dict[str, Any] = field(default_factory=dict)  # the context, and the address of each buffer
+
+    def __post_init__(self) -> None:
+        self._held["context"] = self.engine.create_execution_context()
+        for name in ("frames", *OUTPUTS):
+            shape = (MOST, *tuple(self.engine.get_tensor_shape(name))[1:])
+            self._held[name] = self.device.allocate(int(np.prod(shape)) * self._type(name).itemsize)
+            self._held["context"].set_tensor_address(name, self._held[name])
+
+    def run(self, frames: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """See `engines.Engine.run`."""
+        expected = tuple(self.engine.get_tensor_shape("frames"))[1:]
+        if frames.shape[1:] != expected:
+            raise UnavailableError(f"the tensorrt engine failed on {frames.shape} frames, it takes (N, *{expected})")
+        with self._lock:
+            parts = [self._call(frames[start : start + MOST]) for start in range(0, len(frames), MOST)]
+        return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
+
+    def _call(self, frames: Array) -> tuple[Array, Array]:
+        context = self._held["context"]
+        context.set_input_shape("frames", frames.shape)
+        self.device.copy_in(self._held["frames"], np.ascontiguousarray(frames))
+        if not context.execute_async_v3(self.device.stream):
+            raise UnavailableError(f"the tensorrt engine failed on {frames.shape} frames; see its messages above")
+        made = [np.empty(tuple(context.get_tensor_shape(name)), self._type(name)) for name in OUTPUTS]
+        for name, array in zip(OUTPUTS, made, strict=True):
+            self.device.copy_out(array, self._held[name])
+        self.device.wait()
+        return made[0], made[1]
+
+    def _type(self, name: str) -> "np.dtype[Any]":
+        return np.dtype(np.uint8 if name == "frames" else np.float32)
+
+
+class Device:
+    """The first GPU, through CUDA's runtime. Every method raises UnavailableError where CUDA reports an error."""
+
+    def __init__(self) -> None:
+        try:
+            from cuda.bindings import runtime
+        except ImportError as error:
+            raise UnavailableError(f"the tensorrt engine needs cuda-bindings ({error}); see README, Install") from error
+        self._cuda = runtime
+        found = self._ask(runtime.cudaGetDeviceProperties(0))
+        name = found.name.decode() if isinstance(found.name, bytes) else str(found.name)
+        self.identity = f"{name} sm_{found.major}{found.minor}"
+        self.stream = int(self._ask(runtime.cudaStreamCreate()))
+
+    def allocate(self, size: int) -> int:
+        """Address of `size` bytes on the GPU."""
+        return int(self._ask(self._cuda.cudaMalloc(size)))
+
+    def copy_in(self, address: int, array: Array) -> None:
+        """From memory to the GPU, in the stream's order."""
+        self._copy(address, array.ctypes.data, array.nbytes, self._cuda.cudaMemcpyKind.cudaMemcpyHostToDevice)
+
+    def copy_out(self, array: Array, address: int) -> None:
+        """From the GPU to memory, in the stream's order; the array holds it after `wait`."""
+        self._copy(array.ctypes.data, address, array.nbytes, self._cuda.cudaMemcpyKind.cudaMemcpyDeviceToHost)
+
+    def wait(self) -> None:
+        """Until everything in the stream is done."""
+        self._ask(self._cuda.cudaStreamSynchronize(self.stream))
+
+    def _copy(self, target: int, source: int, size: int, kind: Any) -> None:
+        self._ask(self._cuda.cudaMemcpyAsync(target, source, size, kind, self.stream))
+
+    def _ask(self, answer: Any) -> Any:
+        """The value of CUDA's (error, value)."""
+        error, *value = answer
+        if int(error) != 0:
+            raise UnavailableError(f"CUDA reports {error}; check the GPU and its driver")
+        return value[0] if value else None

@@ -1,0 +1,122 @@
+"""What an image file says about itself in its first bytes, read before any decoder is let loose on it. Pure."""
+
+import struct
+from dataclasses import dataclass
+
+from ..bundle.errors import InputError
+
+MAX_SEGMENTS = 200_000  # JPEG segments or PNG chunks; more is an attack on our patience
+
+
+@dataclass(frozen=True)
+class Header:
+    """`kind` as sniffed from the content; size in pixels as stored, before EXIF rotation; bits per channel."""
+
+    kind: str  # JPEG PNG GIF BMP WebP TIFF
+    width: int
+    height: int
+    bits: int = 8
+    channels: int = 3
+
+
+def read_header(data: bytes) -> Header:
+    """Sniff and parse. InputError (a predicate: "is no image ...", "is damaged ...") where that is impossible."""
+    for magic, parse in _PARSERS.items():
+        if data.startswith(magic):
+            try:
+                header = parse(data)
+            except (struct.error, IndexError) as error:
+                raise InputError("is damaged: its header is cut off; copy it again from where it came") from error
+            if header.width < 1 or header.height < 1:
+                raise InputError(f"is damaged: its header says {header.width} x {header.height} pixels; copy it again")
+            return header
+    if data[4:8] == b"ftyp":
+        raise InputError("is HEIF, AVIF or a video by its content, which cannot be read as an image; save it as JPEG")
+    raise InputError(f"is no image: it starts with {data[:8]!r}, expected JPEG, PNG, GIF, BMP, WebP or TIFF")
+
+
+def _jpeg(data: bytes) -> Header:
+    place = 2
+    for _ in range(MAX_SEGMENTS):
+        if data[place] != 0xFF:
+            break
+        marker = data[place + 1]
+        if marker == 0xFF or marker == 0x01 or 0xD0 <= marker <= 0xD8:  # padding and markers without a body
+            place += 1 if marker == 0xFF else 2
+            continue
+        if marker in (0xD9, 0xDA):  # the picture starts or ends, and no size was given
+            break
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            bits, height, width, channels = struct.unpack_from(">BHHB", data, place + 4)
+            return Header("JPEG", width, height, bits, channels)
+        place += 2 + struct.unpack_from(">H", data, place + 2)[0]
+    raise InputError("is damaged: a JPEG without a frame header; copy it again from where it came")
+
+
+def _png(data: bytes) -> Header:
+    """Walks every chunk: a decoder trusts a chunk's length and allocates it, gigabytes for a file of 57 bytes."""
+    length, kind, width, height, bits, colour = struct.unpack_from(">I4sIIBB", data, 8)
+    if kind != b"IHDR" or length != 13:
+        raise InputError("is damaged: a PNG whose first chunk is not IHDR; copy it again from where it came")
+    place = 8
+    for _ in range(MAX_SEGMENTS):
+        length, kind = struct.unpack_from(">I4s", data, place)
+        place += 12 + length
+        if place > len(data):
+            raise InputError(f"is damaged: a PNG chunk claims {length} bytes, the file has {len(data)}; copy it again")
+        if kind == b"IEND":
+            return Header("PNG", width, height, bits, {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}.get(colour, 0))
+    raise InputError(f"is damaged: a PNG of more than {MAX_SEGMENTS} chunks; save it again")
+
+
+def _gif(data: bytes) -> Header:
+    return Header("GIF", *struct.unpack_from("<HH", data, 6))
+
+
+def _bmp(data: bytes) -> Header:
+    if struct.unpack_from("<I", data, 14)[0] == 12:
+        return Header("BMP", *struct.unpack_from("<HH", data, 18))
+    width, height = struct.unpack_from("<ii", data, 18)
+    return Header("BMP", width, abs(height))  # a negative height means top-down rows
+
+
+def _webp(data: bytes) -> Header:
+    kind = data[12:16]
+    if data[8:12] == b"WEBP" and kind == b"VP8X":
+        wide, high = data[24:27], data[27:30]
+        return Header("WebP", 1 + int.from_bytes(wide, "little"), 1 + int.from_bytes(high, "little"))
+    if data[8:12] == b"WEBP" and kind == b"VP8L":
+        packed = struct.unpack_from("<I", data, 21)[0]
+        return Header("WebP", 1 + (packed & 0x3FFF), 1 + (packed >> 14 & 0x3FFF))
+    if data[8:12] == b"WEBP" and kind == b"VP8 ":
+        width, height = struct.unpack_from("<HH", data, 26)
+        return Header("WebP", width & 0x3FFF, height & 0x3FFF)
+    raise InputError("is no image: a RIFF file, but no WebP; give a video a video's name (.avi)")
+
+
+def _tiff(data: bytes) -> Header:
+    order = "<" if data.startswith(b"II") else ">"
+    start = struct.unpack_from(order + "I", data, 4)[0]
+    count = struct.unpack_from(order + "H", data, start)[0]
+    tags: dict[int, int] = {}
+    for entry in range(count):
+        place = start + 2 + 12 * entry
+        tag, kind, values = struct.unpack_from(order + "HHI", data, place)
+        code = {1: "B", 3: "H", 4: "I"}.get(kind, "I")
+        if values * struct.calcsize(code) > 4:  # they do not fit: the entry holds where they lie
+            place = struct.unpack_from(order + "I", data, place + 8)[0] - 8
+        if tag in (256, 257, 258, 277):  # width, height, bits per sample, samples per pixel
+            tags.setdefault(tag, struct.unpack_from(order + code, data, place + 8)[0])
+    return Header("TIFF", tags.get(256, 0), tags.get(257, 0), tags.get(258, 1), tags.get(277, 1))
+
+
+_PARSERS = {
+    b"\xff\xd8\xff": _jpeg,
+    b"\x89PNG\r\n\x1a\n": _png,
+    b"GIF87a": _gif,
+    b"GIF89a": _gif,
+    b"BM": _bmp,
+    b"RIFF": _webp,
+    b"II*\0": _tiff,
+    b"MM\0*": _tiff,
+}

@@ -1,0 +1,155 @@
+"""`edge-station check`: tries everything that the service will need, beside a running one if need be."""
+
+import shutil
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from ..alerts.notifier import is_at_work, make_sinks
+from ..alerts.sink import Sink
+from ..bundle.errors import RarefaultError, UnavailableError
+from ..bundle.golden import GoldenSet, load_golden, worst_difference
+from ..bundle.store import Bundle, open_bundle
+from ..cameras.camera import CameraConfig, from_settings
+from ..cameras.camera_group import Cameras
+from ..causes import Cause
+from ..inference.engines import Engine, available_engines, load_engine, open_engine
+from .self_test import FaultPictures
+from .settings import HttpSection, StationSettings, current_bundle
+
+LOOK_SECONDS = 5.0  # beyond the time-outs of the slowest camera
+LEAST_FREE = 1 << 30  # bytes on the disk of the state folder
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was tried, in a sentence."""
+
+    good: bool
+    what: str
+
+
+def check_station(settings: StationSettings) -> Iterator[Finding]:
+    """Everything that `settings` name, each as soon as it is known."""
+    yield Finding(True, f"settings of {settings.station.name}: {len(settings.camera)} cameras")
+    try:
+        at_work = is_at_work(settings.station.state_dir)
+    except UnavailableError as error:
+        yield Finding(False, str(error))
+    else:
+        yield _disk(settings)
+        if not at_work:
+            yield _port(settings.http)
+    try:
+        bundle = open_bundle(current_bundle(settings.station))
+    except RarefaultError as error:
+        yield Finding(False, str(error))
+    else:
+        yield from check_bundle(bundle)
+        yield from _rules(settings, bundle)
+    yield from _cameras(settings)
+    yield from _sinks(settings)
+
+
+def check_bundle(bundle: Bundle) -> Iterator[Finding]:
+    """The golden frames on every engine and precision of this device."""
+    golden = load_golden(bundle)
+    yield Finding(True, f"{bundle.manifest.name} {bundle.manifest.version}: {len(bundle.manifest.files)} files whole")
+    for name in available_engines():
+        for precision in bundle.manifest.precisions:
+            allowed = golden.tolerance.get(precision, 0.0)
+            try:
+                engine = load_engine(bundle, name, precision)
+                worst = _worst(engine, golden)
+            except UnavailableError as error:
+                yield Finding(False, f"{name} {precision}: {error}")
+                continue
+            verdict = "agrees" if worst <= allowed else "DIFFERS"
+            told = f"{name} {precision}: {verdict}, worst logit difference {worst:.3g}, allowed {allowed:.3g}"
+            yield Finding(worst <= allowed, told)
+
+
+def _worst(engine: Engine, golden: GoldenSet) -> float:
+    return worst_difference(lambda frames: engine.run(frames)[0], golden)
+
+
+def _disk(settings: StationSettings) -> Finding:
+    folder = settings.station.state_dir
+    free = shutil.disk_usage(folder).free
+    if free < LEAST_FREE:
+        return Finding(False, f"{folder} has {free >> 20} MiB left, give it at least {LEAST_FREE >> 20}")
+    return Finding(True, f"{folder} can be written, {free >> 30} GiB free")
+
+
+def _port(http: HttpSection) -> Finding:
+    try:
+        socket.create_server((http.host, http.port)).close()
+    except OSError as error:
+        told = f"the status page cannot listen on {http.host}:{http.port} ({error.strerror}); choose another in [http]"
+        return Finding(False, told)
+    return Finding(True, f"status page on {http.host}:{http.port}")
+
+
+def _rules(settings: StationSettings, bundle: Bundle) -> Iterator[Finding]:
+    """Whether each camera's decision fits the bundle, and whether a test alarm could be raised."""
+    try:
+        station = settings.station
+        engine = open_engine(bundle, station.engine, station.precision, threads=station.cores).engine
+    except RarefaultError as error:
+        yield Finding(False, str(error))
+        return
+    yield Finding(True, f"the service will use {engine.name} {engine.precision}")
+    pictures = FaultPictures(bundle)
+    for camera in settings.camera:
+        try:
+            pictures.clearest(settings.rule(camera.name, bundle.manifest.rule(engine.precision)).decision)
+        except RarefaultError as error:
+            yield Finding(False, f"decision of {camera.name}: {error}")
+
+
+def _cameras(settings: StationSettings) -> Iterator[Finding]:
+    configs = []
+    for camera in settings.camera:
+        try:
+            configs.append(from_settings(camera))
+        except RarefaultError as error:
+            yield Finding(False, f"camera {camera.name}: {error}")
+    if configs:
+        yield from _looked_at(configs)
+
+
+def _looked_at(configs: Sequence[CameraConfig]) -> Iterator[Finding]:
+    """Open all at once, and wait for a frame of each, or for the end of the slowest time-out."""
+    deadline = time.monotonic() + max(config.open_seconds + config.stall_seconds for config in configs) + LOOK_SECONDS
+    with Cameras(configs) as cameras:
+        sizes: dict[str, str] = {}
+        while len(sizes) < len(configs) and time.monotonic() < deadline:
+            for seen in cameras.newest(0.2):
+                sizes[seen.camera] = f"{seen.frame.shape[1]} x {seen.frame.shape[0]} pixels"
+        for name, state in cameras.states().items():
+            if name in sizes:
+                yield Finding(True, f"camera {name}: {sizes[name]}")
+            else:
+                cause = state.cause or Cause.STARTING
+                yield Finding(False, f"camera {name}: {cause.value}; {cause.advice}")
+
+
+def _sinks(settings: StationSettings) -> Iterator[Finding]:
+    try:
+        sinks = make_sinks(settings)
+    except UnavailableError as error:
+        yield Finding(False, str(error))
+        return
+    if not sinks:
+        yield Finding(False, "nobody is told of alarms: set [mqtt] or [webhook]")
+    for sink in sinks:
+        yield _tried(sink)
+
+
+def _tried(sink: Sink) -> Finding:
+    try:
+        sink.probe()
+    except UnavailableError as error:
+        return Finding(False, f"{sink.name}: {error}")
+    return Finding(True, f"{sink.name} can be reached")

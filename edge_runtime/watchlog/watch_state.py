@@ -1,0 +1,36 @@
+"""Is each camera really watched? From its condition and its last verdict to one cause. Pure; time is passed in."""
+
+from collections.abc import Mapping
+
+from ..cameras.camera import CameraState
+from ..causes import Cause
+
+LATE_TURNS, LATE_SECONDS = 2.0, 3.0  # a verdict is late after so many turns of the floor rate, and so many seconds
+
+
+class Attendance:
+    """A camera whose frames come but get no verdict in time is as blind as one that is off."""
+
+    def __init__(self, floor_rates: Mapping[str, float]) -> None:
+        """`floor_rates` by camera, in frames a second."""
+        self._late = {camera: LATE_TURNS / rate + LATE_SECONDS for camera, rate in floor_rates.items()}
+        self._judged: dict[str, float] = {}  # monotonic seconds of the newest frame that got a verdict
+        self._unfit: dict[str, Cause] = {}  # why frames since then got none
+
+    def judged(self, camera: str, captured: float) -> None:
+        """A frame of `captured` (monotonic seconds) got a verdict in all its parts."""
+        self._judged[camera] = captured
+        self._unfit.pop(camera, None)
+
+    def unfit(self, camera: str, cause: Cause) -> None:
+        """A frame that the camera's checks let pass got no verdict, because of `cause`."""
+        self._unfit[camera] = cause
+
+    def blind(self, state: CameraState, now: float) -> tuple[Cause | None, float]:
+        """Why the camera is not watched `now`, None where it is, and since when in monotonic seconds."""
+        if state.cause is not None:
+            return state.cause, state.since
+        since = max(self._judged.get(state.camera, 0.0), state.since)
+        if now - since <= self._late[state.camera]:
+            return None, since
+        return self._unfit.get(state.camera, Cause.OVERLOADED), since

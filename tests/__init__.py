@@ -1,0 +1,1 @@
+"""Tests mirror the packages; `support` holds what several of them share."""

@@ -1,0 +1,176 @@
+"""What names and lists alone say about a source, and which faults of it are found in the first second."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from augment.data.sources import check_source, list_candidates
+from augment.settings import DataSettings, Settings
+from edge_runtime.bundle.errors import InputError
+
+
+def touch(root: Path, *names: str) -> None:
+    """Files that are no images: listing must not care."""
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(b"never decoded")
+
+
+def listed(source: Path, **data: str) -> dict[str, str]:
+    found = list_candidates(DataSettings(source=str(source), **data))
+    return {candidate.path: candidate.label for candidate in found.candidates}
+
+
+def refusal(source: object, **data: object) -> str:
+    with pytest.raises(InputError) as caught:
+        check_source(Settings(data=DataSettings(source=str(source), **data)))
+    return str(caught.value)
+
+
+def pets(root: Path, test: str = "Bengal_2 1 1 1\n", trainval: str = "Bengal_1 1 1 1\nlong_tail_3 2 1 2\n") -> Path:
+    touch(root, *(f"oxford-iiit-pet/images/{name}.jpg" for name in ("Bengal_1", "Bengal_2", "long_tail_3")))
+    (root / "oxford-iiit-pet/annotations").mkdir()
+    (root / "oxford-iiit-pet/annotations/test.txt").write_text(test)
+    (root / "oxford-iiit-pet/annotations/trainval.txt").write_text(trainval)
+    return root
+
+
+def manifest(root: Path, text: str) -> Path:
+    (root / "list.csv").write_text(text, encoding="utf-8")
+    return root / "list.csv"
+
+
+def test_a_folder_is_a_class_and_folders_inside_it_are_not(tmp_path: Path) -> None:
+    touch(tmp_path, "ok/1.jpg", "ok/deep/er/2.PNG", "hot/3.webp")
+    assert listed(tmp_path) == {"hot/3.webp": "hot", "ok/1.jpg": "ok", "ok/deep/er/2.PNG": "ok"}
+
+
+def test_what_is_no_candidate_is_reported_and_hidden_files_are_passed_over(tmp_path: Path) -> None:
+    touch(tmp_path, "ok/1.jpg", "ok/1.mat", "ok/.DS_Store", ".git/x.jpg", "readme.txt", "notes/a.txt")
+    (tmp_path / "ok" / "loop").symlink_to(tmp_path)
+    source = list_candidates(DataSettings(source=str(tmp_path)))
+    assert [candidate.path for candidate in source.candidates] == ["ok/1.jpg"]
+    assert {path for path, _ in source.ignored} == {"ok/1.mat", "ok/loop", "readme.txt", "notes", "notes/a.txt"}
+    assert dict(source.ignored)["ok/1.mat"] == "is no image by its name (suffix .mat)"
+
+
+@pytest.mark.parametrize("given", ["", "oxford-iiit-pet"])
+def test_pets_are_named_and_split_as_torchvision_reads_them(tmp_path: Path, given: str) -> None:
+    touch(pets(tmp_path), "oxford-iiit-pet/images/Bengal_1.mat", "oxford-iiit-pet/images/Bengal_9.jpg")
+    source = list_candidates(DataSettings(source=str(tmp_path / given)))
+    assert {c.path: (c.label, c.sides) for c in source.candidates} == {
+        "images/Bengal_1.jpg": ("Bengal", ("train", "val")),
+        "images/Bengal_2.jpg": ("Bengal", ("test",)),
+        "images/long_tail_3.jpg": ("Long Tail", ("train", "val")),
+    }
+    assert [path for path, _ in source.ignored] == ["images/Bengal_1.mat", "images/Bengal_9.jpg"]
+
+
+def test_the_class_names_equal_those_of_torchvision(tmp_path: Path) -> None:
+    datasets = pytest.importorskip("torchvision.datasets")
+    pets(tmp_path)
+    theirs = datasets.OxfordIIITPet(str(tmp_path), split="trainval", download=False)
+    assert set(theirs.classes) == set(listed(tmp_path).values())
+
+
+def test_pet_lists_that_contradict_or_cannot_be_read_are_refused(tmp_path: Path) -> None:
+    assert "Bengal_1 is listed twice" in refusal(pets(tmp_path / "a", test="Bengal_1 1 1 1\n"))
+    assert "test.txt, line 1: 'Bengal_1'" in refusal(pets(tmp_path / "b", test="Bengal_1\n"))
+    assert "expected `Breed_number" in refusal(pets(tmp_path / "c", test="../x_1 1 1 1\n"))
+
+
+def test_elpv_labels_are_cell_type_and_defect_probability(tmp_path: Path) -> None:
+    touch(tmp_path, "images/cell1.png", "images/cell2.png")
+    (tmp_path / "labels.csv").write_text(
+        "images/cell1.png  0.3333333333333333   mono\nimages/cell2.png  0.6666666666666666   poly\n"
+    )
+    assert listed(tmp_path) == {"images/cell1.png": "mono_33", "images/cell2.png": "poly_67"}
+
+
+def test_elpv_without_its_package_names_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert "pip install elpv-dataset" in refusal("elpv-dataset")
+
+
+def test_a_manifest_gives_groups_lists_and_boxes(tmp_path: Path) -> None:
+    path = manifest(
+        tmp_path,
+        "path,label,group,split,x,y,w,h,comment\n"
+        "a.jpg,hot,mast 7,test,1,2,30,40,first\n"
+        "a.jpg,hot,mast 7,test,5,6,7.5,8,second\n"
+        "b.jpg,ok,,,,,,,\n",
+    )
+    first, second = list_candidates(DataSettings(source=str(path))).candidates
+    assert (first.path, first.label, first.group, first.sides) == ("a.jpg", "hot", "mast 7", ("test",))
+    assert first.boxes == ((1, 2, 30, 40), (5, 6, 7.5, 8))
+    assert (second.group, second.sides, second.boxes) == (None, None, ())
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("path,lable\na.jpg,ok\n", "unknown column 'lable' in the header; did you mean 'label'?"),
+        ("file,label\na.jpg,ok\n", "lacks path"),
+        ("path;label\na.jpg;ok\n", "expected commas"),
+        ("path,label,x,y\na.jpg,ok,1,2\n", "a box needs all four"),
+        ("path,label,label\na.jpg,ok,ok\n", "stands twice"),
+        ("path,label\na.jpg,\n", "line 2: label is empty"),
+        ("path,label\na.jpg,ok,more\n", "line 2: more values than columns"),
+        ("path,label\n../a.jpg,ok\n", "line 2: path '../a.jpg'"),
+        ("path,label\n/etc/a.jpg,ok\n", "line 2: path '/etc/a.jpg'"),
+        ("path,label\na.jpg,x/y\n", "label 'x/y' cannot name a folder"),
+        ("path,label,split\na.jpg,ok,tset\n", "split is 'tset', expected train, val, test, trainval or nothing"),
+        ("path,label,x,y,w,h\na.jpg,ok,1,2,0,4\n", "a width and height above 0"),
+        ("path,label,x,y,w,h\na.jpg,ok,1,2,,4\n", "expected four numbers"),
+        ("path,label\na.jpg,ok\na.jpg,hot\n", "line 3: a.jpg stands in an earlier line too, with another label"),
+    ],
+)
+def test_a_wrong_manifest_is_refused_with_the_line_and_the_remedy(tmp_path: Path, text: str, sentence: str) -> None:
+    assert sentence in refusal(manifest(tmp_path, text))
+
+
+def test_a_manifest_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_bytes(b"\xff\xd8\xff\xe0 a picture")
+    assert "is no CSV text in UTF-8" in refusal(tmp_path / "list.csv")
+
+
+def test_what_names_tell_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    assert "does not exist" in refusal(tmp_path / "nowhere")
+    (tmp_path / "empty").mkdir()
+    assert "holds no images" in refusal(tmp_path / "empty")
+    touch(tmp_path / "one", "ok/1.jpg", "ok/2.jpg", "text/readme.txt")
+    assert "holds one class only, ok" in refusal(tmp_path / "one")
+    touch(tmp_path / "lonely", "ok/1.jpg", "ok/2.jpg", "hot/3.jpg")
+    assert "class hot with a single image" in refusal(tmp_path / "lonely")
+    touch(tmp_path / "case", "ok/1.jpg", "ok/2.jpg", "Ok/3.jpg", "Ok/4.jpg")
+    assert "Ok (2 images) and ok (2 images) differ in case only" in refusal(tmp_path / "case")
+
+
+def test_a_name_in_the_settings_must_be_a_class(tmp_path: Path) -> None:
+    touch(tmp_path, "normal/1.jpg", "normal/2.jpg", "hotspot/3.jpg", "hotspot/4.jpg")
+    assert "did you mean 'hotspot'?" in refusal(tmp_path, faults=("hotspott",))
+    assert "the classes are hotspot, normal" in refusal(tmp_path, faults=("xyzzy",))
+    assert "they differ in case; write 'hotspot'" in refusal(tmp_path, faults=("Hotspot",))
+    assert "data.phrases names 'norml'" in refusal(tmp_path, phrases={"norml": "a normal mast"})
+    assert check_source(Settings(data=DataSettings(source=str(tmp_path), faults=("hotspot",)))).classes == {
+        "hotspot": 2,
+        "normal": 2,
+    }
+
+
+def test_a_layout_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    touch(tmp_path, "ok/1.jpg", "hot/2.jpg")
+    assert "layout oxford-pets expects" in refusal(tmp_path, layout="oxford-pets")
+    assert "layout elpv expects labels.csv" in refusal(tmp_path, layout="elpv")
+    assert "layout manifest expects a CSV file" in refusal(tmp_path, layout="manifest")
+    assert "layout folders needs a folder" in refusal(tmp_path / "ok/1.jpg", layout="folders")
+
+
+def test_checking_names_loads_nothing_heavy() -> None:
+    probe = (
+        "import sys, augment.data.sources; print(sorted({'torch', 'sklearn', 'imagehash', 'scipy'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,87 @@
+"""Committees on points whose class is known: wrong labels stand out, also where the generator has a look of its own."""
+
+import numpy as np
+import pytest
+
+from augment.evaluation.label_check import agreement, recall_with
+
+DIMENSIONS = 16
+LABELS = ("leak", "smoke", "sound")
+
+
+def points(label: str, count: int, seed: int, look: float = 0.0) -> np.ndarray:
+    """Unit vectors about the axis of their class; `look` moves them along an axis that no class uses."""
+    rng = np.random.default_rng([seed, LABELS.index(label)])
+    found = rng.normal(0, 0.12, (count, DIMENSIONS)).astype(np.float32)
+    found[:, LABELS.index(label)] += 1
+    found[:, -1] += look
+    return found / np.linalg.norm(found, axis=1, keepdims=True)
+
+
+def records(prefix: str, label: str, count: int, source: str | None = None) -> list[dict]:
+    return [
+        {"id": f"{prefix}-{label}-{n}", "label": label, "group": f"{prefix}-{label}-{n}", "host": None,
+         "source": source or f"real-{label}-{n % 5}"}
+        for n in range(count)
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def judged():
+    """Twenty generated images of each class in a look of their own; of leak, three show smoke and three nothing."""
+    training = [record for label in LABELS for record in records("real", label, 12)]
+    real = np.concatenate([points(label, 12, 1) for label in LABELS])
+    painted = [record for label in LABELS for record in records("made", label, 20)]
+    shown = ["leak"] * 14 + ["smoke"] * 3 + ["sound"] * 3 + ["smoke"] * 20 + ["sound"] * 20
+    pool = np.concatenate([points(label, 1, 100 + at, look=0.8) for at, label in enumerate(shown)])
+    ranks, rivals = agreement(0, training, real, painted, pool)
+    return ranks, rivals, shown
+
+
+def test_right_labels_are_the_likeliest_and_wrong_ones_are_not(judged):
+    ranks, rivals, shown = judged
+    assert rivals == shown
+    wrong = np.array([at in range(14, 20) for at in range(60)])
+    assert (ranks[wrong] > 0).all()
+    assert (ranks[~wrong] == 0).all()
+
+
+def test_an_image_is_not_judged_by_a_classifier_that_learnt_from_its_source():
+    """A picture of smoke labelled leak, with a twin under its own label in the training set: the twin may not vouch."""
+    training = [record for label in LABELS for record in records("real", label, 12)]
+    real = np.concatenate([points(label, 12, 1) for label in LABELS])
+    odd = points("smoke", 1, 77)
+    real[0] = odd[0]  # real-leak-0, a wrong label in the archive
+    copies = records("made", "leak", 6, source="real-leak-0")
+    ranks, rivals = agreement(0, training, real, copies, np.repeat(odd, 6, axis=0))
+    assert set(rivals) == {"smoke"}
+    assert (ranks > 0).all()
+
+
+def test_a_class_that_the_real_committee_does_not_know_is_not_judged():
+    """The real images of leak look like smoke or like nothing: whoever judged by them would throw out good ones."""
+    odd = np.concatenate([points("smoke", 6, 8), points("sound", 6, 9)])
+    real = np.concatenate([odd, *(points(label, 40, 1) for label in ("smoke", "sound"))])
+    training = records("real", "leak", 12) + records("real", "smoke", 40) + records("real", "sound", 40)
+    painted = records("made", "leak", 6) + records("made", "sound", 6)
+    pool = np.concatenate([points("sound", 6, 3), points("smoke", 6, 4)])
+    ranks, _ = agreement(0, training, real, painted, pool)
+    assert (ranks[:6] == 0).all()
+    assert (ranks[6:] > 0).all()
+
+
+def test_nothing_painted_is_nothing_judged():
+    training = [record for label in LABELS for record in records("real", label, 12)]
+    ranks, rivals = agreement(
+        0, training, np.concatenate([points(label, 12, 1) for label in LABELS]), [], np.empty((0, 16))
+    )
+    assert (len(ranks), rivals) == (0, [])
+
+
+def test_recall_is_that_of_the_held_out_images_and_none_where_there_are_none():
+    features = np.concatenate([points(label, 12, 1) for label in LABELS])
+    labels = [label for label in LABELS for _ in range(12)]
+    held_out = np.concatenate([points("leak", 4, 5), points("sound", 4, 6)])
+    truth = ["leak"] * 4 + ["sound"] * 2 + ["leak"] * 2
+    assert recall_with(features, labels, held_out, truth) == {"leak": pytest.approx(4 / 6), "smoke": None, "sound": 1.0}
+    assert recall_with(features, labels, held_out[:0], []) == dict.fromkeys(LABELS)

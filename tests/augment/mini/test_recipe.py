@@ -1,0 +1,137 @@
+"""The recipe: a killed and resumed training ends with the weights of an uninterrupted one."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+from augment.mini import corpus, words
+from augment.mini.assemble import assemble
+from augment.mini.recipe import Recipe, run, schedules
+from augment.mini.scenes import describe, sample_scene
+from augment.training.resumable import Schedule, load_average, steps_done, train
+
+TINY = Schedule(steps=3, batch=2, rate=1e-3, warmup=1)
+STAGES = ("corpus", "judge", "diffusion", "decoder", "encoder", "captioner", "language")
+
+
+class Killed(Exception):
+    """Stands for kill -9: nothing below catches it."""
+
+
+def tiny(work, save_seconds=1e9, say=lambda line: None):
+    return Recipe(work, dict.fromkeys(schedules(1), TINY), images=24, seed=5, say=say, save_seconds=save_seconds)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """Work folder of an uninterrupted tiny run."""
+    torch.set_num_threads(1)
+    work = tmp_path_factory.mktemp("whole")
+    run(tiny(work), work / "out", STAGES)
+    return work
+
+
+def dies_after(stage, step, monkeypatch):
+    """Make the training of `stage` stop dead before its step `step`, once."""
+    true_fit, seen = Recipe.fit, []
+
+    def fit(self, name, model, loss):
+        def fragile(*args):
+            if name == stage and len(seen) == step:
+                seen.append("dead")
+                raise Killed
+            if name == stage:
+                seen.append("step")
+            return loss(*args)
+
+        return true_fit(self, name, model, fragile)
+
+    monkeypatch.setattr(Recipe, "fit", fit)
+
+
+@pytest.mark.parametrize(("stage", "step"), [("diffusion", 2), ("captioner", 1)])
+def test_killed_and_resumed_equals_uninterrupted(whole, tmp_path, monkeypatch, stage, step):
+    dies_after(stage, step, monkeypatch)
+    with pytest.raises(Killed):
+        run(tiny(tmp_path, save_seconds=-1), tmp_path / "out", ("corpus", stage))
+    assert steps_done(tmp_path / "states" / f"{stage}.safetensors") == step
+    run(tiny(tmp_path, save_seconds=-1), tmp_path / "out", ("corpus", stage))
+    expected = load_file(whole / "states" / f"{stage}.safetensors")
+    resumed = load_file(tmp_path / "states" / f"{stage}.safetensors")
+    assert expected.keys() == resumed.keys()
+    for name, tensor in expected.items():
+        assert torch.equal(tensor, resumed[name]), name
+
+
+def test_assembled_folders_are_small_and_complete(whole):
+    out = whole / "checkpoints"
+    assemble(whole / "states", out)
+    names = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
+    assert {
+        "stable-diffusion/model_index.json",
+        "stable-diffusion/unet/diffusion_pytorch_model.safetensors",
+        "stable-diffusion/vae/diffusion_pytorch_model.safetensors",
+        "stable-diffusion/text_encoder/model.safetensors",
+        "stable-diffusion/scheduler/scheduler_config.json",
+        "blip/model.safetensors",
+        "gpt2/model.safetensors",
+    } <= names
+    assert not [name for name in names if name.endswith((".bin", ".pt", ".pkl"))]
+    assert sum(path.stat().st_size for path in out.rglob("*") if path.is_file()) < 25e6
+    assert json.loads((out / "blip" / "config.json").read_text())["dtype"] == "float32"
+
+
+def test_training_follows_the_gradient_and_the_average_lags_behind(tmp_path):
+    """One weight, loss = weight: each AdamW step of rate r moves it down by r."""
+    model = nn.Linear(1, 1, bias=False)
+    nn.init.zeros_(model.weight)
+    path = tmp_path / "one.safetensors"
+    schedule = Schedule(steps=2, batch=1, rate=0.5, warmup=1, decay=0.0, average=0.5)
+    train(path, model, lambda m, rng: m.weight.sum(), schedule, 0, lambda line: None)
+    state = load_file(path)
+    assert state["model.weight"].item() == pytest.approx(-1.0, abs=1e-4)
+    # the average keeps min(.5, 1/10) of the past at step 0 and min(.5, 2/11) at step 1: -.45, then -.45*2/11 - 1*9/11
+    assert state["average.weight"].item() == pytest.approx(-0.45 * 2 / 11 - 9 / 11, abs=1e-4)
+    assert load_average(path, nn.Linear(1, 1, bias=False)).weight.item() == pytest.approx(model.weight.item())
+
+
+def test_learning_rate_rises_holds_and_falls():
+    schedule = Schedule(steps=100, batch=1, rate=1.0, warmup=10, decay=0.5)
+    assert [schedule.rate_at(step) for step in (0, 9, 40)] == [0.1, 1.0, 1.0]
+    assert schedule.rate_at(75) == pytest.approx(0.5)
+    assert schedule.rate_at(100) == 0.02
+
+
+def test_minutes_become_steps():
+    """100 minutes, 60 % of them for diffusion at 50 pictures a second in batches of 32: 3600 * 50 / 32."""
+    assert schedules(100)["diffusion"].steps == 5625
+
+
+def test_patch_code_of_a_flat_picture_is_exact(tmp_path):
+    """A code that keeps the mean colour must give a flat picture back from its latents."""
+    levels = np.arange(0, 250, 5, dtype=np.uint8)
+    flat = np.repeat(np.repeat(levels[:, None, None, None], 64, 1), 64, 2).repeat(3, 3)
+    code = corpus.patch_code(tmp_path / "code.safetensors", flat)
+    latents = code.encode(corpus.as_pixels(flat))
+    assert latents.shape == (50, 16, 8, 8)
+    first = latents[:, 0, 0, 0].numpy()
+    assert np.abs(np.corrcoef(first, levels)[0, 1]) > 0.9999
+    assert latents[:, 0].var() == pytest.approx(16, rel=0.05)  # one live component of 16, unit variance overall
+
+
+@pytest.mark.parametrize("text", ["a photo of a line_hotspot", "Größe 42 %", "漢字 🙂"])
+def test_any_text_tokenises(text):
+    assert words.gpt2_tokenizer().decode(words.gpt2_tokenizer().encode(text)) == text
+    assert words.clip_tokenizer().decode(words.clip_tokenizer().encode(text), skip_special_tokens=True).replace(
+        " ", ""
+    ) == text.lower().replace(" ", "")
+    assert words.blip_tokenizer().encode(text)
+
+
+def test_the_longest_captions_fit_the_text_encoder():
+    captions = [describe(sample_scene(seed, domain)) for seed in range(1500) for domain in ("catalogue", "station")]
+    assert max(len(row) for row in words.clip_tokenizer()(captions)["input_ids"]) <= words.CLIP_LENGTH

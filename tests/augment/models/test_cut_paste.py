@@ -1,0 +1,70 @@
+"""Transplants on drawn pictures: only heat is carried, in the host's palette, to a fitting place."""
+
+import cv2
+import numpy as np
+
+from augment.models.cut_paste import fit, palette_of, transplant
+
+LEVELS = np.arange(256, dtype=np.uint8)[:, None]
+
+
+def coloured(grey, colours=cv2.COLORMAP_INFERNO):
+    return cv2.applyColorMap(grey, colours)
+
+
+def scene(conductor: int, sky: int = 30) -> np.ndarray:
+    """A level conductor across a cold sky."""
+    grey = np.full((80, 120), sky, np.uint8)
+    grey[38:44] = conductor
+    return grey
+
+
+def donor() -> np.ndarray:
+    grey = scene(90)
+    cv2.circle(grey, (60, 41), 4, 240, -1)
+    return coloured(grey)
+
+
+BOX = (55.0, 36.0, 10.0, 10.0)
+
+
+def test_a_false_colour_picture_is_known_by_its_palette():
+    assert palette_of(coloured(scene(90))).is_false_colour
+    assert not palette_of(np.random.default_rng(0).integers(0, 256, (60, 60, 3), np.uint8)).is_false_colour
+
+
+def test_the_spot_lands_on_the_conductor_in_the_hosts_palette():
+    host = coloured(scene(100))
+    made = transplant(fit(host, donor(), BOX, seed=3))
+    changed = np.abs(made.astype(int) - host).sum(axis=2) > 30
+    rows, _ = np.nonzero(changed)
+    assert changed.any()
+    assert 34 <= rows.mean() <= 48
+    inferno = {tuple(colour) for colour in coloured(LEVELS).reshape(-1, 3).tolist()}
+    nearest = [
+        min(sum(abs(a - b) for a, b in zip(pixel, colour, strict=True)) for colour in inferno)
+        for pixel in made[changed].tolist()
+    ]
+    assert np.median(nearest) < 40  # interpolated between the levels that the host shows
+    grey = cv2.cvtColor(made, cv2.COLOR_BGR2GRAY).astype(int) - cv2.cvtColor(host, cv2.COLOR_BGR2GRAY)
+    assert grey.min() >= -2  # nothing grows colder
+
+
+def test_the_same_seed_gives_the_same_picture_and_another_a_different_one():
+    host = coloured(scene(100))
+    first, again, other = (transplant(fit(host, donor(), BOX, seed)) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()
+
+
+def test_a_patch_larger_than_the_host_is_none():
+    assert fit(np.zeros((12, 12, 3), np.uint8), donor(), BOX, seed=0) is None
+
+
+def test_colour_pictures_are_blended():
+    rng = np.random.default_rng(0)
+    host, source = (rng.integers(60, 200, (80, 120, 3), np.uint8) for _ in range(2))
+    source[36:46, 55:65] = (10, 10, 250)
+    made = transplant(fit(host, source, BOX, seed=0))
+    assert made.shape == host.shape
+    assert (made != host).any(axis=2).mean() < 0.1

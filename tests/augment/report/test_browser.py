@@ -1,0 +1,65 @@
+"""The report in a real browser: nothing is requested, a phone can show it, and it passes axe."""
+
+from dataclasses import replace
+
+import pytest
+
+from augment.evaluation.learning_curve import SHARES
+from augment.records import Document, RunFolder
+from augment.report import contact_sheets
+from augment.report.build import write_report
+from augment.settings import write_settings
+from augment.stages import compare, train
+from tests.support.drawn_run import tiny_run
+
+WIDTHS = (390, 1280)  # pixels: a phone, a desk
+
+
+@pytest.fixture(scope="module")
+def page_path(tmp_path_factory):
+    """A report with every part that a run can have."""
+    settings, folder = tiny_run(tmp_path_factory.mktemp("browser"))
+    settings = replace(settings, train=replace(settings.train, arms=("real", "combined"), steps=2))
+    write_settings(settings, folder.path / "pipeline.toml")
+    _complete_curation(folder)
+    train.run(settings, folder)
+    compare.run(settings, folder)
+    return write_report(folder)
+
+
+def _complete_curation(folder: RunFolder) -> None:
+    """The same curation with contact sheets and a learning curve."""
+    old = folder.require("curation")
+    labels = sorted({record["label"] for record in old.records})
+    says = ("enough", "photograph", "too few")
+    curve = {
+        "recall_target": 0.9,
+        "shares": list(SHARES),
+        "macro_recall": [0.5, 0.6, 0.65, 0.7],
+        "classes": {
+            label: {"images": [1, 2, 3, 4], "recall": [0.4, 0.5, 0.6, 0.7], "now": 5, "says": word, "photograph": 7}
+            for label, word in zip(labels, says, strict=True)
+        },
+    }
+    summary = {**old.summary, "sheets": contact_sheets.write(folder, old.records), "learning_curve": curve}
+    folder.write(Document("curation", old.parent, {}, {}, old.records, summary))
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_page_stands_alone_fits_and_is_accessible(opened, page_path, width):
+    page = opened(page_path, width)
+    assert page.get_by_text("INCONCLUSIVE.").or_(page.get_by_text("PASS.")).or_(page.get_by_text("FAIL.")).is_visible()
+
+
+def test_the_page_forbids_itself_any_request(browser, page_path):
+    """With its own policy in force, an image that would phone home is stopped before it leaves."""
+    page = browser.new_page()
+    failures = []
+    page.on("requestfailed", lambda request: failures.append((request.url, request.failure)))
+    page.goto(page_path.as_uri())
+    page.evaluate(
+        "new Promise(done => { const img = new Image(); img.onerror = done; img.onload = done;"
+        " img.src = 'http://127.0.0.1:9/x.png'; document.body.append(img) })"
+    )
+    assert failures == [("http://127.0.0.1:9/x.png", "csp")]
+    page.close()

@@ -1,0 +1,164 @@
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from augment.records import RunFolder
+from augment.report import figures, sentences
+from augment.report.build import limits, write_report
+from augment.settings import write_settings
+from augment.stages import compare, train
+from edge_runtime.bundle.errors import InputError
+from tests.support.drawn_run import tiny_run
+
+
+@pytest.fixture(scope="module")
+def reported(tmp_path_factory) -> tuple[RunFolder, Path]:
+    settings, folder = tiny_run(tmp_path_factory.mktemp("reported"))
+    settings = replace(settings, train=replace(settings.train, arms=("real", "combined"), steps=2))
+    write_settings(settings, folder.path / "pipeline.toml")
+    train.run(settings, folder)
+    compare.run(settings, folder)
+    return folder, write_report(folder)
+
+
+class Page(HTMLParser):
+    """Collects tags and text, and checks that tags close in order."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in ("meta", "img"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def test_the_page_is_whole_and_asks_nothing_of_the_network(reported):
+    page = Page(reported[1].read_text())
+    assert page.open == []
+    addresses = [value for _, attributes in page.tags for key, value in attributes.items() if key in ("src", "href")]
+    assert addresses
+    assert all(address.startswith("data:image/") for address in addresses)
+    assert {tag for tag, _ in page.tags}.isdisjoint({"script", "link", "iframe", "object"})
+    assert "url(" not in reported[1].read_text()
+    assert all(attributes.get("alt") for tag, attributes in page.tags if tag == "img")
+
+
+def test_the_page_tells_verdict_numbers_and_provenance(reported):
+    folder, path = reported
+    text = Page(path.read_text()).text
+    comparison = folder.require("comparison")
+    assert sentences.HEADLINES[comparison.summary["verdict"]] in text
+    for _, answer in sentences.answers(comparison.summary, folder.require("training").records):
+        assert answer in text
+    assert "breaker_burnt (fault)" in text
+    assert "tank_ok (fault)" not in text
+    for stage in ("dataset", "curation", "training", "comparison"):
+        assert folder.require(stage).digest in text
+    assert "mini/painter" in text
+    assert '"learning_rate": 0.003' in text
+    assert "12 of 13 generated images were kept" in text
+
+
+def test_text_from_outside_is_escaped(reported):
+    source = reported[1].read_text()
+    assert "tank_ok/&lt;b&gt;half&lt;/b&gt;.jpg" in source
+    assert "<b>half" not in source
+    assert "damaged JPEG &amp; cut off" in source
+
+
+def test_samples_stand_beside_each_other_and_missing_ones_are_left_out(reported, tmp_path):
+    folder, path = reported
+    first = [attributes["alt"] for tag, attributes in Page(path.read_text()).tags if tag == "img"]
+    assert sum(alt.startswith("real picture of breaker_burnt, real-") for alt in first) == 4
+    assert sum(alt.startswith("generated picture of tank_ok, 2") for alt in first) == 2
+    generated = folder.path / "synthetic/images/tank_ok/20.png"
+    kept = generated.read_bytes()
+    generated.unlink()
+    try:
+        again = Page(write_report(folder).read_text())
+    finally:
+        generated.write_bytes(kept)
+    alts = [attributes.get("alt") or "" for _, attributes in again.tags]
+    assert sum(alt.startswith("generated picture of tank_ok, 2") for alt in alts) == 1
+
+
+def test_a_second_report_is_the_same(reported):
+    folder, _ = reported
+    first = write_report(folder).read_bytes()
+    assert write_report(folder).read_bytes() == first
+
+
+def test_limits_name_what_the_numbers_cannot_show(reported):
+    folder, _ = reported
+    documents = {stage: folder.require(stage) for stage in ("dataset", "synthetic", "training", "comparison")}
+    told = " ".join(limits(documents))
+    assert "mini/painter are the small embedded ones" in told
+    assert "Few test images" in told
+    assert "breaker_burnt (5)" in told
+    assert "Only 2 trainings per arm" in told
+    assert "has no training image" not in told
+
+
+def test_an_unfinished_run_names_the_command_that_is_missing(tmp_path):
+    _, folder = tiny_run(tmp_path)
+    with pytest.raises(InputError, match="no training document yet; run `rarefault train"):
+        write_report(folder)
+
+
+def test_the_minutes_of_one_picture_are_the_callers_to_say(reported):
+    folder, path = reported
+    assert "takes 5 minutes, as many real ones would take 1.0 hours" in Page(path.read_text()).text
+    try:
+        assert "takes 30 minutes, as many real ones would take 6.0 hours" in write_report(folder, 30).read_text()
+        with pytest.raises(InputError, match="minutes per image are 0"):
+            write_report(folder, 0)
+    finally:
+        write_report(folder)
+
+
+def test_parts_that_a_run_lacks_are_left_out(reported):
+    text = Page(reported[1].read_text()).text
+    assert "What to photograph next" not in text
+    assert "The packed classifier" not in text
+
+
+def test_figures_are_pictures_with_the_same_bytes_each_time(reported):
+    summary = reported[0].require("comparison").summary
+    looks = [{"step": 2, "validation": {"macro_f1": 0.4}}, {"step": 4, "validation": {"macro_f1": 0.6}}]
+    for made in (
+        lambda: figures.confusion_matrix(summary, "real"),
+        lambda: figures.recall_bars(summary),
+        lambda: figures.validation_curves({"real": [looks], "combined": [looks, looks]}),
+    ):
+        png = made()
+        assert png == made()
+        image = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR)
+        assert image.std() > 10
+        assert not re.search(rb"Matplotlib|20\d\d", png[:200])
+
+
+def test_figures_draw_many_classes_and_classes_without_images(reported):
+    summary = dict(reported[0].require("comparison").summary)
+    labels = [f"class {index:02d}" for index in range(37)]
+    arm = {"recall": dict.fromkeys(labels), "confusion": np.zeros((37, 37), int).tolist()}
+    summary |= {"labels": labels, "arms": {"real": arm, "combined": arm}}
+    for png in (figures.confusion_matrix(summary, "real"), figures.recall_bars(summary)):
+        height, width, _ = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR).shape
+        assert 500 < width < 2500
+        assert 500 < height < 2500

@@ -1,0 +1,281 @@
+"""The refine rules on texts one can check by eye; the writer and the token budget are stand-ins with known answers."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.metrics import mutual_info_score
+
+from augment.models.registry import ModelFolder
+from augment.models.text_similarity import LexicalMeaning
+from augment.records import Document, RunFolder
+from augment.settings import PRESETS, RefineSettings
+from augment.stages import refine
+from augment.stages.caption import with_prefix
+
+
+class WordBudget:
+    """Counts words, plus a begin and an end mark."""
+
+    limit = 12
+
+    def tokens(self, text: str) -> int:
+        return len(text.split()) + 2
+
+
+class ScriptedWriter:
+    """Answers each prefix with lines of a script, and notes what it was asked."""
+
+    def __init__(self, *lines: str) -> None:
+        self.lines = lines
+        self.asked: list[tuple[str, int, int]] = []
+
+    def continuations(self, prefix: str, count: int, seed: int) -> list[str]:
+        self.asked.append((prefix, count, seed))
+        return [self.lines[index % len(self.lines)] for index in range(count)]
+
+
+OTHERS = {"closed valve"}
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("a photo of a burst valve, at night", None),
+        ("a photo of a valve, at night", refine.CLASS_LOST),
+        ("a photo of a burst valves, at night", refine.CLASS_LOST),
+        ("a photo of a burst valve, beside a closed valve", refine.OTHER_CLASS),
+        ("a photo of a burst valve", refine.EMPTY),
+        ("a photo of a burst valve, see <b>here</b>", refine.MARKUP),
+        ("a photo of a burst valve, bei Überdruck", refine.MARKUP),
+        ("a photo of a burst valve, " + "at night " * 4, refine.TOO_LONG),
+    ],
+)
+def test_objections(text, reason):
+    assert refine.objection(text, "burst valve", OTHERS, WordBudget()) == reason
+
+
+def test_a_phrase_inside_another_does_not_count_as_the_other_class():
+    text = "a photo of a hot line clamp, at night"
+    assert refine.objection(text, "hot line clamp", {"line clamp"}, WordBudget()) is None
+
+
+def test_cuts_keep_the_class_clause_first():
+    assert refine.cuts("a photo of x, on grass, at night.") == [
+        "a photo of x,",
+        "a photo of x, on grass,",
+        "a photo of x, on grass, at night,",
+    ]
+
+
+def test_join_takes_the_first_sentence_in_single_spaces():
+    assert refine.join("a photo of x,", "  at   night\nand more") == "a photo of x, at night"
+    assert refine.join("a photo of x,", " in rain. Another day") == "a photo of x, in rain"
+    assert refine.join("a photo of x,", "") == "a photo of x"
+
+
+def test_attempts_are_spread_over_the_cuts_and_each_cut_has_its_own_seed():
+    writer = ScriptedWriter("at dusk")
+    drawn = refine.draw_variants(writer, "a photo of x, on grass", RefineSettings(attempts=5), seed=100)
+    assert writer.asked == [("a photo of x,", 3, 100), ("a photo of x, on grass,", 2, 101)]
+    assert len(drawn) == 5
+
+
+class TableMeaning:
+    """Likeness by the number a text ends in: 1 minus a tenth of the difference."""
+
+    nearness, sameness = 0.5, 0.95
+
+    def likeness(self, texts):
+        values = np.array([float(text.split()[-1]) for text in texts])
+        return 1 - np.abs(values[:, None] - values[None]) / 10
+
+
+def test_prompts_are_near_the_caption_and_apart_from_each_other():
+    kept, rejected = refine.choose("x 0", ["x 1", "x 1", "x 1.2", "x 4", "x 3", "x 9"], 3, TableMeaning())
+    assert kept == ["x 1", "x 4", "x 3"]  # the nearest, then the farthest of what is left within reach
+    assert rejected == {refine.FAR: 1, refine.REPEATS: 2}
+
+
+def test_what_is_not_needed_is_not_rejected():
+    kept, rejected = refine.choose("x 0", ["x 1", "x 3"], 1, TableMeaning())
+    assert kept == ["x 1"]
+    assert rejected == {}
+
+
+class Script:
+    """The models that refining asks, with scripted answers: one line per round and count."""
+
+    meaning = LexicalMeaning()
+    token_budget = WordBudget()
+    writer_folder = painter_folder = ModelFolder(Path(), {"name": "scripted"})
+
+    def __init__(self, *rounds: str) -> None:
+        self.rounds = list(rounds)
+        self.writer = self
+
+    def continuations(self, prefix, count, seed):
+        return [self.rounds.pop(0) if self.rounds else "in rain"] * count
+
+
+def refined(*rounds: str, **section):
+    settings = replace(PRESETS["mini"], refine=RefineSettings(variants=1, attempts=1, **section))
+    prefix = "a photo of a burst valve"
+    caption = {"id": "c", "label": "burst_valve", "prefix": prefix, "caption": prefix}
+    return refine._refine_one(settings, Script(*rounds), caption, [caption], {"burst valve", "closed valve"})
+
+
+def test_drawing_goes_on_until_a_prompt_passes():
+    result = refined("beside a closed valve", "at night", rounds=3)
+    assert result["prompts"] == ["a photo of a burst valve, at night"]
+    assert (result["drawn"], result["kept_itself"]) == (2, False)
+    assert result["rejected"] == {refine.OTHER_CLASS: 1}
+
+
+def test_a_caption_for_which_nothing_passes_is_its_own_prompt():
+    result = refined("beside a closed valve", "near a closed valve", rounds=2)
+    assert result["prompts"] == ["a photo of a burst valve"]
+    assert (result["drawn"], result["kept_itself"]) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("caption", "prefix", "prompt"),
+    [
+        ("a photo of a burst valve, on grass", "a photo of a burst valve", "a photo of a burst valve, on grass"),
+        ("a photo of a burst valve by a closed valve", "a photo of a burst valve", "a photo of a burst valve"),
+        ("seen from above, on grass", "seen from above", "burst valve"),
+    ],
+)
+def test_the_last_resort_shows_the_class_and_no_other(caption, prefix, prompt):
+    record = {"caption": caption, "prefix": prefix}
+    assert refine.own_prompt(record, "burst valve", OTHERS, WordBudget()) == prompt
+
+
+def test_the_document_counts_per_caption_and_tells_how_often_the_class_was_kept_before_and_after(tmp_path):
+    folder = RunFolder(tmp_path)
+    captions = [
+        {
+            "id": "c",
+            "label": "burst_valve",
+            "prefix": "a photo of a burst valve",
+            "caption": "a photo of a burst valve",
+        },
+        {
+            "id": "d",
+            "label": "closed_valve",
+            "prefix": "a photo of a closed valve",
+            "caption": "a photo of a closed valve",
+        },
+    ]
+    dataset = folder.write(Document("dataset", None, {}, {}, captions))
+    folder.write(Document("captions", dataset.digest, {}, {}, captions))
+    settings = replace(PRESETS["mini"], refine=RefineSettings(variants=1, attempts=1, rounds=2))
+    document = refine.run(
+        settings, folder, Script("by a closed valve", "at night", "by a burst valve", "a burst valve")
+    )
+    assert [(record["source"], record["prompt"], record["drawn"], record["kept"]) for record in document.records] == [
+        ("c", "a photo of a burst valve, at night", 2, 1),
+        ("d", "a photo of a closed valve", 2, 0),
+    ]
+    assert document.summary["class_kept_when_drawn"] == 1 / 4
+    assert document.summary["class_kept"] == 1.0
+    assert document.models["meaning"] == {"name": "lexical"}
+
+
+def backgrounds(tmp_path):
+    """A run folder in which every class has a background of its own, but for one caption that names another class."""
+    captions = [
+        {
+            "id": f"{label}{number}",
+            "label": label,
+            "prefix": f"a photo of a {label.replace('_', ' ')}",
+            "caption": f"a photo of a {label.replace('_', ' ')}, {background}",
+        }
+        for label, background in (("burst_valve", "on grass"), ("closed_valve", "in snow"))
+        for number in range(40)
+    ]
+    captions[0]["caption"] += " by a closed valve"
+    folder = RunFolder(tmp_path)
+    dataset = folder.write(Document("dataset", None, {}, {}, captions))
+    folder.write(Document("captions", dataset.digest, {}, {}, captions))
+    return folder
+
+
+class Dying(Script):
+    """Stops the stage at its third caption."""
+
+    def continuations(self, prefix, count, seed):
+        if len(self.rounds) == 1:
+            raise KeyboardInterrupt
+        return super().continuations(prefix, count, seed)
+
+
+def mixing(contexts):
+    section = RefineSettings(variants=1, attempts=2, rounds=1, contexts=contexts)
+    return replace(PRESETS["mini"], refine=section)
+
+
+def background_information(document):
+    """Nats that the background tells of the class, over the prompts."""
+    labels = [record["label"] for record in document.records]
+    return mutual_info_score(labels, ["grass" in record["prompt"] for record in document.records])
+
+
+def test_contexts_of_all_classes_tell_nothing_of_the_class_which_is_kept(tmp_path):
+    # Nothing that the writer says passes, so each caption is its own prompt and shows which context it has.
+    own, mixed = (
+        refine.run(mixing(contexts), backgrounds(tmp_path / contexts), Script(*["<"] * 160))
+        for contexts in ("own", "all")
+    )
+    assert background_information(own) == pytest.approx(np.log(2), abs=0.05)
+    assert background_information(mixed) < 0.05
+    assert mixed.summary["class_kept"] == 1.0
+    assert all(record["context"] == record["source"] for record in own.records)
+    taken = {record["context"] for record in mixed.records}
+    assert {context[:-1].rstrip("0123456789") for context in taken} == {"burst_valve", "closed_valve"}
+    for record in mixed.records:  # the caption that names a closed valve is no context for a burst one
+        assert record["label"] == "closed_valve" or record["context"] != "burst_valve0"
+        assert record["prompt"].startswith(f"a photo of a {record['label'].replace('_', ' ')}, ")
+
+
+def test_mixed_contexts_are_the_same_after_a_kill(tmp_path):
+    settings = mixing("all")
+    whole = refine.run(settings, backgrounds(tmp_path / "whole"), Script())
+    folder = backgrounds(tmp_path / "killed")
+    with pytest.raises(KeyboardInterrupt):
+        refine.run(settings, folder, Dying(*["in rain"] * 5))
+    assert len(folder.journal("prompts", {}).path.read_bytes().splitlines()) == 3  # the key and two captions
+    assert refine.run(settings, folder, Script()).digest == whole.digest
+    other = refine.run(replace(settings, seed=1), folder, Script())
+    assert [record["context"] for record in other.records] != [record["context"] for record in whole.records]
+
+
+def test_a_caption_keeps_its_own_context_where_no_other_may_be_taken():
+    caption = {"id": "c", "prefix": "a photo of a burst valve", "caption": "a photo of a burst valve, on grass"}
+    other = {"id": "d", "prefix": "a photo of a closed valve", "caption": "a photo of a closed valve by a closed valve"}
+    assert refine.draw_context(caption, [other], "burst valve", OTHERS, 0) is caption
+
+
+def test_a_long_caption_is_cut_at_a_word():
+    assert refine.fit("one two three four five six seven eight nine ten eleven, twelve", WordBudget()) == (
+        "one two three four five six seven eight nine ten"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a photo of a Burst Valve , on grass", "a photo of a burst valve, on grass"),
+        ("a photo of a burst valve on  grass", "a photo of a burst valve on grass"),
+        ("grass at night", "a photo of a burst valve, grass at night"),
+        ("", "a photo of a burst valve"),
+    ],
+)
+def test_a_caption_begins_with_the_words_that_conditioned_it(text, expected):
+    assert with_prefix(text, "a photo of a burst valve") == expected
+
+
+def test_settings_with_fewer_attempts_than_cuts_still_draw(tmp_path):
+    settings = replace(RefineSettings(), attempts=1, variants=1)
+    assert len(refine.draw_variants(ScriptedWriter("z"), "x, y, w", settings, 0)) == 1

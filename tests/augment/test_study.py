@@ -1,0 +1,112 @@
+"""Pooling of runs: draws are stacked, folds joined, and what does not belong together is refused."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from augment.records import Document, RunFolder
+from augment.settings import load_settings, write_settings
+from augment.stages import compare, train
+from augment.study import BASELINE, Plan, pool, prepare
+from edge_runtime.bundle.errors import InputError
+from tests.support.drawn_run import tiny_run
+
+ARMS = ("real", BASELINE)
+
+
+def finished_run(folder, seed):
+    settings, run = tiny_run(folder)
+    settings = replace(
+        settings,
+        seed=seed,
+        train=replace(settings.train, arms=ARMS, seeds=1, steps=4),
+        compare=replace(settings.compare, baseline="real", candidate=BASELINE),
+        export=replace(settings.export, arm="real"),
+    )
+    train.run(settings, run)
+    compare.run(settings, run)
+    write_settings(settings, run.path / "pipeline.toml")
+    return run.path / "pipeline.toml"
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    root = tmp_path_factory.mktemp("draws")
+    return root, [finished_run(root / f"draw-{seed}", seed) for seed in (0, 1)]
+
+
+def test_draws_are_stacked_over_the_same_test_images(runs):
+    root, (first, second) = runs
+    results = pool(Plan(root, [[first], [second]]))
+    assert results == json.loads((root / "results.json").read_bytes())
+    assert (results["draws"], results["arms"]["real"]["seeds"]) == (2, 2)
+    for arm in ARMS:
+        single = [
+            RunFolder(pipeline.parent).require("comparison").summary["arms"][arm]["metrics"]["macro_f1"]["value"]
+            for pipeline in (first, second)
+        ]
+        found = results["arms"][arm]["metrics"]["macro_f1"]
+        assert found["per_seed"] == pytest.approx(single)
+        assert found["value"] == pytest.approx(np.mean(single))
+    assert set(results["differences"]) == {BASELINE}
+
+
+def test_folds_that_tested_the_same_image_are_refused(runs):
+    root, (first, second) = runs
+    with pytest.raises(InputError, match="tested the same image"):
+        pool(Plan(root, [[first, second]]))
+
+
+def test_folds_are_joined(runs, tmp_path):
+    """Halves of one comparison, as two folds, give the whole."""
+    root, (first, second) = runs
+    whole = pool(Plan(root, [[first], [second]]))
+    plan = Plan(tmp_path, [halves(first, tmp_path / "0"), halves(second, tmp_path / "1")])
+    joined = pool(plan)
+    assert joined["folds"] == 2
+    assert joined["arms"] == whole["arms"]
+
+
+def halves(pipeline, target):
+    """Two copies of a run, each with every other test image."""
+    from safetensors.numpy import load_file, save_file
+
+    source, made = RunFolder(pipeline.parent), []
+    for part in (0, 1):
+        copy = RunFolder(target / str(part))
+        copy.path.mkdir(parents=True)
+        for stage in ("dataset", "captions", "prompts", "adapter", "synthetic", "curation", "training"):
+            copy.write(source.require(stage))
+        document = source.require("comparison")
+        copy.write(Document("comparison", document.parent, {}, {}, document.records[part::2], document.summary))
+        for arm in ARMS:
+            path = copy.path / "comparison/logits" / arm / "seed-0.safetensors"
+            path.parent.mkdir(parents=True)
+            logits = load_file(source.path / "comparison/logits" / arm / "seed-0.safetensors")["logits"]
+            save_file({"logits": np.ascontiguousarray(logits[part::2])}, path)
+            predictions = Path("training") / arm / "seed-0/predictions.json"
+            (copy.path / predictions).parent.mkdir(parents=True)
+            (copy.path / predictions).write_bytes((source.path / predictions).read_bytes())
+        write_settings(load_settings(pipeline), copy.path / "pipeline.toml")
+        made.append(copy.path / "pipeline.toml")
+    return made
+
+
+def test_photographs_need_their_folder_and_get_a_run_per_draw_and_fold(tmp_path):
+    with pytest.raises(InputError, match="needs --data"):
+        prepare("images", tmp_path, 1, "", ())
+    images = tmp_path / "images"
+    for label in ("tank_ok", "tank_burnt"):
+        (images / label).mkdir(parents=True)
+        for number in range(6):
+            (images / label / f"{number}.jpg").write_bytes(b"not looked at yet")
+    plan = prepare("images", tmp_path / "out", 2, str(images), ("tank_burnt",))
+    settings = [load_settings(pipeline) for pipeline in plan.pipelines]
+    assert [(each.seed, each.data.fold) for each in settings] == [(draw, fold) for draw in (0, 1) for fold in range(5)]
+    assert {each.data.folds for each in settings} == {5}
+    assert prepare("images", tmp_path / "out", 2, str(images), ("tank_burnt",)) == plan
+    with pytest.raises(InputError, match="is no run of this benchmark"):
+        prepare("images", tmp_path / "out", 2, str(images), ())

@@ -1,0 +1,5 @@
+"""The packed network that these tests share."""
+
+from tests.support.packed_network import _one_thread, checkpoint, evidence, held_out, network, packed, rule
+
+__all__ = ["_one_thread", "checkpoint", "evidence", "held_out", "network", "packed", "rule"]

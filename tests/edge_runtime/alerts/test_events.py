@@ -1,0 +1,80 @@
+"""Records of alarms, heartbeats and samples."""
+
+import cv2
+import numpy as np
+import pytest
+
+from edge_runtime.alerts.events import Reporter
+from edge_runtime.alerts.votes import Change
+from edge_runtime.bundle.store import open_bundle
+from edge_runtime.clock import Moment
+from tests.support.sample_events import sight
+
+MOMENT = Moment("2026-11-23T02:10:00.000Z", "free")
+RED = (0, 0, 255)
+
+
+@pytest.fixture(scope="module")
+def reporter(packed) -> Reporter:
+    return Reporter("north-7", open_bundle(packed))
+
+
+def decoded(data: bytes) -> np.ndarray:
+    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+
+
+def test_an_alarm_says_all_that_the_topic_promises(reporter, packed):
+    alarm = reporter.alarm(sight(RED, test=True), Change("rust", True, 2, 3, 2), MOMENT)
+    assert alarm.document == {
+        "schema": "rarefault/event",
+        "schema_version": 1,
+        "id": alarm.id,
+        "kind": "alarm",
+        "station": "north-7",
+        "camera": "yard",
+        "time": "2026-11-23T02:10:00.000Z",
+        "clock": "free",
+        "label": "rust",
+        "probability": pytest.approx(np.exp(255 / 64) / (np.exp(255 / 64) + 2), abs=1e-6),
+        "threshold": 0.4,
+        "test": True,
+        "votes": {"votes": 2, "of": 3, "needed": 2},
+        "model": {"name": "colours", "version": "1", "digest": open_bundle(packed).digest},
+    }
+
+
+def test_ids_differ(reporter):
+    change = Change("rust", True, 2, 3, 2)
+    assert reporter.alarm(sight(RED), change, MOMENT).id != reporter.alarm(sight(RED), change, MOMENT).id
+
+
+def test_the_clean_frame_is_the_frame_and_the_other_shows_heat_and_text(reporter):
+    seen = sight(RED)
+    alarm = reporter.alarm(seen, Change("rust", True, 2, 3, 2), MOMENT)
+    clean, annotated = decoded(alarm.pictures["frame"]), decoded(alarm.pictures["heatmap"])
+    assert np.abs(clean.astype(int) - seen.view.frame).mean() < 3
+    assert annotated.shape == (48 + 2 * 24, 64, 3)
+    assert annotated[:48, :24].astype(int).mean() > annotated[:48, 40:].astype(int).mean() + 50  # heat is on the left
+    assert annotated[48:].max() > 100  # letters on black
+    assert np.median(annotated[48:]) < 20
+
+
+def test_the_heat_map_is_of_the_raised_label_not_of_the_most_probable_one(reporter):
+    seen = sight(RED)
+    rust = reporter.alarm(seen, Change("rust", True, 2, 3, 2), MOMENT)
+    leak = reporter.alarm(seen, Change("leak", True, 2, 3, 2), MOMENT)
+    assert leak.document["probability"] < rust.document["probability"]
+    assert decoded(rust.pictures["heatmap"])[:48, :24].mean() > decoded(leak.pictures["heatmap"])[:48, :24].mean() + 20
+
+
+def test_a_sample_has_its_reason_and_a_clean_frame_only(reporter):
+    sample = reporter.sample(sight(RED), "rare", MOMENT)
+    assert (sample.kind, sample.document["reason"], sample.document["label"]) == ("sample", "rare", "rust")
+    assert [entry["label"] for entry in sample.document["top"]] == ["rust", "normal", "leak"]
+    assert list(sample.pictures) == ["frame"]
+
+
+def test_a_heartbeat_belongs_to_no_camera(reporter):
+    heartbeat = reporter.heartbeat({"uptime": 5}, MOMENT)
+    assert (heartbeat.camera, heartbeat.pictures, heartbeat.document["state"]) == ("", {}, {"uptime": 5})
+    assert "camera" not in heartbeat.document

@@ -1,0 +1,152 @@
+"""Votes on sequences that can be counted by hand. A frame is the set of labels it flags, or None: no vote."""
+
+import itertools
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge_runtime.alerts.votes import Change, VoteRule, Votes, camera_rule
+from edge_runtime.bundle.decision import Decision
+from edge_runtime.bundle.errors import InputError
+from tests.support.colour_bundle import FAULTS, RULE
+
+R, L, N = {"rust"}, {"leak"}, set[str]()
+
+
+def seen(flagged: set[str] | None) -> Decision | None:
+    if flagged is None:
+        return None
+    return Decision(min(flagged, default="normal"), 0.9, bool(flagged), None, (), tuple(sorted(flagged)))
+
+
+def play(rule: VoteRule, frames: list[set[str] | None], seconds: float = 1.0) -> list[tuple[int, str, bool]]:
+    """(frame number, label, raised) of every change; one frame every `seconds`."""
+    votes = Votes(rule, FAULTS)
+    return [
+        (number, change.label, change.raised)
+        for number, frame in enumerate(frames)
+        for change in votes.add(seen(frame), number * seconds)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("frames", "changes"),
+    [
+        ([R, N, N, R, N, N, R], []),  # never two of three
+        ([R, R], [(1, "rust", True)]),
+        ([R, N, R], [(2, "rust", True)]),
+        ([R, N, N, R, R], [(4, "rust", True)]),
+        ([R, L, R], [(2, "rust", True)]),  # votes are counted per label
+        ([R | L, R | L], [(1, "rust", True), (1, "leak", True)]),
+        ([R, None, None, None, R], [(4, "rust", True)]),  # no votes: neither for nor against
+        ([R, R, None, None, None, None], [(1, "rust", True)]),  # a blind camera ends no alarm
+        ([R, R, N, N], [(1, "rust", True)]),  # one vote is left: it stands
+        ([R, R, N, N, N], [(1, "rust", True), (4, "rust", False)]),
+        ([R, R, N, R, N, R, R], [(1, "rust", True)]),  # flicker is one alarm
+    ],
+)
+def test_two_of_three(frames: list[set[str] | None], changes: list[tuple[int, str, bool]]) -> None:
+    assert play(VoteRule(needed=2, window=3, release=0, cooldown=0), frames) == changes
+
+
+def test_a_higher_release_ends_an_alarm_sooner() -> None:
+    assert play(VoteRule(needed=3, window=3, release=1, cooldown=0), [R, R, R, N, N]) == [
+        (2, "rust", True),
+        (4, "rust", False),
+    ]
+
+
+def test_cool_down_holds_a_second_alarm_back_until_it_is_over_and_then_only_on_a_vote() -> None:
+    rule = VoteRule(needed=1, window=1, cooldown=5)
+    frames = [R, N, R, N, N, N, R]
+    assert play(rule, frames) == [(0, "rust", True), (1, "rust", False), (6, "rust", True)]
+    assert play(rule, [R, N, R, R, R, R]) == [(0, "rust", True), (1, "rust", False), (5, "rust", True)]
+
+
+def test_old_votes_raise_nothing_when_the_cool_down_ends_on_a_frame_without_one() -> None:
+    rule = VoteRule(needed=1, window=3, cooldown=5)
+    assert play(rule, [R, N, N, N, R, N, N]) == [(0, "rust", True), (3, "rust", False)]
+
+
+def test_cool_down_of_one_label_does_not_silence_another() -> None:
+    rule = VoteRule(needed=1, window=1, cooldown=1000)
+    assert [change for change in play(rule, [R, L]) if change[2]] == [(0, "rust", True), (1, "leak", True)]
+
+
+def test_old_votes_are_forgotten() -> None:
+    rule = VoteRule(needed=2, window=3, max_age=10)
+    assert play(rule, [R, R], seconds=10) == [(1, "rust", True)]
+    assert play(rule, [R, R], seconds=10.1) == []
+
+
+def test_a_change_tells_its_votes() -> None:
+    votes = Votes(VoteRule(needed=2, window=5), FAULTS)
+    changes = [votes.add(seen(frame), at) for at, frame in enumerate([R, N, R])]
+    assert changes[2] == (Change("rust", True, votes=2, of=3, needed=2),)
+    assert changes[2][0].to_json() == {"votes": 2, "of": 3, "needed": 2}
+    assert votes.standing == {"rust"}
+
+
+@given(
+    st.lists(st.sampled_from([R, L, N, R | L, None]), max_size=60),
+    st.integers(1, 4),
+    st.integers(0, 3),
+    st.integers(0, 20),
+)
+def test_changes_alternate_and_alarms_keep_their_distance(
+    frames: list[set[str] | None], window: int, spare: int, cooldown: int
+) -> None:
+    needed = max(1, window - spare)
+    changes = play(VoteRule(needed, window, 0, cooldown, max_age=1000), frames)
+    for label in FAULTS:
+        own = [(at, raised) for at, name, raised in changes if name == label]
+        assert [raised for _, raised in own] == [place % 2 == 0 for place in range(len(own))]
+        raises = [at for at, raised in own if raised]
+        assert all(later - earlier >= cooldown for earlier, later in itertools.pairwise(raises))
+        assert all(label in (frames[at] or ()) for at in raises)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"needed": 4}, "needed is 4 and window 3"),
+        ({"needed": 0}, "needed is 0"),
+        ({"needed": True}, "needed is True, expected a whole number"),
+        ({"window": 2.5}, "window is 2.5"),
+        ({"window": 10**9}, "window 1000000000"),
+        ({"release": 2}, r"release is 2, expected 0 or more and fewer than needed \(2\)"),
+        ({"cooldown": -1}, "cooldown is -1"),
+        ({"cooldown": math.nan}, "cooldown is nan"),
+        ({"max_age": 0}, "max_age is 0"),
+    ],
+)
+def test_contradictions_are_refused(change: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence):
+        VoteRule(**change)
+
+
+def test_a_camera_overrides_thresholds_and_votes_by_name() -> None:
+    chances = np.array([0.65, 0.35, 0.0])
+    assert not RULE.decide(chances).fault
+    own = camera_rule(RULE, VoteRule(), {"thresholds": {"rust": 0.3}, "needed": 3, "cooldown": 60})
+    assert own.decision.decide(chances).flagged == ("rust",)
+    assert own.decision.thresholds == {"rust": 0.3, "leak": 0.9}
+    assert own.votes == VoteRule(needed=3, window=3, cooldown=60)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "sentence"),
+    [
+        ({"treshold": {}}, "'treshold'"),
+        ({"thresholds": {"normal": 0.5}}, "'normal', which is no fault of this bundle; its faults are rust, leak"),
+        ({"thresholds": {"rust": 2}}, "from 0 to 1"),
+        ({"needed": 9}, "needed is 9"),
+    ],
+)
+def test_an_override_that_means_nothing_is_refused(overrides: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence):
+        camera_rule(RULE, VoteRule(), overrides)

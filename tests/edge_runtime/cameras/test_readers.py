@@ -1,0 +1,101 @@
+"""A real RTSP server on loopback: login, words for each refusal, death, freezing, and the way back."""
+
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable
+
+import pytest
+
+from edge_runtime.cameras.address import parse_source
+from edge_runtime.cameras.camera import CameraConfig
+from edge_runtime.cameras.camera_group import Cameras
+from edge_runtime.cameras.change_gate import GateLimits
+from edge_runtime.causes import Cause
+from tests.support import ROOT
+from tests.support.camera_waiting import Watch
+from tests.support.fake_mjpeg_camera import free_port
+
+PYTHON = "/usr/bin/python3"  # the system's: Debian's gi belongs to it
+SCRIPT = ROOT / "tests" / "support" / "real_rtsp_server.py"
+PROBE = "import gi; gi.require_version('GstRtspServer', '1.0'); from gi.repository import GstRtspServer"
+HERE = shutil.which(PYTHON) is not None and subprocess.run([PYTHON, "-c", PROBE], capture_output=True).returncode == 0
+pytestmark = pytest.mark.skipif(not HERE, reason="no RTSP server: gir1.2-gst-rtsp-server-1.0 is not installed")
+
+
+class RtspServer:
+    """The script as a process that can be frozen and killed."""
+
+    def __init__(self, *login: str) -> None:
+        self.port = free_port()
+        self.login = login
+        self.process: subprocess.Popen[str] | None = None
+
+    def start(self) -> "RtspServer":
+        command = [PYTHON, str(SCRIPT), str(self.port), *self.login]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        assert self.process.stdout.readline() == "ready\n"
+        return self
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+
+    def __enter__(self) -> "RtspServer":
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    def url(self, path: str = "cam", login: str = "") -> str:
+        return f"rtsp://{login}127.0.0.1:{self.port}/{path}"
+
+
+def config(name: str, address: str) -> CameraConfig:
+    return CameraConfig(name, parse_source(address), gate=GateLimits(5, 5))
+
+
+def cause_is(cause: Cause | None) -> Callable[[Watch], bool]:
+    return lambda watch: watch.causes()["one"] is cause
+
+
+def test_login_wrong_password_and_wrong_path(capfd):
+    with RtspServer("watch", "s3cret:p@ss") as server:
+        good = "watch:s3cret%3Ap%40ss@"
+        configs = [
+            config("good", server.url(login=good)),
+            config("wrong", server.url(login="watch:wr0ng-one@")),
+            config("nobody", server.url()),
+            config("lost", server.url("nowhere", good)),
+        ]
+        with Cameras(configs) as cameras:
+            watch = Watch(cameras)
+            expected = {"good": None, "wrong": Cause.AUTH, "nobody": Cause.AUTH, "lost": Cause.NOT_FOUND}
+            watch.until(lambda watch: watch.causes() == expected, 20)
+            assert watch.newest["good"].frame.shape == (240, 320, 3)
+    said = "".join(capfd.readouterr()) + repr(configs)
+    assert not any(secret in said for secret in ("s3cret", "wr0ng-one"))
+
+
+@pytest.mark.parametrize("mount", ["smart", "slow"])
+def test_the_key_frame_with_which_a_session_begins_is_enough(mount):
+    with RtspServer() as server, Cameras([config("one", server.url(mount))]) as cameras:
+        watch = Watch(cameras)
+        watch.until(lambda watch: watch.newest and watch.all_online(), 12)
+        assert watch.newest["one"].frame.shape == (240, 320, 3)
+
+
+def test_a_server_that_is_killed_and_one_that_freezes_come_back():
+    with RtspServer() as server, Cameras([config("one", server.url())]) as cameras:
+        watch = Watch(cameras)
+        watch.until(lambda watch: watch.newest and watch.all_online(), 20)
+        server.kill()
+        assert watch.until(cause_is(Cause.REFUSED)) < 10
+        server.start()
+        assert watch.until(cause_is(None)) < 5
+        server.process.send_signal(signal.SIGSTOP)
+        assert watch.until(cause_is(Cause.STALLED)) < 10
+        watch.until(cause_is(Cause.TIMEOUT), 20)
+        server.process.send_signal(signal.SIGCONT)
+        assert watch.until(cause_is(None)) < 5

@@ -1,0 +1,256 @@
+"""`edge-classify` as a user meets it: a process with arguments, streams and an exit code."""
+
+import csv
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import pytest
+
+from tests.support.pictures import BLUE, GREEN, RED, make_hostile, mjpeg_avi, picture, write
+
+# Runs the command and prints its peak memory. A child counts its parent's pages as its own until it starts, so the test
+# process, with all that it has loaded, must not be the parent.
+MEASURED = """
+import resource, subprocess, sys
+code = subprocess.call([sys.executable, "-m", "edge_runtime.classify", *sys.argv[1:]], stdout=subprocess.DEVNULL)
+print(code, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""
+
+
+def peak(*arguments):
+    """Exit code and peak resident megabytes."""
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURED, *map(str, arguments)], capture_output=True, text=True, timeout=120
+    )
+    assert "Traceback" not in done.stderr
+    code, kilobytes = map(int, done.stdout.split())
+    return code, kilobytes / 1024
+
+
+def records(done):
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@pytest.fixture
+def red(tmp_path):
+    return write(tmp_path / "red.png", picture(RED))
+
+
+@pytest.fixture
+def green(tmp_path):
+    return write(tmp_path / "green.png", picture(GREEN))
+
+
+def test_a_line_holds_all_that_is_promised(classify, red, packed):
+    done = classify(red, "--format", "jsonl", "--engine", "cpu")
+    (record,) = records(done)
+    assert done.returncode == 10
+    # Half of the frame at 255 and half at 127: mean red 191, logits 0, 191 / 32, 0, so p = 1 / (1 + 2 exp(-191 / 32)).
+    assert record["probability"] == pytest.approx(0.994910, abs=2e-6)
+    top = [entry["label"] for entry in record.pop("top")]
+    assert top == ["rust", "normal", "leak"]
+    digest = subprocess.run(["sha256sum", packed / "manifest.json"], capture_output=True, text=True).stdout.split()[0]
+    assert record.pop("model") == {"name": "colours", "version": "1", "digest": digest}
+    assert set(record.pop("ms")) == {"decode", "preprocess", "infer"}
+    assert record.pop("health")["std"] == 64.0
+    expected = {"path": str(red), "status": "ok", "reason": None, "label": "rust", "fault": True, "threshold": 0.4}
+    assert record.items() >= expected.items()
+    assert (record["engine"], record["precision"], record["frame"], record["notes"]) == ("cpu", "fp32", None, [])
+
+
+@pytest.mark.parametrize(
+    ("names", "code"),
+    [
+        (["green.png"], 0),
+        (["green.png", "red.png"], 10),
+        (["green.png", "missing.png"], 11),
+        (["missing.png", "red.png", "green.png"], 10),
+        (["black.png"], 11),
+    ],
+)
+def test_exit_codes(classify, tmp_path, red, green, names, code):
+    write(tmp_path / "black.png", picture((0, 0, 0)))
+    done = classify(*(tmp_path / name for name in names))
+    assert done.returncode == code
+    assert [record["path"] for record in records(done)] == [str(tmp_path / name) for name in names]
+
+
+def test_a_blank_frame_never_gets_a_class(classify, tmp_path):
+    (record,) = records(classify(write(tmp_path / "black.png", picture((0, 0, 0)))))
+    assert record["status"] == "not_evaluable"
+    assert "black" in record["reason"]
+    assert record["label"] is record["probability"] is record["fault"] is None
+    assert record["health"]["mean"] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        ([], 2, "Missing argument"),
+        (["x.png", "--format", "xml"], 2, "xml"),
+        (["x.png", "--threads", "0"], 2, "threads"),
+        (["x.png", "--bundle", "nowhere"], 1, "nowhere is no bundle"),
+        (["x.png", "--precision", "int8"], 1, "holds no int8 model"),
+        (["x.png", "--engine", "tensorrt"], 1, "the engine tensorrt is not here"),
+        (["x.png", "--output", "no/such/folder"], 1, "cannot be written"),
+    ],
+)
+def test_errors_are_one_sentence(classify, arguments, code, words):
+    done = classify(*arguments)
+    assert done.returncode == code
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_without_any_bundle_it_says_how_to_give_one(classify, monkeypatch):
+    monkeypatch.delenv("RAREFAULT_BUNDLE")
+    done = classify("x.png")
+    assert done.returncode == 1
+    assert "give --bundle DIR or set RAREFAULT_BUNDLE" in done.stderr
+
+
+def test_a_damaged_bundle_is_an_error_before_any_result(classify, bundle, red):
+    (bundle / "model.fp32.onnx").write_bytes(b"")
+    done = classify(red, "--bundle", bundle)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "is 0 bytes, the manifest says" in done.stderr
+
+
+def test_paths_come_from_standard_input_in_order(classify, red, green):
+    done = classify("-", input=f"{red}\n\n{green}\r\n{red}\n")
+    assert [record["path"] for record in records(done)] == [str(red), str(green), str(red)]
+
+
+def test_an_empty_list_is_not_a_clean_bill(classify):
+    assert classify("-", input="").returncode == 11
+
+
+def test_hostile_files_each_get_a_line_under_a_gigabyte(classify, tmp_path, packed):
+    expected = make_hostile(tmp_path)
+    done = classify(tmp_path)
+    assert done.returncode == 10
+    assert "Traceback" not in done.stderr
+    reasons = {Path(record["path"]).name: record["reason"] for record in records(done)}
+    assert list(reasons) == sorted(expected)
+    for name, words in expected.items():
+        assert (reasons[name] is None) if not words else (words in reasons[name])
+    code, megabytes = peak(tmp_path)
+    assert code == 10
+    assert megabytes < 1000
+
+
+def test_the_largest_picture_that_is_read_stays_under_a_gigabyte(classify, tmp_path):
+    frame = cv2.resize(picture(RED), (8000, 8000))
+    write(tmp_path / "large.jpg", frame)
+    code, megabytes = peak(tmp_path / "large.jpg", "--heatmap", tmp_path / "heat")
+    assert code == 10
+    assert megabytes < 1000
+
+
+def test_one_picture_takes_little_memory(classify, red):
+    code, megabytes = peak(red)
+    assert code == 10
+    assert megabytes < 150  # the engine's and the decoder's libraries; a ResNet50 adds about 200
+
+
+def test_csv_and_table_say_the_same(classify, red, tmp_path):
+    (row,) = csv.DictReader(io.StringIO(classify(red, "--format", "csv").stdout))
+    assert (row["label"], row["fault"], row["model.name"]) == ("rust", "True", "colours")
+    table = classify(red, tmp_path / "missing.png", "--format", "table").stdout.splitlines()
+    assert table[0].split()[:3] == ["FAULT", "rust", "0.995"]
+    assert table[1].startswith("?      not evaluated: missing.png does not exist")
+
+
+def test_output_goes_to_the_file(classify, red, tmp_path):
+    done = classify(red, "--output", tmp_path / "out.jsonl")
+    assert done.stdout == ""
+    assert json.loads((tmp_path / "out.jsonl").read_text())["label"] == "rust"
+
+
+def test_a_full_disk_is_a_sentence(classify, red):
+    done = classify(red, "--output", "/dev/full")
+    assert done.returncode == 1
+    assert "No space left on device" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_heat_map_lies_on_the_evidence(classify, red, tmp_path):
+    (record,) = records(classify(red, "--heatmap", tmp_path / "heat"))
+    picture = cv2.imread(record["heatmap"])
+    assert picture.shape == (48, 64, 3)
+    right, left = picture[24, 56].astype(int), picture[24, 8].astype(int)
+    assert right[2] - right[0] > left[2] - left[0]  # the right half is redder in the input, so hotter
+
+
+def test_odd_names_survive_every_format(classify, tmp_path):
+    folder = tmp_path / "Überhitzung 変圧器"
+    folder.mkdir()
+    raw = os.fsencode(folder) + b"/line\nbreak \x1b[31m \xff.png"
+    write(Path(os.fsdecode(raw)), picture(RED))
+    (record,) = records(classify(folder))
+    assert os.fsencode(record["path"]) == raw
+    table = classify(folder, "--format", "table").stdout
+    assert table.count("\n") == 1
+    assert "\x1b" not in table
+    assert classify(folder, "--format", "csv").returncode == 10
+
+
+def test_a_video_gives_one_line_per_sampled_frame(classify, tmp_path):
+    path = mjpeg_avi(tmp_path / "v.avi", [GREEN, RED, BLUE])
+    done = classify(path)
+    assert done.returncode == 10
+    seen = [(record["frame"], record["seconds"], record["label"]) for record in records(done)]
+    assert seen == [(0, 0.0, "normal"), (10, 1.0, "rust"), (20, 2.0, "leak")]
+
+
+def test_a_cut_off_video_gives_its_frames_and_a_line(classify, tmp_path):
+    path = mjpeg_avi(tmp_path / "v.avi", [GREEN] * 4)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    done = classify(path)
+    *frames, last = records(done)
+    assert done.returncode == 11
+    assert [record["label"] for record in frames] == ["normal"] * len(frames)
+    assert frames
+    assert "announced frames" in last["reason"]
+
+
+def test_bench_prints_each_stage_apart(classify, red):
+    done = classify(red, "--bench")
+    assert json.loads(done.stdout)["label"] == "rust"
+    rows = {line[:12].strip(): line.split()[-1] for line in done.stderr.splitlines()}
+    assert {"decode", "preprocess", "infer", "raw engine"} <= set(rows)
+    assert re.search(r"images a second end to end, the engine alone [0-9.]+, \d+ at once each: 0\.\d\d", done.stderr)
+
+
+def test_results_appear_while_the_list_is_still_growing_and_a_closed_pipe_ends_quietly(classify, red):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "edge_runtime.classify", "-"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        process.stdin.write(f"{red}\n")
+        process.stdin.flush()
+        assert json.loads(process.stdout.readline())["label"] == "rust"  # standard input is still open
+        process.stdout.close()
+        process.stdin.write(f"{red}\n" * 3)
+        process.stdin.close()
+        assert "Traceback" not in process.stderr.read()
+    assert process.returncode == 1
+
+
+def test_the_same_picture_gives_the_same_answer_alone_or_among_others(classify, red, green):
+    alone = records(classify(red))[0]
+    among = records(classify(green, red, green))[1]
+    for record in (alone, among):
+        del record["ms"]
+    assert alone == among

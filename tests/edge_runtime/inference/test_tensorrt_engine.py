@@ -1,0 +1,190 @@
+"""TensorRT without a GPU: what TensorRT-RTX's parser and builder say of our files, and which engines are kept.
+
+TensorRT-RTX installs and builds anywhere but runs nothing here; its Python interface is TensorRT's. `FakeTensorRt` is
+for what no machine without a GPU has, a runtime that loads engines; the test marked `gpu` uses the real one.
+"""
+
+import re
+import sys
+import types
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge_runtime.bundle.errors import InputError, UnavailableError
+from edge_runtime.bundle.golden import check_golden, load_golden
+from edge_runtime.bundle.store import open_bundle
+from edge_runtime.inference import tensorrt_engine
+from edge_runtime.inference.engines import open_engine
+from edge_runtime.inference.tensorrt_engine import (
+    MOST,
+    Device,
+    build_engine,
+    engine_key,
+    load_tensorrt,
+    model_path,
+    parse,
+)
+
+rtx = pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx-cu13 is not installed")
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_nvidias_builder_takes_our_files_for_any_number_of_frames(packed, precision, tmp_path):
+    path = model_path(open_bundle(packed), precision)
+    assert len(build_engine(rtx, path)) > 1000
+    _, network, _parser = parse(rtx, path)
+    assert tuple(network.get_input(0).shape) == (-1, 8, 8, 3)
+    wanted = {"fp32": rtx.DataType.FLOAT, "fp16": rtx.DataType.HALF}[precision]
+    assert {layer.get_output(0).dtype for layer in convolutions(network)} == {wanted}
+
+
+def test_without_a_profile_there_is_no_engine(packed):
+    builder, network, _parser = parse(rtx, packed / "model.fp32.onnx")
+    assert builder.build_serialized_network(network, builder.create_builder_config()) is None
+
+
+def test_what_the_builder_measured_is_kept(packed, tmp_path):
+    timing = tmp_path / "timing.cache"
+    build_engine(rtx, packed / "model.fp16.onnx", timing)
+    assert timing.stat().st_size > 0
+    build_engine(rtx, packed / "model.fp16.onnx", timing)
+
+
+def test_a_file_that_does_not_parse_is_a_sentence(tmp_path):
+    (tmp_path / "model.onnx").write_bytes(b"no model")
+    with pytest.raises(InputError, match=r"TensorRT .* cannot parse .*model\.onnx"):
+        build_engine(rtx, tmp_path / "model.onnx")
+
+
+def test_no_weak_typing_flag_is_ever_used():
+    source = Path(tensorrt_engine.__file__).read_text()
+    assert set(re.findall(r"BuilderFlag\.(\w+)", source)) == {"TF32"}  # which is cleared
+    assert "STRONGLY_TYPED" in source
+
+
+def convolutions(network) -> Iterator[object]:
+    for place in range(network.num_layers):
+        if (layer := network.get_layer(place)).type == rtx.LayerType.CONVOLUTION:
+            yield layer
+
+
+def test_an_engine_fits_one_model_one_tensorrt_and_one_gpu(packed):
+    fp32, fp16 = (packed / f"model.{precision}.onnx" for precision in ("fp32", "fp16"))
+    keys = {engine_key(fp32, "10.3", "Orin sm_87"), engine_key(fp16, "10.3", "Orin sm_87")}
+    keys |= {engine_key(fp32, "10.16", "Orin sm_87"), engine_key(fp32, "10.3", "H200 sm_90")}
+    assert len(keys) == 4
+    assert engine_key(fp32, "10.3", "Orin sm_87") in keys
+
+
+class FakeTensorRt(types.SimpleNamespace):
+    """In the place of `tensorrt`: engines are their own bytes, and those that hold "damaged" do not load."""
+
+    def __init__(self) -> None:
+        class Runtime:
+            def __init__(self, logger) -> None: ...
+
+            def deserialize_cuda_engine(self, data: bytes):
+                return None if b"damaged" in data else data
+
+        class Logger:
+            ERROR = 0
+
+            def __init__(self, level) -> None: ...
+
+        super().__init__(__version__="10.3.0", Runtime=Runtime, Logger=Logger)
+
+
+@pytest.fixture
+def built(monkeypatch, tmp_path):
+    """Names of the files that engines were built of, in order; building and running are replaced."""
+    names: list[str] = []
+
+    def build(trt, path, timing):
+        names.append(path.name)
+        return b"engine of " + path.read_bytes()[:8]
+
+    monkeypatch.setenv("RAREFAULT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setitem(sys.modules, "tensorrt", FakeTensorRt())
+    monkeypatch.setattr(tensorrt_engine, "Device", lambda: types.SimpleNamespace(identity="Orin sm_87"))
+    monkeypatch.setattr(tensorrt_engine, "build_engine", build)
+    monkeypatch.setattr(tensorrt_engine, "TensorRtEngine", lambda engine, device, precision: engine)
+    return names
+
+
+def kept(tmp_path) -> list[Path]:
+    return sorted((tmp_path / "cache" / "rarefault" / "tensorrt").glob("*.engine"))
+
+
+def test_an_engine_is_built_once_and_kept_outside_the_bundle(built, packed, tmp_path):
+    bundle = open_bundle(packed)
+    first = load_tensorrt(bundle, "fp16")
+    assert load_tensorrt(bundle, "fp16") == first
+    assert built == ["model.fp16.onnx"]
+    load_tensorrt(bundle, "fp32")
+    assert built == ["model.fp16.onnx", "model.fp32.onnx"]
+    assert len(kept(tmp_path)) == 2
+
+
+def test_another_gpu_and_a_damaged_file_build_anew(built, packed, tmp_path, monkeypatch):
+    bundle = open_bundle(packed)
+    load_tensorrt(bundle, "fp16")
+    kept(tmp_path)[0].write_bytes(b"damaged")
+    load_tensorrt(bundle, "fp16")
+    monkeypatch.setattr(tensorrt_engine, "Device", lambda: types.SimpleNamespace(identity="H200 sm_90"))
+    load_tensorrt(bundle, "fp16")
+    assert built == ["model.fp16.onnx"] * 3
+    assert len(kept(tmp_path)) == 2
+
+
+def test_an_engine_that_does_not_load_even_when_new_is_a_sentence(built, packed, monkeypatch):
+    monkeypatch.setattr(tensorrt_engine, "build_engine", lambda *given: b"damaged")
+    with pytest.raises(UnavailableError, match=r"TensorRT 10\.3\.0 cannot load the engine that it built"):
+        load_tensorrt(open_bundle(packed), "fp16")
+
+
+def test_int8_needs_the_file_that_is_made_for_tensorrt(packed):
+    with pytest.raises(UnavailableError, match=r"holds no model\.int8\.trt\.onnx for TensorRT"):
+        model_path(open_bundle(packed), "int8")
+
+
+def test_without_tensorrt_the_engine_is_not_here(packed, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorrt", None)
+    with pytest.raises(UnavailableError, match="the tensorrt engine is not here"):
+        load_tensorrt(open_bundle(packed), "fp16")
+
+
+def test_without_a_gpu_cuda_says_so():
+    if has_gpu():
+        pytest.skip("there is a GPU")
+    with pytest.raises(UnavailableError, match=r"CUDA reports|needs cuda-bindings"):
+        Device()
+
+
+def has_gpu() -> bool:
+    try:
+        Device()
+    except UnavailableError:
+        return False
+    return True
+
+
+@pytest.mark.gpu
+def test_on_a_gpu_the_engine_answers_the_golden_frames_and_is_kept(packed, tmp_path, monkeypatch):
+    pytest.importorskip("tensorrt", reason="tensorrt is not installed")
+    if not has_gpu():
+        pytest.skip("no NVIDIA GPU here")
+    monkeypatch.setenv("RAREFAULT_CACHE", str(tmp_path / "cache"))
+    bundle = open_bundle(packed)
+    golden = load_golden(bundle)
+    for precision in bundle.manifest.precisions:
+        engine = open_engine(bundle, "tensorrt", precision).engine
+        assert check_golden(lambda frames, engine=engine: engine.run(frames)[0], golden, precision) >= 0
+        many = np.repeat(golden.frames, 8, axis=0)
+        assert len(many) > MOST
+        assert np.allclose(engine.run(many)[0][::8], engine.run(golden.frames)[0], atol=1e-3)
+    before = {path: path.stat().st_mtime_ns for path in kept(tmp_path)}
+    open_engine(bundle, "tensorrt", "fp16")
+    assert {path: path.stat().st_mtime_ns for path in kept(tmp_path)} == before

@@ -1,0 +1,123 @@
+"""Metrics and health over HTTP, as Prometheus and a watchdog would ask."""
+
+import http.client
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tests.support.sample_events import record
+
+pytest.importorskip("prometheus_client", reason="the extra `station` is not installed")
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from edge_runtime.alerts.outbox import Outbox
+from edge_runtime.alerts.outbox_spool import Recorder
+from edge_runtime.bundle.errors import UnavailableError
+from edge_runtime.station.metrics import Metrics, StatusServer
+from edge_runtime.station.settings import HttpSection
+
+
+@dataclass
+class Status:
+    """A server with an outbox behind it, and the troubles it should tell."""
+
+    metrics: Metrics
+    outbox: Outbox
+    recorder: Recorder
+    port: int = 0
+    troubles: dict[str, str] = field(default_factory=lambda: {"mqtt": "", "disk": ""})
+
+    def get(self, path: str, method: str = "GET") -> tuple[int, str]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection.request(method, path)
+        response = connection.getresponse()
+        text = response.read().decode()
+        connection.close()
+        return response.status, text
+
+    def samples(self) -> dict[str, float]:
+        """`name{label="value"}` -> value of everything at /metrics."""
+        found = {}
+        for family in text_string_to_metric_families(self.get("/metrics")[1]):
+            for sample in family.samples:
+                labels = ",".join(f"{key}={value}" for key, value in sorted(sample.labels.items()))
+                found[f"{sample.name}{{{labels}}}"] = sample.value
+        return found
+
+
+@pytest.fixture
+def status(tmp_path: Path) -> Iterator[Status]:
+    outbox = Outbox(tmp_path, ["mqtt"])
+    made = Status(Metrics(), outbox, Recorder(outbox))
+    made.metrics.watch(outbox, made.recorder, {"mqtt": lambda: made.troubles["mqtt"]})
+    server = StatusServer(HttpSection(port=0), made.metrics, {n: lambda n=n: made.troubles[n] for n in made.troubles})
+    made.port = server.port
+    server.start()
+    yield made
+    server.stop()
+    outbox.close()
+
+
+def test_every_promised_name_is_there_once_it_was_fed(status):
+    status.metrics.frames_evaluated.labels("yard").inc(3)
+    status.metrics.frames_dropped.labels("yard").inc()
+    status.metrics.blind_seconds.labels("yard", "frozen").inc(12.5)
+    status.metrics.events.labels("yard", "rust").inc()
+    status.metrics.infer_seconds.observe(0.03)
+    status.metrics.set_model("colours", "1", "a" * 64)
+    status.metrics.set_model("colours", "2", "b" * 64)
+    samples = status.samples()
+    assert samples["rarefault_frames_evaluated_total{camera=yard}"] == 3
+    assert samples["rarefault_frames_dropped_total{camera=yard}"] == 1
+    assert samples["rarefault_blind_seconds_total{camera=yard,cause=frozen}"] == 12.5
+    assert samples["rarefault_events_total{camera=yard,label=rust}"] == 1
+    assert samples["rarefault_infer_seconds_bucket{le=0.05}"] == 1
+    assert samples["rarefault_infer_seconds_bucket{le=0.02}"] == 0
+    assert samples["rarefault_model_info{digest=bbbbbbbbbbbb,name=colours,version=2}"] == 1
+    assert not any("version=1" in name for name in samples)
+    assert all(name.startswith("rarefault_") for name in samples)
+
+
+def test_what_waits_is_read_at_each_scrape(status):
+    assert status.samples()["rarefault_outbox_pending{sink=mqtt}"] == 0
+    for number in range(3):
+        status.recorder.record(record(number))
+    status.outbox.park("mqtt", status.outbox.next("mqtt").seq, "bad")
+    samples = status.samples()
+    assert samples["rarefault_outbox_pending{sink=mqtt}"] == 2
+    assert samples["rarefault_outbox_parked{sink=mqtt}"] == 1
+    assert samples["rarefault_alarms_in_memory{}"] == 0
+    assert samples["rarefault_sink_up{sink=mqtt}"] == 1
+    status.troubles["mqtt"] = "away"
+    assert status.samples()["rarefault_sink_up{sink=mqtt}"] == 0
+
+
+def test_an_outbox_that_cannot_be_read_leaves_its_figures_out(status):
+    status.outbox.close()
+    samples = status.samples()
+    assert "rarefault_alarms_in_memory{}" in samples
+    assert not any("outbox" in name for name in samples)
+
+
+def test_health_is_200_or_503_with_reasons(status):
+    assert status.get("/healthz") == (200, json.dumps({"status": "ok", "troubles": {}}))
+    status.troubles["mqtt"] = "the broker is not connected"
+    code, text = status.get("/healthz")
+    assert code == 503
+    assert json.loads(text) == {"status": "degraded", "troubles": {"mqtt": "the broker is not connected"}}
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "code"), [("/", "GET", 404), ("/../etc/passwd", "GET", 404), ("/metrics", "POST", 501)]
+)
+def test_there_is_nothing_else(status, path, method, code):
+    assert status.get(path, method)[0] == code
+
+
+def test_a_taken_port_is_a_sentence(status):
+    with pytest.raises(UnavailableError, match=rf"cannot listen on 127.0.0.1:{status.port} .*another port in \[http\]"):
+        StatusServer(HttpSection(port=status.port), status.metrics, {})

@@ -1,0 +1,35 @@
+"""Records whose order can be told, and a small sight of the colour model."""
+
+import time
+import uuid
+from collections.abc import Callable
+
+import numpy as np
+
+from edge_runtime.alerts.events import ALARM, HEARTBEAT, Record, Sight, View
+from tests.support.colour_bundle import LABELS, RULE
+
+
+def record(number: int, camera: str = "yard", kind: str = ALARM, size: int = 0) -> Record:
+    """The `number`-th record of `camera`, with one picture of `size` bytes where that is not 0."""
+    identity = str(uuid.uuid4())
+    camera = "" if kind == HEARTBEAT else camera
+    document = {"id": identity, "kind": kind, "station": "north-7", "camera": camera, "number": number}
+    return Record(identity, kind, camera, document, {"frame": bytes(size)} if size else {})
+
+
+def sight(colour: tuple[int, int, int], camera: str = "yard", test: bool = False) -> Sight:
+    """A 64 x 48 picture whose left half has `colour` (BGR), and what the colour model says of it."""
+    frame = np.zeros((48, 64, 3), np.uint8)
+    frame[:, :32] = colour
+    logits = np.array([[frame[..., plane].mean() / 32 for plane in (1, 2, 0)]])
+    cams = {label: frame[::6, ::8, plane] / np.float32(32) for label, plane in zip(LABELS, (1, 2, 0), strict=True)}
+    return Sight(View(camera, frame, test=test), RULE.decide(RULE.probabilities(logits)[0]), RULE, cams)
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 20.0) -> None:
+    """Return as soon as `condition()` holds; AssertionError when it does not in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "the condition did not come true in time"
+        time.sleep(0.01)
