@@ -17,7 +17,7 @@ import psutil
 
 from edge_runtime.cameras.address import parse_source
 from edge_runtime.cameras.camera import CameraConfig
-from edge_runtime.cameras.camera_group import Cameras
+from edge_runtime.cameras.camera_group import CameraGroup
 from edge_runtime.cameras.change_gate import GateLimits
 
 SERVER = Path(__file__).parents[1] / "tests" / "support" / "real_rtsp_server.py"
@@ -42,7 +42,7 @@ def end(server: "subprocess.Popen[str]") -> None:
     server.stdout.close()
 
 
-def wait_for(cameras: Cameras, online: bool, seconds: float = 120.0) -> dict[str, float]:
+def wait_for(cameras: CameraGroup, online: bool, seconds: float = 120.0) -> dict[str, float]:
     """Monotonic time at which each camera went on or off line."""
     done: dict[str, float] = {}
     deadline = time.monotonic() + seconds
@@ -57,7 +57,7 @@ def wait_for(cameras: Cameras, online: bool, seconds: float = 120.0) -> dict[str
     return done
 
 
-def linger(cameras: Cameras, seconds: float) -> None:
+def linger(cameras: CameraGroup, seconds: float) -> None:
     until = time.monotonic() + seconds
     while (left := until - time.monotonic()) > 0:
         cameras.newest(min(left, 0.1))
@@ -91,7 +91,7 @@ def main(kills: int, count: int, minutes: int) -> None:
     server = serve(port)
     source = parse_source(f"rtsp://127.0.0.1:{port}/cam")
     names = [f"camera-{number}" for number in range(count)]
-    with Cameras([CameraConfig(name, source, gate=GateLimits(5, 5)) for name in names]) as cameras:
+    with CameraGroup([CameraConfig(name, source, gate=GateLimits(5, 5)) for name in names]) as cameras:
         wait_for(cameras, online=True)
         linger(cameras, 3)
         delays: list[float] = []

@@ -18,13 +18,13 @@ import cv2
 import numpy as np
 import psutil
 
-from edge_runtime.alerts.notifier import Voice
+from edge_runtime.alerts.notifier import Notifier
 from edge_runtime.bundle.decision import DecisionRule
 from edge_runtime.bundle.preprocess import Frame
 from edge_runtime.bundle.store import open_bundle
 from edge_runtime.cameras.address import parse_source
 from edge_runtime.cameras.camera import CameraConfig
-from edge_runtime.cameras.camera_group import Cameras
+from edge_runtime.cameras.camera_group import CameraGroup
 from edge_runtime.cameras.change_gate import GateLimits
 from edge_runtime.inference.engines import open_engine
 from edge_runtime.inference.evaluator import Evaluation, Evaluator
@@ -48,7 +48,7 @@ class TimedEvaluator(Evaluator):
         return evaluations
 
 
-class TimedCameras(Cameras):
+class TimedCameras(CameraGroup):
     """Knows how old the frames were that it gave, and how long it waited."""
 
     waited = 0.0
@@ -88,7 +88,7 @@ def main(folder: Path, count: int, seconds: float, size: tuple[int, int], precis
         bundle = open_bundle(folder)
         engine = open_engine(bundle, "auto", precision, threads=settings.station.cores).engine
         evaluator = TimedEvaluator(bundle, engine)
-        voice = Voice(settings)
+        voice = Notifier(settings)
         device = f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores"
         print(f"{device}; {count} cameras of {size[0]} x {size[1]}, {engine.name} {engine.precision}")
         try:

@@ -46,11 +46,11 @@ def test_the_example_settings_load():
 def test_every_metric_of_the_alerts_is_one_that_the_service_tells(tmp_path):
     pytest.importorskip("prometheus_client", reason="the extra `station` is not installed")
     from edge_runtime.alerts.outbox import Outbox
-    from edge_runtime.alerts.outbox_spool import Recorder
+    from edge_runtime.alerts.outbox_spool import OutboxSpool
     from edge_runtime.station.metrics import Metrics
 
     metrics, outbox = Metrics(), Outbox(tmp_path, ["mqtt"])
-    metrics.watch(outbox, Recorder(outbox), {"mqtt": lambda: ""})
+    metrics.watch(outbox, OutboxSpool(outbox), {"mqtt": lambda: ""})
     known = set(re.findall(r"^# TYPE (\w+)", metrics.text().decode(), re.MULTILINE))
     outbox.close()
     assert set(re.findall(r"rarefault_\w+", (DEPLOY / "alerts.yml").read_text())) <= known

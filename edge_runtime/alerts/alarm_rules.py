@@ -7,8 +7,8 @@ from ..bundle.decision import DecisionRule
 from ..clock import Clock
 from ..inference.evaluator import Evaluation
 from .events import Reporter, Sight, View
-from .outbox_spool import Recorder
-from .sample_selection import HardExamples
+from .outbox_spool import OutboxSpool
+from .sample_selection import SampleSelector
 from .votes import CameraRule, Change, Votes
 
 
@@ -20,16 +20,16 @@ class _Desk:
     test_votes: Votes
 
 
-class Decider:
+class AlarmRules:
     """Takes every frame that was looked at, of all cameras, from one thread."""
 
     def __init__(
         self,
         rules: Mapping[str, CameraRule],
         reporter: Reporter,
-        recorder: Recorder,
+        recorder: OutboxSpool,
         clock: Clock,
-        hard_examples: HardExamples,
+        hard_examples: SampleSelector,
     ) -> None:
         self._rules = rules
         self._desks: dict[tuple[str, str], _Desk] = {}

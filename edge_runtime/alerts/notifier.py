@@ -12,7 +12,7 @@ from ..clock import Clock
 from ..station.settings import StationSettings
 from .events import SAMPLE, Reporter
 from .outbox import Budget, Outbox
-from .outbox_spool import Recorder
+from .outbox_spool import OutboxSpool
 from .sender import Sender
 from .sink import Sink
 from .webhook_sink import WebhookSink
@@ -22,20 +22,20 @@ STOP_SECONDS = 4.0
 log = logging.getLogger(__name__)
 
 
-class AnotherWorksHereError(UnavailableError):
+class StateFolderInUseError(UnavailableError):
     """The state folder is in use."""
 
 
-class Voice:
+class Notifier:
     """What the service records through `recorder` reaches every sink of the settings, sooner or later."""
 
     def __init__(self, settings: StationSettings) -> None:
         """Open the outbox of `state_dir`. UnavailableError where the disk, or a package of the extra, is missing.
 
-        Pictures that a crash left behind are removed, hence only one Voice at a time may work on a `state_dir`.
+        Pictures that a crash left behind are removed, hence only one Notifier at a time may work on a `state_dir`.
         """
         sinks = make_sinks(settings)
-        self._alone = hold_alone(settings.station.state_dir)
+        self._alone = lock_state_folder(settings.station.state_dir)
         try:
             self.outbox = open_outbox(settings)
         except BaseException:
@@ -43,7 +43,7 @@ class Voice:
             raise
         self.outbox.sweep()
         self._senders = {sink.name: Sender(self.outbox, sink) for sink in sinks}
-        self.recorder = Recorder(self.outbox, on_commit=self._wake)
+        self.recorder = OutboxSpool(self.outbox, on_commit=self._wake)
         self._sinks = sinks
         self._heartbeat_seconds = settings.station.heartbeat_seconds
         self._heartbeat_at: float | None = None  # monotonic seconds of the next one
@@ -67,7 +67,7 @@ class Voice:
         """Within five seconds; what was not acknowledged stays in the outbox."""
         deadline = time.monotonic() + STOP_SECONDS
         for sender in self._senders.values():
-            sender.cease()
+            sender.begin_stop()
         for sender in self._senders.values():
             sender.join(max(0.0, deadline - time.monotonic()))
         if not self.recorder.flush():
@@ -100,10 +100,10 @@ def open_outbox(settings: StationSettings, repair: bool = True) -> Outbox:
     return Outbox(settings.station.state_dir, names, budget, () if settings.samples.send else (SAMPLE,), repair)
 
 
-def hold_alone(state_dir: Path) -> IO[bytes]:
+def lock_state_folder(state_dir: Path) -> IO[bytes]:
     """A locked file that shows others that somebody works here; the lock ends with the process.
 
-    UnavailableError where the folder cannot be written; AnotherWorksHereError where somebody else holds the lock.
+    UnavailableError where the folder cannot be written; StateFolderInUseError where somebody else holds the lock.
     """
     try:
         state_dir.mkdir(parents=True, exist_ok=True)
@@ -114,17 +114,17 @@ def hold_alone(state_dir: Path) -> IO[bytes]:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         file.close()
-        raise AnotherWorksHereError(
+        raise StateFolderInUseError(
             f"another edge-station works on {state_dir}; stop it, or choose another state_dir"
         ) from error
     return file
 
 
-def is_at_work(state_dir: Path) -> bool:
+def is_running(state_dir: Path) -> bool:
     """Whether a service works on `state_dir`."""
     try:
-        hold_alone(state_dir).close()
-    except AnotherWorksHereError:
+        lock_state_folder(state_dir).close()
+    except StateFolderInUseError:
         return True
     return False
 

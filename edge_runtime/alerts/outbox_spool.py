@@ -15,7 +15,7 @@ MEMORY_BYTES = 64 << 20  # of pictures in memory; beyond it the oldest waiting a
 log = logging.getLogger(__name__)
 
 
-class Recorder:
+class OutboxSpool:
     """Commits records. An alarm that cannot be committed waits in memory for the disk; anything else is let go."""
 
     def __init__(

@@ -11,7 +11,7 @@ SETTLED = 200  # frames of a camera before a label of it can be called rare
 MEMORY = 100_000  # frames; then all counts are halved, so that last year does not outweigh this night
 
 
-class HardExamples:
+class SampleSelector:
     """Looks at every evaluated frame of every camera, and picks few."""
 
     def __init__(self, settings: SamplesSection) -> None:

@@ -77,7 +77,7 @@ class Sender:
         """Something was committed."""
         self._wake.set()
 
-    def cease(self) -> None:
+    def begin_stop(self) -> None:
         """Begin to end: no further event, and the sink is closed."""
         self._stopping.set()
         self._wake.set()

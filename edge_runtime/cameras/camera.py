@@ -11,12 +11,12 @@ from ..bundle.preprocess import Frame
 from ..causes import Cause
 from ..station import settings
 from .address import Source, parse_source
-from .capture_process import Orders, note_failure
+from .capture_process import CaptureOrders, note_failure
 from .change_gate import ChangeGate, GateLimits
-from .picture_health import CameraHealth, HealthLimits
+from .picture_health import HealthLimits, PictureHealth
 from .regions import Region
-from .shared_frame import Field, FrameBoard, Shot
-from .thumbnail import look
+from .shared_frame import Field, SharedFrame, Shot
+from .thumbnail import thumbnail_of
 
 START_SECONDS = 30.0  # for a process to start on a busy device
 CRASH_SECONDS = 1.0  # after a process died by itself; doubles, up to a minute
@@ -107,12 +107,12 @@ class Camera:
     def __init__(self, config: CameraConfig, bell: int, now: float) -> None:
         self.config = config
         self._bell = bell
-        self._board = FrameBoard()
+        self._board = SharedFrame()
         self._board[Field.OUTAGE] = now
         self._child: subprocess.Popen[bytes] | None = None
         self._start_at = now
         self._crashes = 0
-        self._health = CameraHealth(config.health)
+        self._health = PictureHealth(config.health)
         self._gate = ChangeGate(config.gate)
         self._condition: tuple[Cause | None, float] = (Cause.STARTING, now)
         self._sequence = self._looked = self._passed = self._withheld = self._skipped = self._restarts = 0
@@ -132,7 +132,7 @@ class Camera:
     def _start(self, now: float) -> None:
         self._board[Field.DEADLINE] = now + START_SECONDS
         source, config = self.config.source, self.config
-        orders = Orders(
+        orders = CaptureOrders(
             kind=source.kind.value,
             address=source.address,
             user=source.user,
@@ -202,7 +202,7 @@ class Camera:
         self._skipped += shot.sequence - self._sequence - 1
         self._sequence = shot.sequence
         self._looked += 1
-        seen = look(shot.frame)
+        seen = thumbnail_of(shot.frame)
         condition = self._health.check(seen, shot.captured)
         cause, since, fit = condition.cause, condition.since, condition.fit
         if cause is None and not all(region.fits(seen.size) for region in self.config.regions):

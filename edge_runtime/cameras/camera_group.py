@@ -1,6 +1,6 @@
 """All cameras of a station: one process each, the newest frames that are worth judging, and how each camera does.
 
-    with Cameras(configs) as cameras:
+    with CameraGroup(configs) as cameras:
         while True:
             for sighting in cameras.newest(timeout=0.5):
                 ...
@@ -21,7 +21,7 @@ from .camera import Camera, CameraConfig, CameraState, Sighting
 TEND_SECONDS = 0.25  # between two looks after the processes
 
 
-class Cameras:
+class CameraGroup:
     """The cameras of `configs`, by name."""
 
     def __init__(self, configs: Sequence[CameraConfig]) -> None:
@@ -50,7 +50,7 @@ class Cameras:
             os.close(self._bell)
             self._bell = -1
 
-    def __enter__(self) -> "Cameras":
+    def __enter__(self) -> "CameraGroup":
         self.start()
         return self
 

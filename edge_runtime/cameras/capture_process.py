@@ -23,8 +23,8 @@ from ..delays import Backoff
 from ..redact import redact
 from .address import Kind, Source
 from .readers import open_source
-from .rtsp_describe import Patience, SourceFailed
-from .shared_frame import MAX_FRAME_BYTES, Field, FrameBoard
+from .rtsp_describe import AnswerTimeout, SourceFailed
+from .shared_frame import MAX_FRAME_BYTES, Field, SharedFrame
 
 ANSWER_SHARE = 1 / 3  # of the time for opening, that a camera may take to answer
 EXTRA_SECONDS = 50.0  # that a camera which did not answer in time may take on the same connection
@@ -32,7 +32,7 @@ GRACE_SECONDS = 5.0  # beyond a wait that was announced
 
 
 @dataclass(frozen=True)
-class Orders:
+class CaptureOrders:
     """What a camera's process is told."""
 
     kind: str
@@ -56,10 +56,10 @@ class Orders:
         return json.dumps(asdict(self)).encode() + b"\n"
 
 
-class Eye:
+class Capture:
     """One source, one board."""
 
-    def __init__(self, orders: Orders, board: FrameBoard, backoff: Backoff | None = None) -> None:
+    def __init__(self, orders: CaptureOrders, board: SharedFrame, backoff: Backoff | None = None) -> None:
         self.orders = orders
         self.board = board
         self.backoff = backoff or Backoff()
@@ -80,7 +80,7 @@ class Eye:
         """Publish until the source ends."""
         orders, due, seen_at = self.orders, 0.0, time.monotonic()
         self._promise(orders.open_seconds)
-        patience = Patience(orders.open_seconds * ANSWER_SHARE, EXTRA_SECONDS, self._silent)
+        patience = AnswerTimeout(orders.open_seconds * ANSWER_SHARE, EXTRA_SECONDS, self._silent)
         with closing(open_source(orders.source, patience, orders.stall_seconds, orders.look_seconds)) as frames:
             for decode in frames:
                 now, wall = time.monotonic(), time.time()
@@ -134,7 +134,7 @@ class Eye:
         self.board[Field.DEADLINE] = time.monotonic() + seconds
 
 
-def note_failure(board: FrameBoard, cause: Cause, now: float) -> None:
+def note_failure(board: SharedFrame, cause: Cause, now: float) -> None:
     """Write onto `board` that no frame comes because of `cause`. The outage began with the last frame."""
     board.cause = cause
     board[Field.STREAMING] = 0
@@ -153,12 +153,12 @@ def ring(bell: int) -> None:
 
 def main() -> None:
     """The child's whole life."""
-    orders = Orders(**json.loads(sys.stdin.buffer.readline()))
+    orders = CaptureOrders(**json.loads(sys.stdin.buffer.readline()))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the station stops us
     threading.Thread(target=_die_with_parent, daemon=True).start()
     _silence(orders.source.secrets)
     cv2.setNumThreads(1)
-    Eye(orders, FrameBoard(orders.board)).run()
+    Capture(orders, SharedFrame(orders.board)).run()
 
 
 def _die_with_parent() -> None:

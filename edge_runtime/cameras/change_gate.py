@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .thumbnail import Look, Plane, temporal_noise
+from .thumbnail import Plane, Thumbnail, temporal_noise
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class ChangeGate:
         self._changed_at: float | None = None
         self._passed_at: float | None = None
 
-    def show(self, seen: Look, now: float) -> None:
+    def show(self, seen: Thumbnail, now: float) -> None:
         """Learn from a frame."""
         luma = seen.luma
         if self._background is None or self._last is None:

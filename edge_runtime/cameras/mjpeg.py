@@ -14,13 +14,13 @@ from urllib.parse import urlsplit
 
 from ..causes import Cause
 from .address import Source
-from .rtsp_describe import Patience, SourceFailed, connect, digest_login
+from .rtsp_describe import AnswerTimeout, SourceFailed, connect, digest_login
 
 MAX_PART = 32 << 20  # bytes of one JPEG
 LINE = 4096  # bytes of one header line
 
 
-def jpegs(source: Source, patience: Patience, stall_seconds: float) -> Iterator[bytes]:
+def jpegs(source: Source, patience: AnswerTimeout, stall_seconds: float) -> Iterator[bytes]:
     """Yield each part's bytes as they arrive; SourceFailed with the cause. Ends where the server ends."""
     link, response = _open(source, patience)
     with closing(link), closing(response):
@@ -36,7 +36,7 @@ def jpegs(source: Source, patience: Patience, stall_seconds: float) -> Iterator[
             return  # cut off: an end like any other
 
 
-def _link(source: Source, patience: Patience) -> socket.socket:
+def _link(source: Source, patience: AnswerTimeout) -> socket.socket:
     link = connect(source, patience.answer_seconds)
     if not source.address.startswith("https://"):
         return link
@@ -52,7 +52,7 @@ def _link(source: Source, patience: Patience) -> socket.socket:
         raise SourceFailed(Cause.AUTH) from error
 
 
-def _open(source: Source, patience: Patience) -> tuple[socket.socket, http.client.HTTPResponse]:
+def _open(source: Source, patience: AnswerTimeout) -> tuple[socket.socket, http.client.HTTPResponse]:
     """The answer to GET, its body unread. Basic login at once; Digest where it is asked for."""
     login: str | None = None
     if source.user is not None:
@@ -94,7 +94,7 @@ def _target(source: Source) -> str:
     return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
 
 
-def _get(source: Source, login: str | None, patience: Patience) -> tuple[socket.socket, http.client.HTTPResponse]:
+def _get(source: Source, login: str | None, patience: AnswerTimeout) -> tuple[socket.socket, http.client.HTTPResponse]:
     lines = [f"GET {_target(source)} HTTP/1.1", f"Host: {source.host}:{source.port}", "User-Agent: rarefault"]
     lines += [f"Authorization: {login}"] if login else []
     link = _link(source, patience)
@@ -112,7 +112,7 @@ def _get(source: Source, login: str | None, patience: Patience) -> tuple[socket.
     return link, response
 
 
-def _await_answer(link: socket.socket, patience: Patience) -> None:
+def _await_answer(link: socket.socket, patience: AnswerTimeout) -> None:
     """Until something comes; silence is reported once, then waited out."""
     link.settimeout(patience.answer_seconds)
     if select.select([link], [], [], patience.answer_seconds)[0]:

@@ -15,7 +15,7 @@ import numpy as np
 from ..bundle.preprocess import Frame
 from ..causes import Cause
 from ..inference.blank_check import BLACK_MEAN, BLACK_STD, FLAT_STD
-from .thumbnail import Look, Plane, look, temporal_noise
+from .thumbnail import Plane, Thumbnail, temporal_noise, thumbnail_of
 
 LAPLACIAN_NOISE = 20.0  # variance that the 3 x 3 Laplacian (-4 and four ones) makes of noise of variance 1
 DARK_OFFSET = 4.0  # grey levels; keeps the relative detail of a dark picture finite
@@ -60,12 +60,12 @@ class Condition:
     fit: bool
 
 
-class CameraHealth:
+class PictureHealth:
     """The state of one camera's health. Feed every frame that is looked at, in order."""
 
     def __init__(self, limits: HealthLimits | None = None) -> None:
         self.limits = limits or HealthLimits()
-        self._last: tuple[Look, float] | None = None
+        self._last: tuple[Thumbnail, float] | None = None
         self._same_since = 0.0
         self._stills: list[float] = []  # the longest repetitions that ended by themselves
         self._noises: deque[float] = deque(maxlen=3)  # of the last frames; a flash spoils two
@@ -80,9 +80,9 @@ class CameraHealth:
 
     def check_frame(self, frame: Frame, now: float) -> Condition:
         """`check` of a uint8 (H, W, 3) BGR frame."""
-        return self.check(look(frame), now)
+        return self.check(thumbnail_of(frame), now)
 
-    def check(self, seen: Look, now: float) -> Condition:
+    def check(self, seen: Thumbnail, now: float) -> Condition:
         """The camera's condition with this frame."""
         suspicion, since = self._suspect(seen, now)
         self._last = (seen, now)
@@ -108,7 +108,7 @@ class CameraHealth:
         self._reported, self._bad_since = None, None
         return Condition(None, self._reported_since, fit=True)
 
-    def _suspect(self, seen: Look, now: float) -> tuple[Cause | None, float]:
+    def _suspect(self, seen: Thumbnail, now: float) -> tuple[Cause | None, float]:
         """The first reason against this frame, and since when it holds."""
         limits = self.limits
         if (cause := self._resized(seen, now)) is not None:
@@ -123,7 +123,7 @@ class CameraHealth:
             return Cause.NOISE, now
         return self._against_history(seen, now), now
 
-    def _resized(self, seen: Look, now: float) -> Cause | None:
+    def _resized(self, seen: Thumbnail, now: float) -> Cause | None:
         if self._size is not None and seen.size != self._size:
             self._settling = (Cause.RESIZED, now + self.limits.settle_seconds)
             self._history = _History()
@@ -139,7 +139,7 @@ class CameraHealth:
         self._settling = None
         return None
 
-    def _unchanged(self, seen: Look, now: float) -> float:
+    def _unchanged(self, seen: Thumbnail, now: float) -> float:
         """Since when every frame has been the same, bit for bit."""
         if self._last is None or not np.array_equal(seen.rows, self._last[0].rows):
             still = self._last[1] - self._same_since if self._last else 0.0
@@ -156,7 +156,7 @@ class CameraHealth:
         usual = self._stills[2] if len(self._stills) == 3 else 0.0
         return max(self.limits.frozen_seconds, STILL_MARGIN * usual)
 
-    def _watch_noise(self, seen: Look, now: float) -> bool:
+    def _watch_noise(self, seen: Thumbnail, now: float) -> bool:
         """Updates the sensor's noise; whether the picture is nothing but noise."""
         if self._last is None or now - self._last[1] > CLOSE_SECONDS or self._same_since != now:
             return False
@@ -169,7 +169,7 @@ class CameraHealth:
     def _noise(self) -> float:
         return min(self._noises, default=0.0)
 
-    def _against_history(self, seen: Look, now: float) -> Cause | None:
+    def _against_history(self, seen: Thumbnail, now: float) -> Cause | None:
         history, limits = self._history, self.limits
         detail = _detail(seen, self._noise)
         shape = _shape(seen.luma)
@@ -207,7 +207,7 @@ class CameraHealth:
         moved = self._reported is Cause.MOVED
         return moved and now - self._reported_since >= self.limits.accept_seconds
 
-    def _colour_switch(self, seen: Look, alike: float, now: float) -> Cause | None:
+    def _colour_switch(self, seen: Thumbnail, alike: float, now: float) -> Cause | None:
         """Colour came or went at once while the scene stayed."""
         if (cause := self._settled(Cause.INFRARED, now)) is not None:
             self._history.chroma = seen.chroma
@@ -269,7 +269,7 @@ def _shape(luma: Plane) -> Plane:
     return band
 
 
-def _strength(seen: Look, shape: Plane, noise: float) -> tuple[float, float]:
+def _strength(seen: Thumbnail, shape: Plane, noise: float) -> tuple[float, float]:
     """Root of the mean square of `shape` without the noise's share, and the least that noise lets show.
 
     Both relative to the brightness.
@@ -292,14 +292,14 @@ def _correlation(one: Plane, other: Plane) -> float:
     return float(np.vdot(one, other)) / math.sqrt(size + 1e-6)
 
 
-def _detail(seen: Look, noise: float) -> float:
+def _detail(seen: Thumbnail, noise: float) -> float:
     """Root of the Laplacian's variance without the noise's share, relative to the brightness."""
     _, spread = cv2.meanStdDev(cv2.Laplacian(seen.luma, cv2.CV_32F))
     clean: float = max(float(spread[0, 0]) ** 2 - LAPLACIAN_NOISE * noise * noise, 0.0)
     return math.sqrt(clean) / (float(seen.luma.mean()) + DARK_OFFSET)
 
 
-def _lightless(seen: Look, noise: float, limits: HealthLimits) -> Cause | None:
+def _lightless(seen: Thumbnail, noise: float, limits: HealthLimits) -> Cause | None:
     """Black, white or one flat tone, whatever the camera's history."""
     mean, spread = (float(value[0, 0]) for value in cv2.meanStdDev(seen.luma))
     if mean < BLACK_MEAN and spread < BLACK_STD:
@@ -310,7 +310,7 @@ def _lightless(seen: Look, noise: float, limits: HealthLimits) -> Cause | None:
     return Cause.COVERED if clean < FLAT_STD else None
 
 
-def _snow(now: Look, before: Look, limits: HealthLimits) -> bool:
+def _snow(now: Thumbnail, before: Thumbnail, limits: HealthLimits) -> bool:
     """Everything changes, and no pixel as its neighbour does."""
     change = now.rows[::4, :, 1].astype(np.float32) - before.rows[::4, :, 1]
     power = float((change * change).mean())

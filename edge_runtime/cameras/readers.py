@@ -20,7 +20,7 @@ from ..causes import Cause
 from ..media.image_files import IMAGE_SUFFIXES, read_image
 from .address import Kind, Source
 from .mjpeg import jpegs
-from .rtsp_describe import Patience, SourceFailed, describe
+from .rtsp_describe import AnswerTimeout, SourceFailed, describe
 
 Decode = Callable[[], Frame | None]
 Decodes = Generator[Decode, None, None]
@@ -35,7 +35,7 @@ OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
 RTSP_OPTIONS = "rtsp_transport;tcp|timeout;3000000|protocol_whitelist;rtsp,rtp,tcp,udp,tls,crypto"
 
 
-def open_source(source: Source, patience: Patience, stall_seconds: float, image_seconds: float) -> Decodes:
+def open_source(source: Source, patience: AnswerTimeout, stall_seconds: float, image_seconds: float) -> Decodes:
     """The reader for `source`; it raises SourceFailed, or ends where the stream ends."""
     if source.kind is Kind.MJPEG:
         return _mjpeg(source, patience, stall_seconds)
@@ -46,7 +46,7 @@ def open_source(source: Source, patience: Patience, stall_seconds: float, image_
     return _file(source.address) if source.kind is Kind.FILE else _usb(source.address)
 
 
-def _mjpeg(source: Source, patience: Patience, stall_seconds: float) -> Decodes:
+def _mjpeg(source: Source, patience: AnswerTimeout, stall_seconds: float) -> Decodes:
     for data in jpegs(source, patience, stall_seconds):
         yield partial(_decoded, data)
 
@@ -55,7 +55,7 @@ def _decoded(data: bytes) -> Frame | None:
     return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_BGR) if data else None
 
 
-def _rtsp(source: Source, patience: Patience) -> Decodes:
+def _rtsp(source: Source, patience: AnswerTimeout) -> Decodes:
     describe(source, patience)
     limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, OPEN_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, READ_MS]
     for options in (RTSP_OPTIONS + QUICKLY, RTSP_OPTIONS):

@@ -28,7 +28,7 @@ class SourceFailed(Exception):
 
 
 @dataclass(frozen=True)
-class Patience:
+class AnswerTimeout:
     """`answer_seconds` until silence is reported through `on_silence`, then `extra_seconds` more without asking anew.
 
     A frozen camera that thaws answers what it was asked, so waiting on finds it at once.
@@ -53,7 +53,7 @@ def connect(source: Source, seconds: float) -> socket.socket:
         raise SourceFailed(Cause.TIMEOUT) from error
 
 
-def describe(source: Source, patience: Patience) -> None:
+def describe(source: Source, patience: AnswerTimeout) -> None:
     """Return where the camera describes its stream; SourceFailed where it does not."""
     login = ""
     for _ in range(AUTH_ROUNDS):
@@ -74,7 +74,7 @@ def _cause_of(status: int) -> Cause:
     return Cause.REFUSED if status >= 500 else Cause.CODEC
 
 
-def _ask(link: socket.socket, source: Source, login: str, patience: Patience) -> tuple[int, str]:
+def _ask(link: socket.socket, source: Source, login: str, patience: AnswerTimeout) -> tuple[int, str]:
     """Status and header lines of the answer."""
     extra = f"Authorization: {login}\r\n" if login else ""
     request = f"DESCRIBE {source.address} RTSP/1.0\r\nCSeq: 1\r\nAccept: application/sdp\r\n{extra}\r\n"
@@ -89,7 +89,7 @@ def _ask(link: socket.socket, source: Source, login: str, patience: Patience) ->
     return int(match[1]), head
 
 
-def _read_head(link: socket.socket, patience: Patience) -> str:
+def _read_head(link: socket.socket, patience: AnswerTimeout) -> str:
     data = b""
     deadline = time.monotonic() + patience.answer_seconds
     reported = False

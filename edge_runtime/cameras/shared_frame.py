@@ -50,7 +50,7 @@ class Shot:
     wall: float
 
 
-class FrameBoard:
+class SharedFrame:
     """One side's view of the shared memory. The camera's side publishes, the station's side reads."""
 
     def __init__(self, handle: int | None = None) -> None:

@@ -14,7 +14,7 @@ ROWS = 64  # whole rows that are kept for exact comparison: an on-screen clock's
 
 
 @dataclass(frozen=True)
-class Look:
+class Thumbnail:
     """`luma` (90, 160) float32 in grey levels; `chroma`, mean distance of a pixel's strongest and weakest colour.
 
     `rows` (about 64, W, 3) uint8, every n-th row as it came; `size` height and width of the frame in pixels.
@@ -26,8 +26,8 @@ class Look:
     size: tuple[int, int]
 
 
-def look(frame: Frame) -> Look:
-    """uint8 (H, W, 3) BGR -> Look. Samples four points for each small pixel; the average lowers sensor noise."""
+def thumbnail_of(frame: Frame) -> Thumbnail:
+    """uint8 (H, W, 3) BGR -> Thumbnail. Samples four points for each small pixel; the average lowers sensor noise."""
     height, width = frame.shape[:2]
     sampled = cv2.resize(frame, (2 * WIDTH, 2 * HEIGHT), interpolation=cv2.INTER_NEAREST)
     grey = cv2.cvtColor(sampled, cv2.COLOR_BGR2GRAY).astype(np.float32)
@@ -36,7 +36,7 @@ def look(frame: Frame) -> Look:
     strongest = cv2.max(cv2.max(blue, green), red)
     weakest = cv2.min(cv2.min(blue, green), red)
     chroma = cv2.mean(cv2.subtract(strongest, weakest))[0]
-    return Look(luma, float(chroma), np.ascontiguousarray(frame[:: max(1, height // ROWS)]), (height, width))
+    return Thumbnail(luma, float(chroma), np.ascontiguousarray(frame[:: max(1, height // ROWS)]), (height, width))
 
 
 def temporal_noise(now: Plane, before: Plane) -> float:

@@ -19,7 +19,7 @@ from ..inference.engines import ENGINES, open_engine
 from ..inference.evaluator import Evaluator
 from .inputs import Inputs
 from .results import Tally, make_writer
-from .runner import Judge
+from .runner import BatchRunner
 from .timing import start_bench
 
 CURRENT_SLOT = Path("/var/lib/rarefault/slots/current")  # where a station keeps the bundle it runs
@@ -67,7 +67,7 @@ def main(
         timing = start_bench(evaluator, workers) if bench else None
         with _open_output(output) as stream:
             write = make_writer(style or ("table" if stream.isatty() else "jsonl"), stream, evaluator)
-            for result in Judge(evaluator, workers, heatmap).judge(inputs):
+            for result in BatchRunner(evaluator, workers, heatmap).judge(inputs):
                 write(result)
                 tally.add(result)
                 if timing:

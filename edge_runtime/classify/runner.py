@@ -22,7 +22,7 @@ AHEAD = 2  # inputs in work or waiting, for each worker
 
 
 @dataclass(frozen=True)
-class Judge:
+class BatchRunner:
     """An evaluator, how many inputs are worked on at once, and the folder for heat-maps where they are wanted."""
 
     evaluator: Evaluator

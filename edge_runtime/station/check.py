@@ -6,13 +6,13 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from ..alerts.notifier import is_at_work, make_sinks
+from ..alerts.notifier import is_running, make_sinks
 from ..alerts.sink import Sink
 from ..bundle.errors import RarefaultError, UnavailableError
 from ..bundle.golden import GoldenSet, load_golden, worst_difference
 from ..bundle.store import Bundle, open_bundle
 from ..cameras.camera import CameraConfig, from_settings
-from ..cameras.camera_group import Cameras
+from ..cameras.camera_group import CameraGroup
 from ..causes import Cause
 from ..inference.engines import Engine, available_engines, load_engine, open_engine
 from .self_test import FaultPictures
@@ -34,7 +34,7 @@ def check_station(settings: StationSettings) -> Iterator[Finding]:
     """Everything that `settings` name, each as soon as it is known."""
     yield Finding(True, f"settings of {settings.station.name}: {len(settings.camera)} cameras")
     try:
-        at_work = is_at_work(settings.station.state_dir)
+        at_work = is_running(settings.station.state_dir)
     except UnavailableError as error:
         yield Finding(False, str(error))
     else:
@@ -122,7 +122,7 @@ def _cameras(settings: StationSettings) -> Iterator[Finding]:
 def _looked_at(configs: Sequence[CameraConfig]) -> Iterator[Finding]:
     """Open all at once, and wait for a frame of each, or for the end of the slowest time-out."""
     deadline = time.monotonic() + max(config.open_seconds + config.stall_seconds for config in configs) + LOOK_SECONDS
-    with Cameras(configs) as cameras:
+    with CameraGroup(configs) as cameras:
         sizes: dict[str, str] = {}
         while len(sizes) < len(configs) and time.monotonic() < deadline:
             for seen in cameras.newest(0.2):

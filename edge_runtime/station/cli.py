@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from ..alerts.events import ALARM
-from ..alerts.notifier import is_at_work, open_outbox
+from ..alerts.notifier import is_running, open_outbox
 from ..alerts.outbox import DELIVERED, Outbox
 from ..bundle.errors import InputError, RarefaultError, UnavailableError
 from ..bundle.store import open_bundle
@@ -85,7 +85,7 @@ def test_alarm(config: Path, camera: str | None, wait: int) -> None:
         camera = camera or next(iter(names), "")
         if camera not in names:
             raise InputError(f"no camera is named {camera!r}; known are {', '.join(names) or 'none'}")
-        if not is_at_work(settings.station.state_dir):
+        if not is_running(settings.station.state_dir):
             raise UnavailableError(
                 f"no service works on {settings.station.state_dir}; start it with `edge-station run`"
             )

@@ -11,7 +11,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, G
 from prometheus_client.core import GaugeMetricFamily
 
 from ..alerts.outbox import PARKED, PENDING, Outbox
-from ..alerts.outbox_spool import Recorder
+from ..alerts.outbox_spool import OutboxSpool
 from ..bundle.errors import UnavailableError
 from .settings import HttpSection
 
@@ -45,7 +45,7 @@ class Metrics:
         self._model.clear()
         self._model.labels(name, version, digest[:12]).set(1)
 
-    def watch(self, outbox: Outbox, recorder: Recorder, sinks: Mapping[str, Check]) -> None:
+    def watch(self, outbox: Outbox, recorder: OutboxSpool, sinks: Mapping[str, Check]) -> None:
         """Also tell what waits in the outbox and in memory, and the trouble of each sink, read at each scrape."""
         self.registry.register(_Waiting(outbox, recorder, sinks))
 
@@ -60,7 +60,7 @@ class Metrics:
 class _Waiting:
     """What the outbox holds for each sink. A disk that fails leaves the figures out, not a wrong zero."""
 
-    def __init__(self, outbox: Outbox, recorder: Recorder, sinks: Mapping[str, Check]) -> None:
+    def __init__(self, outbox: Outbox, recorder: OutboxSpool, sinks: Mapping[str, Check]) -> None:
         self._outbox, self._recorder, self._sinks = outbox, recorder, sinks
 
     def collect(self) -> Iterable[Any]:

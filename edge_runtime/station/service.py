@@ -13,23 +13,23 @@ from typing import Any
 
 import cv2
 
-from ..alerts.alarm_rules import Decider
+from ..alerts.alarm_rules import AlarmRules
 from ..alerts.events import Reporter, View
-from ..alerts.notifier import Voice
-from ..alerts.sample_selection import HardExamples
+from ..alerts.notifier import Notifier
+from ..alerts.sample_selection import SampleSelector
 from ..alerts.votes import Change
 from ..bundle.errors import InputError, RarefaultError, UnavailableError
 from ..bundle.store import open_bundle
 from ..cameras.camera import CameraConfig, CameraState, Sighting, from_settings
-from ..cameras.camera_group import Cameras
+from ..cameras.camera_group import CameraGroup
 from ..causes import Cause
 from ..clock import Clock
 from ..inference.blank_check import blank_cause
 from ..inference.engines import open_engine
 from ..inference.evaluator import Evaluator
 from ..logs import log_to_stderr
-from ..watchlog.ledger_writer import LedgerKeeper
-from ..watchlog.watch_state import Attendance
+from ..watchlog.ledger_writer import LedgerWriter
+from ..watchlog.watch_state import WatchState
 from . import systemd
 from .metrics import Metrics, StatusServer
 from .restart_budget import RestartBudget
@@ -48,7 +48,7 @@ def serve(settings: StationSettings, stop: threading.Event) -> None:
     """Run a station until `stop`. RarefaultError says what is missing, or what only a restart may mend."""
     log_to_stderr(())
     cv2.setNumThreads(1)  # the engine and the cameras need the cores
-    voice = Voice(settings)
+    voice = Notifier(settings)
     try:
         configs, closed = camera_configs(settings)
         log_to_stderr(secret for config in configs for secret in config.source.secrets)
@@ -82,7 +82,7 @@ class Service:
     def __init__(
         self,
         settings: StationSettings,
-        voice: Voice,
+        voice: Notifier,
         evaluator: Evaluator,
         configs: Sequence[CameraConfig],
         closed: Sequence[str] = (),
@@ -97,11 +97,11 @@ class Service:
         rule = manifest.rule(evaluator.engine.precision)
         self._rules = {name: settings.rule(name, rule) for name in names}
         self._reporter = Reporter(settings.station.name, evaluator.bundle)
-        self._decider = Decider(
-            self._rules, self._reporter, voice.recorder, self._clock, HardExamples(settings.samples)
+        self._decider = AlarmRules(
+            self._rules, self._reporter, voice.recorder, self._clock, SampleSelector(settings.samples)
         )
-        self._ledger = LedgerKeeper(settings.station, names, self._started)
-        self._attendance = Attendance({config.name: config.gate.floor_rate for config in configs})
+        self._ledger = LedgerWriter(settings.station, names, self._started)
+        self._attendance = WatchState({config.name: config.gate.floor_rate for config in configs})
         self._faults = FaultPictures(evaluator.bundle)
         self._schedule = Schedule(names, settings.station.test_alarm_hours * 3600, self._started)
         self._budget = RestartBudget([config.name for config in configs])
@@ -126,7 +126,7 @@ class Service:
         self._server.start()
         self._voice.start()
         try:
-            with Cameras(self._configs) as cameras:
+            with CameraGroup(self._configs) as cameras:
                 systemd.notify(systemd.READY)
                 log.info("watching %d cameras, status on port %d", len(self._configs), self.status_port)
                 self._tick(cameras, time.monotonic())  # until its first frame a camera is blind
@@ -137,7 +137,7 @@ class Service:
             self._server.stop()
             self._ledger.close(time.monotonic())
 
-    def step(self, cameras: Cameras) -> None:
+    def step(self, cameras: CameraGroup) -> None:
         """Judge what is due, and tick when it is time."""
         if sightings := cameras.newest(WAIT_SECONDS, BATCH.get(self._evaluator.engine.name, 1)):
             self._judge(sightings)
@@ -188,7 +188,7 @@ class Service:
                 self._attendance.judged(seen.camera, seen.captured)
                 self.metrics.frames_evaluated.labels(seen.camera).inc()
 
-    def _tick(self, cameras: Cameras, now: float) -> None:
+    def _tick(self, cameras: CameraGroup, now: float) -> None:
         elapsed, self._ticked = now - self._ticked, now
         self._clock.read()
         states = cameras.states()
@@ -227,7 +227,7 @@ class Service:
         self.metrics.frames_dropped.labels(state.camera).inc(state.skipped - self._skipped.get(state.camera, 0))
         self._skipped[state.camera] = state.skipped
 
-    def _test(self, cameras: Cameras, now: float) -> None:
+    def _test(self, cameras: CameraGroup, now: float) -> None:
         """Show a known fault to the cameras whose test was asked for, or is due."""
         due = self._schedule.due(now)
         for camera in [*take_requests(self._settings.station.state_dir), *([due] if due else [])]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from ..alerts.notifier import is_at_work, open_outbox
+from ..alerts.notifier import is_running, open_outbox
 from ..alerts.outbox import Outbox
 from ..bundle.errors import RarefaultError
 from ..watchlog.ledger import Instant, Night, read_night_of
@@ -31,7 +31,7 @@ def status(config: Path, hours: float, as_json: bool, html: Path | None) -> None
     try:
         settings = load_station_settings(config)
         state_dir = settings.station.state_dir
-        at_work = is_at_work(state_dir)
+        at_work = is_running(state_dir)
         now = Instant(time.monotonic(), time.time())
         night = read_night_of(ledger_path(state_dir), hours * HOUR, now, at_work)
         outbox = open_outbox(settings, repair=False)

@@ -26,7 +26,7 @@ def ledger_path(state_dir: Path) -> Path:
     return state_dir / "ledger" / "ledger.sqlite3"
 
 
-class LedgerKeeper:
+class LedgerWriter:
     """A disk that takes nothing costs lines in the ledger, never the watch. Times are monotonic seconds."""
 
     def __init__(self, station: StationSection, cameras: Sequence[str], now: float) -> None:

@@ -8,7 +8,7 @@ from ..causes import Cause
 LATE_TURNS, LATE_SECONDS = 2.0, 3.0  # a verdict is late after so many turns of the floor rate, and so many seconds
 
 
-class Attendance:
+class WatchState:
     """A camera whose frames come but get no verdict in time is as blind as one that is off."""
 
     def __init__(self, floor_rates: Mapping[str, float]) -> None:

@@ -6,14 +6,14 @@ from collections.abc import Callable
 import pytest
 
 from edge_runtime.cameras.camera import Sighting
-from edge_runtime.cameras.camera_group import Cameras
+from edge_runtime.cameras.camera_group import CameraGroup
 from edge_runtime.causes import Cause
 
 
 class Watch:
     """Keeps asking the cameras until a condition holds, and remembers the newest of each."""
 
-    def __init__(self, cameras: Cameras) -> None:
+    def __init__(self, cameras: CameraGroup) -> None:
         self.cameras = cameras
         self.newest: dict[str, Sighting] = {}
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from edge_runtime.alerts.events import ALARM
 from edge_runtime.alerts.mqtt_sink import MqttSink
 from edge_runtime.alerts.outbox import Outbox
-from edge_runtime.alerts.outbox_spool import Recorder
+from edge_runtime.alerts.outbox_spool import OutboxSpool
 from edge_runtime.alerts.sender import Backoff, Sender
 from edge_runtime.station.settings import MqttSection
 from tests.support.sample_events import record
@@ -23,7 +23,7 @@ def main(state_dir: Path, port: int, count: int) -> None:
     sink = MqttSink("north-7", MqttSection("127.0.0.1", port, tls=False, timeout=5.0))
     quick = Backoff(first=0.05, cap=0.2)
     sender = Sender(outbox, sink, quick, quick)
-    recorder = Recorder(outbox, on_commit=sender.wake)
+    recorder = OutboxSpool(outbox, on_commit=sender.wake)
     sender.start()
     newest = outbox.recent(ALARM, 1)
     begin = newest[0].document["number"] + 1 if newest else 0
@@ -34,7 +34,7 @@ def main(state_dir: Path, port: int, count: int) -> None:
         sys.stdout.flush()
     while outbox.pending("mqtt"):
         time.sleep(0.01)
-    sender.cease()
+    sender.begin_stop()
     sender.join(5)
     outbox.close()
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_runtime.alerts.alarm_rules import Decider
+from edge_runtime.alerts.alarm_rules import AlarmRules
 from edge_runtime.alerts.events import ALARM, SAMPLE, Reporter, View
 from edge_runtime.alerts.outbox import Entry, Outbox
-from edge_runtime.alerts.outbox_spool import Recorder
-from edge_runtime.alerts.sample_selection import HardExamples
+from edge_runtime.alerts.outbox_spool import OutboxSpool
+from edge_runtime.alerts.sample_selection import SampleSelector
 from edge_runtime.alerts.votes import VoteRule, camera_rule
 from edge_runtime.bundle.store import open_bundle
 from edge_runtime.clock import Clock
@@ -30,12 +30,12 @@ class Station:
         self.outbox = Outbox(state, ["mqtt"])
         rule, votes = bundle.manifest.decision, VoteRule(needed=2, window=3, cooldown=100)
         self.ended: list[tuple[str, str]] = []
-        self.decider = Decider(
+        self.decider = AlarmRules(
             {"yard": camera_rule(rule, votes, {"thresholds": {"rust": 0.05}}), "gate": camera_rule(rule, votes, {})},
             Reporter("north-7", bundle),
-            Recorder(self.outbox),
+            OutboxSpool(self.outbox),
             Clock(),
-            HardExamples(SamplesSection(interval=1e6)),
+            SampleSelector(SamplesSection(interval=1e6)),
         )
 
     def see(

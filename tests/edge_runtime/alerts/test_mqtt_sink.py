@@ -25,7 +25,7 @@ pytest.importorskip("paho.mqtt", reason="the extra `station` is not installed")
 from edge_runtime.alerts.events import HEARTBEAT, SAMPLE
 from edge_runtime.alerts.mqtt_sink import MqttSink
 from edge_runtime.alerts.outbox import DATABASE, Outbox
-from edge_runtime.alerts.outbox_spool import Recorder
+from edge_runtime.alerts.outbox_spool import OutboxSpool
 from edge_runtime.alerts.sender import Backoff, Sender
 from edge_runtime.alerts.sink import Verdict
 from edge_runtime.bundle.errors import UnavailableError
@@ -63,11 +63,11 @@ class Site:
         self._ends.append(made.close)
         return made
 
-    def sender(self, sink: MqttSink) -> tuple[Sender, Recorder]:
+    def sender(self, sink: MqttSink) -> tuple[Sender, OutboxSpool]:
         made = Sender(self.outbox, sink, QUICK, QUICK)
         self._ends.append(lambda: stop(made))
         made.start()
-        return made, Recorder(self.outbox, on_commit=made.wake)
+        return made, OutboxSpool(self.outbox, on_commit=made.wake)
 
     def end(self) -> None:
         for end in reversed(self._ends):
@@ -82,7 +82,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
 
 
 def stop(sender: Sender) -> None:
-    sender.cease()
+    sender.begin_stop()
     sender.join(4)
 
 

@@ -13,10 +13,10 @@ from tests.support.webhook_receiver import SECRET, Receiver, receiving
 
 pytest.importorskip("paho.mqtt", reason="the extra `station` is not installed")
 
-from edge_runtime.alerts.alarm_rules import Decider
+from edge_runtime.alerts.alarm_rules import AlarmRules
 from edge_runtime.alerts.events import Reporter, View
-from edge_runtime.alerts.notifier import Voice
-from edge_runtime.alerts.sample_selection import HardExamples
+from edge_runtime.alerts.notifier import Notifier
+from edge_runtime.alerts.sample_selection import SampleSelector
 from edge_runtime.bundle.errors import UnavailableError
 from edge_runtime.bundle.store import open_bundle
 from edge_runtime.clock import Clock
@@ -64,12 +64,12 @@ class World:
         self.bundle = open_bundle(bundle_folder)
         self.evaluator = Evaluator(self.bundle, open_engine(self.bundle, "cpu", "fp32", 1).engine)
         self.reporter, self.clock = Reporter("north-7", self.bundle), Clock()
-        self.voice = Voice(self.settings)
+        self.voice = Notifier(self.settings)
 
     def show(self, colour: tuple[int, int, int], frames: int) -> None:
         rules = {"yard": self.settings.rule("yard", self.bundle.manifest.decision)}
-        examples = HardExamples(self.settings.samples)
-        decider = Decider(rules, self.reporter, self.voice.recorder, self.clock, examples)
+        examples = SampleSelector(self.settings.samples)
+        decider = AlarmRules(rules, self.reporter, self.voice.recorder, self.clock, examples)
         frame = np.full((40, 60, 3), colour, np.uint8)
         frame[:, :10] = 90
         for now in range(frames):
@@ -125,9 +125,9 @@ def test_what_is_said_while_nobody_listens_is_heard_later(world):
 
 def test_a_second_station_on_the_same_folder_is_refused(world):
     with pytest.raises(UnavailableError, match="another edge-station works on"):
-        Voice(world.settings)
+        Notifier(world.settings)
     world.voice.stop()
-    world.voice = Voice(world.settings)
+    world.voice = Notifier(world.settings)
 
 
 def test_heartbeats_come_at_their_distance(world):

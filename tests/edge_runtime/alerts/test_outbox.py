@@ -10,7 +10,7 @@ import pytest
 
 from edge_runtime.alerts.events import ALARM, HEARTBEAT, SAMPLE
 from edge_runtime.alerts.outbox import DATABASE, Budget, Outbox
-from edge_runtime.alerts.outbox_spool import Recorder
+from edge_runtime.alerts.outbox_spool import OutboxSpool
 from edge_runtime.bundle.errors import InputError, UnavailableError
 from tests.support.sample_events import record
 
@@ -264,7 +264,7 @@ def fill(place: Path) -> Path:
 
 def test_on_a_full_disk_alarms_wait_in_memory_and_are_written_in_order_when_there_is_room(small_disk):
     outbox = Outbox(small_disk, ["mqtt"])
-    recorder = Recorder(outbox)
+    recorder = OutboxSpool(outbox)
     assert recorder.record(record(0, size=10_000))
     ballast = fill(small_disk)
     for number in range(1, 30):
@@ -289,7 +289,7 @@ def test_on_a_full_disk_alarms_wait_in_memory_and_are_written_in_order_when_ther
 
 def test_on_a_full_disk_samples_make_room_for_an_alarm(small_disk):
     outbox = Outbox(small_disk, ["mqtt"])
-    recorder = Recorder(outbox)
+    recorder = OutboxSpool(outbox)
     for number in range(8):
         assert recorder.record(record(number, kind=SAMPLE, size=150_000))
     fill(small_disk)
@@ -309,7 +309,7 @@ def test_a_disk_that_fails_without_being_full_costs_no_samples(outbox):
 def test_where_no_more_files_fit_samples_make_room_too(small_disk):
     subprocess.run(["mount", "-o", "remount,nr_inodes=80", str(small_disk)], check=True)
     outbox = Outbox(small_disk, ["mqtt"])
-    recorder = Recorder(outbox)
+    recorder = OutboxSpool(outbox)
     number = 0
     while recorder.record(record(number, kind=SAMPLE, size=10)):
         number += 1
@@ -320,7 +320,7 @@ def test_where_no_more_files_fit_samples_make_room_too(small_disk):
 
 def test_on_a_full_disk_pictures_that_every_sink_has_make_room_once_the_samples_are_gone(small_disk):
     outbox = Outbox(small_disk, ["mqtt"])
-    recorder = Recorder(outbox)
+    recorder = OutboxSpool(outbox)
     for number in range(8):
         assert recorder.record(record(number, size=150_000))
     for _ in range(6):
@@ -347,7 +347,7 @@ def test_an_outbox_opens_on_a_disk_that_samples_have_filled(small_disk):
 
 def test_memory_is_bounded_by_giving_up_pictures_and_never_alarms(outbox, monkeypatch):
     monkeypatch.setattr(outbox, "commit", refuse)
-    recorder = Recorder(outbox, memory_bytes=250)
+    recorder = OutboxSpool(outbox, memory_bytes=250)
     for number in range(5):
         recorder.record(record(number, size=100))
     monkeypatch.undo()
@@ -368,6 +368,6 @@ def refuse(_: object) -> None:
 
 def test_who_waits_for_commits_is_told(outbox):
     told: list[int] = []
-    recorder = Recorder(outbox, on_commit=lambda: told.append(outbox.pending("mqtt")))
+    recorder = OutboxSpool(outbox, on_commit=lambda: told.append(outbox.pending("mqtt")))
     recorder.record(record(0))
     assert told == [1]

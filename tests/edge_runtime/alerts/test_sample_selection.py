@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from edge_runtime.alerts.sample_selection import DISAGREEING, RARE, SETTLED, UNCERTAIN, HardExamples
+from edge_runtime.alerts.sample_selection import DISAGREEING, RARE, SETTLED, UNCERTAIN, SampleSelector
 from edge_runtime.bundle.decision import Decision
 from edge_runtime.station.settings import SamplesSection
 from tests.support.colour_bundle import RULE
@@ -19,8 +19,8 @@ CLEAR, RUST = said(1.0, 0.0, 0.0), said(0.2, 0.8, 0.0)
 
 
 @pytest.fixture
-def picker() -> HardExamples:
-    return HardExamples(SamplesSection(uncertain_margin=0.15, rare_share=0.02, interval=300.0))
+def picker() -> SampleSelector:
+    return SampleSelector(SamplesSection(uncertain_margin=0.15, rare_share=0.02, interval=300.0))
 
 
 def test_a_plain_frame_is_let_go(picker):

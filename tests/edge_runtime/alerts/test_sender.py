@@ -191,7 +191,7 @@ def test_it_stops_and_closes_the_sink(tmp_path):
     outbox, sink = Outbox(tmp_path, ["script"]), Script()
     sender = Sender(outbox, sink)
     sender.start()
-    sender.cease()
+    sender.begin_stop()
     sender.join(5)
     assert (sender.alive, sink.closed) == (False, True)
     outbox.close()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from edge_runtime.alerts.outbox import Entry, Outbox
-from edge_runtime.alerts.outbox_spool import Recorder
+from edge_runtime.alerts.outbox_spool import OutboxSpool
 from edge_runtime.alerts.sender import Backoff, Sender
 from edge_runtime.alerts.sink import TAKEN, Verdict
 from edge_runtime.alerts.webhook_sink import SLOW_SECONDS, WebhookSink, judged
@@ -162,7 +162,7 @@ def test_events_arrive_in_order_through_errors_and_a_refused_one_is_parked(recei
     outbox = Outbox(tmp_path / "state", ["webhook"])
     quick = Backoff(first=0.01, cap=0.05)
     sender = Sender(outbox, sink(receiver.port, secret), quick, quick)
-    recorder = Recorder(outbox, on_commit=sender.wake)
+    recorder = OutboxSpool(outbox, on_commit=sender.wake)
     receiver.statuses += [(500, {}), (503, {}), (422, {}), (429, {})]
     for number in range(4):
         recorder.record(record(number))
@@ -170,6 +170,6 @@ def test_events_arrive_in_order_through_errors_and_a_refused_one_is_parked(recei
     wait_until(lambda: outbox.pending("webhook") == 0)
     assert [event["number"] for event in receiver.accepted] == [1, 2, 3]
     assert outbox.counts() == {("webhook", "alarm", "parked"): 1, ("webhook", "alarm", "delivered"): 3}
-    sender.cease()
+    sender.begin_stop()
     sender.join(5)
     outbox.close()

@@ -13,8 +13,8 @@ from edge_runtime.bundle.errors import InputError
 from edge_runtime.cameras.address import Kind, parse_source
 from edge_runtime.cameras.mjpeg import jpegs
 from edge_runtime.cameras.regions import Region
-from edge_runtime.cameras.rtsp_describe import Patience, SourceFailed, digest_login
-from edge_runtime.cameras.shared_frame import MAX_FRAME_BYTES, Field, FrameBoard
+from edge_runtime.cameras.rtsp_describe import AnswerTimeout, SourceFailed, digest_login
+from edge_runtime.cameras.shared_frame import MAX_FRAME_BYTES, Field, SharedFrame
 from edge_runtime.causes import Cause
 from edge_runtime.delays import CAP_SECONDS, Backoff
 from edge_runtime.redact import redact
@@ -141,7 +141,7 @@ def test_regions_that_cannot_be_are_refused(sides):
 
 
 def test_the_board_gives_the_newest_frame_once():
-    board = FrameBoard()
+    board = SharedFrame()
     assert board.newest() is None
     for level in (1, 2, 3):
         assert board.publish(np.full((2, 3, 3), level, np.uint8), float(level), 0.0)
@@ -161,8 +161,8 @@ def test_the_board_gives_the_newest_frame_once():
 WRITER = """
 import sys, time
 import numpy as np
-from edge_runtime.cameras.shared_frame import FrameBoard
-board = FrameBoard(int(sys.argv[1]))
+from edge_runtime.cameras.shared_frame import SharedFrame
+board = SharedFrame(int(sys.argv[1]))
 print("ready", flush=True)
 level = 0
 while True:
@@ -172,7 +172,7 @@ while True:
 
 
 def test_a_reader_never_sees_a_mixture_and_a_killed_writer_leaves_no_lock():
-    board = FrameBoard()
+    board = SharedFrame()
     seen = 0
     for _ in range(3):
         command = [sys.executable, "-c", WRITER, str(board.handle)]
@@ -194,8 +194,8 @@ def test_a_reader_never_sees_a_mixture_and_a_killed_writer_leaves_no_lock():
     board.close()
 
 
-def patience() -> Patience:
-    return Patience(2, 1, lambda: None)
+def patience() -> AnswerTimeout:
+    return AnswerTimeout(2, 1, lambda: None)
 
 
 class Unsized(FaultServer):

@@ -15,7 +15,7 @@ import pytest
 from edge_runtime.bundle.errors import InputError
 from edge_runtime.cameras.address import parse_source
 from edge_runtime.cameras.camera import CameraConfig, from_settings
-from edge_runtime.cameras.camera_group import Cameras
+from edge_runtime.cameras.camera_group import CameraGroup
 from edge_runtime.cameras.change_gate import GateLimits
 from edge_runtime.cameras.regions import Region
 from edge_runtime.causes import Cause
@@ -44,7 +44,7 @@ def test_eight_cameras_of_which_three_are_dead_at_the_start(capfd):
         configs += [config("basic", locked.url(login=LOGIN)), config("digest", server.url("digest", login=LOGIN))]
         configs += [config("refused", f"http://127.0.0.1:{free_port()}/x"), config("wrong", wrong)]
         configs += [config("mute", mute.url(login=LOGIN))]
-        with Cameras(configs) as cameras:
+        with CameraGroup(configs) as cameras:
             watch = Watch(cameras)
             watch.until(lambda watch: len(watch.newest) == 5)
             watch.until(lambda watch: Cause.STARTING not in watch.causes().values(), 10)
@@ -77,13 +77,13 @@ def test_eight_cameras_of_which_three_are_dead_at_the_start(capfd):
     ],
 )
 def test_each_fault_has_its_cause_within_fifteen_seconds(path, cause):
-    with FaultServer() as server, Cameras([config("one", server.url(path), stall_seconds=3)]) as cameras:
+    with FaultServer() as server, CameraGroup([config("one", server.url(path), stall_seconds=3)]) as cameras:
         watch = Watch(cameras)
         watch.until(lambda watch: watch.causes()["one"] is cause, 15)
 
 
 def test_a_stream_that_stops_is_reported_and_comes_back_by_itself():
-    with FaultServer() as server, Cameras([config("one", server.url())]) as cameras:
+    with FaultServer() as server, CameraGroup([config("one", server.url())]) as cameras:
         watch = Watch(cameras)
         watch.until(lambda watch: watch.newest)
         server.fault = "stall"
@@ -97,7 +97,7 @@ def test_a_stream_that_stops_is_reported_and_comes_back_by_itself():
 def test_a_server_that_was_down_is_found_within_five_seconds_and_others_lose_nothing():
     with FaultServer() as steady, FaultServer() as server:
         configs = [config("steady", steady.url()), config("one", server.url()), config("two", server.url())]
-        with Cameras(configs) as cameras:
+        with CameraGroup(configs) as cameras:
             watch = Watch(cameras)
             watch.until(lambda watch: len(watch.newest) == 3)
             for down in (0.0, 3.0):
@@ -113,7 +113,7 @@ def test_a_server_that_was_down_is_found_within_five_seconds_and_others_lose_not
 
 
 def test_a_killed_and_a_hanging_process_are_replaced():
-    with FaultServer() as server, Cameras([config("one", server.url(), stall_seconds=2)]) as cameras:
+    with FaultServer() as server, CameraGroup([config("one", server.url(), stall_seconds=2)]) as cameras:
         watch = Watch(cameras)
         for number, how in enumerate((signal.SIGKILL, signal.SIGSEGV, signal.SIGSTOP), 1):
             watch.until(lambda watch: watch.newest and watch.all_online())
@@ -131,7 +131,7 @@ def test_descriptors_threads_and_processes_stay_the_same_over_restarts():
     def held() -> tuple[int, int, int]:
         return me.num_fds(), me.num_threads(), len(me.children())
 
-    with FaultServer() as server, Cameras([config("one", server.url())]) as cameras:
+    with FaultServer() as server, CameraGroup([config("one", server.url())]) as cameras:
         watch = Watch(cameras)
         watch.until(lambda watch: watch.newest)
         cameras_alone = me.num_fds() - len(server._open)
@@ -143,7 +143,7 @@ def test_descriptors_threads_and_processes_stay_the_same_over_restarts():
             assert len(children()) == 1
     before = held()
     for _ in range(3):
-        with Cameras([config("one", f"http://127.0.0.1:{free_port()}/x")] * 1) as cameras:
+        with CameraGroup([config("one", f"http://127.0.0.1:{free_port()}/x")] * 1) as cameras:
             Watch(cameras).until(lambda watch: watch.causes()["one"] is Cause.REFUSED)
         assert held() == before
 
@@ -151,9 +151,9 @@ def test_descriptors_threads_and_processes_stay_the_same_over_restarts():
 STATION = """
 import sys
 from edge_runtime.cameras.camera import CameraConfig
-from edge_runtime.cameras.camera_group import Cameras
+from edge_runtime.cameras.camera_group import CameraGroup
 from edge_runtime.cameras.address import parse_source
-cameras = Cameras([CameraConfig("one", parse_source(sys.argv[1]))])
+cameras = CameraGroup([CameraConfig("one", parse_source(sys.argv[1]))])
 cameras.start()
 while not cameras.newest(1):
     pass
@@ -173,7 +173,7 @@ def test_a_station_that_is_killed_leaves_no_process():
 
 
 def test_a_late_consumer_gets_the_newest_frame_and_the_rest_is_counted():
-    with FaultServer() as server, Cameras([config("one", server.url())]) as cameras:
+    with FaultServer() as server, CameraGroup([config("one", server.url())]) as cameras:
         watch = Watch(cameras)
         watch.until(lambda watch: watch.newest)
         first = watch.newest["one"].sequence
@@ -185,7 +185,7 @@ def test_a_late_consumer_gets_the_newest_frame_and_the_rest_is_counted():
 
 def test_the_gate_lets_the_floor_rate_through_and_skips_the_rest():
     slow = GateLimits(floor_rate=1, active_rate=1)
-    with FaultServer() as server, Cameras([config("one", server.url(), gate=slow)]) as cameras:
+    with FaultServer() as server, CameraGroup([config("one", server.url(), gate=slow)]) as cameras:
         watch = Watch(cameras)
         watch.until(lambda watch: cameras.states()["one"].passed == 3)
         state = cameras.states()["one"]
@@ -200,7 +200,7 @@ def test_a_folder_of_images_plays_to_its_end_and_regions_are_cut_out(tmp_path):
         cv2.imwrite(str(tmp_path / f"{number}.png"), picture)
     (tmp_path / "notes.txt").write_text("no image")
     regions = (Region("left", 0, 0, 0.5, 1), Region("corner", 6, 4, 2, 2))
-    with Cameras([config("one", str(tmp_path), regions=regions)]) as cameras:
+    with CameraGroup([config("one", str(tmp_path), regions=regions)]) as cameras:
         watch = Watch(cameras)
         watch.until(lambda watch: watch.newest)
         watch.until(lambda watch: watch.causes()["one"] is Cause.ENDED)
@@ -218,7 +218,7 @@ def test_a_video_file_plays_in_real_time_and_ends(tmp_path):
     for data in FRAMES[:20]:
         writer.write(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_BGR))
     writer.release()
-    with Cameras([config("one", str(path)), config("again", str(path), loop=True)]) as cameras:
+    with CameraGroup([config("one", str(path)), config("again", str(path), loop=True)]) as cameras:
         watch = Watch(cameras)
         watch.until(lambda watch: watch.newest)
         assert 1 < watch.until(lambda watch: watch.causes()["one"] is Cause.ENDED) < 5
@@ -232,7 +232,7 @@ def test_a_folder_in_a_loop_never_ends(tmp_path):
         cv2.imwrite(
             str(tmp_path / f"{number}.png"), np.random.default_rng(number).integers(0, 255, (60, 80, 3), np.uint8)
         )
-    with Cameras([config("one", str(tmp_path), loop=True)]) as cameras:
+    with CameraGroup([config("one", str(tmp_path), loop=True)]) as cameras:
         watch = Watch(cameras)
         watch.until(lambda watch: cameras.states()["one"].received > 10)
         assert watch.causes()["one"] is not Cause.ENDED
@@ -240,14 +240,14 @@ def test_a_folder_in_a_loop_never_ends(tmp_path):
 
 def test_an_empty_folder_and_a_missing_file_say_so(tmp_path):
     configs = [config("empty", str(tmp_path)), config("missing", str(tmp_path / "x.mp4")), config("usb", "usb:63")]
-    with Cameras(configs) as cameras:
+    with CameraGroup(configs) as cameras:
         expected = {"empty": Cause.NOT_FOUND, "missing": Cause.NOT_FOUND, "usb": Cause.NOT_FOUND}
         Watch(cameras).until(lambda watch: watch.causes() == expected)
 
 
 def test_a_test_frame_comes_marked_from_a_dead_camera_too():
     frame = np.full((4, 4, 3), 7, np.uint8)
-    with Cameras([config("one", f"http://127.0.0.1:{free_port()}/x")]) as cameras:
+    with CameraGroup([config("one", f"http://127.0.0.1:{free_port()}/x")]) as cameras:
         cameras.inject("one", frame)
         (sighting,) = cameras.newest(0)
         assert (sighting.camera, sighting.test) == ("one", True)
@@ -271,6 +271,6 @@ def test_the_settings_of_a_station_become_a_camera(monkeypatch):
 
 def test_settings_that_contradict_are_refused():
     with pytest.raises(InputError, match="two cameras are named a"):
-        Cameras([config("a", "usb:0"), config("a", "usb:1")])
+        CameraGroup([config("a", "usb:0"), config("a", "usb:1")])
     with pytest.raises(InputError, match="must not fall"):
         config("a", "usb:0", gate=GateLimits(floor_rate=3, active_rate=2))

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 
 from edge_runtime.cameras.change_gate import ChangeGate, GateLimits
-from edge_runtime.cameras.thumbnail import look
+from edge_runtime.cameras.thumbnail import thumbnail_of
 from tests.support.night_clips import light_at, scene, sensed
 
 LIMITS = GateLimits(floor_rate=0.5, active_rate=2.0, hold_seconds=5.0)
@@ -16,7 +16,7 @@ def passes(gate, frames, start=0.0):
     times = []
     for number, frame in enumerate(frames):
         now = start + number * STEP
-        gate.show(look(frame), now)
+        gate.show(thumbnail_of(frame), now)
         if gate.due(now):
             gate.passed(now)
             times.append(now)

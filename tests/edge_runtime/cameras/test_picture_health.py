@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from edge_runtime.cameras.picture_health import CameraHealth, HealthLimits
-from edge_runtime.cameras.thumbnail import look, temporal_noise
+from edge_runtime.cameras.picture_health import HealthLimits, PictureHealth
+from edge_runtime.cameras.thumbnail import temporal_noise, thumbnail_of
 from edge_runtime.causes import Cause
 from tests.support.night_clips import NOISE, THERMAL, normal_night, scene, sensed, thermal
 
@@ -70,7 +70,7 @@ PICTURES = [pytest.param(lambda: scene(3), id="drawn")] + [
 @pytest.mark.parametrize("cause", FAULTS, ids=lambda cause: cause.value)
 def test_a_fault_is_named_within_15_seconds_and_nothing_is_judged_meanwhile(picture, cause):
     picture = picture()
-    health = CameraHealth(HealthLimits(infrared=False))
+    health = PictureHealth(HealthLimits(infrared=False))
     last, began = healthy(health, picture)
     named = None
     for number in range(int(15 / STEP)):
@@ -89,7 +89,7 @@ def test_a_fault_is_named_within_15_seconds_and_nothing_is_judged_meanwhile(pict
 @pytest.mark.parametrize("cause", [c for c in FAULTS if c is not Cause.RESIZED], ids=lambda cause: cause.value)
 def test_a_fault_that_ends_is_lifted_within_five_seconds(cause):
     picture = scene(3)
-    health = CameraHealth(HealthLimits(infrared=False))
+    health = PictureHealth(HealthLimits(infrared=False))
     last, now = healthy(health, picture)
     for _ in range(int(30 / STEP)):
         blind = health.check_frame(FAULTS[cause](picture, last), now)
@@ -101,7 +101,7 @@ def test_a_fault_that_ends_is_lifted_within_five_seconds(cause):
 
 
 def test_defocus_is_covered():
-    health = CameraHealth()
+    health = PictureHealth()
     _, now = healthy(health, scene(3))
     soft = blurred(scene(3))
     conditions = [health.check_frame(sensed(soft, 1.0), now + number * STEP) for number in range(50)]
@@ -109,7 +109,7 @@ def test_defocus_is_covered():
 
 
 def test_a_picture_repeated_at_25_frames_a_second_is_frozen():
-    health = CameraHealth()
+    health = PictureHealth()
     last, now = healthy(health, scene(3))
     conditions = [health.check_frame(last, now + number / 25) for number in range(15 * 25)]
     assert conditions[-1].cause is Cause.FROZEN
@@ -118,7 +118,7 @@ def test_a_picture_repeated_at_25_frames_a_second_is_frozen():
 
 def test_a_codec_that_repeats_a_still_scene_between_key_frames_is_learnt():
     """x264 at a low rate repeated a still scene for up to 24 s (docs/LOG.md)."""
-    health = CameraHealth()
+    health = PictureHealth()
     stills = [sensed(scene(3), 1.0, noise=1.0) for _ in range(21)]
     alarmed = set()
     for number in range(int(20 * 25 / STEP)):
@@ -131,7 +131,7 @@ def test_a_codec_that_repeats_a_still_scene_between_key_frames_is_learnt():
 
 
 def test_one_changed_digit_of_an_on_screen_clock_is_not_frozen():
-    health = CameraHealth()
+    health = PictureHealth()
     still = scene(3, (720, 1280))
     for number in range(100):
         frame = still.copy()
@@ -140,7 +140,7 @@ def test_one_changed_digit_of_an_on_screen_clock_is_not_frozen():
 
 
 def test_a_flash_is_withheld_and_not_reported():
-    health = CameraHealth()
+    health = PictureHealth()
     picture = scene(3)
     _, now = healthy(health, picture)
     flash = health.check_frame(np.full_like(picture, 255), now)
@@ -151,7 +151,7 @@ def test_a_flash_is_withheld_and_not_reported():
 
 
 def test_infrared_settles_and_is_then_judged_and_so_is_the_way_back():
-    health = CameraHealth()
+    health = PictureHealth()
     picture = scene(3)
     _, now = healthy(health, picture)
     for view in (infrared, lambda picture: sensed(picture, 1.0)):
@@ -165,7 +165,7 @@ def test_infrared_settles_and_is_then_judged_and_so_is_the_way_back():
 
 
 def test_a_new_size_settles_and_is_then_judged():
-    health = CameraHealth()
+    health = PictureHealth()
     _, now = healthy(health, scene(3))
     small = cv2.resize(scene(3), (192, 144))
     conditions = [health.check_frame(sensed(small, 1.0), now + number * STEP) for number in range(100)]
@@ -179,7 +179,7 @@ def black(picture):
 
 def test_the_frame_on_which_a_black_picture_comes_back_is_not_called_noise():
     picture = scene(3)
-    health = CameraHealth()
+    health = PictureHealth()
     _, now = healthy(health, picture)
     conditions = [health.check_frame(black(picture), now + number * STEP) for number in range(300)]
     now += 300 * STEP
@@ -190,7 +190,7 @@ def test_the_frame_on_which_a_black_picture_comes_back_is_not_called_noise():
 
 def test_a_cause_that_follows_another_begins_when_it_was_first_seen():
     picture = scene(3)
-    health = CameraHealth()
+    health = PictureHealth()
     _, began = healthy(health, picture)
     for number in range(300):
         assert health.check_frame(black(picture), began + number * STEP).cause in (None, Cause.BLACK)
@@ -202,7 +202,7 @@ def test_a_cause_that_follows_another_begins_when_it_was_first_seen():
 
 def test_a_camera_that_was_covered_for_long_and_then_looks_elsewhere_has_moved():
     picture = scene(3)
-    health = CameraHealth(HealthLimits(accept_seconds=30))
+    health = PictureHealth(HealthLimits(accept_seconds=30))
     _, now = healthy(health, picture)
     for number in range(200):
         health.check_frame(black(picture), now + number * STEP)
@@ -213,7 +213,7 @@ def test_a_camera_that_was_covered_for_long_and_then_looks_elsewhere_has_moved()
 
 
 def test_a_scene_that_stays_elsewhere_is_accepted_after_the_time_that_was_set():
-    health = CameraHealth(HealthLimits(accept_seconds=60))
+    health = PictureHealth(HealthLimits(accept_seconds=60))
     _, now = healthy(health, scene(3))
     away = shifted(scene(3))
     conditions = [health.check_frame(sensed(away, 1.0), now + number * STEP) for number in range(400)]
@@ -224,7 +224,7 @@ def test_a_scene_that_stays_elsewhere_is_accepted_after_the_time_that_was_set():
 
 
 def test_a_lens_covered_from_the_first_frame_on_is_noticed():
-    health = CameraHealth()
+    health = PictureHealth()
     flat = np.full((288, 384, 3), 90, np.uint8)
     conditions = [health.check_frame(sensed(flat, 1.0), number * STEP) for number in range(50)]
     assert conditions[-1].cause is Cause.COVERED
@@ -233,7 +233,7 @@ def test_a_lens_covered_from_the_first_frame_on_is_noticed():
 @pytest.mark.parametrize("seed", range(4))
 def test_a_scene_with_less_detail_than_noise_is_called_neither_covered_nor_moved(seed):
     cv2.setRNGSeed(seed)
-    health = CameraHealth()
+    health = PictureHealth()
     ramp = np.broadcast_to(np.linspace(60, 110, 384, dtype=np.float32)[None, :, None], (288, 384, 3))
     healthy(health, ramp, seconds=60)
 
@@ -241,7 +241,7 @@ def test_a_scene_with_less_detail_than_noise_is_called_neither_covered_nor_moved
 def test_noise_is_measured_in_grey_levels():
     """Four sampled points are averaged, so half the sensor's noise is left of one channel, and of three less."""
     flat = np.full((360, 640, 3), 120, np.float32)
-    one, two = (look(sensed(flat, 1.0)).luma for _ in range(2))
+    one, two = (thumbnail_of(sensed(flat, 1.0)).luma for _ in range(2))
     weights = np.array([0.114, 0.587, 0.299])
     assert temporal_noise(one, two) == pytest.approx(NOISE / 2 * float((weights**2).sum() ** 0.5), rel=0.15)
 
@@ -249,7 +249,7 @@ def test_noise_is_measured_in_grey_levels():
 @needs_pictures
 @pytest.mark.parametrize("number", [10, 150])
 def test_a_normal_night_of_eight_hours_raises_no_false_alarm(number):
-    health = CameraHealth()
+    health = PictureHealth()
     alarms = [
         (seconds, condition.cause)
         for seconds, frame in normal_night(thermal(number), hours=8, step=8.0, seed=number)

@@ -9,7 +9,7 @@ import pytest
 
 from edge_runtime.cameras.address import parse_source
 from edge_runtime.cameras.camera import CameraConfig
-from edge_runtime.cameras.camera_group import Cameras
+from edge_runtime.cameras.camera_group import CameraGroup
 from edge_runtime.cameras.change_gate import GateLimits
 from edge_runtime.causes import Cause
 from tests.support import ROOT
@@ -69,7 +69,7 @@ def test_login_wrong_password_and_wrong_path(capfd):
             config("nobody", server.url()),
             config("lost", server.url("nowhere", good)),
         ]
-        with Cameras(configs) as cameras:
+        with CameraGroup(configs) as cameras:
             watch = Watch(cameras)
             expected = {"good": None, "wrong": Cause.AUTH, "nobody": Cause.AUTH, "lost": Cause.NOT_FOUND}
             watch.until(lambda watch: watch.causes() == expected, 20)
@@ -80,14 +80,14 @@ def test_login_wrong_password_and_wrong_path(capfd):
 
 @pytest.mark.parametrize("mount", ["smart", "slow"])
 def test_the_key_frame_with_which_a_session_begins_is_enough(mount):
-    with RtspServer() as server, Cameras([config("one", server.url(mount))]) as cameras:
+    with RtspServer() as server, CameraGroup([config("one", server.url(mount))]) as cameras:
         watch = Watch(cameras)
         watch.until(lambda watch: watch.newest and watch.all_online(), 12)
         assert watch.newest["one"].frame.shape == (240, 320, 3)
 
 
 def test_a_server_that_is_killed_and_one_that_freezes_come_back():
-    with RtspServer() as server, Cameras([config("one", server.url())]) as cameras:
+    with RtspServer() as server, CameraGroup([config("one", server.url())]) as cameras:
         watch = Watch(cameras)
         watch.until(lambda watch: watch.newest and watch.all_online(), 20)
         server.kill()

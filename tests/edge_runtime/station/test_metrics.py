@@ -15,7 +15,7 @@ pytest.importorskip("prometheus_client", reason="the extra `station` is not inst
 from prometheus_client.parser import text_string_to_metric_families
 
 from edge_runtime.alerts.outbox import Outbox
-from edge_runtime.alerts.outbox_spool import Recorder
+from edge_runtime.alerts.outbox_spool import OutboxSpool
 from edge_runtime.bundle.errors import UnavailableError
 from edge_runtime.station.metrics import Metrics, StatusServer
 from edge_runtime.station.settings import HttpSection
@@ -27,7 +27,7 @@ class Status:
 
     metrics: Metrics
     outbox: Outbox
-    recorder: Recorder
+    recorder: OutboxSpool
     port: int = 0
     troubles: dict[str, str] = field(default_factory=lambda: {"mqtt": "", "disk": ""})
 
@@ -52,7 +52,7 @@ class Status:
 @pytest.fixture
 def status(tmp_path: Path) -> Iterator[Status]:
     outbox = Outbox(tmp_path, ["mqtt"])
-    made = Status(Metrics(), outbox, Recorder(outbox))
+    made = Status(Metrics(), outbox, OutboxSpool(outbox))
     made.metrics.watch(outbox, made.recorder, {"mqtt": lambda: made.troubles["mqtt"]})
     server = StatusServer(HttpSection(port=0), made.metrics, {n: lambda n=n: made.troubles[n] for n in made.troubles})
     made.port = server.port

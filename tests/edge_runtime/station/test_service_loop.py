@@ -13,7 +13,7 @@ from tests.support.sample_events import wait_until
 
 pytest.importorskip("prometheus_client", reason="the extra `station` is not installed")
 
-from edge_runtime.alerts.notifier import Voice
+from edge_runtime.alerts.notifier import Notifier
 from edge_runtime.bundle.errors import UnavailableError
 from edge_runtime.bundle.store import open_bundle
 from edge_runtime.cameras.camera import from_settings
@@ -47,7 +47,7 @@ class Loop:
         station = StationSection("north-7", folder, bundle, test_alarm_hours=0)
         camera = Camera("yard", url, floor_rate=5, top_rate=5)
         self.settings = StationSettings(station, (camera,), http=HttpSection(port=0))
-        self.voice = Voice(self.settings)
+        self.voice = Notifier(self.settings)
         evaluator = Evaluator(open_bundle(bundle), engine)
         self.service = Service(self.settings, self.voice, evaluator, [from_settings(camera)])
         self.error: Exception | None = None
@@ -132,6 +132,6 @@ def test_an_engine_beyond_repair_ends_the_service(start):
 def test_a_sender_that_died_ends_the_service(start, monkeypatch):
     loop = start(lambda call: None)
     wait_until(lambda: counted(loop, "rarefault_frames_evaluated_total{") > 0)
-    monkeypatch.setattr(Voice, "alive", False)
+    monkeypatch.setattr(Notifier, "alive", False)
     wait_until(lambda: not loop.running)
     assert "a sender has died, which only a restart mends" in str(loop.error)

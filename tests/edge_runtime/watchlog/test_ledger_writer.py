@@ -8,7 +8,7 @@ import pytest
 from edge_runtime.causes import Cause
 from edge_runtime.station.settings import StationSection
 from edge_runtime.watchlog.ledger import Instant, read_night_of
-from edge_runtime.watchlog.ledger_writer import RETRY_SECONDS, LedgerKeeper, ledger_path
+from edge_runtime.watchlog.ledger_writer import RETRY_SECONDS, LedgerWriter, ledger_path
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def test_what_the_disk_refused_is_written_once_it_takes_it(tmp_path, caplog):
     now = time.monotonic()
     state = tmp_path / "state"
     state.write_text("in the way")
-    keeper = LedgerKeeper(StationSection("north-7", state), ["yard"], now)
+    keeper = LedgerWriter(StationSection("north-7", state), ["yard"], now)
     for second in range(5):
         keeper.note({"yard": (Cause.FROZEN, now + 1)}, now + 1 + second)
     assert len([r for r in caplog.records if r.levelname == "ERROR"]) == 1
@@ -43,7 +43,7 @@ def test_the_report_comes_once_a_day_at_its_hour(tmp_path, clock, caplog):
     caplog.set_level("INFO")
     now = time.monotonic()
     clock("06:57")
-    keeper = LedgerKeeper(StationSection("north-7", tmp_path, report_at="07:00"), ["yard"], now)
+    keeper = LedgerWriter(StationSection("north-7", tmp_path, report_at="07:00"), ["yard"], now)
     for second, moment in enumerate(["06:58", "06:59", "07:00", "07:00", "07:01", "23:59"]):
         clock(moment)
         keeper.tick(now + second)
@@ -61,6 +61,6 @@ def test_the_report_comes_once_a_day_at_its_hour(tmp_path, clock, caplog):
 def test_a_service_that_starts_after_the_hour_waits_for_the_next_day(tmp_path, clock):
     clock("07:30")
     now = time.monotonic()
-    keeper = LedgerKeeper(StationSection("north-7", tmp_path), ["yard"], now)
+    keeper = LedgerWriter(StationSection("north-7", tmp_path), ["yard"], now)
     keeper.tick(now)
     assert not list(ledger_path(tmp_path).parent.glob("night-*"))

@@ -4,7 +4,7 @@ import pytest
 
 from edge_runtime.cameras.camera import CameraState
 from edge_runtime.causes import Cause
-from edge_runtime.watchlog.watch_state import LATE_SECONDS, Attendance
+from edge_runtime.watchlog.watch_state import LATE_SECONDS, WatchState
 
 
 def state(cause: Cause | None = None, since: float = 0.0) -> CameraState:
@@ -12,8 +12,8 @@ def state(cause: Cause | None = None, since: float = 0.0) -> CameraState:
 
 
 @pytest.fixture
-def attendance() -> Attendance:
-    return Attendance({"yard": 0.5})  # a verdict every 2 s, late after 4 + 3
+def attendance() -> WatchState:
+    return WatchState({"yard": 0.5})  # a verdict every 2 s, late after 4 + 3
 
 
 def test_a_camera_with_verdicts_is_watched(attendance):
