@@ -15,16 +15,16 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load_file
 
+from augment.arrays import Numbers
 from augment.data.sources import check_source
 from augment.evaluation.arm_comparison import Truth, summarise
-from augment.evaluation.metrics import Numbers
 from augment.mini.archive import Share, write_archive
 from augment.mini.scenes import FAULT_LABELS, LABELS, TWINS
 from augment.progress import say
 from augment.records import Document, Record, RunFolder, item_seed
 from augment.settings import PRESETS, DataSettings, Settings, as_json, load_settings, write_settings
 from augment.stages.compare import temperature
-from augment.stages.train import BALANCED, GATE, UNCURATED
+from augment.training.arms import BALANCED, GATE, UNCURATED
 from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.files import replace_file
 

@@ -12,8 +12,9 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
+from augment.arrays import Numbers
 from augment.evaluation.arm_comparison import Truth, summarise
-from augment.evaluation.metrics import FAIL, INCONCLUSIVE, PASS, Numbers
+from augment.evaluation.metrics import FAIL, INCONCLUSIVE, PASS
 from augment.mini.scenes import FAULT_LABELS, LABELS, render, sample_scene
 from augment.records import Document, item_seed
 from augment.settings import CompareSettings, Settings, TrainSettings

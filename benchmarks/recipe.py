@@ -18,6 +18,7 @@ from augment.mini.scenes import FAULT_LABELS, LABELS, render, sample_scene
 from augment.records import item_seed
 from augment.settings import PRESETS, DataSettings, Settings, TrainSettings
 from augment.stages import train
+from augment.training.arms import parse_arm
 from augment.training.finetune import fit, predict
 from augment.training.frame_cache import Frames
 from export.checkpoint import load_checkpoint
@@ -107,7 +108,7 @@ def _measure(
     """Macro F1 and mean recall of the faults (0..1) on the test pictures."""
     settings = Settings(seed=seed, data=DataSettings(faults=FAULT_LABELS), train=section)
     build, initial = train.initial_network(settings, len(material.labels))
-    arm = train.parse_arm(section.arms[0], settings.generate.methods)
+    arm = parse_arm(section.arms[0], settings.generate.methods)
     fit(train.plan(settings, material, arm, 0, initial, build), frames, folder, "cpu")
     network, _ = load_checkpoint(folder)
     truth = np.array([material.labels.index(label) for _, label in test])

@@ -13,8 +13,8 @@ from fractions import Fraction
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
 
+from augment.arrays import Labels
 from augment.data.duplicates import Pairs, groups_of
-from augment.evaluation.metrics import Labels
 from augment.records import item_seed
 
 TRAIN, VAL, TEST = "train", "val", "test"

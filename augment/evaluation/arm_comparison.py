@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from augment.arrays import Labels, Numbers
 from augment.evaluation import metrics
-from augment.evaluation.metrics import FAULT_OR_NOT, FAULT_RECALL, METRICS, Draws, Labels, Numbers, Resampled
+from augment.evaluation.metrics import FAULT_OR_NOT, FAULT_RECALL, METRICS, Draws, Resampled
 from augment.records import Document, Record, item_seed
 from augment.settings import CompareSettings, Settings
 from edge_runtime.bundle.decision import DecisionRule
@@ -144,19 +145,19 @@ class Arm:
 
 def _difference(truth: Truth, baseline: Arm, arm: Arm, section: CompareSettings) -> dict[str, Any]:
     """`arm` minus `baseline` on the same resamples. McNemar compares the labels that averaged probabilities give."""
-    metrics = {}
+    changes = {}
     for metric in arm.metrics:
         change = arm.resampled.metrics[metric] - baseline.resampled.metrics[metric]
-        metrics[metric] = _interval(arm.mean(metric) - baseline.mean(metric), change, section.confidence)
+        changes[metric] = _interval(arm.mean(metric) - baseline.mean(metric), change, section.confidence)
     recall: dict[str, Any] = dict.fromkeys(truth.labels)
     for index in arm.held():
         change = arm.resampled.recall[:, index] - baseline.resampled.recall[:, index]
         value = arm.mean_recall(index) - baseline.mean_recall(index)
         recall[truth.labels[index]] = _interval(value, change, section.confidence)
     only_baseline, only_arm, p = metrics.mcnemar_test(truth.targets, baseline.pooled, arm.pooled)
-    decisive = metrics[section.metric]
+    decisive = changes[section.metric]
     return {
-        "metrics": metrics,
+        "metrics": changes,
         "recall": recall,
         "harmed": [label for label, change in recall.items() if change and change["high"] < 0],
         "mcnemar": {"only_baseline_right": only_baseline, "only_arm_right": only_arm, "p": p},

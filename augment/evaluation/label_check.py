@@ -17,7 +17,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.pipeline import Pipeline, make_pipeline
 
-from augment.evaluation.metrics import Labels, Numbers
+from augment.arrays import Labels, Numbers
 from augment.models.image_embedding import Embeddings
 from augment.records import Record, item_seed
 

@@ -13,8 +13,8 @@ import numpy as np
 from scipy.optimize import curve_fit
 from sklearn.model_selection import StratifiedGroupKFold
 
+from augment.arrays import Labels, Numbers
 from augment.evaluation.label_check import embedding_classifier
-from augment.evaluation.metrics import Labels, Numbers
 from augment.models.image_embedding import Embeddings
 
 SHARES = (0.25, 0.5, 0.75, 1.0)  # of the images of every class

@@ -13,8 +13,7 @@ from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, recall_s
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
-Labels = npt.NDArray[np.int64]
-Numbers = npt.NDArray[np.float64]
+from augment.arrays import Labels, Numbers
 
 METRICS = ("accuracy", "macro_f1", "macro_recall")
 # Only where labels are marked as faults:

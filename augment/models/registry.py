@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from augment.models.image_embedding import Embedder
     from augment.models.text_similarity import Meaning
 
-EMBEDDED = Path(__file__).parent / "mini" / "checkpoints"
+EMBEDDED = Path(__file__).parents[1] / "mini" / "checkpoints"
 # BLIP-base is published as a pickle alone.
 _HOW_TO_CONVERT = (
     "pickled weights are never loaded here: where you trust them, load the model and its processor once with "

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import numpy as np
 
-from augment.evaluation.metrics import Numbers
+from augment.arrays import Numbers
 from augment.models.registry import find_model, hush, local_model
 from augment.settings import RefineSettings
 from edge_runtime.bundle.errors import InputError, UnavailableError

@@ -12,8 +12,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from augment.arrays import Numbers
 from augment.data.image_store import ImageStore
-from augment.evaluation.metrics import Numbers
 from augment.methods import Method, parse_method
 from augment.models.registry import Models, Order, folder_digest
 from augment.progress import progress, say

@@ -3,7 +3,6 @@
 The only stage that opens test images. Nothing that it finds goes back into a training.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -13,9 +12,9 @@ from safetensors.numpy import save
 from safetensors.torch import save as save_torch
 from torch import Tensor, nn
 
+from augment.arrays import Numbers
 from augment.data.image_store import ImageStore
 from augment.evaluation.arm_comparison import Truth, summarise
-from augment.evaluation.metrics import Numbers
 from augment.evaluation.tables import METRIC_NAMES, points, table
 from augment.models.registry import pick_device
 from augment.progress import progress
@@ -23,6 +22,7 @@ from augment.records import Document, Record, RunFolder, digest_of
 from augment.settings import CompareSettings, Settings, as_json
 from augment.training.finetune import classify, pooled_features
 from augment.training.frame_cache import Frames, cached_frames
+from augment.training.predictions import read_predictions
 from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.files import replace_file, sha256_bytes
 from edge_runtime.bundle.preprocess import PreprocessSpec
@@ -76,9 +76,8 @@ def told(document: Document) -> str:
 
 def temperature(checkpoint: Path) -> float:
     """What the validation predictions beside a checkpoint ask for."""
-    found = json.loads((checkpoint / "predictions.json").read_bytes())
-    targets = np.array([found["labels"].index(image["label"]) for image in found["images"]])
-    return fit_temperature(np.array([image["logits"] for image in found["images"]]), targets)
+    found = read_predictions(checkpoint)
+    return fit_temperature(found.logits, found.targets)
 
 
 def _check_arms(section: CompareSettings, trainings: Sequence[Record]) -> None:

@@ -15,12 +15,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from augment.arrays import Labels, Numbers
 from augment.data.duplicates import DETAIL_SHIFT, SAME_DETAIL, detail, hash_pairs, shifted_correlation
 from augment.data.image_store import ImageStore
 from augment.data.perceptual_hash import Hashes, hamming_distances, perceptual_hash
 from augment.evaluation.label_check import agreement, recall_with
 from augment.evaluation.learning_curve import learning_curve
-from augment.evaluation.metrics import Labels, Numbers
 from augment.methods import parse_method
 from augment.models.image_embedding import Embeddings, Fingerprints
 from augment.models.registry import pick_device

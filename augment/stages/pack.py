@@ -4,7 +4,6 @@ Its files are held against the network on the locked test set. Nothing is chosen
 """
 
 import importlib.metadata
-import json
 import subprocess
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -19,7 +18,8 @@ from augment.data.image_store import ImageStore
 from augment.licences import licences
 from augment.records import Document, Record, RunFolder
 from augment.settings import Settings, as_json
-from augment.stages.train import REAL, parse_arm
+from augment.training.arms import REAL, parse_arm
+from augment.training.predictions import read_predictions
 from edge_runtime.bundle.decision import DecisionRule
 from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.manifest import model_file
@@ -106,11 +106,8 @@ def calibrate(
     settings: Settings, folder: RunFolder, training: Document, chosen: Record
 ) -> tuple[DecisionRule, dict[str, Any]]:
     """Temperature and thresholds from the validation logits that training left; never from test images."""
-    predictions = json.loads((folder.path / chosen["path"] / "predictions.json").read_bytes())
-    labels, faults = tuple(predictions["labels"]), tuple(training.summary["fault_labels"])
-    logits = np.array([image["logits"] for image in predictions["images"]])
-    targets = np.array([labels.index(image["label"]) for image in predictions["images"]])
-    rule, choices = fit_rule(logits, targets, labels, faults, settings.export.recall_target)
+    found, faults = read_predictions(folder.path / chosen["path"]), tuple(training.summary["fault_labels"])
+    rule, choices = fit_rule(found.logits, found.targets, found.labels, faults, settings.export.recall_target)
     return rule, {label: choice.to_json() for label, choice in choices.items()}
 
 

@@ -15,12 +15,13 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from augment.arrays import Labels
 from augment.data.image_store import ImageStore
-from augment.evaluation.metrics import Labels
 from augment.models.registry import pick_device
 from augment.records import Document, Record, RunFolder, digest_of, item_seed
 from augment.settings import Settings, as_json
 from augment.training import harm_gate
+from augment.training.arms import REAL, SYNTHETIC, Arm, parse_arm
 from augment.training.finetune import Examples, Task, fit
 from augment.training.frame_cache import Frames, cached_frames
 from augment.training.mixing import stand_ins
@@ -31,60 +32,7 @@ from export.checkpoint import WEIGHTS_FILE
 from export.network import build_network, load_initial_weights
 
 STAGE = "training"
-REAL, SYNTHETIC = "real", "synthetic"
-BALANCED = "balanced"
-GATE = "gate"
-UNCURATED = "uncurated"
-MODIFIERS = (BALANCED, GATE, UNCURATED)
 GATE_TURNS = 3  # trainings of a gated arm before it gets no generated image at all
-
-
-@dataclass(frozen=True)
-class Arm:
-    """What one arm learns from."""
-
-    name: str
-    real: bool
-    methods: frozenset[str] | None  # of generating; None is any
-    balanced: bool  # every class as often as the others, and TrivialAugment
-    gated: bool = False
-    uncurated: bool = False  # what curation rejected too: to see what curation is worth
-    dropped: frozenset[str] = frozenset()  # labels whose generated images the gate keeps out
-
-    def takes(self, kind: str, record: Record) -> bool:
-        """Whether it learns from an image of `kind`: real, or the method that generated it."""
-        if kind == REAL:
-            return self.real
-        wanted = self.methods is None or kind in self.methods
-        return wanted and (record["kept"] or self.uncurated) and record["label"] not in self.dropped
-
-    @property
-    def ungated(self) -> str:
-        """The name of the same arm without its gate."""
-        return "+".join(part for part in self.name.split("+") if part != GATE)
-
-    @property
-    def kinds(self) -> tuple[str, ...]:
-        """REAL and SYNTHETIC, as far as they take part."""
-        return (REAL,) * self.real + (SYNTHETIC,) * (self.methods is None or bool(self.methods))
-
-
-def parse_arm(name: str, methods: Sequence[str]) -> Arm:
-    """The arm called `name`, where `methods` generate. Raises InputError that names the parts there are."""
-    parts = [part for word in name.split("+") for part in ((REAL, SYNTHETIC) if word == "combined" else (word,))]
-    for part in parts:
-        if part not in (REAL, SYNTHETIC, *MODIFIERS, *methods):
-            known = ", ".join((REAL, SYNTHETIC, *MODIFIERS, *methods))
-            raise InputError(f"train.arms names {name!r}, expected parts joined by + out of combined, {known}")
-    named = frozenset(parts) - {REAL, SYNTHETIC, *MODIFIERS}
-    return Arm(
-        name,
-        real=REAL in parts,
-        methods=None if SYNTHETIC in parts else named,
-        balanced=BALANCED in parts,
-        gated=GATE in parts,
-        uncurated=UNCURATED in parts,
-    )
 
 
 @dataclass(frozen=True)

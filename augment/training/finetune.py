@@ -21,7 +21,8 @@ from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn import functional
 
-from augment.evaluation.metrics import Labels, metrics
+from augment.arrays import Labels
+from augment.evaluation.metrics import metrics
 from augment.progress import progress, say
 from augment.records import item_seed
 from augment.settings import TrainSettings
@@ -29,6 +30,7 @@ from augment.training.ema import average_decay, average_into, norm_state, with_o
 from augment.training.frame_cache import Frames
 from augment.training.image_transforms import STRONG, random_views
 from augment.training.mixing import log_priors, mixed, replaced
+from augment.training.predictions import Predictions, write_json, write_predictions
 from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.files import replace_file
 from export.checkpoint import CARD_FILE, read_card, save_checkpoint
@@ -332,7 +334,7 @@ class _Trainer:
         logits = self._logits()
         validation = measures(logits, task.validation.targets)
         write_json(folder / "history.json", state.history)
-        write_json(folder / "predictions.json", predictions(task.labels, task.validation, logits))
+        write_predictions(folder, Predictions(task.labels, task.validation.ids, task.validation.targets, logits))
         training = {"key": task.key, "steps": state.step, "best_step": state.best_step, "validation": validation}
         save_checkpoint(folder, self.shown, {**task.card, "training": {**task.card["training"], **training}})
         say(
@@ -364,15 +366,3 @@ def measures(logits: np.ndarray, targets: Labels) -> dict[str, float]:
     """accuracy, macro_f1, macro_recall (0..1) and loss (cross-entropy, nats) of (N, K) logits."""
     loss = functional.cross_entropy(torch.from_numpy(logits), torch.from_numpy(targets)).item()
     return {**metrics(targets, logits.argmax(axis=1)), "loss": loss}
-
-
-def predictions(labels: Sequence[str], examples: Examples, logits: np.ndarray) -> dict[str, Any]:
-    """Logits per image in the form of predictions.json."""
-    rows = zip(examples.ids, examples.targets.tolist(), logits.tolist(), strict=True)
-    images = [{"id": item, "label": labels[target], "logits": row} for item, target, row in rows]
-    return {"labels": list(labels), "images": images}
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write `value` whole, indented."""
-    replace_file(path, (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode())

@@ -4,15 +4,15 @@ A class that loses is seldom the cause. Its images went to another class, and th
 validation images show no loss of a single class, all classes together may still show that nothing was gained.
 """
 
-import json
 from pathlib import Path
 
 import numpy as np
 
+from augment.arrays import Labels
 from augment.evaluation import metrics
-from augment.evaluation.metrics import Labels
 from augment.records import item_seed
 from augment.settings import Settings
+from augment.training.predictions import read_predictions
 
 
 def harm(settings: Settings, training: Path, baseline: str, arm: str) -> tuple[frozenset[str], frozenset[str]]:
@@ -57,10 +57,7 @@ def harmed(settings: Settings, truth: Labels, before: Labels, after: Labels, cla
     return found
 
 
-def _predicted(folder: Path, seeds: int) -> tuple[list[str], Labels, Labels]:
-    """(labels, true classes (N,), predicted classes (S, N)) on the validation images of an arm's trainings."""
-    files = [json.loads((folder / f"seed-{seed}" / "predictions.json").read_bytes()) for seed in range(seeds)]
-    labels = files[0]["labels"]
-    truth = np.array([labels.index(image["label"]) for image in files[0]["images"]])
-    predicted = np.array([[int(np.argmax(image["logits"])) for image in file["images"]] for file in files])
-    return labels, truth, predicted
+def _predicted(folder: Path, seeds: int) -> tuple[tuple[str, ...], Labels, Labels]:
+    """Return (labels, true classes (N,), predicted classes (S, N)) of an arm's trainings on the validation images."""
+    found = [read_predictions(folder / f"seed-{seed}") for seed in range(seeds)]
+    return found[0].labels, found[0].targets, np.stack([predictions.predicted for predictions in found])

@@ -20,9 +20,10 @@ from torch import Tensor
 from augment.models.image_embedding import stored_vectors
 from augment.progress import say
 from augment.records import digest_of, item_seed
-from augment.training.finetune import Task, classify, finished, measures, predictions, write_json
+from augment.training.finetune import Task, classify, finished, measures
 from augment.training.frame_cache import Frames
 from augment.training.image_transforms import random_views, trivial_augment
+from augment.training.predictions import Predictions, write_predictions
 from export.checkpoint import read_card, save_checkpoint
 from export.features import Extract
 from export.network import normalise
@@ -89,7 +90,7 @@ def fit_classifier(task: Task, cache: FeatureCache, folder: Path) -> dict[str, A
     folder.mkdir(parents=True, exist_ok=True)
     logits = classify(network, torch.from_numpy(held_out))
     validation = measures(logits, task.validation.targets)
-    write_json(folder / "predictions.json", predictions(task.labels, task.validation, logits))
+    write_predictions(folder, Predictions(task.labels, task.validation.ids, task.validation.targets, logits))
     training = {**task.card["training"], "key": task.key, **chosen, "validation": validation}
     save_checkpoint(folder, network, {**task.card, "training": training})
     say(f"train {task.name}: validation macro F1 {validation['macro_f1']:.3f}, accuracy {validation['accuracy']:.3f}")

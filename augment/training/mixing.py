@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torchvision.transforms import v2
 
-from augment.evaluation.metrics import Labels
+from augment.arrays import Labels
 
 
 def mixed(

@@ -22,7 +22,8 @@ def predictions(hot: int, of_them_faint: int) -> list[dict[str, object]]:
 
 def calibrated(path, images, target):
     (path / "hot-arm").mkdir(exist_ok=True)
-    (path / "hot-arm" / "predictions.json").write_text(json.dumps({"labels": LABELS, "images": images}))
+    named = [{"id": str(at), **image} for at, image in enumerate(images)]
+    (path / "hot-arm" / "predictions.json").write_text(json.dumps({"labels": LABELS, "images": named}))
     training = Document("training", None, {}, {}, [], {"fault_labels": ["hot"]})
     settings = replace(PRESETS["mini"], export=replace(PRESETS["mini"].export, recall_target=target))
     return pack.calibrate(settings, RunFolder(path), training, {"path": "hot-arm"})

@@ -11,6 +11,7 @@ from augment.records import RunFolder
 from augment.settings import Settings, TrainSettings
 from augment.stages import train
 from augment.training import finetune as fitting
+from augment.training.arms import parse_arm
 from augment.training.finetune import batch_positions, learning_rate
 from augment.training.image_transforms import ViewRanges, random_views, trivial_augment
 from edge_runtime.bundle.errors import InputError
@@ -268,7 +269,7 @@ def test_views_change_light_within_bounds():
     ],
 )
 def test_an_arm_is_named_by_its_parts(name, takes, is_balanced):
-    arm = train.parse_arm(name, ("text2img", "codec"))
+    arm = parse_arm(name, ("text2img", "codec"))
     kept = {"label": "a", "kept": True}
     assert {kind for kind in ("real", "text2img", "codec") if arm.takes(kind, kept)} == takes
     assert arm.balanced is is_balanced
@@ -276,9 +277,9 @@ def test_an_arm_is_named_by_its_parts(name, takes, is_balanced):
 
 def test_an_arm_takes_what_curation_kept_and_its_gate_lets_through():
     rejected, other = {"label": "a", "kept": False}, {"label": "b", "kept": True}
-    plain, raw = (train.parse_arm(name, ("codec",)) for name in ("real+codec", "real+codec+uncurated"))
+    plain, raw = (parse_arm(name, ("codec",)) for name in ("real+codec", "real+codec+uncurated"))
     assert [arm.takes("codec", rejected) for arm in (plain, raw)] == [False, True]
-    gated = replace(train.parse_arm("real+codec+gate", ("codec",)), dropped=frozenset("b"))
+    gated = replace(parse_arm("real+codec+gate", ("codec",)), dropped=frozenset("b"))
     assert (gated.gated, gated.ungated) == (True, "real+codec")
     assert [gated.takes(kind, other) for kind in ("real", "codec")] == [True, False]
 
@@ -288,7 +289,7 @@ IS_GENERATED = np.array([False, False, True, True, False, True, False])
 
 
 def test_weights_balance_classes_and_kinds():
-    plain, even = (train.parse_arm(name, ()) for name in ("combined", "combined+balanced"))
+    plain, even = (parse_arm(name, ()) for name in ("combined", "combined+balanced"))
     assert train.weights_of(TARGETS, IS_GENERATED, plain, 0.0).tolist() == [1] * 7
     assert train.weights_of(TARGETS, IS_GENERATED, plain, 0.2) == pytest.approx([1.6, 1.6, 0.4, 0.4, 1.6, 0.4, 1])
     found = train.weights_of(TARGETS, IS_GENERATED, even, 0.2)

@@ -14,6 +14,7 @@ from torch.nn import functional
 from augment.settings import TrainSettings
 from augment.stages import train
 from augment.training import finetune as fitting
+from augment.training.arms import parse_arm
 from augment.training.ema import average_decay, average_into, norm_state
 from augment.training.finetune import _Trainer, batch_positions, learning_rate
 from augment.training.image_transforms import random_views
@@ -38,7 +39,7 @@ def trainer(folder: Path, arm: str, **changed: object) -> _Trainer:
     """A training of `arm` that has not begun."""
     settings, run = tiny_run(folder)
     settings = short(settings, arms=(arm,), **changed)
-    arms = [train.parse_arm(arm, settings.generate.methods)]
+    arms = [parse_arm(arm, settings.generate.methods)]
     material = train.gather(run.require("dataset"), run.require("curation"), arms)
     build, initial = train.initial_network(settings, len(material.labels))
     task = train.plan(settings, material, arms[0], 0, initial, build)

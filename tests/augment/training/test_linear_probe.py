@@ -11,6 +11,7 @@ import torch
 from augment.models import image_embedding
 from augment.stages import train
 from augment.training import linear_probe
+from augment.training.arms import parse_arm
 from augment.training.finetune import predict
 from export.checkpoint import load_checkpoint
 from export.network import build_network, normalise
@@ -71,7 +72,7 @@ def test_only_the_classifier_changes_and_the_checkpoint_gives_its_predictions(pr
 
 def _material(folder) -> list[str]:
     dataset, curation = folder.require("dataset"), folder.require("curation")
-    return list(train.gather(dataset, curation, [train.parse_arm("combined", ())]).splits)
+    return list(train.gather(dataset, curation, [parse_arm("combined", ())]).splits)
 
 
 def test_a_killed_run_keeps_its_features_and_ends_the_same(prepared, monkeypatch):

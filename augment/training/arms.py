@@ -1,0 +1,64 @@
+"""What an arm is: the kinds of images that one variant of the training learns from, read from its name.
+
+A name joins parts by "+": `real`, `synthetic` (every method), `combined` (both), the name of a method, and modifiers.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from augment.records import Record
+from edge_runtime.bundle.errors import InputError
+
+REAL, SYNTHETIC = "real", "synthetic"
+BALANCED = "balanced"
+GATE = "gate"
+UNCURATED = "uncurated"
+MODIFIERS = (BALANCED, GATE, UNCURATED)
+
+
+@dataclass(frozen=True)
+class Arm:
+    """What one arm learns from."""
+
+    name: str
+    real: bool
+    methods: frozenset[str] | None  # of generating; None is any
+    balanced: bool  # every class as often as the others, and TrivialAugment
+    gated: bool = False
+    uncurated: bool = False  # what curation rejected too: to see what curation is worth
+    dropped: frozenset[str] = frozenset()  # labels whose generated images the gate keeps out
+
+    def takes(self, kind: str, record: Record) -> bool:
+        """Whether the arm learns from an image of `kind`: real, or the method that generated it."""
+        if kind == REAL:
+            return self.real
+        wanted = self.methods is None or kind in self.methods
+        return wanted and bool(record["kept"] or self.uncurated) and record["label"] not in self.dropped
+
+    @property
+    def ungated(self) -> str:
+        """The name of the same arm without its gate."""
+        return "+".join(part for part in self.name.split("+") if part != GATE)
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """REAL and SYNTHETIC, as far as they take part."""
+        return (REAL,) * self.real + (SYNTHETIC,) * (self.methods is None or bool(self.methods))
+
+
+def parse_arm(name: str, methods: Sequence[str]) -> Arm:
+    """Read the arm called `name`, where `methods` generate. Raises InputError that names the parts there are."""
+    parts = [part for word in name.split("+") for part in ((REAL, SYNTHETIC) if word == "combined" else (word,))]
+    for part in parts:
+        if part not in (REAL, SYNTHETIC, *MODIFIERS, *methods):
+            known = ", ".join((REAL, SYNTHETIC, *MODIFIERS, *methods))
+            raise InputError(f"train.arms names {name!r}, expected parts joined by + out of combined, {known}")
+    named = frozenset(parts) - {REAL, SYNTHETIC, *MODIFIERS}
+    return Arm(
+        name,
+        real=REAL in parts,
+        methods=None if SYNTHETIC in parts else named,
+        balanced=BALANCED in parts,
+        gated=GATE in parts,
+        uncurated=UNCURATED in parts,
+    )

@@ -1,0 +1,52 @@
+"""The validation logits that a training leaves beside its checkpoint, as predictions.json."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from augment.arrays import Labels, Numbers, Vectors
+from edge_runtime.bundle.files import replace_file
+
+PREDICTIONS_FILE = "predictions.json"
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a network says of N images whose labels are known."""
+
+    labels: tuple[str, ...]  # the K classes
+    ids: Sequence[str]  # of the images
+    targets: Labels  # (N,) the true classes
+    logits: Numbers | Vectors  # (N, K)
+
+    @property
+    def predicted(self) -> Labels:
+        """The likeliest class of each image, (N,)."""
+        return self.logits.argmax(axis=1)
+
+
+def write_predictions(checkpoint: Path, predictions: Predictions) -> None:
+    """Write predictions.json into the folder of a checkpoint, whole or not at all."""
+    rows = zip(predictions.ids, predictions.targets.tolist(), predictions.logits.tolist(), strict=True)
+    images = [{"id": item, "label": predictions.labels[target], "logits": row} for item, target, row in rows]
+    write_json(checkpoint / PREDICTIONS_FILE, {"labels": list(predictions.labels), "images": images})
+
+
+def read_predictions(checkpoint: Path) -> Predictions:
+    """Read predictions.json from the folder of a checkpoint."""
+    found = json.loads((checkpoint / PREDICTIONS_FILE).read_bytes())
+    labels, images = tuple(found["labels"]), found["images"]
+    return Predictions(
+        labels,
+        [image["id"] for image in images],
+        np.array([labels.index(image["label"]) for image in images], dtype=np.int64),
+        np.array([image["logits"] for image in images], dtype=np.float64),
+    )
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write `value` to `path`, indented, whole or not at all."""
+    replace_file(path, (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode())
