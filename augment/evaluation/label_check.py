@@ -17,8 +17,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.pipeline import Pipeline, make_pipeline
 
-from augment.arrays import Labels, Numbers
-from augment.models.image_embedding import Embeddings
+from augment.arrays import Labels, Numbers, Vectors
 from augment.records import Record, item_seed
 
 FOLDS = 4
@@ -29,7 +28,7 @@ NEVER = 1e-6  # probability of a class that a classifier has no image of
 
 
 def agreement(
-    seed: int, training: Sequence[Record], real: Embeddings, painted: Sequence[Record], pool: Embeddings
+    seed: int, training: Sequence[Record], real: Vectors, painted: Sequence[Record], pool: Vectors
 ) -> tuple[Labels, list[str]]:
     """(of each generated image how many classes are clearly likelier than its label; the likeliest label).
 
@@ -63,7 +62,7 @@ def agreement(
 
 
 def recall_with(
-    features: Embeddings, labels: Sequence[str], held_out: Embeddings, truth: Sequence[str]
+    features: Vectors, labels: Sequence[str], held_out: Vectors, truth: Sequence[str]
 ) -> dict[str, float | None]:
     """Recall of each class on held-out images of a classifier trained on `features`; None where it has none there."""
     names = sorted(set(labels))
@@ -95,7 +94,7 @@ def _fold(record: Record, training: Sequence[Record], fold_of: dict[str, int]) -
     return fold_of[group] if group in fold_of else int(item_seed(0, "committee", record["id"]) % FOLDS)
 
 
-def embedding_classifier(features: Embeddings, targets: Labels) -> Pipeline:
+def embedding_classifier(features: Vectors, targets: Labels) -> Pipeline:
     """A balanced logistic regression on embeddings (N, D): quick, and good enough to judge images by."""
     model = make_pipeline(
         PCA(min(DIMENSIONS, *features.shape), svd_solver="covariance_eigh"),
@@ -104,7 +103,7 @@ def embedding_classifier(features: Embeddings, targets: Labels) -> Pipeline:
     return model.fit(features.astype(np.float64), targets)
 
 
-def _probabilities(model: Pipeline, features: Embeddings, classes: int) -> Numbers:
+def _probabilities(model: Pipeline, features: Vectors, classes: int) -> Numbers:
     """(N, classes), all of them above 0."""
     found = np.full((len(features), classes), NEVER)
     found[:, model.classes_] = np.maximum(model.predict_proba(features.astype(np.float64)), NEVER)

@@ -13,9 +13,8 @@ import numpy as np
 from scipy.optimize import curve_fit
 from sklearn.model_selection import StratifiedGroupKFold
 
-from augment.arrays import Labels, Numbers
+from augment.arrays import Labels, Numbers, Vectors
 from augment.evaluation.label_check import embedding_classifier
-from augment.models.image_embedding import Embeddings
 
 SHARES = (0.25, 0.5, 0.75, 1.0)  # of the images of every class
 REPEATS, FOLDS = 3, 4
@@ -25,7 +24,7 @@ ENOUGH, PHOTOGRAPH, MORE_THAN, TOO_FEW = "enough", "photograph", "more than", "t
 
 
 def learning_curve(
-    features: Embeddings, targets: Labels, groups: Sequence[str], labels: Sequence[str], seed: int, recall_target: float
+    features: Vectors, targets: Labels, groups: Sequence[str], labels: Sequence[str], seed: int, recall_target: float
 ) -> dict[str, Any]:
     """Recall (0..1) at each share of the images, and advice per class; plain JSON values.
 
@@ -55,7 +54,7 @@ def _part(count: float, share: float) -> int:
     return max(1, round(count * share))
 
 
-def _recall(features: Embeddings, targets: Labels, groups: np.ndarray, classes: int, seed: int) -> Numbers:
+def _recall(features: Vectors, targets: Labels, groups: np.ndarray, classes: int, seed: int) -> Numbers:
     """(len(SHARES), classes) mean recall over repeats and folds of whole groups; NaN where a class is not tested."""
     hits, tested = np.zeros((len(SHARES), classes)), np.zeros(classes)
     if len(np.unique(groups)) < FOLDS or classes < 2 or np.bincount(targets).max() < FOLDS:

@@ -23,11 +23,12 @@ from augment.mini.corpus import PatchCode, as_pixels
 from augment.mini.render_classifier import judged, new_judge
 from augment.mini.scenes import LABELS, Scene, attribute_of, describe, phrase, render, sample_scene, true_clauses
 from augment.mini.words import grammar, short_prompt
-from augment.models.registry import Models, Order
-from augment.models.text_similarity import LexicalMeaning
+from augment.models import prompt_rules
+from augment.models.interfaces import Order
+from augment.models.registry import Models
+from augment.models.text_similarity import WordOverlap
 from augment.records import item_seed
 from augment.settings import PRESETS
-from augment.stages import refine
 from augment.training.resumable import Say, load_average, steps_done
 from edge_runtime.bundle.files import replace_file
 
@@ -233,11 +234,13 @@ def _refine_figures(folder: Path, seed: int) -> Figures:
     kept_when_drawn, prompts = [], []
     for number, scene in enumerate(held_out("catalogue", CAPTIONS // 2, seed)[2]):
         own, caption = phrase(scene.label), describe(scene)
-        drawn = refine.draw_variants(models.writer, caption, preset.refine, item_seed(seed, "refine", str(number)))
-        wrong = [refine.objection(text, own, names - {own}, models.token_budget) for text in drawn]
-        kept_when_drawn += [reason not in (refine.CLASS_LOST, refine.OTHER_CLASS) for reason in wrong]
-        sound = [text for text, reason in zip(drawn, wrong, strict=True) if reason is None]
-        chosen, _ = refine.choose(caption, sound, preset.refine.variants, LexicalMeaning())
+        drawn = prompt_rules.draw_variants(
+            models.writer, caption, preset.refine, item_seed(seed, "refine", str(number))
+        )
+        wrong = [prompt_rules.objection(text, own, names - {own}, models.token_budget) for text in drawn]
+        kept_when_drawn += [reason not in (prompt_rules.CLASS_LOST, prompt_rules.OTHER_CLASS) for reason in wrong]
+        usable = [text for text, reason in zip(drawn, wrong, strict=True) if reason is None]
+        chosen, _ = prompt_rules.choose(caption, usable, preset.refine.variants, WordOverlap())
         prompts += [(own, text) for text in chosen]
     pairs = [pair for _, text in prompts for pair in pairwise(text.replace(",", "").split())]
     return {

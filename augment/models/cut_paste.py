@@ -1,4 +1,4 @@
-"""Real fault patches set into real pictures of sound equipment: the rival of every generator, and it costs none.
+"""Real fault patches set into real pictures of healthy equipment: the alternative to every generator, at no cost.
 
 A patch goes where the host looks like the patch's own surroundings, on a clamp rather than on the sky. False-colour
 (thermal) pictures are composed in their one temperature channel and coloured again with the camera's own palette:
@@ -89,7 +89,8 @@ def transplant(fitted: Fitted) -> Frame:
         return _composed(host, patch, fade, left, top, palette)
     mask = np.where(fade > 0.5, 255, 0).astype(np.uint8)
     centre = (left + patch.shape[1] // 2, top + patch.shape[0] // 2)
-    return cv2.seamlessClone(patch, host, mask, centre, cv2.NORMAL_CLONE)
+    cloned: Frame = cv2.seamlessClone(patch, host, mask, centre, cv2.NORMAL_CLONE)
+    return cloned
 
 
 def _cut(donor: Frame, box: Box, rng: np.random.Generator) -> tuple[Frame, tuple[int, int, int, int]]:
@@ -119,7 +120,7 @@ def _fade(shape: tuple[int, int], inner: tuple[int, int, int, int]) -> Grey:
     soft = cv2.GaussianBlur(cv2.dilate(mask, np.ones((rim, rim))), (0, 0), max(0.8, rim / 2))
     border = np.zeros(shape, np.float32)
     border[1:-1, 1:-1] = 1
-    return soft * border
+    return np.asarray(soft * border)
 
 
 def _place(host: Frame, patch: Frame, fade: Grey, rng: np.random.Generator) -> tuple[int, int]:
@@ -143,7 +144,7 @@ def _place(host: Frame, patch: Frame, fade: Grey, rng: np.random.Generator) -> t
 
 
 def _grey(frame: Frame) -> Grey:
-    return cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY).astype(np.float32)
+    return np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY), np.float32)
 
 
 def _composed(host: Frame, patch: Frame, fade: Grey, left: int, top: int, palette: Palette) -> Frame:

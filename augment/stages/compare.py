@@ -16,7 +16,7 @@ from augment.arrays import Numbers
 from augment.data.image_store import ImageStore
 from augment.evaluation.arm_comparison import Truth, summarise
 from augment.evaluation.tables import METRIC_NAMES, points, table
-from augment.models.registry import pick_device
+from augment.models.model_folders import pick_device
 from augment.progress import progress
 from augment.records import Document, Record, RunFolder, digest_of
 from augment.settings import CompareSettings, Settings, as_json

@@ -15,15 +15,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from augment.arrays import Labels, Numbers
+from augment.arrays import Labels, Numbers, Vectors
 from augment.data.duplicates import DETAIL_SHIFT, SAME_DETAIL, detail, hash_pairs, shifted_correlation
 from augment.data.image_store import ImageStore
 from augment.data.perceptual_hash import Hashes, hamming_distances, perceptual_hash
 from augment.evaluation.label_check import agreement, recall_with
 from augment.evaluation.learning_curve import learning_curve
 from augment.methods import parse_method
-from augment.models.image_embedding import Embeddings, Fingerprints
-from augment.models.registry import pick_device
+from augment.models.image_embedding import Fingerprints
+from augment.models.model_folders import pick_device
 from augment.progress import progress
 from augment.records import Document, Record, RunFolder, digest_of, item_seed
 from augment.report import contact_sheets
@@ -54,7 +54,7 @@ class Seen:
     """Images as curation compares them, one row each."""
 
     hashes: Hashes  # (N,) 64-bit
-    embeddings: Embeddings  # (N, D) of unit length
+    embeddings: Vectors  # (N, D) of unit length
     details: NDArray[np.float32]  # (N, 32, 32) of their thumbnails
 
 
@@ -143,7 +143,7 @@ def _real(settings: Settings, fingerprints: Fingerprints, records: Sequence[Reco
     return _seen(hashes, *fingerprints.of(list(by_id), opened))
 
 
-def _seen(hashes: Hashes, embeddings: Embeddings, thumbnails: NDArray[np.uint8]) -> Seen:
+def _seen(hashes: Hashes, embeddings: Vectors, thumbnails: NDArray[np.uint8]) -> Seen:
     details = np.array([detail(thumbnail) for thumbnail in thumbnails], np.float32)
     return Seen(hashes, embeddings, details)
 
@@ -281,7 +281,7 @@ def _limit(section: CurateSettings, real: int) -> float:
     return min(section.cap or np.inf, int(shared) if np.isfinite(shared) else shared)
 
 
-def usual_distances(embeddings: Embeddings, groups: Sequence[str]) -> Numbers:
+def usual_distances(embeddings: Vectors, groups: Sequence[str]) -> Numbers:
     """(N,) cosine distance of each training image to the nearest of another group; empty where they are too few."""
     if len(set(groups)) < FEW:
         return np.empty(0)

@@ -31,7 +31,7 @@ from augment.data.perceptual_hash import Hashes, perceptual_hash
 from augment.data.sources import Candidate, Source, check_source
 from augment.data.split import SIDES, TEST, TRAIN, VAL, Member, Shares, assign_sides, settle_groups
 from augment.models.image_embedding import Fingerprints
-from augment.models.registry import pick_device
+from augment.models.model_folders import pick_device
 from augment.progress import progress
 from augment.records import Document, Journal, Record, RunFolder, digest_of
 from augment.settings import Settings, as_json

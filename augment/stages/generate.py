@@ -16,7 +16,8 @@ from augment.data.image_store import ImageStore
 from augment.methods import Method, parse_method
 from augment.models.cut_paste import Fitted, fit, transplant
 from augment.models.inpaint_mask import hole_for
-from augment.models.registry import Models, Order
+from augment.models.interfaces import Order
+from augment.models.registry import Models
 from augment.progress import progress
 from augment.records import Document, Journal, Record, RunFolder, digest_of, item_seed
 from augment.settings import GenerateSettings, Settings, as_json

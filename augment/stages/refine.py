@@ -8,28 +8,27 @@ prompts; while prompts are missing GPT-2 draws again, and a caption for which no
 class alone where the captioner named another one.
 """
 
-import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 
-from augment.models.registry import Models, TokenBudget, Writer
-from augment.models.text_similarity import Meaning
+from augment.models.interfaces import TokenBudget
+from augment.models.prompt_rules import (
+    CLASS_LOST,
+    OTHER_CLASS,
+    choose,
+    class_objection,
+    draw_variants,
+    objection,
+    trim,
+)
+from augment.models.registry import Models
 from augment.progress import progress
 from augment.records import Document, Record, RunFolder, item_seed
-from augment.settings import RefineSettings, Settings, as_json
+from augment.settings import Settings, as_json
 
 STAGE = "prompts"
-
-# Why a variant was turned down.
-EMPTY = "adds nothing"
-CLASS_LOST = "class term lost"
-OTHER_CLASS = "names another class"
-TOO_LONG = "longer than the text encoder holds"
-REPEATS = "repeats another prompt"
-FAR = "far from the caption's meaning"
-MARKUP = "markup or another script"
 
 
 def run(settings: Settings, folder: RunFolder, models: Models) -> Document:
@@ -45,7 +44,7 @@ def run(settings: Settings, folder: RunFolder, models: Models) -> Document:
         "models": {
             "writer": models.writer_folder.identity,
             "text_encoder": models.painter_folder.identity,
-            "meaning": models.meaning.identity,
+            "meaning": models.text_similarity.identity,
         },
     }
     if done := folder.finished(STAGE, **inputs):
@@ -88,7 +87,7 @@ def _refine_one(
         seed = item_seed(settings.seed, STAGE, f"{caption['id']}/context")
         context = draw_context(caption, captions, own, others, seed)
     mixed = with_context(caption, context)
-    drawn, sound, rejected = 0, [], Counter()
+    drawn, usable, rejected = 0, [], Counter()
     kept: list[str] = []
     for turn in range(section.rounds):
         seed = item_seed(settings.seed, STAGE, f"{caption['id']}/{turn}" if turn else caption["id"])
@@ -98,8 +97,8 @@ def _refine_one(
             if reason:
                 rejected[reason] += 1
             else:
-                sound.append(text)
-        kept, turned_down = choose(mixed, sound, section.variants, models.meaning)
+                usable.append(text)
+        kept, turned_down = choose(mixed, usable, section.variants, models.text_similarity)
         if len(kept) == section.variants:
             break
     rejected.update(turned_down)
@@ -129,94 +128,10 @@ def with_context(caption: Record, other: Record) -> str:
     return caption["prefix"] + other["caption"].removeprefix(other["prefix"])
 
 
-def cuts(caption: str) -> list[str]:
-    """The caption's beginnings, one per clause: `x, on grass` -> [`x,`, `x, on grass,`]."""
-    clauses = caption.rstrip(" .,").split(", ")
-    return [", ".join(clauses[: count + 1]) + "," for count in range(len(clauses))]
-
-
-def draw_variants(writer: Writer, caption: str, settings: RefineSettings, seed: int) -> list[str]:
-    """`settings.attempts` continued captions, spread evenly over the caption's cuts."""
-    beginnings = cuts(caption)
-    variants = []
-    for index, beginning in enumerate(beginnings):
-        count = len(range(index, settings.attempts, len(beginnings)))
-        if count:
-            added = writer.continuations(beginning, count, seed + index)
-            variants += [join(beginning, text) for text in added]
-    return variants
-
-
-def join(beginning: str, continuation: str) -> str:
-    """A beginning and the first sentence or line of what follows it, in single spaces."""
-    first = re.split(r"[\n.!?;]", continuation.strip(), maxsplit=1)[0]
-    return " ".join(f"{beginning} {first}".split()).rstrip(" ,")
-
-
-def objection(text: str, phrase: str, other_phrases: Collection[str], budget: TokenBudget) -> str | None:
-    """Why `text` cannot be a prompt for `phrase` whatever the caption, or None."""
-    if wrong := class_objection(text, phrase, other_phrases):
-        return wrong
-    if not text.isascii() or re.search(r"[<>{}\[\]|\\@#_=]|https?:|www\.", text):
-        return MARKUP
-    if _words(text) <= _words(phrase) | {"a", "photo", "of"}:
-        return EMPTY
-    if budget.tokens(text) > budget.limit:
-        return TOO_LONG
-    return None
-
-
-def class_objection(text: str, phrase: str, other_phrases: Collection[str]) -> str | None:
-    """Why `text` does not show `phrase` and no other class, or None."""
-    if not _mentions(text, phrase):
-        return CLASS_LOST
-    if any(_mentions(text.lower().replace(phrase.lower(), " "), other) for other in other_phrases):
-        return OTHER_CLASS
-    return None
-
-
-def choose(caption: str, sound: Sequence[str], wanted: int, meaning: Meaning) -> tuple[list[str], dict[str, int]]:
-    """Up to `wanted` of the `sound` texts, each as unlike those before it as there is, and why others cannot be had.
-
-    The first is the one nearest to the caption. Texts that are merely not needed are not counted.
-    """
-    texts = list(dict.fromkeys(sound))
-    likeness = meaning.likeness([caption, *texts])
-    near = [place for place in range(len(texts)) if likeness[0, place + 1] >= meaning.nearness]
-    turned_down = {FAR: len(texts) - len(near), REPEATS: len(sound) - len(texts)}
-    kept: list[int] = []
-    while near and len(kept) < wanted:
-        closest = {place: max((likeness[place + 1, other + 1] for other in kept), default=0.0) for place in near}
-        apart = [place for place in near if closest[place] <= meaning.sameness]
-        turned_down[REPEATS] += len(near) - len(apart)
-        if not apart:
-            break
-        best = min(apart, key=closest.get) if kept else max(apart, key=lambda place: likeness[0, place + 1])
-        kept.append(best)
-        near = [place for place in apart if place != best]
-    return [texts[place] for place in kept], {reason: count for reason, count in turned_down.items() if count}
-
-
 def own_prompt(caption: Record, phrase: str, other_phrases: Collection[str], budget: TokenBudget) -> str:
     """The caption; else what conditioned it; else the bare `phrase`: the first that shows the class and no other."""
-    texts = [fit(text, budget) for text in (caption["caption"], caption["prefix"], phrase)]
+    texts = [trim(text, budget) for text in (caption["caption"], caption["prefix"], phrase)]
     return next((text for text in texts if not class_objection(text, phrase, other_phrases)), texts[-1])
-
-
-def fit(text: str, budget: TokenBudget) -> str:
-    """`text` without as many of its last words as the text encoder cannot hold."""
-    words = text.split()
-    while len(words) > 1 and budget.tokens(" ".join(words)) > budget.limit:
-        words.pop()
-    return " ".join(words).rstrip(" ,")
-
-
-def _mentions(text: str, phrase: str) -> bool:
-    return re.search(rf"(?<!\w){re.escape(phrase.lower())}(?!\w)", text.lower()) is not None
-
-
-def _words(text: str) -> set[str]:
-    return set(re.findall(r"\w+", text.lower()))
 
 
 def _prompts(captions: list[Record], results: list[Record]) -> Iterator[Record]:

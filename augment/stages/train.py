@@ -17,7 +17,7 @@ from torch import nn
 
 from augment.arrays import Labels
 from augment.data.image_store import ImageStore
-from augment.models.registry import pick_device
+from augment.models.model_folders import pick_device
 from augment.records import Document, Record, RunFolder, digest_of, item_seed
 from augment.settings import Settings, as_json
 from augment.training import harm_gate

@@ -9,7 +9,7 @@ from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel
 
 from augment.mini.scenes import render, sample_scene
 from augment.models.image_embedding import load_embedder
-from augment.models.registry import folder_digest
+from augment.models.model_folders import folder_digest
 from edge_runtime.bundle.errors import UnavailableError
 from tests.support import DATA
 

@@ -8,7 +8,8 @@ from augment.methods import parse_method
 from augment.mini.scenes import render, sample_scene
 from augment.models.cut_paste import fit
 from augment.models.inpaint_mask import hole_for
-from augment.models.registry import Models, Order
+from augment.models.interfaces import Order
+from augment.models.registry import Models
 from augment.settings import PRESETS
 
 BOX = (50.0, 40.0, 20.0, 12.0)

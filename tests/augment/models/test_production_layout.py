@@ -9,7 +9,9 @@ import pytest
 from safetensors.torch import load_file
 
 from augment.methods import parse_method
-from augment.models.registry import Models, Order, find_model, folder_digest
+from augment.models.interfaces import Order
+from augment.models.model_folders import find_model, folder_digest
+from augment.models.registry import Models
 from augment.records import Document, RunFolder
 from augment.settings import PRESETS, DataSettings
 from augment.stages import adapt, caption, generate, refine

@@ -9,7 +9,8 @@ import pytest
 
 from augment.methods import parse_method
 from augment.mini.scenes import render, sample_scene
-from augment.models.registry import Models, Order
+from augment.models.interfaces import Order
+from augment.models.registry import Models
 from augment.records import Document, RunFolder
 from augment.settings import PRESETS, DataSettings, GenerateSettings
 from augment.stages import generate

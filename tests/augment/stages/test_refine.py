@@ -1,4 +1,4 @@
-"""The refine rules on texts one can check by eye; the writer and the token budget are stand-ins with known answers."""
+"""The stage on texts one can check by eye; the writer and the token budget are stand-ins with known answers."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -7,107 +7,22 @@ import numpy as np
 import pytest
 from sklearn.metrics import mutual_info_score
 
-from augment.models.registry import ModelFolder
-from augment.models.text_similarity import LexicalMeaning
+from augment.models.model_folders import ModelFolder
+from augment.models.prompt_rules import OTHER_CLASS
+from augment.models.text_similarity import WordOverlap
 from augment.records import Document, RunFolder
 from augment.settings import PRESETS, RefineSettings
 from augment.stages import refine
 from augment.stages.caption import with_prefix
-
-
-class WordBudget:
-    """Counts words, plus a begin and an end mark."""
-
-    limit = 12
-
-    def tokens(self, text: str) -> int:
-        return len(text.split()) + 2
-
-
-class ScriptedWriter:
-    """Answers each prefix with lines of a script, and notes what it was asked."""
-
-    def __init__(self, *lines: str) -> None:
-        self.lines = lines
-        self.asked: list[tuple[str, int, int]] = []
-
-    def continuations(self, prefix: str, count: int, seed: int) -> list[str]:
-        self.asked.append((prefix, count, seed))
-        return [self.lines[index % len(self.lines)] for index in range(count)]
-
+from tests.support.scripted_models import WordBudget
 
 OTHERS = {"closed valve"}
-
-
-@pytest.mark.parametrize(
-    ("text", "reason"),
-    [
-        ("a photo of a burst valve, at night", None),
-        ("a photo of a valve, at night", refine.CLASS_LOST),
-        ("a photo of a burst valves, at night", refine.CLASS_LOST),
-        ("a photo of a burst valve, beside a closed valve", refine.OTHER_CLASS),
-        ("a photo of a burst valve", refine.EMPTY),
-        ("a photo of a burst valve, see <b>here</b>", refine.MARKUP),
-        ("a photo of a burst valve, bei Überdruck", refine.MARKUP),
-        ("a photo of a burst valve, " + "at night " * 4, refine.TOO_LONG),
-    ],
-)
-def test_objections(text, reason):
-    assert refine.objection(text, "burst valve", OTHERS, WordBudget()) == reason
-
-
-def test_a_phrase_inside_another_does_not_count_as_the_other_class():
-    text = "a photo of a hot line clamp, at night"
-    assert refine.objection(text, "hot line clamp", {"line clamp"}, WordBudget()) is None
-
-
-def test_cuts_keep_the_class_clause_first():
-    assert refine.cuts("a photo of x, on grass, at night.") == [
-        "a photo of x,",
-        "a photo of x, on grass,",
-        "a photo of x, on grass, at night,",
-    ]
-
-
-def test_join_takes_the_first_sentence_in_single_spaces():
-    assert refine.join("a photo of x,", "  at   night\nand more") == "a photo of x, at night"
-    assert refine.join("a photo of x,", " in rain. Another day") == "a photo of x, in rain"
-    assert refine.join("a photo of x,", "") == "a photo of x"
-
-
-def test_attempts_are_spread_over_the_cuts_and_each_cut_has_its_own_seed():
-    writer = ScriptedWriter("at dusk")
-    drawn = refine.draw_variants(writer, "a photo of x, on grass", RefineSettings(attempts=5), seed=100)
-    assert writer.asked == [("a photo of x,", 3, 100), ("a photo of x, on grass,", 2, 101)]
-    assert len(drawn) == 5
-
-
-class TableMeaning:
-    """Likeness by the number a text ends in: 1 minus a tenth of the difference."""
-
-    nearness, sameness = 0.5, 0.95
-
-    def likeness(self, texts):
-        values = np.array([float(text.split()[-1]) for text in texts])
-        return 1 - np.abs(values[:, None] - values[None]) / 10
-
-
-def test_prompts_are_near_the_caption_and_apart_from_each_other():
-    kept, rejected = refine.choose("x 0", ["x 1", "x 1", "x 1.2", "x 4", "x 3", "x 9"], 3, TableMeaning())
-    assert kept == ["x 1", "x 4", "x 3"]  # the nearest, then the farthest of what is left within reach
-    assert rejected == {refine.FAR: 1, refine.REPEATS: 2}
-
-
-def test_what_is_not_needed_is_not_rejected():
-    kept, rejected = refine.choose("x 0", ["x 1", "x 3"], 1, TableMeaning())
-    assert kept == ["x 1"]
-    assert rejected == {}
 
 
 class Script:
     """The models that refining asks, with scripted answers: one line per round and count."""
 
-    meaning = LexicalMeaning()
+    text_similarity = WordOverlap()
     token_budget = WordBudget()
     writer_folder = painter_folder = ModelFolder(Path(), {"name": "scripted"})
 
@@ -130,7 +45,7 @@ def test_drawing_goes_on_until_a_prompt_passes():
     result = refined("beside a closed valve", "at night", rounds=3)
     assert result["prompts"] == ["a photo of a burst valve, at night"]
     assert (result["drawn"], result["kept_itself"]) == (2, False)
-    assert result["rejected"] == {refine.OTHER_CLASS: 1}
+    assert result["rejected"] == {OTHER_CLASS: 1}
 
 
 def test_a_caption_for_which_nothing_passes_is_its_own_prompt():
@@ -257,12 +172,6 @@ def test_a_caption_keeps_its_own_context_where_no_other_may_be_taken():
     assert refine.draw_context(caption, [other], "burst valve", OTHERS, 0) is caption
 
 
-def test_a_long_caption_is_cut_at_a_word():
-    assert refine.fit("one two three four five six seven eight nine ten eleven, twelve", WordBudget()) == (
-        "one two three four five six seven eight nine ten"
-    )
-
-
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -274,8 +183,3 @@ def test_a_long_caption_is_cut_at_a_word():
 )
 def test_a_caption_begins_with_the_words_that_conditioned_it(text, expected):
     assert with_prefix(text, "a photo of a burst valve") == expected
-
-
-def test_settings_with_fewer_attempts_than_cuts_still_draw(tmp_path):
-    settings = replace(RefineSettings(), attempts=1, variants=1)
-    assert len(refine.draw_variants(ScriptedWriter("z"), "x, y, w", settings, 0)) == 1

@@ -1,0 +1,40 @@
+"""GPT-2, which continues captions."""
+
+from pathlib import Path
+
+import torch
+from transformers import AutoTokenizer, GPT2LMHeadModel
+
+from augment.models.model_folders import half_precision, hush
+
+
+class Gpt2Writer:
+    """Continuations of a text by `GPT2LMHeadModel`: nucleus sampling."""
+
+    def __init__(self, folder: Path, device: str, max_new_tokens: int, temperature: float, top_p: float) -> None:
+        hush("transformers")
+        self._device = device
+        self._tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        self._model = GPT2LMHeadModel.from_pretrained(
+            folder, local_files_only=True, use_safetensors=True, dtype=torch.float32
+        )
+        self._model.to(device).eval()
+        self._sampling = {
+            "max_new_tokens": max_new_tokens,
+            "do_sample": True,
+            "temperature": temperature,
+            "top_p": top_p,
+            "top_k": 0,
+            "pad_token_id": self._tokenizer.eos_token_id,
+        }
+
+    def continuations(self, prefix: str, count: int, seed: int) -> list[str]:
+        """Return `count` sampled texts that follow `prefix`; the same seed gives the same texts."""
+        inputs = self._tokenizer(prefix, return_tensors="pt").to(self._device)
+        inputs.pop("token_type_ids", None)
+        torch.manual_seed(seed)  # generate() takes no generator of its own
+        with torch.inference_mode(), half_precision(self._device):
+            tokens = self._model.generate(**inputs, num_return_sequences=count, **self._sampling)
+        new = tokens[:, inputs["input_ids"].shape[1] :]
+        texts: list[str] = self._tokenizer.batch_decode(new, skip_special_tokens=True)
+        return texts
