@@ -102,7 +102,7 @@ class DiffusionPainter:
         return output.images, output.nsfw_content_detected or [False] * len(orders)
 
     def _mask_callback(self, orders: Sequence[Order], generators: list[torch.Generator]) -> StepCallback:
-        """Return what a pipeline calls after each step: it restores the sources outside the masks, as noisy as the step.
+        """Return what a pipeline calls after each step to restore the sources outside the masks, as noisy as the step.
 
         Blended latent diffusion (Avrahami et al. 2022, arXiv:2206.02779). The inpainting pipeline of diffusers does the
         same, but for 4 latent channels alone, and the embedded model has 16.
