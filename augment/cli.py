@@ -140,7 +140,7 @@ def export(pipeline: Path, bench: bool) -> None:
     run_pipeline(pipeline, ["export"])
     if bench:
         from edge_runtime.bundle.store import open_bundle
-        from edge_runtime.classify.timing import compare_engines
+        from edge_runtime.inference.compare_engines import compare_engines
 
         folder = pipeline if pipeline.is_dir() else pipeline.parent
         click.echo(compare_engines(open_bundle(folder / "bundle")))
