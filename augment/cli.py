@@ -67,7 +67,8 @@ def init(directory: Path, data: str, preset: str, faults: tuple[str, ...]) -> No
     from dataclasses import replace
 
     from augment.data.sources import check_source
-    from augment.settings import PRESETS, write_settings
+    from augment.presets import PRESETS
+    from augment.settings import write_settings
 
     settings = PRESETS[preset]
     source = str(Path(data).resolve()) if Path(data).exists() else data

@@ -20,9 +20,10 @@ from augment.evaluation.arm_comparison import Truth, summarise
 from augment.evaluation.metrics import Numbers
 from augment.mini.archive import Share, write_archive
 from augment.mini.scenes import FAULT_LABELS, LABELS, TWINS
+from augment.presets import PRESETS
 from augment.progress import say
 from augment.records import Document, Record, RunFolder, item_seed
-from augment.settings import PRESETS, DataSettings, Settings, as_json, load_settings, write_settings
+from augment.settings import DataSettings, Settings, as_json, load_settings, write_settings
 from augment.stages.compare import temperature
 from augment.stages.train import BALANCED, GATE, UNCURATED
 from edge_runtime.bundle.errors import InputError

@@ -25,8 +25,8 @@ from augment.mini.scenes import LABELS, Scene, attribute_of, describe, phrase, r
 from augment.mini.words import grammar, short_prompt
 from augment.models.registry import Models, Order
 from augment.models.text_similarity import LexicalMeaning
+from augment.presets import PRESETS
 from augment.records import item_seed
-from augment.settings import PRESETS
 from augment.stages import refine
 from augment.training.resumable import Say, load_average, steps_done
 from edge_runtime.bundle.files import replace_file

@@ -9,7 +9,7 @@ from augment.mini.scenes import render, sample_scene
 from augment.models.cut_paste import fit
 from augment.models.inpaint_mask import hole_for
 from augment.models.registry import Models, Order
-from augment.settings import PRESETS
+from augment.presets import PRESETS
 
 BOX = (50.0, 40.0, 20.0, 12.0)
 

@@ -10,8 +10,9 @@ from safetensors.torch import load_file
 
 from augment.methods import parse_method
 from augment.models.registry import Models, Order, find_model, folder_digest
+from augment.presets import PRESETS
 from augment.records import Document, RunFolder
-from augment.settings import PRESETS, DataSettings
+from augment.settings import DataSettings
 from augment.stages import adapt, caption, generate, refine
 from augment.training.lora import Adaptation
 from edge_runtime.bundle.errors import InputError

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from augment.models.registry import EMBEDDED, Models, find_model, folder_digest
-from augment.settings import PRESETS
+from augment.presets import PRESETS
 from edge_runtime.bundle.errors import InputError
 
 

@@ -9,8 +9,9 @@ from sklearn.metrics import mutual_info_score
 
 from augment.models.registry import ModelFolder
 from augment.models.text_similarity import LexicalMeaning
+from augment.presets import PRESETS
 from augment.records import Document, RunFolder
-from augment.settings import PRESETS, RefineSettings
+from augment.settings import RefineSettings
 from augment.stages import refine
 from augment.stages.caption import with_prefix
 
