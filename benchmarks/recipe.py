@@ -15,8 +15,9 @@ import numpy as np
 
 from augment.evaluation.metrics import class_recall, metrics
 from augment.mini.scenes import FAULT_LABELS, LABELS, render, sample_scene
+from augment.presets import PRESETS
 from augment.records import item_seed
-from augment.settings import PRESETS, DataSettings, Settings, TrainSettings
+from augment.settings import DataSettings, Settings, TrainSettings
 from augment.stages import train
 from augment.training.arms import parse_arm
 from augment.training.finetune import fit, predict

@@ -1,4 +1,8 @@
-"""A TOML file into frozen dataclasses: every key checked by its type, unknown keys answered with the nearest."""
+"""The one settings reader: a TOML file into frozen dataclasses, every key checked, unknown keys met with the nearest.
+
+A field says what it takes by its type and, where that is not enough, by its metadata: `low` and `high` bound a number,
+`choices` lists the words that a text may be.
+"""
 
 import dataclasses
 import difflib
@@ -20,8 +24,11 @@ MAX_BYTES = 1 << 20
 T = TypeVar("T")
 
 
-def read_toml(path: Path) -> dict[str, Any]:
-    """The file's content. InputError where it cannot be read or is no TOML; its text is never quoted."""
+def read_toml(path: Path, remedy: str = "give the station's settings with --config") -> dict[str, Any]:
+    """Return the file's content. InputError where it cannot be read or is no TOML; its text is never quoted.
+
+    `remedy` says what to do where the file cannot be read.
+    """
     try:
         if path.stat().st_size > MAX_BYTES:
             raise InputError(
@@ -29,9 +36,7 @@ def read_toml(path: Path) -> dict[str, Any]:
             )
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise InputError(
-            f"{path} cannot be read ({error.strerror}); give the station's settings with --config"
-        ) from None
+        raise InputError(f"{path} cannot be read ({error.strerror}); {remedy}") from None
     except UnicodeDecodeError:
         raise InputError(f"{path} is no UTF-8 text; save it again as UTF-8") from None
     except tomllib.TOMLDecodeError as error:
@@ -39,14 +44,14 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def build(kind: type[T], content: object, name: str) -> T:
-    """`content` of the section called `name` as a `kind`, nested sections included.
+    """Return `content`, the section called `name`, as a `kind`, nested sections included.
 
     Types that fields may have: str, bool, int, float, Path, another dataclass, `tuple[X, ...]`, `dict[str, X]`, and
     any of them or None. A relative Path stays relative. InputError names the key and what was expected; it quotes
-    numbers, but no text, which may be a secret in the wrong place.
+    numbers, but no text, which may be a secret in the wrong place, unless the field takes one of a few words.
     """
     if not isinstance(content, Mapping):
-        raise InputError(f"{name} is {_told(content)}, expected a section")
+        raise InputError(f"{name} is {_described(content)}, expected a section")
     hints = get_type_hints(kind)
     items = {item.name: item for item in dataclasses.fields(kind)}  # type: ignore[arg-type]
     for key in content:
@@ -55,7 +60,7 @@ def build(kind: type[T], content: object, name: str) -> T:
     missing = [key for key, item in items.items() if _required(item) and key not in content]
     if missing:
         raise InputError(f"{_joined(name, missing[0])} is missing; it has to be set")
-    values = {key: _value(hints[key], value, _joined(name, key)) for key, value in content.items()}
+    values = {key: _checked(items[key], hints[key], value, _joined(name, key)) for key, value in content.items()}
     try:
         return kind(**values)
     except InputError as error:
@@ -63,7 +68,7 @@ def build(kind: type[T], content: object, name: str) -> T:
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """The end of a sentence about an unknown word."""
+    """Return the end of a sentence about an unknown word: the nearest known one, else all of them."""
     words = list(known)
     near = difflib.get_close_matches(word, words, n=1)
     return f"; did you mean {near[0]}?" if near else f"; known are {', '.join(words)}"
@@ -77,6 +82,18 @@ def _required(item: "dataclasses.Field[Any]") -> bool:
     return item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
 
 
+def _checked(item: "dataclasses.Field[Any]", hint: Any, value: object, name: str) -> Any:
+    """Return `value` by its type and within the bounds that the field's metadata sets."""
+    value = _value(hint, value, name)
+    low, high, choices = (item.metadata.get(key) for key in ("low", "high", "choices"))
+    if choices and value not in choices:
+        raise InputError(f"{name} is {value!r}, expected one of {', '.join(choices)}")
+    if (low is not None and value < low) or (high is not None and value > high):
+        span = f"at least {low}" if high is None else f"at most {high}" if low is None else f"{low} to {high}"
+        raise InputError(f"{name} is {value}, expected {span}")
+    return value
+
+
 def _value(hint: Any, value: object, name: str) -> Any:
     origin = get_origin(hint)
     if origin in (Union, types.UnionType):
@@ -85,7 +102,7 @@ def _value(hint: Any, value: object, name: str) -> Any:
         return _tuple(get_args(hint), value, name)
     if origin is dict:
         if not isinstance(value, Mapping):
-            raise InputError(f"{name} is {_told(value)}, expected a section")
+            raise InputError(f"{name} is {_described(value)}, expected a section")
         return {key: _value(get_args(hint)[1], entry, _joined(name, key)) for key, entry in value.items()}
     if dataclasses.is_dataclass(hint):
         return build(hint, value, name)  # type: ignore[arg-type]
@@ -94,7 +111,7 @@ def _value(hint: Any, value: object, name: str) -> Any:
 
 def _tuple(kinds: tuple[Any, ...], value: object, name: str) -> tuple[Any, ...]:
     if not isinstance(value, list):
-        raise InputError(f"{name} is {_told(value)}, expected a list")
+        raise InputError(f"{name} is {_described(value)}, expected a list")
     if kinds[-1] is Ellipsis:
         kinds = (kinds[0],) * len(value)
     if len(value) != len(kinds):
@@ -111,13 +128,13 @@ def _plain(kind: type, value: object, name: str) -> Any:
         return Path(value)
     if type(value) is not kind:
         expected = {str: "a text", bool: "true or false", int: "a whole number", float: "a number", Path: "a path"}
-        raise InputError(f"{name} is {_told(value)}, expected {expected.get(kind, kind.__name__)}")
+        raise InputError(f"{name} is {_described(value)}, expected {expected.get(kind, kind.__name__)}")
     if isinstance(value, float) and not math.isfinite(value):
         raise InputError(f"{name} is {value}, expected a finite number")
     return value
 
 
-def _told(value: object) -> str:
+def _described(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, (int, float)):

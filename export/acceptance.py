@@ -12,10 +12,10 @@ from torch import nn
 from edge_runtime.bundle.decision import DecisionRule
 from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.manifest import precision_of
-from edge_runtime.bundle.preprocess import Frame, PreprocessSpec
+from edge_runtime.bundle.preprocess import Frame, Frames, PreprocessSpec
 from export.calibration import Targets, at_least, fit_rule, reliability
 from export.golden_frames import LabelledFrame, choose_golden, tolerance
-from export.parity import Frames, Logits, Parity, measure_parity, onnx_runner, torch_logits
+from export.parity import Logits, Parity, measure_parity, onnx_runner, torch_logits
 
 TOLERATED_LOSS = 0.005  # of macro recall, and of accuracy
 TOLERATED_IMAGES = 2  # of all test images, where half a point of accuracy is less

@@ -15,8 +15,8 @@ import onnx
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, qdq_loss_debug, quantize_static
 
 from edge_runtime.bundle.files import replace_file
+from edge_runtime.bundle.preprocess import Frames
 from export.onnx_files import CAM, INPUT, LOGITS, finished_bytes, quiet
-from export.parity import Frames
 
 CPU, CPU_FULL_RANGE, TENSORRT = "cpu", "cpu, full range", "tensorrt"
 DIALECTS: dict[str, dict[str, Any]] = {

@@ -17,7 +17,7 @@ from edge_runtime.bundle.preprocess import PreprocessSpec
 from export.network import FrameNetwork
 
 OPSET = 18  # the exporter's own; TensorRT 10.3 (JetPack 6) and onnxruntime 1.23 read it
-PRECISIONS = ("fp32", "fp16")  # that the exporter writes; INT8 files are made from the first
+DIRECT_PRECISIONS = ("fp32", "fp16")  # the exporter writes these itself; INT8 files are made from the first
 INPUT, LOGITS, CAM = "frames", "logits", "cam"
 NOTES = ("metadata_props", "doc_string")  # where the exporter puts source paths and stack traces
 
@@ -27,8 +27,8 @@ def write_onnx(network: nn.Module, spec: PreprocessSpec, path: Path, precision: 
 
     Input `frames` uint8 (N, H, W, 3) BGR; outputs `logits` (N, K) and `cam` (N, K, h, w), float32 in every precision.
     """
-    if precision not in PRECISIONS:
-        raise InputError(f"precision {precision!r} cannot be exported; choose one of: {', '.join(PRECISIONS)}")
+    if precision not in DIRECT_PRECISIONS:
+        raise InputError(f"precision {precision!r} cannot be exported; choose one of: {', '.join(DIRECT_PRECISIONS)}")
     whole = FrameNetwork(network, spec, half=precision == "fp16")
     replace_file(path, finished_bytes(export_model(whole, whole.example(2), [INPUT], [LOGITS, CAM])))
 

@@ -20,7 +20,7 @@ from export.acceptance import Evidence, Gate, Judged
 from export.checkpoint import checkpoint_digest, load_checkpoint
 from export.folders import replace_folder
 from export.int8 import CPU, CPU_FULL_RANGE, TENSORRT, sensitive, write_int8
-from export.onnx_files import OPSET, PRECISIONS, write_onnx
+from export.onnx_files import DIRECT_PRECISIONS, OPSET, write_onnx
 
 INT8_TENSORRT = "int8.trt"
 VARIANTS = {"int8": ("int8", INT8_TENSORRT)}  # the files of a precision, where they are more than one
@@ -41,7 +41,7 @@ def pack_bundle(
     decision: DecisionRule,
     metrics: Mapping[str, Any],
     lineage: Mapping[str, Any],
-    precisions: Sequence[str] = PRECISIONS,
+    precisions: Sequence[str] = DIRECT_PRECISIONS,
     recall_target: float = 0.0,
     created: str | None = None,
 ) -> Manifest:

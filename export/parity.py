@@ -14,11 +14,10 @@ from torch import nn
 from edge_runtime.bundle.decision import DecisionRule
 from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.golden import Run
+from edge_runtime.bundle.preprocess import Frames
 from export.network import normalise
 from export.onnx_files import INPUT, LOGITS
 
-Frames = npt.NDArray[np.uint8]
-"""uint8 (N, H, W, 3) BGR at the size of the network's input."""
 Logits = npt.NDArray[np.floating[Any]]
 
 BATCH = 8  # frames at once; bounds memory, not speed

@@ -27,10 +27,11 @@ from augment.models import prompt_rules
 from augment.models.interfaces import Order
 from augment.models.registry import Models
 from augment.models.text_similarity import WordOverlap
+from augment.presets import PRESETS
 from augment.records import item_seed
-from augment.settings import PRESETS
 from augment.training.resumable import Say, load_average, steps_done
 from edge_runtime.bundle.files import replace_file
+from edge_runtime.media.jpeg import encode_jpeg
 
 FIGURES_FILE = "figures.json"
 SHEET_FILE = "contact-sheet.jpg"
@@ -155,8 +156,7 @@ def _write_sheet(path: Path, generated: list[np.ndarray], seed: int) -> None:
         columns.append([np.hstack(list(images[truth == index])) for index in range(len(LABELS))])
     columns.append([np.hstack(list(frames[:made])) for frames in generated])
     sheet = np.vstack([np.hstack(list(row)) for row in zip(*columns, strict=True)])
-    _, data = cv2.imencode(".jpg", cv2.resize(sheet, None, fx=1.5, fy=1.5), [cv2.IMWRITE_JPEG_QUALITY, 88])
-    replace_file(path, data.tobytes())
+    replace_file(path, encode_jpeg(cv2.resize(sheet, None, fx=1.5, fy=1.5), 88))
 
 
 def captioner_figures(folder: Path, seed: int) -> Figures:

@@ -18,6 +18,7 @@ from augment.mini.lens import CANVAS, CATALOGUE_CAMERAS, STATION_CAMERA, backgro
 from augment.records import item_seed
 from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.files import replace_file
+from edge_runtime.media.jpeg import encode_jpeg
 
 __all__ = [
     "DOMAINS", "FAULT_LABELS", "LABELS", "STATION_COUNTS", "TWINS", "Scene", "attribute_of", "describe", "phrase",
@@ -170,7 +171,6 @@ def write_station(folder: Path, counts: Mapping[str, int], seed: int, size: int 
             path = folder / label / f"{label}_{index:04d}.jpg"
             if not path.exists():
                 frame = render(sample_scene(item_seed(seed, label, str(index)), "station", label), size)
-                _, data = cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, 92])
-                replace_file(path, data.tobytes())
+                replace_file(path, encode_jpeg(frame, 92))
                 written += 1
     return written

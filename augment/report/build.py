@@ -21,6 +21,7 @@ from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.files import replace_file, sha256_file
 from edge_runtime.bundle.preprocess import Frame
 from edge_runtime.media.image_files import read_image
+from edge_runtime.media.jpeg import encode_jpeg
 
 SAMPLES_PER_CLASS = 4  # of each kind
 THUMBNAIL = 96  # pixels of the longer side
@@ -267,7 +268,7 @@ def _thumbnail(frame: Frame) -> str:
     scale = min(1.0, THUMBNAIL / max(frame.shape[:2]))
     size = [max(1, round(side * scale)) for side in frame.shape[1::-1]]
     small = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
-    return _uri("image/jpeg", cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes())
+    return _uri("image/jpeg", encode_jpeg(small, 85))
 
 
 def _uri(kind: str, data: bytes) -> str:
@@ -299,7 +300,7 @@ def _sheet(path: Path) -> str:
     frame = read_image(path).frame
     scale = min(1.0, SHEET_WIDTH / frame.shape[1])
     small = cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    return _uri("image/jpeg", cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 70])[1].tobytes())
+    return _uri("image/jpeg", encode_jpeg(small, 70))
 
 
 def _data(dataset: Document, faults: Sequence[str]) -> dict[str, Any]:

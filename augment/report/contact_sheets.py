@@ -10,6 +10,7 @@ from augment.records import Record, RunFolder, spread
 from edge_runtime.bundle.files import replace_file
 from edge_runtime.bundle.preprocess import Frame
 from edge_runtime.media.image_files import read_image
+from edge_runtime.media.jpeg import encode_jpeg
 
 PICTURES, COLUMNS = 40, 8  # of one sheet
 SIDE, LINE = 96, 14  # pixels
@@ -28,7 +29,7 @@ def write(folder: RunFolder, records: Sequence[Record]) -> list[dict[str, Any]]:
             path = f"curation/sheets/{label}-{kind}.jpg"
             (folder.path / path).parent.mkdir(parents=True, exist_ok=True)
             tiles = [_tile(read_image(folder.path / record["path"]).frame, _caption(record)) for record in shown]
-            replace_file(folder.path / path, cv2.imencode(".jpg", _grid(tiles))[1].tobytes())
+            replace_file(folder.path / path, encode_jpeg(_grid(tiles)))
             sheets.append({"label": label, "kind": kind, "path": path, "images": len(own)})
     return sheets
 

@@ -8,6 +8,7 @@ import numpy as np
 from ..bundle.preprocess import Frame
 from ..inference.evaluator import Cam
 from ..media.heatmap import overlay
+from ..media.jpeg import encode_jpeg
 
 FRAME_QUALITY = 95  # it may become training data
 ANNOTATED_QUALITY = 80  # it is looked at, and often sent over a thin link
@@ -18,13 +19,13 @@ _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 def clean_jpeg(frame: Frame) -> bytes:
     """uint8 (H, W, 3) BGR -> JPEG, nothing drawn on it."""
-    return _jpeg(frame, FRAME_QUALITY)
+    return encode_jpeg(frame, FRAME_QUALITY)
 
 
 def annotated_jpeg(frame: Frame, cam: Cam, lines: Sequence[str]) -> bytes:
     """`frame` under the heat of `cam` (h, w), at most 960 pixels long, with `lines` of text in a strip below it."""
     picture = overlay(frame, cam, ANNOTATED_SIDE)
-    return _jpeg(np.vstack([picture, _caption(picture.shape[1], lines)]), ANNOTATED_QUALITY)
+    return encode_jpeg(np.vstack([picture, _caption(picture.shape[1], lines)]), ANNOTATED_QUALITY)
 
 
 def _caption(width: int, lines: Sequence[str]) -> Frame:
@@ -39,8 +40,3 @@ def _caption(width: int, lines: Sequence[str]) -> Frame:
             at = (4, height * place + 17)
             cv2.putText(strip, plain, at, _FONT, scale, (255, 255, 255), 1, cv2.LINE_AA)
     return strip
-
-
-def _jpeg(picture: Frame, quality: int) -> bytes:
-    _, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return bytes(data)

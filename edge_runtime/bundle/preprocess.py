@@ -15,6 +15,8 @@ from .errors import InputError
 
 Frame = npt.NDArray[np.uint8]
 """uint8 (H, W, 3), blue-green-red, as OpenCV gives it."""
+Frames = npt.NDArray[np.uint8]
+"""uint8 (N, H, W, 3), blue-green-red, all at the size of the model's input."""
 
 MAX_SIDE = 4096  # pixels; a model input beyond this is a damaged manifest, not a plan
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
 from ..bundle.errors import InputError
-from ..classify.inputs import VIDEO_SUFFIXES
+from ..media.video_files import VIDEO_SUFFIXES
 from ..redact import redact
 
 DEFAULT_PORTS = {"rtsp": 554, "http": 80, "https": 443}

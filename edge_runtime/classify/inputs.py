@@ -5,12 +5,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..media.image_files import IMAGE_SUFFIXES
-
-VIDEO_SUFFIXES = frozenset((".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".wmv"))
+from ..media.video_files import VIDEO_SUFFIXES
 
 
 @dataclass(frozen=True)
-class Source:
+class InputFile:
     """One thing to evaluate: a still image or a video by its name, or what cannot be either, with the reason."""
 
     path: Path
@@ -24,30 +23,33 @@ class Source:
 
 @dataclass
 class Inputs:
-    """Iterate for the `Source`s of `paths`; afterwards `skipped` counts the files in folders that are neither kind."""
+    """Iterate for the `InputFile`s of `paths`.
+
+    Afterwards `skipped` counts the files in folders that are neither image nor video.
+    """
 
     paths: Iterable[Path]
     skipped: int = field(default=0, init=False)
 
-    def __iter__(self) -> Iterator[Source]:
+    def __iter__(self) -> Iterator[InputFile]:
         for path in self.paths:
             if not _is_folder(path):
-                yield Source(path)
+                yield InputFile(path)
                 continue
             found = 0
             for source in self._walk(path, set()):
                 found += 1
                 yield source
             if not found:
-                yield Source(path, f"{path.name or path} holds no image and no video; check the path")
+                yield InputFile(path, f"{path.name or path} holds no image and no video; check the path")
 
-    def _walk(self, folder: Path, seen: set[tuple[int, int]]) -> Iterator[Source]:
+    def _walk(self, folder: Path, seen: set[tuple[int, int]]) -> Iterator[InputFile]:
         """Depth first, by name. `seen` holds the folders entered so far, so that a loop of links ends."""
         try:
             status = folder.stat()
             names = sorted(path.name for path in folder.iterdir())
         except OSError as error:
-            yield Source(folder, f"{folder.name} cannot be read ({error.strerror}); check its permissions")
+            yield InputFile(folder, f"{folder.name} cannot be read ({error.strerror}); check its permissions")
             return
         if (identity := (status.st_dev, status.st_ino)) in seen:
             return
@@ -55,15 +57,15 @@ class Inputs:
         for name in names:
             yield from self._entry(folder / name, seen)
 
-    def _entry(self, path: Path, seen: set[tuple[int, int]]) -> Iterator[Source]:
+    def _entry(self, path: Path, seen: set[tuple[int, int]]) -> Iterator[InputFile]:
         looks_right = path.suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES
         hidden = path.name.startswith(".")  # "._photo.jpg": what other systems leave behind on a memory stick
         if not hidden and _is_folder(path):
             if looks_right:
-                yield Source(path, f"{path.name} is a folder, not an image; what it holds is listed on its own")
+                yield InputFile(path, f"{path.name} is a folder, not an image; what it holds is listed on its own")
             yield from self._walk(path, seen)
         elif looks_right and not hidden:
-            yield Source(path)
+            yield InputFile(path)
         else:
             self.skipped += 1
 

@@ -15,7 +15,7 @@ from ..inference.evaluator import Evaluator
 from ..media.heatmap import overlay, write_overlay
 from ..media.image_files import ReadImage, read_image
 from ..media.video_files import read_video
-from .inputs import Source
+from .inputs import InputFile
 from .results import Result
 
 AHEAD = 2  # inputs in work or waiting, for each worker
@@ -29,7 +29,7 @@ class BatchRunner:
     workers: int = 1
     heatmaps: Path | None = None
 
-    def judge(self, sources: Iterable[Source]) -> Iterator[Result]:
+    def judge(self, sources: Iterable[InputFile]) -> Iterator[Result]:
         """One result per source in order, of a video one per sampled frame, each as soon as it is known.
 
         `sources` are taken in a thread of their own, so that a slow one holds back no result that is ready.
@@ -61,7 +61,7 @@ class BatchRunner:
                 waiting.get_nowait()
             pool.shutdown(cancel_futures=True)
 
-    def _tasks(self, sources: Iterable[Source]) -> Iterator[Callable[[], Result]]:
+    def _tasks(self, sources: Iterable[InputFile]) -> Iterator[Callable[[], Result]]:
         """What there is to do, in order; a video's frames come out of its decoder here."""
         for source in sources:
             if source.reason is not None:

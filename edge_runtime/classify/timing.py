@@ -1,22 +1,16 @@
-"""Where the time goes: each stage apart, the whole over the bare engine, and one engine beside the other."""
+"""Where the time of `edge-classify` goes: each stage apart, and the whole over the bare engine."""
 
 import threading
 import time
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 
-import numpy as np
-
-from ..bundle.errors import RarefaultError
 from ..bundle.golden import load_golden
 from ..bundle.preprocess import Frame
-from ..bundle.store import Bundle
-from ..inference.engines import Engine, available_engines, open_engine
+from ..inference.compare_engines import time_row
+from ..inference.engines import Engine
 from ..inference.evaluator import Evaluator
 from .results import Result
 
-WARM_UP = 2  # rounds that are not counted
 RAW_SECONDS = 1.0  # of the engine alone, before and after the run
 
 
@@ -73,8 +67,7 @@ class Bench:
         self.measure_raw()
         stages = {"decode": self.decode, "preprocess": self.preprocess, "infer": self.infer, "raw engine": self.raw}
         lines = [f"{'ms':<12}{'p50':>9}{'p99':>9}{'n':>7}"]
-        for name, times in stages.items():
-            lines.append(f"{name:<12}{np.percentile(times, 50):>9.2f}{np.percentile(times, 99):>9.2f}{len(times):>7}")
+        lines += [time_row(name, times, 12) for name, times in stages.items()]
         best = max(self.raw_rates)
         lines.append(
             f"{rate:.1f} images a second end to end, the engine alone {best:.1f}, {self.workers} at once each: "
@@ -88,35 +81,3 @@ def start_bench(evaluator: Evaluator, workers: int) -> Bench:
     bench = Bench(evaluator.engine, load_golden(evaluator.bundle, 1).frames, workers)
     bench.measure_raw()
     return bench
-
-
-def compare_engines(bundle: Bundle, rounds: int = 20, threads: int = 0) -> str:
-    """A table of every engine and precision that runs here, on one golden frame at a time."""
-    frame = load_golden(bundle, 1).frames
-    tasks: dict[str, Callable[[], object]] = {}
-    lines = []
-    for name in available_engines():
-        for precision in bundle.manifest.precisions:
-            try:
-                engine = open_engine(bundle, name, precision, threads=threads).engine
-            except RarefaultError as error:
-                lines.append(f"{name} {precision}: {error}")
-            else:
-                tasks[f"{name} {precision}"] = partial(engine.run, frame)
-    head = f"{'ms a frame':<20}{'p50':>9}{'p99':>9}{'n':>7}"
-    for name, times in alternate(tasks, rounds).items():
-        lines.append(f"{name:<20}{np.percentile(times, 50):>9.2f}{np.percentile(times, 99):>9.2f}{len(times):>7}")
-    return "\n".join([head, *lines])
-
-
-def alternate(tasks: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
-    """Milliseconds of each task, `rounds` times; they take turns in an order that changes, so noise hits all alike."""
-    times: dict[str, list[float]] = {name: [] for name in tasks}
-    order = np.random.default_rng(0)
-    for turn in range(WARM_UP + rounds):
-        for name in order.permutation(list(tasks)).tolist():
-            started = time.perf_counter()
-            tasks[name]()
-            if turn >= WARM_UP:
-                times[name].append((time.perf_counter() - started) * 1000)
-    return times

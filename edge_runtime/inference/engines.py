@@ -15,7 +15,8 @@ import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as ort
 
 from ..bundle.errors import InputError, RarefaultError, UnavailableError
-from ..bundle.golden import GoldenSet, check_golden, load_golden
+from ..bundle.golden import check_golden, load_golden
+from ..bundle.preprocess import Frames
 from ..bundle.store import Bundle
 from .openvino_engine import load_openvino
 from .tensorrt_engine import load_tensorrt
@@ -44,7 +45,6 @@ _ORT_ERRORS = (
 
 log = logging.getLogger(__name__)
 
-Frames = npt.NDArray[np.uint8]
 Logits = npt.NDArray[np.float32]
 
 
@@ -53,11 +53,11 @@ class Engine(Protocol):
 
     @property
     def name(self) -> str:
-        """As `--engine` spells it."""
+        """The engine's name, spelt as the option `--engine` spells it."""
 
     @property
     def precision(self) -> str:
-        """fp32, fp16 or int8."""
+        """The precision that it runs: fp32, fp16 or int8."""
 
     def run(self, frames: Frames) -> tuple[Logits, Logits]:
         """uint8 (N, H, W, 3) BGR -> logits (N, K), cam (N, K, h, w). Any number of threads may call.
@@ -94,19 +94,36 @@ class Opened:
 
 
 def open_engine(
-    bundle: Bundle, name: str = "auto", precision: str = "auto", callers: int = 1, threads: int = 0
+    bundle: Bundle,
+    name: str = "auto",
+    precision: str = "auto",
+    callers: int = 1,
+    threads: int = 0,
+    available: tuple[str, ...] | None = None,
+    load: Callable[..., Engine] | None = None,
 ) -> Opened:
     """Load the model and prove it on a golden frame or two.
 
-    `callers` threads will call at once; on processors each call uses `threads` cores, 0 means all. `auto` takes the
+    `callers` threads will call at once; on processors each call uses `threads` cores, 0 means all. "auto" takes the
     first engine that loads and passes, the next one should it fail. A named one is taken or refused, never replaced.
+    `available` (default: what `available_engines` finds) and `load` (default: `load_engine`) are for tests.
     """
+    there = available_engines() if available is None else available
     probe = load_golden(bundle, PROBES)
+
+    def proven(candidate: str, wanted: str) -> Engine:
+        if wanted == "auto":
+            order = PREFERRED.get(candidate, PREFERRED_ON_GPU)
+            wanted = next(choice for choice in order if choice in bundle.manifest.precisions)
+        engine = (load or load_engine)(bundle, candidate, wanted, callers, threads, there)
+        logits, cam = engine.run(probe.frames)
+        check_golden(lambda _: logits, probe, wanted)
+        _check_map(logits, cam, wanted, 2 * probe.tolerance[wanted])
+        return engine
+
     if name != "auto":
-        return Opened(_proven(bundle, name, precision, (callers, threads), probe))
-    engine = AutoEngine(
-        lambda candidate, wanted: _proven(bundle, candidate, wanted, (callers, threads), probe), precision
-    )
+        return Opened(proven(name, precision))
+    engine = AutoEngine(proven, precision, there)
     return Opened(engine, tuple(engine.skipped))
 
 
@@ -116,21 +133,22 @@ class AutoEngine:
     The precision stays the one that was chosen at the start: another would have another decision rule.
     """
 
-    def __init__(self, load: Callable[[str, str], Engine], precision: str) -> None:
+    def __init__(self, load: Callable[[str, str], Engine], precision: str, available: tuple[str, ...]) -> None:
         self.skipped: list[str] = []
         self._load = load
+        self._available = available
         self._left = list(AUTO)
         self._lock = threading.Lock()
         self._engine = self._next(precision)
 
     @property
     def name(self) -> str:
-        """Of the engine that answers now."""
+        """The name of the engine that answers now."""
         return self._engine.name
 
     @property
     def precision(self) -> str:
-        """Of all engines that may come to answer."""
+        """The precision of every engine that may come to answer."""
         return self._engine.precision
 
     def run(self, frames: Frames) -> tuple[Logits, Logits]:
@@ -149,7 +167,7 @@ class AutoEngine:
         while self._left:
             name = self._left.pop(0)
             # ONNX Runtime's TensorRT provider builds its engine anew at every start, for minutes: by name only.
-            if name not in available_engines() or (name == TENSORRT and not _installed(TENSORRT)):
+            if name not in self._available or (name == TENSORRT and not _installed(TENSORRT)):
                 self.skipped.append(f"{name}: not installed here")
                 continue
             try:
@@ -159,11 +177,19 @@ class AutoEngine:
         raise UnavailableError(f"no engine can run this bundle here ({'; '.join(self.skipped)})")
 
 
-def load_engine(bundle: Bundle, name: str, precision: str, callers: int = 1, threads: int = 0) -> Engine:
+def load_engine(
+    bundle: Bundle,
+    name: str,
+    precision: str,
+    callers: int = 1,
+    threads: int = 0,
+    available: tuple[str, ...] | None = None,
+) -> Engine:
     """Load without proof; `open_engine` is for use, this is for those who check all golden frames themselves."""
-    if name not in available_engines():
+    there = available_engines() if available is None else available
+    if name not in there:
         raise UnavailableError(
-            f"the engine {name} is not here, there are {', '.join(available_engines())}; "
+            f"the engine {name} is not here, there are {', '.join(there)}; "
             "choose one of these, or install the package that has it"
         )
     path = bundle.model_path(precision)
@@ -196,19 +222,8 @@ def _installed(package: str) -> bool:
     return importlib.util.find_spec(package) is not None
 
 
-def _proven(bundle: Bundle, name: str, precision: str, load: tuple[int, int], probe: GoldenSet) -> Engine:
-    if precision == "auto":
-        wanted = PREFERRED.get(name, PREFERRED_ON_GPU)
-        precision = next(choice for choice in wanted if choice in bundle.manifest.precisions)
-    engine = load_engine(bundle, name, precision, *load)
-    logits, cam = engine.run(probe.frames)
-    check_golden(lambda _: logits, probe, precision)
-    _check_map(logits, cam, precision, 2 * probe.tolerance[precision])
-    return engine
-
-
 def _check_map(logits: Logits, cam: Logits, precision: str, tolerance: float) -> None:
-    """Logits less the map's mean are the classifier's bias, whatever the frame, or the map shows something else."""
+    """Refuse a map that shows something else: logits minus its mean must be one bias, whatever the frame."""
     bias = logits - cam.mean(axis=(2, 3))
     apart = float(np.ptp(bias, axis=0).max())
     if not apart <= tolerance:
@@ -238,7 +253,7 @@ def _check_contract(bundle: Bundle, session: Any, file: str) -> None:
 
 
 def _check_self_contained(path: Path) -> None:
-    """Weights in another file would be read unverified, from wherever the model says."""
+    """Refuse a model that keeps weights in another file: they would be read unverified, from wherever it says."""
     if path.stat().st_size == 0:
         raise InputError(f"{path} is empty; pack the bundle again")
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:

@@ -12,6 +12,7 @@ import hashlib
 import logging
 import os
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -42,21 +43,29 @@ def load_tensorrt(bundle: Bundle, precision: str) -> "TensorRtEngine":
     except (ImportError, OSError) as error:  # OSError: the wheel is there, its libraries are not
         raise UnavailableError(f"the tensorrt engine is not here ({error}); see README, Install") from error
     device = Device()
-    path = model_path(bundle, precision)
-    kept = cache_folder() / f"{engine_key(path, trt.__version__, device.identity)}.engine"
+    return TensorRtEngine(kept_engine(trt, model_path(bundle, precision), device.identity), device, precision)
+
+
+def kept_engine(trt: Any, path: Path, device: str, build: Callable[..., bytes] | None = None) -> Any:
+    """Return the deserialised engine of the ONNX file at `path` for the GPU called `device`, built where none is kept.
+
+    `build` (default: `build_engine`) is for tests. Raises UnavailableError where even a new engine does not load.
+    """
+    kept = cache_folder() / f"{engine_key(path, trt.__version__, device)}.engine"
     runtime = trt.Runtime(trt.Logger(trt.Logger.ERROR))
     engine = runtime.deserialize_cuda_engine(kept.read_bytes()) if kept.exists() else None
     if engine is None:  # none is kept, or the file is damaged
-        log.warning("building a TensorRT engine of %s for %s; this takes minutes, once", path.name, device.identity)
-        replace_file(_made(kept), build_engine(trt, path, _made(kept.with_name("timing.cache"))))
+        log.warning("building a TensorRT engine of %s for %s; this takes minutes, once", path.name, device)
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(kept, (build or build_engine)(trt, path, kept.with_name("timing.cache")))
         engine = runtime.deserialize_cuda_engine(kept.read_bytes())
     if engine is None:
         raise UnavailableError(f"TensorRT {trt.__version__} cannot load the engine that it built of {path}")
-    return TensorRtEngine(engine, device, precision)
+    return engine
 
 
 def model_path(bundle: Bundle, precision: str) -> Path:
-    """The ONNX file that TensorRT reads for `precision`: INT8 has one of its own."""
+    """Return the ONNX file that TensorRT reads for `precision`: INT8 has one of its own."""
     variant = "int8.trt" if precision == "int8" else precision
     name = model_file(variant)
     if precision not in bundle.manifest.precisions or name not in bundle.manifest.files:
@@ -65,24 +74,19 @@ def model_path(bundle: Bundle, precision: str) -> Path:
 
 
 def cache_folder() -> Path:
-    """Where engines are kept: never in the bundle, which is signed."""
+    """Return the folder in which engines are kept: never in the bundle, which is signed."""
     base = os.environ.get("RAREFAULT_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return Path(base) / "rarefault" / "tensorrt"
 
 
 def engine_key(path: Path, version: str, device: str) -> str:
-    """A name that another model, TensorRT, GPU or way of building does not have."""
-    told = "\n".join((sha256_file(path), version, device, f"{BUILD}/{MOST}"))
-    return hashlib.sha256(told.encode()).hexdigest()[:32]
-
-
-def _made(path: Path) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path
+    """Return a name that another model, TensorRT, GPU or way of building does not have."""
+    facts = "\n".join((sha256_file(path), version, device, f"{BUILD}/{MOST}"))
+    return hashlib.sha256(facts.encode()).hexdigest()[:32]
 
 
 def parse(trt: Any, path: Path) -> tuple[Any, Any, Any]:
-    """(builder, network, parser) of the ONNX file at `path`, strongly typed. InputError where it does not parse.
+    """Return (builder, network, parser) of the ONNX file at `path`, strongly typed. InputError where it does not parse.
 
     The network's weights are the parser's, so keep it.
     """
@@ -97,9 +101,10 @@ def parse(trt: Any, path: Path) -> tuple[Any, Any, Any]:
 
 
 def build_engine(trt: Any, path: Path, timing: Path | None = None) -> bytes:
-    """A serialised engine for 1 to `MOST` frames. `timing` keeps what the builder has measured, for the next build.
+    """Return a serialised engine for 1 to `MOST` frames.
 
-    Raises InputError where the file does not parse, UnavailableError where it cannot be built.
+    The file `timing` keeps what the builder has measured, for the next build. Raises InputError where the file does not
+    parse, UnavailableError where it cannot be built.
     """
     builder, network, _parser = parse(trt, path)
     config = builder.create_builder_config()
@@ -179,26 +184,26 @@ class Device:
         self.stream = int(self._ask(runtime.cudaStreamCreate()))
 
     def allocate(self, size: int) -> int:
-        """Address of `size` bytes on the GPU."""
+        """Return the address of `size` newly allocated bytes on the GPU."""
         return int(self._ask(self._cuda.cudaMalloc(size)))
 
     def copy_in(self, address: int, array: Array) -> None:
-        """From memory to the GPU, in the stream's order."""
+        """Copy `array` to the GPU, in the stream's order."""
         self._copy(address, array.ctypes.data, array.nbytes, self._cuda.cudaMemcpyKind.cudaMemcpyHostToDevice)
 
     def copy_out(self, array: Array, address: int) -> None:
-        """From the GPU to memory, in the stream's order; the array holds it after `wait`."""
+        """Copy from the GPU into `array`, in the stream's order; it is there after `wait`."""
         self._copy(array.ctypes.data, address, array.nbytes, self._cuda.cudaMemcpyKind.cudaMemcpyDeviceToHost)
 
     def wait(self) -> None:
-        """Until everything in the stream is done."""
+        """Return when everything in the stream is done."""
         self._ask(self._cuda.cudaStreamSynchronize(self.stream))
 
     def _copy(self, target: int, source: int, size: int, kind: Any) -> None:
         self._ask(self._cuda.cudaMemcpyAsync(target, source, size, kind, self.stream))
 
     def _ask(self, answer: Any) -> Any:
-        """The value of CUDA's (error, value)."""
+        """Return the value of CUDA's (error, value)."""
         error, *value = answer
         if int(error) != 0:
             raise UnavailableError(f"CUDA reports {error}; check the GPU and its driver")

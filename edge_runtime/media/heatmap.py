@@ -11,9 +11,11 @@ import numpy.typing as npt
 from ..bundle.errors import UnavailableError
 from ..bundle.files import replace_file
 from ..bundle.preprocess import Frame
+from .jpeg import encode_jpeg
 
 MAX_SIDE = 1600  # pixels; enough to see, small enough to send
 OPACITY = 0.6  # of the hottest spot; the colder, the clearer
+QUALITY = 90  # of the written JPEG
 
 
 def overlay(frame: Frame, cam: npt.NDArray[np.floating], max_side: int = MAX_SIDE) -> Frame:
@@ -38,10 +40,9 @@ def write_overlay(folder: Path, source: Path, frame_number: int | None, picture:
     key = hashlib.sha256(os.fsencode(source.absolute())).hexdigest()[:10]
     part = "" if frame_number is None else f"-{frame_number:06d}"
     path = folder / f"{source.stem[:40]}-{key}{part}.jpg"
-    _, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 90])
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        replace_file(path, data.tobytes())
+        replace_file(path, encode_jpeg(picture, QUALITY))
     except OSError as error:
         raise UnavailableError(
             f"the heat-map {path} cannot be written ({error.strerror}); choose another folder"

@@ -9,10 +9,10 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import cv2
 import numpy as np
@@ -21,8 +21,9 @@ from ..bundle.errors import InputError
 from ..bundle.preprocess import Frame
 from .image_files import MAX_PIXELS
 
+VIDEO_SUFFIXES = frozenset((".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".wmv"))
 SAMPLE_SECONDS = 1.0  # of the video's own clock, between two frames that are looked at
-PATIENCE_SECONDS = 60.0  # for the next sampled frame; then the decoder counts as hung
+SILENCE_SECONDS = 60.0  # without the next sampled frame; then the decoder counts as hung
 MISSING_SHARE = 0.02  # of the announced frames may be missing before the end needs an explanation
 
 
@@ -35,28 +36,29 @@ class VideoFrame:
     seconds: float
 
 
-def read_video(path: Path) -> Iterator[VideoFrame]:
-    """Yield about one frame per second; InputError after the last readable one, where the end is unexplained."""
+def read_video(
+    path: Path, command: Sequence[str] | None = None, silence_seconds: float = SILENCE_SECONDS
+) -> Iterator[VideoFrame]:
+    """Yield about one frame per second; InputError after the last readable one, where the end is unexplained.
+
+    `command` stands in for the decoder process in tests. A decoder that is silent for `silence_seconds` is killed.
+    """
     with subprocess.Popen(
-        _decoder(path),
+        command or [sys.executable, "-m", "edge_runtime.media.video_files", str(path.absolute())],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         cwd=Path(__file__).resolve().parents[2],  # -m looks there first, so nothing in the user's folder is imported
     ) as child:
         try:
-            yield from _frames(child, path.name)
+            yield from _frames(child, path.name, silence_seconds)
         finally:
             child.kill()  # harmless if it has ended; else nobody reads it any more
 
 
-def _decoder(path: Path) -> list[str]:
-    return [sys.executable, "-m", "edge_runtime.media.video_files", str(path.absolute())]
-
-
-def _frames(child: "subprocess.Popen[bytes]", name: str) -> Iterator[VideoFrame]:
+def _frames(child: "subprocess.Popen[bytes]", name: str, silence_seconds: float) -> Iterator[VideoFrame]:
     seen = 0
-    while (message := _next_message(child)) is not None:
+    while (message := _next_message(child, silence_seconds)) is not None:
         head, data = message
         if "end" in head:
             if head["end"] is not None:
@@ -72,55 +74,58 @@ def _frames(child: "subprocess.Popen[bytes]", name: str) -> Iterator[VideoFrame]
     )
 
 
-def _next_message(child: "subprocess.Popen[bytes]") -> tuple[dict[str, Any], bytes] | None:
-    """Header and frame bytes; None where the child died, or was killed because it kept silent."""
-    assert child.stdout is not None  # by construction: stdout=PIPE
-    watchdog = threading.Timer(PATIENCE_SECONDS, child.kill)
+def _next_message(child: "subprocess.Popen[bytes]", silence_seconds: float) -> tuple[dict[str, Any], bytes] | None:
+    """Return header and frame bytes; None where the child died, or was killed because it kept silent."""
+    stream = cast(IO[bytes], child.stdout)  # opened with PIPE
+    watchdog = threading.Timer(silence_seconds, child.kill)
     watchdog.start()
     try:
-        line = child.stdout.readline()
+        line = stream.readline()
         if not line.endswith(b"\n"):
             return None
         head: dict[str, Any] = json.loads(line)
         size = head.get("height", 0) * head.get("width", 0) * 3
-        data = child.stdout.read(size)
+        data = stream.read(size)
         return (head, data) if len(data) == size else None
     finally:
         watchdog.cancel()
 
 
 def _decode(path: str, out: IO[bytes]) -> None:
-    """The child's whole life."""
+    """Decode `path` and write the sampled frames to `out`: the child process does nothing else."""
     capture = cv2.VideoCapture(path, cv2.CAP_FFMPEG)  # this backend alone: others read numbered files or devices
     width, height = capture.get(cv2.CAP_PROP_FRAME_WIDTH), capture.get(cv2.CAP_PROP_FRAME_HEIGHT)
     if not capture.isOpened():
-        return _say(out, end="cannot be opened as a video: damaged, cut off or of an unknown format; copy it again")
+        return _send(out, end="cannot be opened as a video: damaged, cut off or of an unknown format; copy it again")
     if width * height > MAX_PIXELS:
-        return _say(out, end=f"is too large: {width:.0f} x {height:.0f} pixels, at most {MAX_PIXELS} are read")
+        return _send(out, end=f"is too large: {width:.0f} x {height:.0f} pixels, at most {MAX_PIXELS} are read")
     read, due = 0, 0.0
     while capture.grab():
         seconds = _seconds(capture, read)
         if seconds >= due:
             done, frame = capture.retrieve()
             if done:
-                _say(out, number=read, seconds=round(seconds, 3), height=frame.shape[0], width=frame.shape[1])
+                _send(out, number=read, seconds=round(seconds, 3), height=frame.shape[0], width=frame.shape[1])
                 out.write(frame.tobytes())
                 out.flush()  # what has been decoded must survive a crash on the next frame
                 due = seconds + SAMPLE_SECONDS
         read += 1
-    _say(out, end=_unexplained(read, capture.get(cv2.CAP_PROP_FRAME_COUNT)))
+    _send(out, end=_unexplained(read, capture.get(cv2.CAP_PROP_FRAME_COUNT)))
     return None
 
 
 def _seconds(capture: Any, number: int) -> float:
-    """The frame's time stamp, or where the container has none, its number over the frame rate."""
+    """Return the frame's time stamp, or where the container has none, its number over the frame rate."""
     stamp = float(capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000
     rate = float(capture.get(cv2.CAP_PROP_FPS))
     return stamp if stamp > 0 else number / (rate if 0 < rate < 1000 else 25.0)
 
 
 def _unexplained(read: int, announced: float) -> str | None:
-    """A cut-off file ends like a whole one; only the announced count can tell, and containers lie, so with a margin."""
+    """Return why the video ends too early, or None.
+
+    A cut-off file ends like a whole one; only the announced count can tell, and containers lie, so with a margin.
+    """
     if read == 0:
         return "holds no frame that can be read: damaged or cut off; copy it again"
     if read + max(2.0, MISSING_SHARE * announced) < announced:
@@ -128,7 +133,7 @@ def _unexplained(read: int, announced: float) -> str | None:
     return None
 
 
-def _say(out: IO[bytes], **head: Any) -> None:
+def _send(out: IO[bytes], **head: Any) -> None:
     out.write(json.dumps(head).encode() + b"\n")
 
 

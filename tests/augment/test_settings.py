@@ -1,11 +1,12 @@
-"""pipeline.toml: every preset survives the round trip; mistakes are named with the nearest right word."""
+"""pipeline.toml: mistakes are named with the nearest right word."""
 
 from dataclasses import fields, replace
 
 import pytest
 import tomllib
 
-from augment.settings import PRESETS, SECTIONS, DataSettings, Settings, load_settings, write_settings
+from augment.presets import PRESETS
+from augment.settings import SECTIONS, DataSettings, Settings, load_settings, write_settings
 from edge_runtime.bundle.errors import InputError
 
 
@@ -34,15 +35,15 @@ def test_every_key_is_explained_in_the_file(tmp_path):
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("[train]\nwidht = 3", "unknown key train.widht; did you mean width"),
-        ("[trian]\nwidth = 3", "unknown key trian; did you mean train"),
+        ("[train]\nwidht = 3", "train.widht is unknown; did you mean width"),
+        ("[trian]\nwidth = 3", "trian is unknown; did you mean train"),
         ("[data]\nsource = 3", "data.source is 3, expected a text"),
-        ("seed = true", "seed is True, expected a whole number"),
-        ("train = 3", r"train is 3, expected a section \[train\]"),
+        ("seed = true", "seed is true, expected a whole number"),
+        ("train = 3", "train is 3, expected a section"),
         ('[data]\nsource = "x"\nlayout = "y"', "data.layout is 'y', expected one of auto, folders"),
         ("[generate]\ncap = 371", "generate.cap is 371, expected 1 to 370"),
         ("[train]\nsteps = 0", "train.steps is 0, expected at least 1"),
-        ("[train", "is no TOML file"),
+        ("[train", "is no TOML: "),
         ("", "data.source is empty"),
         (
             '[data]\nsource = "x"\n[compare]\ncandidate = "mixed"',
@@ -106,10 +107,3 @@ def test_a_label_in_words():
     settings = settings_with_source()
     assert settings.phrase("line_hotspot") == "line hotspot"
     assert settings.phrase("a b") == 'c "d"'
-
-
-def test_the_full_size_presets_train_with_the_strong_recipe_and_mini_does_not():
-    keys = ("views", "mixup", "cutmix", "balance", "ema", "real_last", "label_smoothing")
-    recipe = {name: [getattr(preset.train, key) for key in keys] for name, preset in PRESETS.items()}
-    assert recipe["sd21"] == recipe["sd15"] == ["trivial", 0.2, 1.0, "softmax", 0.99, 0.1, 0.1]
-    assert recipe["mini"] == ["mild", 0.0, 0.0, "none", 0.0, 0.0, 0.1]

@@ -8,8 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from augment.mini.scenes import FAULT_LABELS, LABELS, write_station
+from augment.presets import PRESETS
 from augment.records import STAGES
-from augment.settings import PRESETS, DataSettings, Settings, write_settings
+from augment.settings import DataSettings, Settings, write_settings
 
 ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
 VOLATILE = {"created"}

@@ -1,7 +1,7 @@
 """The embedded writer."""
 
 from augment.models.registry import Models
-from augment.settings import PRESETS
+from augment.presets import PRESETS
 
 
 def test_a_writer_gives_the_same_texts_for_a_seed_and_others_for_another():

@@ -10,7 +10,7 @@ from augment.models.cut_paste import fit
 from augment.models.inpaint_mask import hole_for
 from augment.models.interfaces import Order
 from augment.models.registry import Models
-from augment.settings import PRESETS
+from augment.presets import PRESETS
 
 BOX = (50.0, 40.0, 20.0, 12.0)
 

@@ -12,8 +12,9 @@ from augment.methods import parse_method
 from augment.models.interfaces import Order
 from augment.models.model_folders import find_model, folder_digest
 from augment.models.registry import Models
+from augment.presets import PRESETS
 from augment.records import Document, RunFolder
-from augment.settings import PRESETS, DataSettings
+from augment.settings import DataSettings
 from augment.stages import adapt, caption, generate, refine
 from augment.training.lora import Adaptation
 from edge_runtime.bundle.errors import InputError

@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 from augment.models.registry import Models
-from augment.settings import PRESETS
+from augment.presets import PRESETS
 
 
 def test_nothing_is_loaded_before_it_is_asked_for():
@@ -16,7 +16,7 @@ def test_naming_the_models_loads_no_library():
     probe = (
         "import sys\n"
         "from augment.models.registry import Models\n"
-        "from augment.settings import PRESETS\n"
+        "from augment.presets import PRESETS\n"
         "Models(PRESETS['mini']).painter_folder\n"
         "print({'transformers', 'diffusers'} & sys.modules.keys())\n"
     )

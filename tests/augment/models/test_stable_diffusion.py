@@ -1,7 +1,7 @@
 """The embedded painter's text encoder."""
 
 from augment.models.registry import Models
-from augment.settings import PRESETS
+from augment.presets import PRESETS
 
 
 def test_the_token_budget_counts_what_the_text_encoder_gets():

@@ -6,8 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
+from augment.presets import PRESETS
 from augment.records import Document, RunFolder
-from augment.settings import PRESETS, CurateSettings, DataSettings, Settings
+from augment.settings import CurateSettings, DataSettings, Settings
 from augment.stages import curate
 from augment.stages.curate import Measure, Pool, Seen
 from edge_runtime.bundle.errors import InputError

@@ -11,8 +11,9 @@ from augment.methods import parse_method
 from augment.mini.scenes import render, sample_scene
 from augment.models.interfaces import Order
 from augment.models.registry import Models
+from augment.presets import PRESETS
 from augment.records import Document, RunFolder
-from augment.settings import PRESETS, DataSettings, GenerateSettings
+from augment.settings import DataSettings, GenerateSettings
 from augment.stages import generate
 from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.files import sha256_bytes

