@@ -1,0 +1,211 @@
+"""What rarefault 0.1.0 left on a disk is read, kept and delivered by this version. See tests/data/0.1.0/README.md."""
+
+import base64
+import hashlib
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from augment.records import RunFolder
+from edge_runtime.bundle.manifest import Manifest
+from edge_runtime.bundle.store import open_bundle
+from edge_runtime.station.settings import load_station_settings
+from tests.support import ROOT
+from tests.support.fake_mjpeg_camera import free_port
+from tests.support.sample_events import wait_until
+from tests.support.webhook_receiver import SECRET, receiving
+
+OLD = ROOT / "tests" / "data" / "0.1.0"
+DOCUMENTS = sorted(path.relative_to(OLD / "run") for path in OLD.glob("run/*/v*.json"))
+STATION = """
+[station]
+name = "north-7"
+state_dir = "state"
+bundle = "bundle"
+engine = "cpu"
+test_alarm_hours = 0
+
+[[camera]]
+name = "yard"
+url = "http://127.0.0.1:{closed}/"
+
+[[camera]]
+name = "roof"
+url = "http://127.0.0.1:{closed}/"
+
+[webhook]
+url = "http://127.0.0.1:{receiver}/hook?site=7"
+secret_file = "secret"
+inline = ["frame", "heatmap"]
+
+[http]
+port = {http}
+"""
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Path:
+    """A copy of everything that 0.1.0 left; the tests may write into it."""
+    return Path(shutil.copytree(OLD, tmp_path / "old"))
+
+
+def digest(content: dict[str, Any]) -> str:
+    """The digest of a stage document as 0.1.0 computed it: SHA-256 of everything but `created`."""
+    kept = {key: value for key, value in content.items() if key != "created"}
+    text = json.dumps(kept, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def stored(folder: Path, sink: str) -> list[tuple[str, str, str]]:
+    """(kind, id, state) of the old outbox for `sink`, in the order in which they have to arrive."""
+    base = sqlite3.connect(f"file:{folder / 'state' / 'outbox.sqlite3'}?mode=ro", uri=True)
+    rows = base.execute(
+        "SELECT kind, id, state FROM deliveries JOIN events USING (seq) WHERE sink = ? ORDER BY deliveries.rank, seq",
+        (sink,),
+    ).fetchall()
+    base.close()
+    return rows
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT)}
+
+
+def edge_station(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "edge_runtime.station", *arguments]
+    return subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, timeout=120)
+
+
+class OldStation:
+    """The 0.1.0 state folder under today's service, with a webhook as its receiver and cameras that refuse."""
+
+    def __init__(self, folder: Path, receiver: int) -> None:
+        self.folder = folder
+        (folder / "secret").write_bytes(SECRET)
+        settings = STATION.format(closed=free_port(), receiver=receiver, http=free_port())
+        (folder / "station.toml").write_text(settings)
+
+    def __enter__(self) -> "OldStation":
+        command = [sys.executable, "-m", "edge_runtime.station", "run"]
+        with (self.folder / "log").open("wb") as log:
+            self.process = subprocess.Popen(command, cwd=self.folder, env=environment(), stdout=log, stderr=log)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+@pytest.mark.parametrize("place", DOCUMENTS, ids=str)
+def test_a_document_keeps_its_digest_when_it_is_read_and_written_again(old, place):
+    before = json.loads((old / "run" / place).read_bytes())
+    for later in (old / "run" / place.parent).glob("v*.json"):
+        if later.name > place.name:
+            later.unlink()
+    document = RunFolder(old / "run").latest(place.parent.name)
+    assert document.digest == digest(before)
+    (old / "run" / place).unlink()
+    again = RunFolder(old / "run").write(document)
+    after = json.loads((old / "run" / place).read_bytes())
+    assert again.digest == digest(before)
+    assert {**after, "created": ""} == {**before, "created": ""}
+
+
+def test_a_finished_run_is_found_finished(old):
+    before = {path: path.read_bytes() for path in old.glob("run/*/v*.json")}
+    assert len({path.parent.name for path in before}) == 9
+    command = [sys.executable, "-m", "augment.cli", "run", "run/pipeline.toml"]
+    one_thread = {**environment(), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, cwd=old, env=one_thread, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert {path: path.read_bytes() for path in old.glob("run/*/v*.json")} == before
+    assert not list(old.glob("run/training/**/*.safetensors"))
+    assert not list(old.glob("run/bundle/*.onnx"))
+    assert (old / "run" / "report" / "index.html").exists()
+
+
+def test_the_bundle_opens_and_classifies(old):
+    assert open_bundle(old / "bundle").manifest.name == "colours"
+    frame = np.zeros((48, 64, 3), np.uint8)
+    frame[:, :32] = (0, 0, 255)
+    cv2.imwrite(str(old / "red.png"), frame)
+    command = [sys.executable, "-m", "edge_runtime.classify", "--bundle", "bundle", "--format", "jsonl", "red.png"]
+    done = subprocess.run(command, cwd=old, env=environment(), capture_output=True, text=True, timeout=120)
+    assert done.returncode == 10, done.stderr
+    assert json.loads(done.stdout)["label"] == "rust"
+
+
+def test_the_bundle_gives_its_golden_answers(old):
+    done = edge_station(old, "check", "--bundle", "bundle")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_manifest_of_a_packed_run_is_read(old):
+    content = json.loads((old / "run" / "bundle" / "manifest.json").read_bytes())
+    assert Manifest.from_json(content).to_json() == content
+
+
+def test_the_station_settings_are_read():
+    settings = load_station_settings(OLD / "station.toml")
+    assert [camera.name for camera in settings.camera] == ["yard-3", "gate"]
+
+
+def test_the_whole_outbox_is_delivered_in_order_with_pictures(old):
+    expected = [(kind, name) for kind, name, state in stored(old, "webhook") if state == "pending"]
+    kept = {kind: [name for of, name in expected if of == kind] for kind in ("alarm", "sample")}
+    assert [len(names) for names in kept.values()] == [3, 2]
+    with receiving() as receiver, OldStation(old, receiver.port) as station:
+
+        def arrived(kind: str) -> list[str]:
+            return [event["id"] for event in receiver.accepted if event["kind"] == kind]
+
+        wait_until(lambda: len(arrived("sample")) == 2 and station.process.poll() is None, 60)
+        assert arrived("alarm") == kept["alarm"]
+        assert arrived("sample") == kept["sample"]
+        assert arrived("heartbeat")  # the old one, or the service's first, which takes its place
+        for event in receiver.accepted:
+            for name, picture in event.get("pictures", {}).items():
+                assert hashlib.sha256(base64.b64decode(picture["data"])).hexdigest() == picture["sha256"], name
+    assert all(event["pictures"] for event in receiver.accepted if event["kind"] != "heartbeat")
+
+
+def test_what_0_1_0_parked_is_sent_on_request(old):
+    (parked,) = [name for _, name, state in stored(old, "webhook") if state == "parked"]
+    with receiving() as receiver, OldStation(old, receiver.port):
+        wait_until(lambda: len([event for event in receiver.accepted if event["kind"] == "sample"]) == 2, 60)
+        assert parked not in [event["id"] for event in receiver.accepted]
+        assert edge_station(old, "events", "--retry-parked").returncode == 0
+        wait_until(lambda: parked in [event["id"] for event in receiver.accepted], 20)
+
+
+def test_events_lists_what_0_1_0_committed(old):
+    OldStation(old, free_port())
+    done = edge_station(old, "events", "--jsonl")
+    listed = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [event["id"] for event in listed] == [name for kind, name, _ in stored(old, "webhook") if kind == "alarm"]
+    assert [event["deliveries"]["webhook"]["state"] for event in listed].count("delivered") == 1
+    assert all(event["pictures_kept"] == ["frame", "heatmap"] for event in listed)
+    assert len(edge_station(old, "events").stdout.splitlines()) == 5
+
+
+def test_the_ledger_is_read(old):
+    OldStation(old, free_port())
+    done = edge_station(old, "status", "--json", "--hours", "1000000")
+    assert done.returncode == 0, done.stderr
+    cameras = json.loads(done.stdout)["night"]["cameras"]
+    assert [i["seconds"] for i in cameras["yard"]["blind"] if i["cause"] == "frozen"] == [300.0, 300.0]
+    assert [i["seconds"] for i in cameras["roof"]["blind"] if i["cause"] == "auth"] == [3600.0, 3600.0]
