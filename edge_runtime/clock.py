@@ -43,15 +43,37 @@ def kernel_synced() -> bool:
 
 
 @dataclass(frozen=True)
+class Instant:
+    """One moment by both clocks, in seconds: `monotonic` for durations, `wall` since 1970 as a label."""
+
+    monotonic: float
+    wall: float
+
+
+def instant(monotonic: float | None = None) -> Instant:
+    """Return the moment of `monotonic` seconds, or this moment, with the wall time that belongs to it."""
+    now, wall = time.monotonic(), time.time()
+    return Instant(now, wall) if monotonic is None else Instant(monotonic, wall - (now - monotonic))
+
+
+@dataclass(frozen=True)
 class Moment:
-    """`time` is ISO 8601 in UTC with milliseconds; `clock` is synced, free or stepped."""
+    """The times that an event tells: when its frame was captured (`time`) and when it was `recorded`.
+
+    Both are ISO 8601 in UTC with milliseconds. `clock` says how far they can be trusted: synced, free or stepped.
+    """
 
     time: str
+    recorded: str
     clock: str
+
+    def to_json(self) -> dict[str, str]:
+        """Return the fields as an event holds them."""
+        return {"time": self.time, "recorded": self.recorded, "clock": self.clock}
 
 
 class Clock:
-    """Reads the wall clock and watches it for steps. One for the whole process; any thread may read it."""
+    """Reads the wall clock and watches it for steps. A process has one; any thread may read it."""
 
     def __init__(
         self,
@@ -64,8 +86,11 @@ class Clock:
         self._stepped_at: float | None = None  # monotonic
         self._lock = threading.Lock()
 
-    def read(self) -> Moment:
-        """The moment of this call. A step between two calls is seen at the second one, so call it regularly."""
+    def read(self, captured: float | None = None) -> Moment:
+        """Return this moment for something that was `captured` then (monotonic seconds), or now.
+
+        A step of the wall clock between two calls is noticed at the second one, so call it regularly.
+        """
         with self._lock:
             wall, now = self._wall(), self._monotonic()
             if self._last is not None:
@@ -73,7 +98,8 @@ class Clock:
                 if abs(wall - self._last[0] - elapsed) > STEP_SECONDS + SLEW_SHARE * elapsed:
                     self._stepped_at = now
             self._last = wall, now
-            return Moment(iso(wall), self._quality(wall, now))
+            age = 0.0 if captured is None else now - captured
+            return Moment(iso(wall - age), iso(wall), self._quality(wall, now))
 
     def _quality(self, wall: float, now: float) -> str:
         if self._stepped_at is not None and now - self._stepped_at < SETTLE_SECONDS:
@@ -82,5 +108,5 @@ class Clock:
 
 
 def iso(wall: float) -> str:
-    """Seconds since 1970 -> `2026-11-23T02:10:00.000Z`."""
+    """Return seconds since 1970 as `2026-11-23T02:10:00.000Z`."""
     return datetime.fromtimestamp(wall, timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -10,6 +10,8 @@ from .manifest import FileEntry, Manifest, model_file
 
 MANIFEST = "manifest.json"
 MAX_MANIFEST = 4 << 20  # bytes
+STATE_DIR = Path("/var/lib/rarefault")  # where a station keeps its state unless its settings say otherwise
+CURRENT_SLOT = Path("slots") / "current"  # below the state folder: a link to the bundle that the station runs
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,16 @@ class Bundle:
             held = ", ".join(self.manifest.precisions)
             raise InputError(f"{self.folder} holds no {precision} model, it holds {held}; choose one of these")
         return self.folder / model_file(precision)
+
+    def identity(self) -> dict[str, str]:
+        """Return name, version and digest, as events and results tell them under `model`."""
+        return {"name": self.manifest.name, "version": self.manifest.version, "digest": self.digest}
+
+
+def current_bundle(state_dir: Path) -> Path | None:
+    """Return the folder of the bundle that the station of `state_dir` runs, or None where no update has put one."""
+    slot = state_dir / CURRENT_SLOT
+    return slot.resolve() if slot.exists() else None  # resolved: an update may turn the link while we read
 
 
 def open_bundle(folder: Path) -> Bundle:

@@ -12,9 +12,10 @@ from typing import IO
 import click
 import cv2
 
-from ..bundle.errors import InputError, RarefaultError
+from ..bundle.errors import InputError
 from ..bundle.manifest import PRECISIONS
-from ..bundle.store import open_bundle
+from ..bundle.store import CURRENT_SLOT, STATE_DIR, current_bundle, open_bundle
+from ..cli_errors import Command
 from ..inference.engines import ENGINES, open_engine
 from ..inference.evaluator import Evaluator
 from .inputs import Inputs
@@ -22,10 +23,8 @@ from .results import Tally, make_writer
 from .runner import BatchRunner
 from .timing import start_bench
 
-CURRENT_SLOT = Path("/var/lib/rarefault/slots/current")  # where a station keeps the bundle it runs
 
-
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=Command, context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True)
 @click.option("--bundle", type=click.Path(path_type=Path), envvar="RAREFAULT_BUNDLE", help="Folder of the bundle.")
 @click.option(
@@ -61,19 +60,16 @@ def main(
     _settle_process()
     workers = threads or _cores()
     tally = Tally()
-    try:
-        evaluator = _open(_find_bundle(bundle), engine, precision, workers)
-        inputs = Inputs(_paths(paths))
-        timing = start_bench(evaluator, workers) if bench else None
-        with _open_output(output) as stream:
-            write = make_writer(style or ("table" if stream.isatty() else "jsonl"), stream, evaluator)
-            for result in BatchRunner(evaluator, workers, heatmap).judge(inputs):
-                write(result)
-                tally.add(result)
-                if timing:
-                    timing.add(result)
-    except RarefaultError as error:
-        raise click.ClickException(str(error)) from error
+    evaluator = _open(_find_bundle(bundle), engine, precision, workers)
+    inputs = Inputs(_paths(paths))
+    timing = start_bench(evaluator, workers) if bench else None
+    with _open_output(output) as stream:
+        write = make_writer(style or ("table" if stream.isatty() else "jsonl"), stream, evaluator)
+        for result in BatchRunner(evaluator, workers, heatmap).judge(inputs):
+            write(result)
+            tally.add(result)
+            if timing:
+                timing.add(result)
     click.echo(f"{tally}; {inputs.skipped} other files in folders skipped" if inputs.skipped else str(tally), err=True)
     if timing:
         click.echo(timing.report(), err=True)
@@ -98,9 +94,12 @@ def _cores() -> int:
 def _find_bundle(given: Path | None) -> Path:
     if given is not None:
         return given
-    if CURRENT_SLOT.exists():
-        return CURRENT_SLOT.resolve()  # an update may turn the link while we read
-    raise InputError(f"no bundle: give --bundle DIR or set RAREFAULT_BUNDLE (no station keeps one in {CURRENT_SLOT})")
+    current = current_bundle(STATE_DIR)
+    if current is None:
+        raise InputError(
+            f"no bundle: give --bundle DIR or set RAREFAULT_BUNDLE (no station keeps one in {STATE_DIR / CURRENT_SLOT})"
+        )
+    return current
 
 
 def _open(folder: Path, engine: str, precision: str, workers: int) -> Evaluator:

@@ -46,7 +46,6 @@ class Result:
         """The JSON line. What is not known is null: an input that was not evaluated has no label and no `fault`."""
         evaluation = self.evaluation
         decision = evaluation.decision if evaluation else None
-        manifest = evaluator.bundle.manifest
         return {
             "path": str(self.path),
             "frame": self.frame,
@@ -63,7 +62,7 @@ class Result:
             "health": evaluation.health.to_json() if evaluation else None,
             "notes": list(self.notes),
             "heatmap": str(self.heatmap) if self.heatmap else None,
-            "model": {"name": manifest.name, "version": manifest.version, "digest": evaluator.bundle.digest},
+            "model": evaluator.bundle.identity(),
             "engine": evaluator.engine.name,
             "precision": evaluator.engine.precision,
             "ms": {

@@ -1,4 +1,4 @@
-"""One frame in, one judgement out: the path that every picture takes, whichever command or camera it comes from."""
+"""Judges frames: the path that every picture takes, whichever command or camera it comes from."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -9,29 +9,36 @@ import numpy as np
 import numpy.typing as npt
 
 from ..bundle.decision import Decision, DecisionRule
+from ..bundle.errors import InputError
 from ..bundle.preprocess import Frame
 from ..bundle.store import Bundle
-from .blank_check import Health, blank, measure
+from ..causes import Cause
+from .blank_check import Health, blank, blank_cause, measure
 from .engines import Engine
 
 Cam = npt.NDArray[np.floating[Any]]
-"""Float (h, w): where the evidence for one label lies."""
+"""A float (h, w) map of where the evidence for one label lies."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """`decision` and `cams` by label, or `reason` why the frame has none. Times in milliseconds."""
+    """What one frame showed, by `rule`. Times in milliseconds.
 
+    Either `decision` and `cams` by label, or `cause` and `reason` (the same in a sentence) why there is no decision.
+    """
+
+    rule: DecisionRule
     health: Health
     preprocess_ms: float
     infer_ms: float | None = None
     decision: Decision | None = None
     cams: Mapping[str, Cam] = field(default_factory=dict)
+    cause: Cause | None = None
     reason: str | None = None
 
     @property
     def cam(self) -> Cam | None:
-        """Of the reported label."""
+        """The map of the reported label."""
         return self.cams[self.decision.label] if self.decision else None
 
 
@@ -43,32 +50,43 @@ class Evaluator:
     engine: Engine
 
     def evaluate(self, frame: Frame, rule: DecisionRule | None = None) -> Evaluation:
-        """uint8 (H, W, 3) BGR -> Evaluation by `rule`, else by the bundle's own.
+        """Judge a uint8 (H, W, 3) BGR frame by `rule`, else by the bundle's own.
 
-        A blank frame is not shown to the model: it would get a class.
+        A blank frame is not shown to the model: it would get a class. InputError where the model's answer is unusable.
         """
-        return self.evaluate_all([(frame, rule or self.bundle.manifest.rule(self.engine.precision))])[0]
+        evaluation = self.evaluate_all([(frame, rule or self.bundle.manifest.rule(self.engine.precision))])[0]
+        if evaluation.cause is Cause.MODEL:
+            raise InputError(evaluation.reason or "")
+        return evaluation
 
     def evaluate_all(self, frames: Sequence[tuple[Frame, DecisionRule]]) -> list[Evaluation]:
-        """The same for several frames, each with its rule, in one call of the engine."""
-        prepared = [self._prepare(frame) for frame, _ in frames]
-        shown = [small for small, evaluation in prepared if evaluation.reason is None]
+        """Judge several frames, each by its rule, in one call of the engine; one evaluation for each, in order.
+
+        An unusable answer to one frame (`cause` MODEL) leaves the others as they are.
+        """
+        prepared = [self._prepare(frame, rule) for frame, rule in frames]
+        shown = [small for small, evaluation in prepared if evaluation.cause is None]
         started = time.perf_counter()
         outputs = zip(*self.engine.run(np.stack(shown)), strict=True) if shown else iter(())
         infer_ms = (time.perf_counter() - started) * 1000 / max(len(shown), 1)
         return [
-            evaluation if evaluation.reason is not None else _decided(evaluation, rule, next(outputs), infer_ms)
-            for (_, rule), (_, evaluation) in zip(frames, prepared, strict=True)
+            evaluation if evaluation.cause is not None else _decided(evaluation, next(outputs), infer_ms)
+            for _, evaluation in prepared
         ]
 
-    def _prepare(self, frame: Frame) -> tuple[Frame, Evaluation]:
+    def _prepare(self, frame: Frame, rule: DecisionRule) -> tuple[Frame, Evaluation]:
         started = time.perf_counter()
         small = self.bundle.manifest.input.apply(frame)
         health = measure(small)
-        return small, Evaluation(health, (time.perf_counter() - started) * 1000, reason=blank(health))
+        elapsed = (time.perf_counter() - started) * 1000
+        return small, Evaluation(rule, health, elapsed, cause=blank_cause(health), reason=blank(health))
 
 
-def _decided(prepared: Evaluation, rule: DecisionRule, output: tuple[Cam, Cam], infer_ms: float) -> Evaluation:
+def _decided(prepared: Evaluation, output: tuple[Cam, Cam], infer_ms: float) -> Evaluation:
     logits, cam = output
-    decision = rule.decide(rule.probabilities(logits[None])[0])
+    rule = prepared.rule
+    try:
+        decision = rule.decide(rule.probabilities(logits[None])[0])
+    except InputError as error:
+        return replace(prepared, infer_ms=infer_ms, cause=Cause.MODEL, reason=str(error))
     return replace(prepared, infer_ms=infer_ms, decision=decision, cams=dict(zip(rule.labels, cam, strict=True)))

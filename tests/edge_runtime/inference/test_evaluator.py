@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from edge_runtime.bundle.store import open_bundle
+from edge_runtime.causes import Cause
 from edge_runtime.inference.engines import open_engine
 from edge_runtime.inference.evaluator import Evaluator
 from tests.support.colour_bundle import LABELS, RULE
@@ -51,3 +52,36 @@ def test_together_or_alone_the_scores_are_the_same(evaluator):
         assert (evaluation.decision, evaluation.reason) == (alone.decision, alone.reason)
         assert all(np.array_equal(evaluation.cams[label], alone.cams[label]) for label in alone.cams)
     assert together[2].decision is None
+
+
+class OneBadAnswer:
+    """The colour model, which answers the second frame of a call with NaN."""
+
+    name, precision = "cpu", "fp32"
+
+    def __init__(self, engine) -> None:
+        self._engine = engine
+
+    def run(self, frames):
+        logits, cams = self._engine.run(frames)
+        logits[1] = np.nan
+        return logits, cams
+
+
+def test_an_unusable_answer_to_one_frame_leaves_the_others_as_they_are(evaluator):
+    frames = [np.full((8, 8, 3), (0, 255 - row, 40), np.uint8) for row in range(3)]
+    for frame in frames:
+        frame[:4] = 90
+    broken = Evaluator(evaluator.bundle, OneBadAnswer(evaluator.engine))
+    first, second, third = broken.evaluate_all([(frame, RULE) for frame in frames])
+    assert (second.decision, second.cause) == (None, Cause.MODEL)
+    assert "no finite number" in second.reason
+    assert first.decision == evaluator.evaluate(frames[0]).decision
+    assert third.decision == evaluator.evaluate(frames[2]).decision
+
+
+def test_an_evaluation_carries_its_cause_and_its_rule(evaluator):
+    rule = replace(RULE, temperature=2.0)
+    (black,) = evaluator.evaluate_all([(np.zeros((8, 8, 3), np.uint8), rule)])
+    assert (black.cause, black.rule) == (Cause.BLACK, rule)
+    assert "black" in black.reason

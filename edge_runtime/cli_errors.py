@@ -1,0 +1,27 @@
+"""What the commands share: an expected failure becomes one sentence and exit code 1; a bug keeps its traceback."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .bundle.errors import RarefaultError
+
+config_option = click.option(
+    "--config", type=click.Path(path_type=Path), default="station.toml", show_default=True, help="The settings."
+)
+
+
+class Command(click.Command):
+    """A command whose RarefaultErrors are shown as one sentence."""
+
+    def invoke(self, context: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(context)
+        except RarefaultError as error:
+            raise click.ClickException(str(error)) from error
+
+
+class Group(Command, click.Group):
+    """A group of such commands."""
