@@ -15,10 +15,8 @@ from pathlib import Path
 import click
 import psutil
 
-from edge_runtime.cameras.address import parse_source
-from edge_runtime.cameras.camera import CameraConfig
 from edge_runtime.cameras.camera_group import CameraGroup
-from edge_runtime.cameras.change_gate import GateLimits
+from edge_runtime.cameras.settings import CameraSettings, plan_cameras
 
 SERVER = Path(__file__).parents[1] / "tests" / "support" / "real_rtsp_server.py"
 MODULE = "edge_runtime.cameras.capture_process"
@@ -46,7 +44,7 @@ def wait_for(cameras: CameraGroup, online: bool, seconds: float = 120.0) -> dict
     """Monotonic time at which each camera went on or off line."""
     done: dict[str, float] = {}
     deadline = time.monotonic() + seconds
-    while len(done) < len(cameras.configs):
+    while len(done) < len(cameras.plans):
         cameras.newest(0.02)
         now = time.monotonic()
         if now > deadline:
@@ -89,9 +87,10 @@ def main(kills: int, count: int, minutes: int) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     server = serve(port)
-    source = parse_source(f"rtsp://127.0.0.1:{port}/cam")
+    url = f"rtsp://127.0.0.1:{port}/cam"
     names = [f"camera-{number}" for number in range(count)]
-    with CameraGroup([CameraConfig(name, source, gate=GateLimits(5, 5)) for name in names]) as cameras:
+    plans = plan_cameras([CameraSettings(name, url, floor_rate=5) for name in names])
+    with CameraGroup(plans) as cameras:
         wait_for(cameras, online=True)
         linger(cameras, 3)
         delays: list[float] = []

@@ -22,18 +22,16 @@ from edge_runtime.alerts.notifier import Notifier
 from edge_runtime.bundle.decision import DecisionRule
 from edge_runtime.bundle.preprocess import Frame
 from edge_runtime.bundle.store import open_bundle
-from edge_runtime.cameras.address import parse_source
-from edge_runtime.cameras.camera import CameraConfig
 from edge_runtime.cameras.camera_group import CameraGroup
-from edge_runtime.cameras.change_gate import GateLimits
+from edge_runtime.cameras.settings import CameraSettings, plan_cameras
 from edge_runtime.inference.engines import open_engine
 from edge_runtime.inference.evaluator import Evaluation, Evaluator
 from edge_runtime.station.service import Service
-from edge_runtime.station.settings import Camera, HttpSection, SamplesSection, StationSection, StationSettings
+from edge_runtime.station.settings import HttpSection, SamplesSection, StationSection, StationSettings
 
 RATE = 25.0  # frames a second of the files
 WARM_SECONDS = 5.0
-COUNTS = ("received", "skipped")
+START_SECONDS = 20.0  # that the camera processes may take to start, while the film runs
 OLDEST, DEAREST = 3.0, 1.15  # seconds; times the engine's call
 
 
@@ -75,16 +73,15 @@ def main(folder: Path, count: int, seconds: float, size: tuple[int, int], precis
     """Watch, measure, print."""
     cv2.setNumThreads(1)  # as the service does
     with tempfile.TemporaryDirectory(prefix="station-speed-") as place:
-        video = film(Path(place) / "film.avi", size)
+        video = film(Path(place) / "film.avi", size, seconds + START_SECONDS + WARM_SECONDS)
         names = [f"camera-{number}" for number in range(count)]
         settings = StationSettings(
             StationSection("speed", Path(place) / "state", folder, precision=precision, test_alarm_hours=0),
-            tuple(Camera(name, str(video)) for name in names),
+            tuple(CameraSettings(name, str(video)) for name in names),
             http=HttpSection(port=0),
             samples=SamplesSection(bytes=0),
         )
-        source = parse_source(str(video))
-        configs = [CameraConfig(name, source, gate=GateLimits(0.5, 5), loop=True) for name in names]
+        plans = plan_cameras(settings.camera)
         bundle = open_bundle(folder)
         engine = open_engine(bundle, "auto", precision, threads=settings.station.cores).engine
         evaluator = TimedEvaluator(bundle, engine)
@@ -92,8 +89,8 @@ def main(folder: Path, count: int, seconds: float, size: tuple[int, int], precis
         device = f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores"
         print(f"{device}; {count} cameras of {size[0]} x {size[1]}, {engine.name} {engine.precision}")
         try:
-            with TimedCameras(configs) as cameras:
-                good = measure(Service(settings, voice, evaluator, configs), cameras, evaluator, seconds)
+            with TimedCameras(plans) as cameras:
+                good = measure(Service(settings, voice, evaluator, plans), cameras, evaluator, seconds)
         finally:
             voice.stop()
     raise SystemExit(not good)
@@ -115,8 +112,8 @@ def measure(service: Service, cameras: TimedCameras, evaluator: TimedEvaluator, 
     busy, after = time.monotonic() - started - cameras.waited, cameras.states()
     frame, raw = busy / len(ages) * 1000, statistics.mean(evaluator.infer_ms)
     p99 = float(np.quantile(ages, 0.99))
-    received, skipped = (sum(getattr(after[n], key) - getattr(before[n], key) for n in after) for key in COUNTS)
-    print(f"{len(ages)} frames judged of {received} received in {seconds:.0f} s; {skipped} decoded ones passed over, "
+    skipped = sum(state.skipped - before[name].skipped for name, state in after.items())
+    print(f"{len(ages)} frames judged in {seconds:.0f} s; {skipped} decoded ones passed over, "
           f"and counted; loop busy {100 * busy / seconds:.0f} %")  # fmt: skip
     print(f"age when judged: median {statistics.median(ages):.2f} s, p99 {p99:.2f} s, largest {max(ages):.2f} s")
     print(f"a judged frame {frame:.1f} ms, the engine's call {raw:.1f} ms: {frame / raw:.3f}")
@@ -129,15 +126,15 @@ def held() -> float:
     return float(psutil.Process().memory_full_info().uss / 2**20)
 
 
-def film(path: Path, size: tuple[int, int]) -> Path:
-    """Ten seconds of a scene in which something always moves."""
+def film(path: Path, size: tuple[int, int], seconds: float) -> Path:
+    """A scene in which something always moves."""
     width, height = size
     rng = np.random.default_rng(0)
     scene = cv2.resize(rng.integers(20, 200, (18, 32, 3), np.uint8), size, interpolation=cv2.INTER_CUBIC)
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), RATE, size)
-    for number in range(int(10 * RATE)):
+    for number in range(int(seconds * RATE)):
         frame = cv2.add(scene, rng.integers(0, 8, scene.shape, np.uint8))
-        left = int(number / (10 * RATE) * width * 0.9)
+        left = int(number % (10 * RATE) / (10 * RATE) * width * 0.9)
         cv2.rectangle(frame, (left, height // 3), (left + width // 10, height // 3 * 2), (40, 60, 220), -1)
         writer.write(frame)
     writer.release()

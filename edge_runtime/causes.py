@@ -8,6 +8,7 @@ class Cause(str, Enum):
 
     STARTING = "starting"
     # The camera cannot be reached, or stopped.
+    MISCONFIGURED = "misconfigured"
     REFUSED = "refused"
     AUTH = "auth"
     NOT_FOUND = "not_found"
@@ -48,6 +49,7 @@ class Cause(str, Enum):
 _OFFLINE = frozenset(
     (
         Cause.STARTING,
+        Cause.MISCONFIGURED,
         Cause.REFUSED,
         Cause.AUTH,
         Cause.NOT_FOUND,
@@ -61,6 +63,7 @@ _OFFLINE = frozenset(
 
 _ADVICE = {
     Cause.STARTING: "no frame yet since the service started; wait a moment",
+    Cause.MISCONFIGURED: "its settings, secret or certificate cannot be used; correct them, `edge-station check` helps",
     Cause.REFUSED: "the host turns connections away; check that the camera is on, its address and its port",
     Cause.AUTH: "the camera rejects user or password; correct them, tries are few so that it does not lock the account",
     Cause.NOT_FOUND: "no such stream, file or device, or no picture right in the folder; check the path",
@@ -75,7 +78,7 @@ _ADVICE = {
     Cause.NOISE: "the picture is noise; check cable, sensor and decoder",
     Cause.MOVED: "the camera looks elsewhere; set it back, or set its regions anew",
     Cause.INFRARED: "the camera has just switched between colour and infrared",
-    Cause.RESIZED: "the stream changed its size; check the camera's profile, and regions given in pixels",
+    Cause.RESIZED: "the stream changed its size; check the camera's profile",
     Cause.OVERLOADED: "the station could not keep up; lower rates or use fewer cameras",
     Cause.MODEL: "the model gave no usable answer; see `edge-station check`",
     Cause.NOT_RUNNING: "the service was not running; see its log",

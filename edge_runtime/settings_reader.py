@@ -7,6 +7,7 @@ A field says what it takes by its type and, where that is not enough, by its met
 import dataclasses
 import difflib
 import math
+import re
 import sys
 import types
 from collections.abc import Iterable, Mapping
@@ -141,3 +142,34 @@ def _described(value: object) -> str:
         return str(value)
     kinds = ((str, "a text"), (list, "a list"), (dict, "a section"))
     return next((words for kind, words in kinds if isinstance(value, kind)), "a date or time")
+
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")  # it becomes a part of topics and file names
+
+
+def check_name(what: str, name: str) -> None:
+    """InputError where `name` cannot be a part of topics and file names."""
+    if not NAME.fullmatch(name):
+        raise InputError(
+            f"{what} is called {name!r}; a name has 1 to 64 letters, digits, dots, dashes or underscores "
+            "and begins with a letter or a digit"
+        )
+
+
+def plain_name(name: str) -> str:
+    """Return `name` in small letters, digits and underscores, as environment variables have it."""
+    return re.sub(r"[^a-z0-9]", "_", name.lower())
+
+
+def check_one_of(first: str, one: object, second: str, other: object) -> None:
+    """InputError unless exactly one of two keys is set."""
+    if one and other:
+        raise InputError(f"{first} and {second} are both set; remove one of them")
+    if not one and not other:
+        raise InputError(f"neither {first} nor {second} is set; set one of them")
+
+
+def check_at_least(name: str, value: float, low: float) -> None:
+    """InputError where the key `name` has a `value` below `low`."""
+    if value < low:
+        raise InputError(f"{name} is {value}, expected {low} or more")

@@ -7,27 +7,19 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from ..bundle.errors import UnavailableError
+from ..delays import send_delay
 from .outbox import Entry, Outbox
 from .sink import Answer, Sink, Verdict
 
 POLL_SECONDS = 1.0  # how often a link without traffic is looked after
 
+Delay = Callable[[int, float], float]  # failures in a row and chance in 0..1 -> seconds to wait
+CAMERA_DELAY = partial(send_delay, first=5.0, cap=300.0)  # for the events of one camera
+
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Backoff:
-    """Seconds: `first`, then twice as long each time up to `cap`, each shortened by up to a half at random."""
-
-    first: float = 1.0
-    cap: float = 60.0
-
-    def delay(self, failures: int, chance: float) -> float:
-        """After so many failures in a row (from 1); `chance` is 0..1."""
-        whole = min(self.cap, self.first * 2.0 ** min(failures - 1, 30))
-        return whole * (1 - chance / 2)
 
 
 @dataclass
@@ -48,13 +40,13 @@ class Sender:
         self,
         outbox: Outbox,
         sink: Sink,
-        backoff: Backoff | None = None,
-        lane_backoff: Backoff | None = None,
+        delay: Delay = send_delay,
+        camera_delay: Delay = CAMERA_DELAY,
         monotonic: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._outbox, self._sink = outbox, sink
-        self._backoff, self._lane_backoff = backoff or Backoff(), lane_backoff or Backoff(first=5.0, cap=300.0)
+        self._delay, self._camera_delay = delay, camera_delay
         self._monotonic, self._chance = monotonic, chance
         self._all = _Trouble()
         self._lanes: dict[str, _Trouble] = {}  # by camera
@@ -143,7 +135,7 @@ class Sender:
 
     def _hold_all(self, reason: str, retry_after: float | None = None) -> float:
         self._all.failures += 1
-        delay = retry_after or self._backoff.delay(self._all.failures, self._chance())
+        delay = retry_after or self._delay(self._all.failures, self._chance())
         self._all.until = self._monotonic() + delay
         self._say(reason)
         return delay
@@ -151,7 +143,7 @@ class Sender:
     def _hold_lane(self, camera: str, answer: Answer) -> None:
         lane = self._lanes.setdefault(camera, _Trouble())
         lane.failures += 1
-        delay = answer.retry_after or self._lane_backoff.delay(lane.failures, self._chance())
+        delay = answer.retry_after or self._camera_delay(lane.failures, self._chance())
         lane.until = self._monotonic() + delay
         self._say(answer.reason)
 

@@ -1,4 +1,4 @@
-"""What a camera's address means. Credentials leave the address here and never come back into text."""
+"""What a camera's address means. User and password travel beside it; only a decoder gets them inside the address."""
 
 from dataclasses import dataclass, field
 from enum import Enum
@@ -13,7 +13,7 @@ DEFAULT_PORTS = {"rtsp": 554, "http": 80, "https": 443}
 
 
 class Kind(str, Enum):
-    """The kinds of sources."""
+    """How frames come from an address."""
 
     RTSP = "rtsp"
     MJPEG = "mjpeg"
@@ -23,18 +23,18 @@ class Kind(str, Enum):
 
 
 @dataclass(frozen=True)
-class Source:
-    """Where frames come from. `shown` may be shown. `address` has neither user nor password, yet may hold a key."""
+class CameraAddress:
+    """Where frames come from. `location`, a URL or path, has neither user nor password, yet may hold a key."""
 
     kind: Kind
-    address: str = field(repr=False)
+    location: str = field(repr=False)
     user: str | None = field(default=None, repr=False)
     password: str | None = field(default=None, repr=False)
 
     @property
     def shown(self) -> str:
-        """The address for people, without secret parameters."""
-        return redact(self.address)
+        """The location for people, without secret parameters."""
+        return redact(self.location)
 
     @property
     def endless(self) -> bool:
@@ -43,31 +43,31 @@ class Source:
 
     @property
     def host(self) -> str:
-        """Of a network source."""
-        return urlsplit(self.address).hostname or ""
+        """The host of a network address."""
+        return urlsplit(self.location).hostname or ""
 
     @property
     def port(self) -> int:
-        """Of a network source, the scheme's own where the address names none."""
-        parts = urlsplit(self.address)
+        """The port of a network address, the scheme's own where the address names none."""
+        parts = urlsplit(self.location)
         return parts.port or DEFAULT_PORTS[parts.scheme]
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What `redact` must look for, beside its patterns."""
+        """The texts that `redact` must look for, beside its patterns."""
         login = f"{self.user or ''}:{self.password or ''}"
         return tuple(text for text in (self.password, login) if text and text != ":")
 
     def with_credentials(self) -> str:
-        """The address as a decoder needs it. Never to be shown."""
+        """Return the address as a decoder needs it, user and password percent-encoded inside. Never to be shown."""
         if self.user is None:
-            return self.address
+            return self.location
         login = quote(self.user, safe="") + (f":{quote(self.password, safe='')}" if self.password is not None else "")
-        return self.address.replace("://", f"://{login}@", 1)
+        return self.location.replace("://", f"://{login}@", 1)
 
 
-def parse_source(address: str, user: str | None = None, password: str | None = None) -> Source:
-    """The source behind `address`: rtsp://, http(s)://, usb:0 or /dev/video0, a video file, or a folder of images.
+def parse_address(address: str, user: str | None = None, password: str | None = None) -> CameraAddress:
+    """Return what `address` means: rtsp://, http(s)://, usb:0 or /dev/video0, a video file, or a folder of images.
 
     `user` and `password`, as they are, take the place of those inside the address, which are percent-encoded.
     """
@@ -79,16 +79,16 @@ def parse_source(address: str, user: str | None = None, password: str | None = N
         raise InputError(f"{redact(address)} has an unknown scheme; a camera's address is {known}")
     device = address.removeprefix("usb:").removeprefix("/dev/video")
     if device.isdecimal():
-        return Source(Kind.USB, f"/dev/video{int(device)}")
+        return CameraAddress(Kind.USB, f"/dev/video{int(device)}")
     path = Path(address.removeprefix("file://")).absolute()
     if path.is_dir():
-        return Source(Kind.FOLDER, str(path))
+        return CameraAddress(Kind.FOLDER, str(path))
     if path.suffix.lower() in VIDEO_SUFFIXES:
-        return Source(Kind.FILE, str(path))
+        return CameraAddress(Kind.FILE, str(path))
     raise InputError(f"{redact(address)} is no folder and no video file by its name; check the camera's address")
 
 
-def _network(scheme: str, address: str, user: str | None, password: str | None) -> Source:
+def _network(scheme: str, address: str, user: str | None, password: str | None) -> CameraAddress:
     authority, slash, path = address.partition("://")[2].partition("/")
     login, at, host = authority.rpartition("@")  # the last one: people do not encode the "@" of a password
     place = host + slash + path
@@ -103,4 +103,4 @@ def _network(scheme: str, address: str, user: str | None, password: str | None) 
         name, colon, word = login.partition(":")
         user, password = unquote(name), unquote(word) if colon else None
     kind = Kind.RTSP if scheme == "rtsp" else Kind.MJPEG
-    return Source(kind, f"{scheme}://{place}", user, password)
+    return CameraAddress(kind, f"{scheme}://{place}", user, password)

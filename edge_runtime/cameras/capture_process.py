@@ -1,7 +1,7 @@
-"""The process of one camera: opens its source, puts the newest frame on the board, and tries again for ever.
+"""The process of one camera: opens its address, publishes the newest frame, and tries again for ever.
 
-`python -m edge_runtime.cameras.capture_process` is started by `camera_group.Cameras` alone. It reads its orders as one
-JSON line from standard input, so that no password shows in the list of processes, and dies when standard input closes.
+`python -m edge_runtime.cameras.capture_process` is started by `camera.Camera` alone. It reads its orders as one JSON
+line from standard input, so that no password shows in the list of processes, and dies when standard input closes.
 """
 
 import json
@@ -19,9 +19,10 @@ import cv2
 
 from ..bundle.preprocess import Frame
 from ..causes import Cause
-from ..delays import Backoff
+from ..delays import reconnect_delay
 from ..redact import redact
-from .address import Kind, Source
+from .address import CameraAddress, Kind
+from .frame_marker import draw_mark
 from .readers import open_source
 from .rtsp_describe import AnswerTimeout, SourceFailed
 from .shared_frame import MAX_FRAME_BYTES, Field, SharedFrame
@@ -33,132 +34,133 @@ GRACE_SECONDS = 5.0  # beyond a wait that was announced
 
 @dataclass(frozen=True)
 class CaptureOrders:
-    """What a camera's process is told."""
+    """What a capture process is asked to do. The time-outs are those of the camera's settings."""
 
-    kind: str
-    address: str
-    user: str | None
-    password: str | None
-    open_seconds: float  # without a sign of life while the source is opened; then the process is killed
-    look_seconds: float  # between two frames that are decoded and published
-    stall_seconds: float  # without a frame until the stream counts as stalled
-    loop: bool  # begin a file or folder again at its end
-    board: int  # file descriptor
-    bell: int  # eventfd that rings for each frame
-
-    @property
-    def source(self) -> Source:
-        """What to open."""
-        return Source(Kind(self.kind), self.address, self.user, self.password)
+    address: CameraAddress
+    open_timeout: float
+    read_timeout: float
+    check_seconds: float  # between two frames that are decoded and published
+    shared_memory: int  # file descriptor
+    frame_event: int  # eventfd that is written at each frame
 
     def to_line(self) -> bytes:
-        """As one line of JSON."""
+        """Return the orders as one line of JSON."""
         return json.dumps(asdict(self)).encode() + b"\n"
+
+    @classmethod
+    def from_line(cls, line: bytes) -> "CaptureOrders":
+        """Return the orders that `to_line` wrote."""
+        document = json.loads(line)
+        address = document.pop("address")
+        return cls(CameraAddress(Kind(address.pop("kind")), **address), **document)
 
 
 class Capture:
-    """One source, one board."""
+    """Brings the frames of one address into one shared memory."""
 
-    def __init__(self, orders: CaptureOrders, board: SharedFrame, backoff: Backoff | None = None) -> None:
+    def __init__(self, orders: CaptureOrders, shared: SharedFrame) -> None:
         self.orders = orders
-        self.board = board
-        self.backoff = backoff or Backoff()
+        self.shared = shared
 
     def run(self) -> None:
-        """Until a source that may end has ended. The successor of a killed process first waits its turn."""
-        if self.board[Field.TRIES]:
+        """Capture until a source that may end has ended. The successor of a killed process first waits its turn."""
+        if self.shared[Field.TRIES]:
             self._wait()
-        while not self.board[Field.FINISHED]:
+        while not self.shared[Field.FINISHED]:
             try:
-                self._watch()
+                self._stream()
             except SourceFailed as failure:
-                self._failed(failure.cause)
-            if not self.board[Field.FINISHED] and self.board[Field.TRIES]:
+                self._fail(failure.cause)
+            if not self.shared[Field.FINISHED] and self.shared[Field.TRIES]:
                 self._wait()
 
-    def _watch(self) -> None:
+    def _stream(self) -> None:
         """Publish until the source ends."""
         orders, due, seen_at = self.orders, 0.0, time.monotonic()
-        self._promise(orders.open_seconds)
-        patience = AnswerTimeout(orders.open_seconds * ANSWER_SHARE, EXTRA_SECONDS, self._silent)
-        with closing(open_source(orders.source, patience, orders.stall_seconds, orders.look_seconds)) as frames:
+        self._announce_deadline(orders.open_timeout)
+        timeout = AnswerTimeout(orders.open_timeout * ANSWER_SHARE, EXTRA_SECONDS, self._report_silence)
+        with closing(open_source(orders.address, timeout, orders.read_timeout, orders.check_seconds)) as frames:
             for decode in frames:
-                now, wall = time.monotonic(), time.time()
-                self.board[Field.RECEIVED] += 1
-                self._promise(orders.stall_seconds)
+                now = time.monotonic()
+                self._announce_deadline(orders.read_timeout)
                 if now < due:
                     continue
-                due = max(due + orders.look_seconds, now)
-                if self._published(decode(), now, wall):
+                due = max(due + orders.check_seconds, now)
+                if self._publish(decode(), now):
                     seen_at = now
-                elif now - seen_at > orders.stall_seconds:
+                elif now - seen_at > orders.read_timeout:
                     raise SourceFailed(Cause.CODEC)
-        self._ended()
+        self._end()
 
-    def _published(self, frame: Frame | None, now: float, wall: float) -> bool:
-        if frame is None or frame.nbytes > MAX_FRAME_BYTES:
+    def _publish(self, image: Frame | None, now: float) -> bool:
+        if image is None or image.nbytes > MAX_FRAME_BYTES:
             return False
-        self.board.publish(frame, now, wall)
-        self.board[Field.PUBLISHED_AT] = now
-        self.board[Field.STREAMING] = 1
-        self.board[Field.OUTAGE] = self.board[Field.TRIES] = 0
-        self.board.cause = None
-        ring(self.orders.bell)
+        self.shared.publish(image, now)
+        if (token := self.shared.wanted_mark) and (marked := draw_mark(image, token)) is not None:
+            self.shared.publish_marked(marked, now, token)
+        self.shared[Field.PUBLISHED_AT] = now
+        self.shared[Field.STREAMING] = 1
+        self.shared[Field.OUTAGE] = self.shared[Field.TRIES] = 0
+        self.shared.cause = None
+        notify(self.orders.frame_event)
         return True
 
-    def _ended(self) -> None:
-        if self.orders.source.endless:
+    def _end(self) -> None:
+        if self.orders.address.endless:
             raise SourceFailed(Cause.ENDED)
-        if not self.board[Field.STREAMING]:
+        if not self.shared[Field.STREAMING]:
             raise SourceFailed(Cause.CODEC)  # not one frame could be read
-        if not self.orders.loop:
-            self.board[Field.FINISHED] = 1
-            raise SourceFailed(Cause.ENDED)
+        self.shared[Field.FINISHED] = 1
+        raise SourceFailed(Cause.ENDED)
 
-    def _silent(self) -> None:
-        """The camera took the question and does not answer: say so, and wait on."""
-        self._failed(Cause.TIMEOUT)
-        self._promise(EXTRA_SECONDS + GRACE_SECONDS)
+    def _report_silence(self) -> None:
+        """Report that the camera took the question and does not answer, and wait on."""
+        self._fail(Cause.TIMEOUT)
+        self._announce_deadline(EXTRA_SECONDS + GRACE_SECONDS)
 
-    def _failed(self, cause: Cause) -> None:
-        note_failure(self.board, cause, time.monotonic())
-        ring(self.orders.bell)
+    def _fail(self, cause: Cause) -> None:
+        note_failure(self.shared, cause, time.monotonic())
+        notify(self.orders.frame_event)
 
     def _wait(self) -> None:
-        outage = time.monotonic() - self.board[Field.OUTAGE]
-        seconds = self.backoff.wait(self.board.cause or Cause.ENDED, outage, int(self.board[Field.TRIES]))
-        self._promise(seconds + GRACE_SECONDS)
+        outage = time.monotonic() - self.shared[Field.OUTAGE]
+        seconds = reconnect_delay(self.shared.cause or Cause.ENDED, outage, int(self.shared[Field.TRIES]))
+        self._announce_deadline(seconds + GRACE_SECONDS)
         time.sleep(seconds)
 
-    def _promise(self, seconds: float) -> None:
-        self.board[Field.DEADLINE] = time.monotonic() + seconds
+    def _announce_deadline(self, seconds: float) -> None:
+        self.shared[Field.DEADLINE] = time.monotonic() + seconds
 
 
-def note_failure(board: SharedFrame, cause: Cause, now: float) -> None:
-    """Write onto `board` that no frame comes because of `cause`. The outage began with the last frame."""
-    board.cause = cause
-    board[Field.STREAMING] = 0
-    if not board[Field.OUTAGE]:
-        board[Field.OUTAGE] = board[Field.PUBLISHED_AT] or now
-    board[Field.TRIES] += 1
+def note_failure(shared: SharedFrame, cause: Cause, now: float) -> None:
+    """Write into `shared` that no frame comes because of `cause`. The outage began with the last frame.
+
+    The capture process calls this, and the station only after it has seen that process end: counting up is no atomic
+    step, so two writers would lose tries.
+    """
+    shared.cause = cause
+    shared[Field.STREAMING] = 0
+    if not shared[Field.OUTAGE]:
+        shared[Field.OUTAGE] = shared[Field.PUBLISHED_AT] or now
+    shared[Field.TRIES] += 1
 
 
-def ring(bell: int) -> None:
+def notify(frame_event: int) -> None:
     """Wake whoever waits for frames."""
     try:
-        os.eventfd_write(bell, 1)
-    except BlockingIOError:  # has rung 2**64 times unheard: it rings
+        os.eventfd_write(frame_event, 1)
+    except BlockingIOError:  # written 2**64 times and never read: the reader is awake
         return
 
 
 def main() -> None:
-    """The child's whole life."""
-    orders = CaptureOrders(**json.loads(sys.stdin.buffer.readline()))
+    """Run a capture process from the orders on standard input."""
+    orders = CaptureOrders.from_line(sys.stdin.buffer.readline())
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the station stops us
     threading.Thread(target=_die_with_parent, daemon=True).start()
-    _silence(orders.source.secrets)
+    _silence(orders.address.secrets)
     cv2.setNumThreads(1)
-    Capture(orders, SharedFrame(orders.board)).run()
+    Capture(orders, SharedFrame(orders.shared_memory)).run()
 
 
 def _die_with_parent() -> None:
@@ -167,17 +169,20 @@ def _die_with_parent() -> None:
 
 
 def _silence(secrets: tuple[str, ...]) -> None:
-    """Native libraries write addresses with passwords to descriptors 1 and 2; our own tracebacks are cleaned."""
+    """Keep passwords out of the output.
+
+    Native libraries write addresses with passwords to descriptors 1 and 2; our own tracebacks are cleaned.
+    """
     report = os.fdopen(os.dup(2), "w")
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.dup2(nowhere, 2)
 
-    def tell(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    def write_redacted(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         report.write(redact("".join(traceback.format_exception(kind, error, trace)), secrets))
         report.flush()
 
-    sys.excepthook = tell
+    sys.excepthook = write_redacted
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ class GateLimits:
     """Rates in frames per second that go to the model, and what counts as change."""
 
     floor_rate: float = 0.5
-    active_rate: float = 2.0
+    top_rate: float = 5.0
     change_levels: float = 8.0  # grey levels by which a point of the small view differs from its background, or
     change_noises: float = 6.0  # standard deviations of the sensor's noise, whichever is more
     change_share: float = 0.004  # of the points differ: 58 of them, a person's size at the far fence
@@ -58,7 +58,7 @@ class ChangeGate:
         """Whether the present frame should go to the model."""
         if self._passed_at is None:
             return True
-        rate = self.limits.active_rate if self.active(now) else self.limits.floor_rate
+        rate = self.limits.top_rate if self.active(now) else self.limits.floor_rate
         return now - self._passed_at >= 1 / rate - 1e-3
 
     def passed(self, now: float) -> None:

@@ -4,7 +4,6 @@ Read here instead of by the decoder's own HTTP: status codes say why a camera do
 change of size or subsampling in mid-stream reaches each picture alone.
 """
 
-import base64
 import http.client
 import select
 import socket
@@ -13,16 +12,17 @@ from contextlib import closing
 from urllib.parse import urlsplit
 
 from ..causes import Cause
-from .address import Source
-from .rtsp_describe import AnswerTimeout, SourceFailed, connect, digest_login
+from .address import CameraAddress
+from .http_auth import basic_login, cause_of_status, challenges_by_scheme, digest_login
+from .rtsp_describe import AnswerTimeout, SourceFailed, connect
 
 MAX_PART = 32 << 20  # bytes of one JPEG
 LINE = 4096  # bytes of one header line
 
 
-def jpegs(source: Source, patience: AnswerTimeout, stall_seconds: float) -> Iterator[bytes]:
+def jpegs(address: CameraAddress, timeout: AnswerTimeout, stall_seconds: float) -> Iterator[bytes]:
     """Yield each part's bytes as they arrive; SourceFailed with the cause. Ends where the server ends."""
-    link, response = _open(source, patience)
+    link, response = _open(address, timeout)
     with closing(link), closing(response):
         boundary = response.headers.get_boundary()
         if response.headers.get_content_maintype() != "multipart" or not boundary:
@@ -36,35 +36,34 @@ def jpegs(source: Source, patience: AnswerTimeout, stall_seconds: float) -> Iter
             return  # cut off: an end like any other
 
 
-def _link(source: Source, patience: AnswerTimeout) -> socket.socket:
-    link = connect(source, patience.answer_seconds)
-    if not source.address.startswith("https://"):
+def _link(address: CameraAddress, timeout: AnswerTimeout) -> socket.socket:
+    link = connect(address, timeout.answer_seconds)
+    if not address.location.startswith("https://"):
         return link
     import ssl  # 10 ms that few cameras need
 
     try:
-        return ssl.create_default_context().wrap_socket(link, server_hostname=source.host)
-    except TimeoutError as error:
+        return ssl.create_default_context().wrap_socket(link, server_hostname=address.host)
+    except OSError as error:
         link.close()
-        raise SourceFailed(Cause.TIMEOUT) from error
-    except OSError as error:  # a certificate that nobody vouches for, or no TLS at all
-        link.close()
-        raise SourceFailed(Cause.AUTH) from error
+        # A certificate that this device does not trust, or no TLS at all: no password mends that.
+        cause = Cause.MISCONFIGURED if isinstance(error, ssl.SSLError) else Cause.TIMEOUT
+        raise SourceFailed(cause) from error
 
 
-def _open(source: Source, patience: AnswerTimeout) -> tuple[socket.socket, http.client.HTTPResponse]:
+def _open(address: CameraAddress, timeout: AnswerTimeout) -> tuple[socket.socket, http.client.HTTPResponse]:
     """The answer to GET, its body unread. Basic login at once; Digest where it is asked for."""
-    login: str | None = None
-    if source.user is not None:
-        login = "Basic " + base64.b64encode(f"{source.user}:{source.password or ''}".encode()).decode()
-    link, response = _get(source, login, patience)
-    if response.status == 401 and source.user is not None and (challenge := _digest_challenge(response)) is not None:
+    user, password = address.user, address.password or ""
+    link, response = _get(address, None if user is None else basic_login(user, password), timeout)
+    offered = challenges_by_scheme(response.headers.get_all("www-authenticate", []))
+    if response.status == 401 and user is not None and "digest" in offered:
         _close(link, response)  # some cameras do so themselves
-        answer = digest_login(challenge, "GET", _target(source), source.user, source.password or "")
-        link, response = _get(source, answer, patience)
+        link, response = _get(
+            address, digest_login(offered["digest"], "GET", _target(address), user, password), timeout
+        )
     if response.status != 200:
         _close(link, response)
-        raise SourceFailed(_cause_of(response.status))
+        raise SourceFailed(cause_of_status(response.status))
     return link, response
 
 
@@ -73,35 +72,21 @@ def _close(link: socket.socket, response: http.client.HTTPResponse) -> None:
     link.close()
 
 
-def _cause_of(status: int) -> Cause:
-    if status in (401, 403):
-        return Cause.AUTH
-    if status in (404, 410):
-        return Cause.NOT_FOUND
-    return Cause.REFUSED if status >= 500 else Cause.CODEC
-
-
-def _digest_challenge(response: http.client.HTTPResponse) -> str | None:
-    for value in response.headers.get_all("www-authenticate", []):
-        scheme, _, parameters = value.strip().partition(" ")
-        if scheme.lower() == "digest":
-            return parameters
-    return None
-
-
-def _target(source: Source) -> str:
-    parts = urlsplit(source.address)
+def _target(address: CameraAddress) -> str:
+    parts = urlsplit(address.location)
     return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
 
 
-def _get(source: Source, login: str | None, patience: AnswerTimeout) -> tuple[socket.socket, http.client.HTTPResponse]:
-    lines = [f"GET {_target(source)} HTTP/1.1", f"Host: {source.host}:{source.port}", "User-Agent: rarefault"]
+def _get(
+    address: CameraAddress, login: str | None, timeout: AnswerTimeout
+) -> tuple[socket.socket, http.client.HTTPResponse]:
+    lines = [f"GET {_target(address)} HTTP/1.1", f"Host: {address.host}:{address.port}", "User-Agent: rarefault"]
     lines += [f"Authorization: {login}"] if login else []
-    link = _link(source, patience)
+    link = _link(address, timeout)
     response = http.client.HTTPResponse(link, method="GET")
     try:
         link.sendall("\r\n".join((*lines, "", "")).encode())
-        _await_answer(link, patience)
+        _await_answer(link, timeout)
         response.begin()
     except (OSError, http.client.HTTPException) as error:
         _close(link, response)
@@ -112,13 +97,13 @@ def _get(source: Source, login: str | None, patience: AnswerTimeout) -> tuple[so
     return link, response
 
 
-def _await_answer(link: socket.socket, patience: AnswerTimeout) -> None:
+def _await_answer(link: socket.socket, timeout: AnswerTimeout) -> None:
     """Until something comes; silence is reported once, then waited out."""
-    link.settimeout(patience.answer_seconds)
-    if select.select([link], [], [], patience.answer_seconds)[0]:
+    link.settimeout(timeout.answer_seconds)
+    if select.select([link], [], [], timeout.answer_seconds)[0]:
         return
-    patience.on_silence()
-    if not select.select([link], [], [], patience.extra_seconds)[0]:
+    timeout.on_silence()
+    if not select.select([link], [], [], timeout.extra_seconds)[0]:
         raise SourceFailed(Cause.TIMEOUT)
 
 

@@ -12,10 +12,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from ..bundle.preprocess import Frame
 from ..causes import Cause
 from ..inference.blank_check import BLACK_MEAN, BLACK_STD, FLAT_STD
-from .thumbnail import Plane, Thumbnail, temporal_noise, thumbnail_of
+from .thumbnail import Plane, Thumbnail, temporal_noise
 
 LAPLACIAN_NOISE = 20.0  # variance that the 3 x 3 Laplacian (-4 and four ones) makes of noise of variance 1
 DARK_OFFSET = 4.0  # grey levels; keeps the relative detail of a dark picture finite
@@ -77,10 +76,6 @@ class PictureHealth:
         self._good_since: float | None = None
         self._reported: Cause | None = None
         self._reported_since = 0.0
-
-    def check_frame(self, frame: Frame, now: float) -> Condition:
-        """`check` of a uint8 (H, W, 3) BGR frame."""
-        return self.check(thumbnail_of(frame), now)
 
     def check(self, seen: Thumbnail, now: float) -> Condition:
         """The camera's condition with this frame."""

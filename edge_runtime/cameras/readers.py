@@ -18,7 +18,7 @@ from ..bundle.errors import InputError
 from ..bundle.preprocess import Frame
 from ..causes import Cause
 from ..media.image_files import IMAGE_SUFFIXES, read_image
-from .address import Kind, Source
+from .address import CameraAddress, Kind
 from .mjpeg import jpegs
 from .rtsp_describe import AnswerTimeout, SourceFailed, describe
 
@@ -35,19 +35,19 @@ OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
 RTSP_OPTIONS = "rtsp_transport;tcp|timeout;3000000|protocol_whitelist;rtsp,rtp,tcp,udp,tls,crypto"
 
 
-def open_source(source: Source, patience: AnswerTimeout, stall_seconds: float, image_seconds: float) -> Decodes:
-    """The reader for `source`; it raises SourceFailed, or ends where the stream ends."""
-    if source.kind is Kind.MJPEG:
-        return _mjpeg(source, patience, stall_seconds)
-    if source.kind is Kind.FOLDER:
-        return _folder(Path(source.address), image_seconds)
-    if source.kind is Kind.RTSP:
-        return _rtsp(source, patience)
-    return _file(source.address) if source.kind is Kind.FILE else _usb(source.address)
+def open_source(address: CameraAddress, timeout: AnswerTimeout, read_timeout: float, image_seconds: float) -> Decodes:
+    """The reader for `address`; it raises SourceFailed, or ends where the stream ends."""
+    if address.kind is Kind.MJPEG:
+        return _mjpeg(address, timeout, read_timeout)
+    if address.kind is Kind.FOLDER:
+        return _folder(Path(address.location), image_seconds)
+    if address.kind is Kind.RTSP:
+        return _rtsp(address, timeout)
+    return _file(address.location) if address.kind is Kind.FILE else _usb(address.location)
 
 
-def _mjpeg(source: Source, patience: AnswerTimeout, stall_seconds: float) -> Decodes:
-    for data in jpegs(source, patience, stall_seconds):
+def _mjpeg(address: CameraAddress, timeout: AnswerTimeout, read_timeout: float) -> Decodes:
+    for data in jpegs(address, timeout, read_timeout):
         yield partial(_decoded, data)
 
 
@@ -55,12 +55,12 @@ def _decoded(data: bytes) -> Frame | None:
     return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_BGR) if data else None
 
 
-def _rtsp(source: Source, patience: AnswerTimeout) -> Decodes:
-    describe(source, patience)
-    limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, OPEN_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, READ_MS]
+def _rtsp(address: CameraAddress, timeout: AnswerTimeout) -> Decodes:
+    describe(address, timeout)
+    properties = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, OPEN_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, READ_MS]
     for options in (RTSP_OPTIONS + QUICKLY, RTSP_OPTIONS):
         os.environ[OPTIONS] = options
-        with _capture(source.with_credentials(), cv2.CAP_FFMPEG, limits) as capture:
+        with _capture(address.with_credentials(), cv2.CAP_FFMPEG, properties) as capture:
             if capture.isOpened():
                 yield from _grabs(capture)
                 return

@@ -1,8 +1,14 @@
-"""The newest frame of one camera, and how it is doing, in memory shared by two processes. It never grows.
+"""The newest frame of one camera, and how it is doing, in memory that two processes share. It never grows.
 
-Two slots in an anonymous file that both processes map. The camera writes the slot that is not the newest; the reader
-copies the newest. A record lock guards each slot: the kernel drops it when its holder is killed, and it orders memory
-on every processor, which a counter in shared memory would not. Nobody waits: a slot in use is passed over.
+An anonymous file that both processes map holds a head of numbers and three slots of pixels. The capture process writes
+frames in turns into the first two, the one that is not the newest; the station copies the newest. The third slot holds
+a marked frame, which was asked for, so that it takes no other frame's place.
+
+A record lock guards each slot: the kernel drops it when its holder is killed, and it orders memory on every processor,
+which a counter in shared memory would not. Nobody waits: a slot in use is passed over.
+
+Who writes the head's numbers: MARK_WANTED the station alone; all others the capture process, and the station while no
+capture process lives.
 """
 
 import fcntl
@@ -10,7 +16,6 @@ import mmap
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
@@ -22,6 +27,8 @@ from ..causes import Cause
 MAX_FRAME_BYTES = 3840 * 2160 * 3  # pages that are never written cost nothing
 HEAD = mmap.PAGESIZE
 SLOT = -(-MAX_FRAME_BYTES // mmap.PAGESIZE) * mmap.PAGESIZE
+SIZE = HEAD + 3 * SLOT
+MARKED_SLOT = 2
 CAUSES = tuple(Cause)
 
 
@@ -29,36 +36,28 @@ class Field(IntEnum):
     """Where each number lies in the head, in units of 8 bytes; all are float64."""
 
     NEWEST = 0  # sequence number of the newest frame; 0: none yet
-    RECEIVED = 1  # frames that came from the camera, looked at or not
-    DEADLINE = 2  # monotonic seconds by which the camera's process must move; 0: none
-    CAUSE = 3  # 1 + index of the cause of the present outage; 0: none
-    STREAMING = 4  # 1 while frames come
-    OUTAGE = 5  # monotonic seconds since when no frame comes; 0: none
-    TRIES = 6  # that failed in this outage
-    PUBLISHED_AT = 7  # monotonic seconds of the last frame that came
-    FINISHED = 8  # 1 when a source that may end has ended
-    SLOTS = 16  # per slot: sequence, captured, wall, height, width
-
-
-@dataclass(frozen=True)
-class Shot:
-    """`frame` uint8 (H, W, 3) BGR, its `sequence` from 1, when it was `captured` (monotonic s), and the `wall` time."""
-
-    frame: Frame
-    sequence: int
-    captured: float
-    wall: float
+    DEADLINE = 1  # monotonic seconds by which the capture process must move; 0: none
+    CAUSE = 2  # 1 + index of the cause of the present outage; 0: none
+    STREAMING = 3  # 1 while frames come
+    OUTAGE = 4  # monotonic seconds since when no frame comes; 0: none
+    TRIES = 5  # that failed in this outage
+    PUBLISHED_AT = 6  # monotonic seconds of the last frame that came
+    FINISHED = 7  # 1 when a source that may end has ended
+    MARK_WANTED = 8  # token of the marked frame that the station asked for; 0: none
+    SLOTS = 16  # per slot: sequence number or token, captured, height, width
 
 
 class SharedFrame:
-    """One side's view of the shared memory. The camera's side publishes, the station's side reads."""
+    """One side's access to the shared memory. The capture process publishes, the station's side reads."""
 
     def __init__(self, handle: int | None = None) -> None:
-        """With the `handle` of the other side's board, or anew."""
+        """Map the file behind the descriptor `handle`, which the other side made, or make one."""
         self.handle = os.memfd_create("camera", os.MFD_CLOEXEC) if handle is None else handle
         if handle is None:
-            os.ftruncate(self.handle, HEAD + 2 * SLOT)
-        self._memory = mmap.mmap(self.handle, HEAD + 2 * SLOT)
+            os.ftruncate(self.handle, SIZE)
+        self._memory = mmap.mmap(self.handle, SIZE)
+        self._taken = self._taken_mark = 0
+        self.skipped = 0  # frames that were replaced by newer ones before this side read them
 
     def close(self) -> None:
         """Give the mapping back."""
@@ -73,7 +72,7 @@ class SharedFrame:
 
     @property
     def cause(self) -> Cause | None:
-        """Of the present outage."""
+        """The cause of the present outage."""
         number = int(self[Field.CAUSE])
         return CAUSES[number - 1] if number else None
 
@@ -81,38 +80,64 @@ class SharedFrame:
     def cause(self, cause: Cause | None) -> None:
         self[Field.CAUSE] = 0 if cause is None else 1 + CAUSES.index(cause)
 
-    def publish(self, frame: Frame, captured: float, wall: float) -> bool:
-        """Make `frame`, of at most MAX_FRAME_BYTES, the newest; False where the slot is being read, which drops it."""
+    @property
+    def wanted_mark(self) -> int:
+        """The token of the marked frame that was asked for and has not been published yet; 0: none."""
+        wanted = int(self[Field.MARK_WANTED])
+        return wanted if wanted != int(self[_slot_field(MARKED_SLOT)]) else 0
+
+    def publish(self, image: Frame, captured: float) -> bool:
+        """Make `image`, of at most MAX_FRAME_BYTES, the newest; False where the slot is being read, which drops it."""
         sequence = int(self[Field.NEWEST]) + 1
-        slot = sequence % 2
+        written = self._write(sequence % 2, sequence, image, captured)
+        if written:
+            self[Field.NEWEST] = sequence
+        return written
+
+    def publish_marked(self, image: Frame, captured: float, token: int) -> bool:
+        """Give out `image` as the marked frame of `token`; False where the last one is being read."""
+        return self._write(MARKED_SLOT, token, image, captured)
+
+    def take_newest(self) -> tuple[Frame, float] | None:
+        """Return a copy of the newest frame and when it was captured, unless it has been taken."""
+        sequence = int(self[Field.NEWEST])
+        if sequence <= self._taken or (found := self._read(sequence % 2, self._taken)) is None:
+            return None
+        sequence, image, captured = found
+        self.skipped += sequence - self._taken - 1
+        self._taken = sequence
+        return image, captured
+
+    def take_marked(self) -> tuple[int, Frame] | None:
+        """Return token and copy of a marked frame that has not been taken, and give its memory back."""
+        if int(self[_slot_field(MARKED_SLOT)]) <= self._taken_mark:
+            return None
+        if (found := self._read(MARKED_SLOT, self._taken_mark)) is None:
+            return None
+        self._taken_mark, image, _ = found
+        return self._taken_mark, image
+
+    def _write(self, slot: int, number: int, image: Frame, captured: float) -> bool:
         with self._locked(slot, fcntl.LOCK_EX) as held:
             if held:
-                start = HEAD + slot * SLOT
-                room = np.frombuffer(self._memory, np.uint8, frame.nbytes, start).reshape(frame.shape)
-                room[...] = frame
-                for index, value in enumerate((sequence, captured, wall, frame.shape[0], frame.shape[1])):
-                    self[self._slot_field(slot) + index] = value
-                self[Field.NEWEST] = sequence
+                room = np.frombuffer(self._memory, np.uint8, image.nbytes, HEAD + slot * SLOT).reshape(image.shape)
+                room[...] = image
+                for index, value in enumerate((number, captured, image.shape[0], image.shape[1])):
+                    self[_slot_field(slot) + index] = value
         return held
 
-    def newest(self, after: int = 0) -> Shot | None:
-        """A copy of the newest frame, if its sequence number is above `after`."""
-        newest = int(self[Field.NEWEST])
-        if newest <= after:
-            return None
-        slot = newest % 2
+    def _read(self, slot: int, after: int) -> tuple[int, Frame, float] | None:
+        """Return number, copy and capture time; None where the slot is being written or its number is not above."""
         with self._locked(slot, fcntl.LOCK_SH) as held:
-            field = self._slot_field(slot)
-            sequence, captured, wall, height, width = (self[field + index] for index in range(5))
-            if not held or sequence <= after:
+            number, captured, height, width = (self[_slot_field(slot) + index] for index in range(4))
+            if not held or number <= after:
                 return None  # being replaced: the next call finds the other slot
             size = int(height) * int(width) * 3
             pixels = np.frombuffer(self._memory, np.uint8, size, HEAD + slot * SLOT)
-            return Shot(pixels.reshape(int(height), int(width), 3).copy(), int(sequence), captured, wall)
-
-    @staticmethod
-    def _slot_field(slot: int) -> int:
-        return Field.SLOTS + slot * 8
+            image = pixels.reshape(int(height), int(width), 3).copy()
+            if slot == MARKED_SLOT:  # seldom used: its pages go back to the system
+                self._memory.madvise(mmap.MADV_REMOVE, HEAD + slot * SLOT, SLOT)
+            return int(number), image, captured
 
     @contextmanager
     def _locked(self, slot: int, how: int) -> Iterator[bool]:
@@ -127,3 +152,7 @@ class SharedFrame:
             yield True
         finally:
             fcntl.lockf(self.handle, fcntl.LOCK_UN, 1, slot)
+
+
+def _slot_field(slot: int) -> int:
+    return Field.SLOTS + slot * 8

@@ -11,8 +11,8 @@ from ..alerts.sink import Sink
 from ..bundle.errors import RarefaultError, UnavailableError
 from ..bundle.golden import GoldenSet, load_golden, worst_difference
 from ..bundle.store import Bundle, open_bundle
-from ..cameras.camera import CameraConfig, from_settings
 from ..cameras.camera_group import CameraGroup
+from ..cameras.settings import CameraPlan, plan_cameras
 from ..causes import Cause
 from ..inference.engines import Engine, available_engines, load_engine, open_engine
 from .self_test import FaultPictures
@@ -109,24 +109,23 @@ def _rules(settings: StationSettings, bundle: Bundle) -> Iterator[Finding]:
 
 
 def _cameras(settings: StationSettings) -> Iterator[Finding]:
-    configs = []
-    for camera in settings.camera:
-        try:
-            configs.append(from_settings(camera))
-        except RarefaultError as error:
-            yield Finding(False, f"camera {camera.name}: {error}")
-    if configs:
-        yield from _looked_at(configs)
+    plans = plan_cameras(settings.camera)
+    for plan in plans:
+        if plan.problem:
+            yield Finding(False, f"camera {plan.name}: {plan.problem}")
+    if runnable := [plan for plan in plans if not plan.problem]:
+        yield from _looked_at(runnable)
 
 
-def _looked_at(configs: Sequence[CameraConfig]) -> Iterator[Finding]:
+def _looked_at(plans: Sequence[CameraPlan]) -> Iterator[Finding]:
     """Open all at once, and wait for a frame of each, or for the end of the slowest time-out."""
-    deadline = time.monotonic() + max(config.open_seconds + config.stall_seconds for config in configs) + LOOK_SECONDS
-    with CameraGroup(configs) as cameras:
+    deadline = time.monotonic() + max(p.settings.open_timeout + p.settings.read_timeout for p in plans)
+    deadline += LOOK_SECONDS
+    with CameraGroup(plans) as cameras:
         sizes: dict[str, str] = {}
-        while len(sizes) < len(configs) and time.monotonic() < deadline:
+        while len(sizes) < len(plans) and time.monotonic() < deadline:
             for seen in cameras.newest(0.2):
-                sizes[seen.camera] = f"{seen.frame.shape[1]} x {seen.frame.shape[0]} pixels"
+                sizes[seen.camera] = f"{seen.image.shape[1]} x {seen.image.shape[0]} pixels"
         for name, state in cameras.states().items():
             if name in sizes:
                 yield Finding(True, f"camera {name}: {sizes[name]}")

@@ -18,10 +18,11 @@ from ..alerts.events import Reporter, View
 from ..alerts.notifier import Notifier
 from ..alerts.sample_selection import SampleSelector
 from ..alerts.votes import Change
-from ..bundle.errors import InputError, RarefaultError, UnavailableError
+from ..bundle.errors import InputError, UnavailableError
 from ..bundle.store import open_bundle
-from ..cameras.camera import CameraConfig, CameraState, Sighting, from_settings
+from ..cameras.camera import CameraState, CapturedFrame
 from ..cameras.camera_group import CameraGroup
+from ..cameras.settings import CameraPlan, plan_cameras
 from ..causes import Cause
 from ..clock import Clock
 from ..inference.blank_check import blank_cause
@@ -50,47 +51,37 @@ def serve(settings: StationSettings, stop: threading.Event) -> None:
     cv2.setNumThreads(1)  # the engine and the cameras need the cores
     voice = Notifier(settings)
     try:
-        configs, closed = camera_configs(settings)
-        log_to_stderr(secret for config in configs for secret in config.source.secrets)
+        plans = plan_cameras(settings.camera)
+        for plan in plans:
+            if plan.problem:
+                log.error("camera %s is left out: %s", plan.name, plan.problem)
+        log_to_stderr(secret for plan in plans if plan.address for secret in plan.address.secrets)
         station = settings.station
         bundle = open_bundle(current_bundle(station))
         opened = open_engine(bundle, station.engine, station.precision, callers=1, threads=station.cores)
         for reason in opened.skipped:
             log.info("passed over %s", reason)
-        service = Service(settings, voice, Evaluator(bundle, opened.engine), configs, closed)
+        service = Service(settings, voice, Evaluator(bundle, opened.engine), plans)
         service.run(stop)
     finally:
         voice.stop()
         log.info("stopped")
 
 
-def camera_configs(settings: StationSettings) -> tuple[list[CameraConfig], list[str]]:
-    """Cameras that can be started, and the names of those whose settings or secrets cannot be used, which is logged."""
-    configs, closed = [], []
-    for camera in settings.camera:
-        try:
-            configs.append(from_settings(camera))
-        except RarefaultError as error:
-            log.error("camera %s is left out: %s", camera.name, error)
-            closed.append(camera.name)
-    return configs, closed
-
-
 class Service:
-    """A station at work. Cameras that are `closed` are told as blind, and the others watched all the same."""
+    """A station at work. Cameras whose plan has a problem are told as blind, and the others watched all the same."""
 
     def __init__(
         self,
         settings: StationSettings,
         voice: Notifier,
         evaluator: Evaluator,
-        configs: Sequence[CameraConfig],
-        closed: Sequence[str] = (),
+        plans: Sequence[CameraPlan],
     ) -> None:
         """InputError where the settings do not fit the bundle; UnavailableError where the status port is taken."""
         manifest, digest = evaluator.bundle.manifest, evaluator.bundle.digest
         self._settings, self._voice, self._evaluator = settings, voice, evaluator
-        self._configs, self._closed = configs, closed
+        self._plans = plans
         self._clock, self._started = Clock(), time.monotonic()
         self._ticked = self._started
         names = [camera.name for camera in settings.camera]
@@ -101,10 +92,10 @@ class Service:
             self._rules, self._reporter, voice.recorder, self._clock, SampleSelector(settings.samples)
         )
         self._ledger = LedgerWriter(settings.station, names, self._started)
-        self._attendance = WatchState({config.name: config.gate.floor_rate for config in configs})
+        self._attendance = WatchState({plan.name: plan.settings.floor_rate for plan in plans})
         self._faults = FaultPictures(evaluator.bundle)
         self._schedule = Schedule(names, settings.station.test_alarm_hours * 3600, self._started)
-        self._budget = RestartBudget([config.name for config in configs])
+        self._budget = RestartBudget([plan.name for plan in plans if plan.address])
         self._causes: dict[str, Cause | None] = {}
         self._skipped: dict[str, int] = {}
         self.metrics = Metrics()
@@ -126,9 +117,13 @@ class Service:
         self._server.start()
         self._voice.start()
         try:
-            with CameraGroup(self._configs) as cameras:
+            with CameraGroup(self._plans) as cameras:
                 systemd.notify(systemd.READY)
-                log.info("watching %d cameras, status on port %d", len(self._configs), self.status_port)
+                log.info(
+                    "watching %d cameras, status on port %d",
+                    sum(plan.address is not None for plan in self._plans),
+                    self.status_port,
+                )
                 self._tick(cameras, time.monotonic())  # until its first frame a camera is blind
                 while not stop.is_set():
                     self.step(cameras)
@@ -145,7 +140,7 @@ class Service:
         if now - self._ticked >= TICK_SECONDS:
             self._tick(cameras, now)
 
-    def _judge(self, sightings: list[Sighting]) -> None:
+    def _judge(self, sightings: list[CapturedFrame]) -> None:
         seen = [(sighting, region, part) for sighting in sightings for region, part in sighting.views()]
         views = [View(sighting.camera, part, region, sighting.test) for sighting, region, part in seen]
         unfit: dict[str, Cause] = {}
@@ -178,7 +173,7 @@ class Service:
             elif change.raised:
                 self.metrics.events.labels(view.camera, change.label).inc()
 
-    def _attend(self, sightings: list[Sighting], unfit: Mapping[str, Cause]) -> None:
+    def _attend(self, sightings: list[CapturedFrame], unfit: Mapping[str, Cause]) -> None:
         for seen in sightings:
             if seen.test:
                 continue
@@ -193,7 +188,6 @@ class Service:
         self._clock.read()
         states = cameras.states()
         blind = {name: self._attendance.blind(state, now) for name, state in states.items()}
-        blind |= dict.fromkeys(self._closed, (Cause.AUTH, self._started))
         self._ledger.note(blind, now)
         for name, (cause, _) in blind.items():
             self._note(name, cause, elapsed)
@@ -204,7 +198,7 @@ class Service:
         self._voice.tick(now, self._reporter, self._clock, self._state)
         if trouble := self._silent():
             raise UnavailableError(f"{trouble}, which only a restart mends; report this with the log")
-        if self._budget.spent({name: state.restarts for name, state in states.items()}, now):
+        if self._budget.spent({p.name: states[p.name].restarts for p in self._plans if p.address}, now):
             raise UnavailableError("the processes of all cameras die again and again; see the log for their causes")
         watched = sum(cause is None for cause in self._causes.values())
         systemd.notify(systemd.ALIVE, f"STATUS=watching {watched} of {len(self._settings.camera)} cameras")
@@ -233,13 +227,12 @@ class Service:
         for camera in [*take_requests(self._settings.station.state_dir), *([due] if due else [])]:
             try:
                 frames = frames_for(self._faults, self._rules, camera)
+                self._decider.end_test(camera)
+                for frame in frames:
+                    cameras.inject(camera, frame)
             except InputError as error:
                 log.error("no test alarm at %s: %s", camera, error)
                 self.metrics.test_alarms.labels(camera, "failed").inc()
-                continue
-            self._decider.end_test(camera)
-            for frame in frames:
-                cameras.inject(camera, frame)
 
     def _state(self) -> Mapping[str, Any]:
         """What a heartbeat says."""

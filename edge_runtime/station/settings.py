@@ -11,18 +11,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from ..alerts.votes import CameraRule, VoteRule, camera_rule
 from ..bundle.decision import DecisionRule
 from ..bundle.errors import InputError, UnavailableError
-from ..settings_reader import build, nearest, read_toml
+from ..cameras.settings import CameraSettings
+from ..secret_files import find_secret, read_secret
+from ..settings_reader import build, check_at_least, check_name, check_one_of, nearest, plain_name, read_toml
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")  # it becomes a part of topics and file names
 PICTURES = ("frame", "heatmap")
 CLOCK_TIME = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 CURRENT_SLOT = Path("slots") / "current"  # below state_dir
-MAX_SECRET = 4096  # bytes
 
 _SECRET_KEY = re.compile(
     r"(.*_)?(password|passwd|passphrase|pass|pwd|secret|token|credentials|api_?key)", re.IGNORECASE
@@ -52,76 +52,18 @@ class StationSection:
     report_at: str = "07:00"
 
     def __post_init__(self) -> None:
-        _check_name("the station", self.name)
-        _at_least("threads", self.threads, 0)
-        _at_least("test_alarm_hours", self.test_alarm_hours, 0)
+        check_name("the station", self.name)
+        check_at_least("threads", self.threads, 0)
+        check_at_least("test_alarm_hours", self.test_alarm_hours, 0)
         if not CLOCK_TIME.fullmatch(self.report_at):
             raise InputError(f"report_at is {self.report_at!r}, expected a local time like 07:00")
-        _at_least("picture_bytes", self.picture_bytes, 0)
-        _at_least("heartbeat_seconds", self.heartbeat_seconds, 1)
+        check_at_least("picture_bytes", self.picture_bytes, 0)
+        check_at_least("heartbeat_seconds", self.heartbeat_seconds, 1)
 
     @property
     def cores(self) -> int:
         """Threads of one inference."""
         return self.threads or max(1, len(os.sched_getaffinity(0)) - 1)
-
-
-@dataclass(frozen=True)
-class Camera:
-    """[[camera]]. `url` is rtsp://, http://, `usb:0`, a video file or a folder; `url_file` holds one that is secret.
-
-    `regions` are (x, y, width, height), each a fraction of the frame; none means the whole frame. Rates are frames per
-    second: `floor_rate` always, up to `top_rate` while something changes. Time-outs are seconds.
-    `frozen_seconds` of identical frames mean a frozen camera; set it above the key frame interval, 0 turns it off.
-    `infrared` says whether the model may judge infrared pictures of a colour camera.
-    """
-
-    name: str
-    url: str = ""
-    url_file: Path | None = None
-    username: str = ""
-    password_file: Path | None = None
-    regions: tuple[tuple[float, float, float, float], ...] = ()
-    floor_rate: float = 0.5
-    top_rate: float = 5.0
-    open_timeout: float = 8.0
-    read_timeout: float = 5.0
-    frozen_seconds: float = 10.0
-    infrared: bool = True
-
-    def __post_init__(self) -> None:
-        _check_name("a camera", self.name)
-        _one_of("url", self.url, "url_file", self.url_file)
-        if self.username and self.url and "://" not in self.url:
-            raise InputError(f"username is set, but {self.url} asks for none; remove username")
-        for x, y, width, height in self.regions:
-            if not (x >= 0 and y >= 0 and 0 < width <= 1 - x and 0 < height <= 1 - y):
-                raise InputError(
-                    f"the region {[x, y, width, height]} leaves the picture; "
-                    "expected x, y, width, height as fractions of the frame, from 0 to 1"
-                )
-        if not 0 < self.floor_rate <= self.top_rate:
-            raise InputError(
-                f"floor_rate is {self.floor_rate} and top_rate {self.top_rate}, expected 0 < floor_rate <= top_rate"
-            )
-        _at_least("open_timeout", self.open_timeout, 0.1)
-        _at_least("read_timeout", self.read_timeout, 0.1)
-        _at_least("frozen_seconds", self.frozen_seconds, 0)
-
-    @property
-    def password_variable(self) -> str:
-        """The environment variable that may hold the password."""
-        return f"RAREFAULT_CAMERA_{_plain(self.name).upper()}_PASSWORD"
-
-    def address(self) -> str:
-        """The url with user name and password, for the one who opens the camera; never log it."""
-        url = _read_secret(self.url_file) if self.url_file else self.url
-        if not self.username:
-            return url
-        password = _secret(self.password_file, self.password_variable)
-        user = quote(self.username, safe="") + (f":{quote(password, safe='')}" if password else "")
-        parts = urlsplit(url)
-        return urlunsplit(parts._replace(netloc=f"{user}@{parts.netloc}"))
 
 
 @dataclass(frozen=True)
@@ -173,12 +115,12 @@ class MqttSection:
             raise InputError(f"keepalive is {self.keepalive}, expected 5 to 3600 seconds")
         if not self.tls and (self.ca_file or self.cert_file or self.key_file):
             raise InputError("tls is false, but ca_file, cert_file or key_file is set; set tls = true or remove them")
-        _at_least("timeout", self.timeout, 0.1)
+        check_at_least("timeout", self.timeout, 0.1)
         _check_pictures(self.inline)
 
     def password(self) -> str | None:
         """From `password_file`, else from RAREFAULT_MQTT_PASSWORD. UnavailableError where the file cannot be read."""
-        return _secret(self.password_file, "RAREFAULT_MQTT_PASSWORD")
+        return find_secret(self.password_file, "RAREFAULT_MQTT_PASSWORD")
 
 
 @dataclass(frozen=True)
@@ -193,23 +135,23 @@ class WebhookSection:
     inline: tuple[str, ...] = ("heatmap",)
 
     def __post_init__(self) -> None:
-        _one_of("url", self.url, "url_file", self.url_file)
+        check_one_of("url", self.url, "url_file", self.url_file)
         if self.url:
             _check_web_address(self.url)
-        _at_least("timeout", self.timeout, 0.1)
+        check_at_least("timeout", self.timeout, 0.1)
         _check_pictures(self.inline)
 
     def address(self) -> str:
         """The url; never log it where it came from `url_file`. UnavailableError where that cannot be read."""
         if not self.url_file:
             return self.url
-        url = _read_secret(self.url_file)
+        url = read_secret(self.url_file)
         _check_web_address(url)
         return url
 
     def secret(self) -> str:
         """The key of the signatures. UnavailableError where there is none."""
-        secret = _secret(self.secret_file, "RAREFAULT_WEBHOOK_SECRET")
+        secret = find_secret(self.secret_file, "RAREFAULT_WEBHOOK_SECRET")
         if secret is None:
             raise UnavailableError(
                 "the webhook has no secret to sign with; set secret_file in [webhook] or RAREFAULT_WEBHOOK_SECRET"
@@ -240,8 +182,8 @@ class SamplesSection:
     interval: float = 300.0  # seconds between two samples of one camera for one reason
 
     def __post_init__(self) -> None:
-        _at_least("bytes", self.bytes, 0)
-        _at_least("interval", self.interval, 0)
+        check_at_least("bytes", self.bytes, 0)
+        check_at_least("interval", self.interval, 0)
         for name in ("uncertain_margin", "rare_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"{name} is {getattr(self, name)}, expected 0 to 1")
@@ -252,7 +194,7 @@ class StationSettings:
     """The whole of `station.toml`."""
 
     station: StationSection
-    camera: tuple[Camera, ...] = ()
+    camera: tuple[CameraSettings, ...] = ()
     decision: DecisionSection = field(default_factory=DecisionSection)
     mqtt: MqttSection | None = None
     webhook: WebhookSection | None = None
@@ -263,7 +205,7 @@ class StationSettings:
         names = [camera.name for camera in self.camera]
         taken: dict[str, str] = {}
         for name in names:
-            if (plain := _plain(name)) in taken:
+            if (plain := plain_name(name)) in taken:
                 raise InputError(
                     f"two cameras are called {taken[plain]} and {name}; they must differ in letters or digits"
                 )
@@ -357,28 +299,6 @@ def _variable(name: str) -> str:
     return known.get(section, "RAREFAULT_CAMERA_<NAME>_PASSWORD")
 
 
-def _secret(path: Path | None, variable: str) -> str | None:
-    if path is not None:
-        return _read_secret(path)
-    return os.environ.get(variable) or None
-
-
-def _read_secret(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_SECRET + 1)
-        text = data.decode().strip("\r\n")
-    except OSError as error:
-        raise UnavailableError(f"the secret in {path} cannot be read ({error.strerror}); check the file") from None
-    except UnicodeDecodeError:
-        raise UnavailableError(f"the secret in {path} is no UTF-8 text; write it again") from None
-    if not text or len(data) > MAX_SECRET:
-        raise UnavailableError(
-            f"the secret in {path} has {len(data)} bytes, expected 1 to {MAX_SECRET}; write it again"
-        )
-    return text
-
-
 def _anchored(section: T, folder: Path) -> T:
     """The same settings with every relative path below `folder`."""
 
@@ -391,18 +311,6 @@ def _anchored(section: T, folder: Path) -> T:
 
     values = {item.name: moved(getattr(section, item.name)) for item in dataclasses.fields(section)}  # type: ignore[arg-type]
     return dataclasses.replace(section, **values)  # type: ignore[type-var]
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[^a-z0-9]", "_", name.lower())
-
-
-def _check_name(what: str, name: str) -> None:
-    if not NAME.fullmatch(name):
-        raise InputError(
-            f"{what} is called {name!r}; a name has 1 to 64 letters, digits, dots, dashes or underscores "
-            "and begins with a letter or a digit"
-        )
 
 
 def _check_pictures(names: tuple[str, ...]) -> None:
@@ -418,15 +326,3 @@ def _check_web_address(url: str) -> None:
         fine = False
     if not fine:
         raise InputError("the webhook's url is no web address; expected https://host/path")
-
-
-def _one_of(first: str, one: object, second: str, other: object) -> None:
-    if one and other:
-        raise InputError(f"{first} and {second} are both set; remove one of them")
-    if not one and not other:
-        raise InputError(f"neither {first} nor {second} is set; set one of them")
-
-
-def _at_least(name: str, value: float, low: float) -> None:
-    if value < low:
-        raise InputError(f"{name} is {value}, expected {low} or more")

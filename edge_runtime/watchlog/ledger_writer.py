@@ -9,6 +9,7 @@ from pathlib import Path
 from ..bundle.errors import UnavailableError
 from ..bundle.files import replace_file
 from ..causes import Cause
+from ..delays import LEDGER_SECONDS
 from ..station.settings import StationSection
 from .ledger import Instant, Ledger
 from .report import log_line, to_html, to_json
@@ -16,7 +17,6 @@ from .report import log_line, to_html, to_json
 DAY = 86400.0  # seconds
 KEEP_DAYS = 90  # of pages
 KEEP_INTERVALS, KEEP_RUNS = 100_000, 10_000  # in the ledger, about ten megabytes
-RETRY_SECONDS = 10.0  # between two tries to open a ledger that the disk refused
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ class LedgerWriter:
 
     def _opened(self, now: float) -> Ledger | None:
         if self._ledger is None and now >= self._try_at:
-            self._try_at = now + RETRY_SECONDS
+            self._try_at = now + LEDGER_SECONDS
             try:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
                 self._ledger = Ledger(self._path, _instant(now))

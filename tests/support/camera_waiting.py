@@ -2,12 +2,22 @@
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from edge_runtime.cameras.camera import Sighting
+from edge_runtime.cameras.address import parse_address
+from edge_runtime.cameras.camera import CapturedFrame
 from edge_runtime.cameras.camera_group import CameraGroup
+from edge_runtime.cameras.settings import CameraPlan, CameraSettings
 from edge_runtime.causes import Cause
+
+
+def plan(name: str, address: str, **settings: Any) -> CameraPlan:
+    """A camera of which every frame that is checked is judged too; `address` may hold user and password."""
+    found = parse_address(address)
+    rates = {"floor_rate": 10, "top_rate": 10}
+    return CameraPlan(CameraSettings(name, found.shown, **{**rates, **settings}), found)
 
 
 class Watch:
@@ -15,7 +25,7 @@ class Watch:
 
     def __init__(self, cameras: CameraGroup) -> None:
         self.cameras = cameras
-        self.newest: dict[str, Sighting] = {}
+        self.newest: dict[str, CapturedFrame] = {}
 
     def until(self, condition: Callable[["Watch"], bool], seconds: float = 30.0) -> float:
         """Seconds that it took; fails with the states when `seconds` are over."""
@@ -23,7 +33,7 @@ class Watch:
         while not condition(self):
             if time.monotonic() - started > seconds:
                 pytest.fail(f"not within {seconds} s: {self.causes()}")
-            self.newest |= {sighting.camera: sighting for sighting in self.cameras.newest(0.05)}
+            self.newest |= {frame.camera: frame for frame in self.cameras.newest(0.05)}
         return time.monotonic() - started
 
     def causes(self) -> dict[str, Cause | None]:

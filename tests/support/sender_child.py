@@ -6,13 +6,15 @@ Each id is printed after its commit. Numbers go on where the outbox ends, so the
 
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 from edge_runtime.alerts.events import ALARM
 from edge_runtime.alerts.mqtt_sink import MqttSink
 from edge_runtime.alerts.outbox import Outbox
 from edge_runtime.alerts.outbox_spool import OutboxSpool
-from edge_runtime.alerts.sender import Backoff, Sender
+from edge_runtime.alerts.sender import Sender
+from edge_runtime.delays import send_delay
 from edge_runtime.station.settings import MqttSection
 from tests.support.sample_events import record
 
@@ -21,7 +23,7 @@ def main(state_dir: Path, port: int, count: int) -> None:
     outbox = Outbox(state_dir, ["mqtt"])
     outbox.sweep()
     sink = MqttSink("north-7", MqttSection("127.0.0.1", port, tls=False, timeout=5.0))
-    quick = Backoff(first=0.05, cap=0.2)
+    quick = partial(send_delay, first=0.05, cap=0.2)
     sender = Sender(outbox, sink, quick, quick)
     recorder = OutboxSpool(outbox, on_commit=sender.wake)
     sender.start()

@@ -22,13 +22,16 @@ from tests.support.thin_link import thin_link
 
 pytest.importorskip("paho.mqtt", reason="the extra `station` is not installed")
 
+from functools import partial
+
 from edge_runtime.alerts.events import HEARTBEAT, SAMPLE
 from edge_runtime.alerts.mqtt_sink import MqttSink
 from edge_runtime.alerts.outbox import DATABASE, Outbox
 from edge_runtime.alerts.outbox_spool import OutboxSpool
-from edge_runtime.alerts.sender import Backoff, Sender
+from edge_runtime.alerts.sender import Sender
 from edge_runtime.alerts.sink import Verdict
 from edge_runtime.bundle.errors import UnavailableError
+from edge_runtime.delays import send_delay
 from edge_runtime.station.settings import MqttSection
 from tests.support import ROOT, mosquitto_broker
 from tests.support.mosquitto_broker import Broker, Subscriber, numbers
@@ -36,7 +39,7 @@ from tests.support.mosquitto_broker import Broker, Subscriber, numbers
 pytestmark = pytest.mark.skipif(mosquitto_broker.MOSQUITTO is None, reason="mosquitto is not installed")
 
 SENDER = [sys.executable, "-m", "tests.support.sender_child"]
-QUICK = Backoff(first=0.05, cap=0.2)
+QUICK = partial(send_delay, first=0.05, cap=0.2)
 
 
 class Site:

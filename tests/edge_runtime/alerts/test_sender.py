@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from edge_runtime.alerts.outbox import Entry, Outbox
-from edge_runtime.alerts.sender import POLL_SECONDS, Backoff, Sender
+from edge_runtime.alerts.sender import POLL_SECONDS, Sender
 from edge_runtime.alerts.sink import TAKEN, Answer, Verdict
 from edge_runtime.bundle.errors import UnavailableError
 from tests.support.sample_events import record
@@ -45,8 +45,7 @@ class Bench:
 
     def __init__(self, folder: Path) -> None:
         self.outbox, self.sink, self.now = Outbox(folder, ["script"]), Script(), 0.0
-        lane = Backoff(first=5.0, cap=300.0)
-        self.sender = Sender(self.outbox, self.sink, Backoff(1.0, 60.0), lane, lambda: self.now, lambda: 0.0)
+        self.sender = Sender(self.outbox, self.sink, monotonic=lambda: self.now, chance=lambda: 0.0)
 
     def commit(self, *cameras: str) -> None:
         for number, camera in enumerate(cameras):
@@ -178,13 +177,6 @@ def test_on_a_full_disk_what_was_taken_is_not_offered_again_and_is_noted_later(b
     bench.run()
     assert bench.outbox.pending("script") == 0
     assert len(bench.sink.offered) == 2
-
-
-@pytest.mark.parametrize(
-    ("failures", "chance", "seconds"), [(1, 0.0, 1.0), (1, 1.0, 0.5), (4, 0.5, 6.0), (9999, 0.0, 60.0)]
-)
-def test_back_off(failures, chance, seconds):
-    assert Backoff(1.0, 60.0).delay(failures, chance) == seconds
 
 
 def test_it_stops_and_closes_the_sink(tmp_path):

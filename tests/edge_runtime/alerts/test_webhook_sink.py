@@ -4,15 +4,17 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from edge_runtime.alerts.outbox import Entry, Outbox
 from edge_runtime.alerts.outbox_spool import OutboxSpool
-from edge_runtime.alerts.sender import Backoff, Sender
+from edge_runtime.alerts.sender import Sender
 from edge_runtime.alerts.sink import TAKEN, Verdict
 from edge_runtime.alerts.webhook_sink import SLOW_SECONDS, WebhookSink, judged
+from edge_runtime.delays import send_delay
 from edge_runtime.station.settings import WebhookSection
 from tests.support.sample_events import record, wait_until
 from tests.support.webhook_receiver import SECRET, Receiver, receiving
@@ -160,7 +162,7 @@ def test_the_address_stays_out_of_the_reason_where_it_is_a_secret(tmp_path, secr
 
 def test_events_arrive_in_order_through_errors_and_a_refused_one_is_parked(receiver, secret, tmp_path):
     outbox = Outbox(tmp_path / "state", ["webhook"])
-    quick = Backoff(first=0.01, cap=0.05)
+    quick = partial(send_delay, first=0.01, cap=0.05)
     sender = Sender(outbox, sink(receiver.port, secret), quick, quick)
     recorder = OutboxSpool(outbox, on_commit=sender.wake)
     receiver.statuses += [(500, {}), (503, {}), (422, {}), (429, {})]

@@ -7,7 +7,7 @@ from edge_runtime.cameras.change_gate import ChangeGate, GateLimits
 from edge_runtime.cameras.thumbnail import thumbnail_of
 from tests.support.night_clips import light_at, scene, sensed
 
-LIMITS = GateLimits(floor_rate=0.5, active_rate=2.0, hold_seconds=5.0)
+LIMITS = GateLimits(floor_rate=0.5, top_rate=2.0, hold_seconds=5.0)
 STEP = 0.2
 
 

@@ -14,6 +14,11 @@ STEP = 0.2  # seconds between looks
 RNG = np.random.default_rng(0)
 
 
+def checked(health, frame, now):
+    """The condition with a frame uint8 (H, W, 3)."""
+    return health.check(thumbnail_of(frame), now)
+
+
 def shifted(picture):
     return np.roll(picture, (picture.shape[0] // 6, picture.shape[1] // 4), (0, 1))
 
@@ -54,7 +59,7 @@ def healthy(health, picture, seconds=20.0, start=0.0):
     steps = int(seconds / STEP)
     for number in range(steps):
         frame = sensed(picture, 1.0)
-        condition = health.check_frame(frame, start + number * STEP)
+        condition = checked(health, frame, start + number * STEP)
         assert condition.cause is None
         assert condition.fit
     return frame, start + steps * STEP
@@ -75,7 +80,7 @@ def test_a_fault_is_named_within_15_seconds_and_nothing_is_judged_meanwhile(pict
     named = None
     for number in range(int(15 / STEP)):
         now = began + number * STEP
-        condition = health.check_frame(FAULTS[cause](picture, last), now)
+        condition = checked(health, FAULTS[cause](picture, last), now)
         if condition.cause is not None and named is None:
             assert condition.cause is cause
             named = now
@@ -92,10 +97,10 @@ def test_a_fault_that_ends_is_lifted_within_five_seconds(cause):
     health = PictureHealth(HealthLimits(infrared=False))
     last, now = healthy(health, picture)
     for _ in range(int(30 / STEP)):
-        blind = health.check_frame(FAULTS[cause](picture, last), now)
+        blind = checked(health, FAULTS[cause](picture, last), now)
         now += STEP
     assert blind.cause is cause
-    conditions = [health.check_frame(sensed(picture, 1.0), now + number * STEP) for number in range(int(5 / STEP))]
+    conditions = [checked(health, sensed(picture, 1.0), now + number * STEP) for number in range(int(5 / STEP))]
     assert conditions[-1].cause is None
     assert conditions[-1].fit
 
@@ -104,14 +109,14 @@ def test_defocus_is_covered():
     health = PictureHealth()
     _, now = healthy(health, scene(3))
     soft = blurred(scene(3))
-    conditions = [health.check_frame(sensed(soft, 1.0), now + number * STEP) for number in range(50)]
+    conditions = [checked(health, sensed(soft, 1.0), now + number * STEP) for number in range(50)]
     assert conditions[-1].cause is Cause.COVERED
 
 
 def test_a_picture_repeated_at_25_frames_a_second_is_frozen():
     health = PictureHealth()
     last, now = healthy(health, scene(3))
-    conditions = [health.check_frame(last, now + number / 25) for number in range(15 * 25)]
+    conditions = [checked(health, last, now + number / 25) for number in range(15 * 25)]
     assert conditions[-1].cause is Cause.FROZEN
     assert conditions[-1].since == pytest.approx(now, abs=0.3)
 
@@ -123,10 +128,10 @@ def test_a_codec_that_repeats_a_still_scene_between_key_frames_is_learnt():
     alarmed = set()
     for number in range(int(20 * 25 / STEP)):
         now = number * STEP
-        if health.check_frame(stills[int(now / 25)], now).cause is Cause.FROZEN and now % 25 > 5:
+        if checked(health, stills[int(now / 25)], now).cause is Cause.FROZEN and now % 25 > 5:
             alarmed.add(int(now / 25))
     assert alarmed == {0, 1, 2}
-    frozen = [health.check_frame(stills[20], 500 + number * STEP).cause for number in range(int(45 / STEP))]
+    frozen = [checked(health, stills[20], 500 + number * STEP).cause for number in range(int(45 / STEP))]
     assert frozen[-1] is Cause.FROZEN
 
 
@@ -136,16 +141,16 @@ def test_one_changed_digit_of_an_on_screen_clock_is_not_frozen():
     for number in range(100):
         frame = still.copy()
         cv2.putText(frame, f"{number // 5:06d}", (20, 40), cv2.FONT_HERSHEY_SIMPLEX, 1, (255, 255, 255), 2)
-        assert health.check_frame(frame, number * STEP).cause is None
+        assert checked(health, frame, number * STEP).cause is None
 
 
 def test_a_flash_is_withheld_and_not_reported():
     health = PictureHealth()
     picture = scene(3)
     _, now = healthy(health, picture)
-    flash = health.check_frame(np.full_like(picture, 255), now)
+    flash = checked(health, np.full_like(picture, 255), now)
     assert (flash.cause, flash.fit) == (None, False)
-    conditions = [health.check_frame(sensed(picture, 1.0), now + number * STEP) for number in range(1, 10)]
+    conditions = [checked(health, sensed(picture, 1.0), now + number * STEP) for number in range(1, 10)]
     assert all(condition.fit for condition in conditions[2:])
     assert {condition.cause for condition in conditions} == {None}
 
@@ -157,7 +162,7 @@ def test_infrared_settles_and_is_then_judged_and_so_is_the_way_back():
     for view in (infrared, lambda picture: sensed(picture, 1.0)):
         conditions = []
         for _ in range(int(20 / STEP)):
-            conditions.append(health.check_frame(view(picture), now))
+            conditions.append(checked(health, view(picture), now))
             now += STEP
         assert conditions[0].cause is Cause.INFRARED
         assert {c.cause for c in conditions} == {None, Cause.INFRARED}
@@ -168,7 +173,7 @@ def test_a_new_size_settles_and_is_then_judged():
     health = PictureHealth()
     _, now = healthy(health, scene(3))
     small = cv2.resize(scene(3), (192, 144))
-    conditions = [health.check_frame(sensed(small, 1.0), now + number * STEP) for number in range(100)]
+    conditions = [checked(health, sensed(small, 1.0), now + number * STEP) for number in range(100)]
     assert conditions[0].cause is Cause.RESIZED
     assert conditions[-1].fit
 
@@ -181,9 +186,9 @@ def test_the_frame_on_which_a_black_picture_comes_back_is_not_called_noise():
     picture = scene(3)
     health = PictureHealth()
     _, now = healthy(health, picture)
-    conditions = [health.check_frame(black(picture), now + number * STEP) for number in range(300)]
+    conditions = [checked(health, black(picture), now + number * STEP) for number in range(300)]
     now += 300 * STEP
-    conditions += [health.check_frame(sensed(picture, 1.0), now + number * STEP) for number in range(25)]
+    conditions += [checked(health, sensed(picture, 1.0), now + number * STEP) for number in range(25)]
     assert {condition.cause for condition in conditions} == {None, Cause.BLACK}
     assert conditions[-1].cause is None
 
@@ -193,9 +198,9 @@ def test_a_cause_that_follows_another_begins_when_it_was_first_seen():
     health = PictureHealth()
     _, began = healthy(health, picture)
     for number in range(300):
-        assert health.check_frame(black(picture), began + number * STEP).cause in (None, Cause.BLACK)
+        assert checked(health, black(picture), began + number * STEP).cause in (None, Cause.BLACK)
     moved = began + 300 * STEP
-    conditions = [health.check_frame(sensed(shifted(picture), 1.0), moved + n * STEP) for n in range(50)]
+    conditions = [checked(health, sensed(shifted(picture), 1.0), moved + n * STEP) for n in range(50)]
     assert conditions[-1].cause is Cause.MOVED
     assert conditions[-1].since == pytest.approx(moved, abs=2 * STEP)
 
@@ -205,9 +210,9 @@ def test_a_camera_that_was_covered_for_long_and_then_looks_elsewhere_has_moved()
     health = PictureHealth(HealthLimits(accept_seconds=30))
     _, now = healthy(health, picture)
     for number in range(200):
-        health.check_frame(black(picture), now + number * STEP)
+        checked(health, black(picture), now + number * STEP)
     now += 200 * STEP
-    conditions = [health.check_frame(sensed(shifted(picture), 1.0), now + number * STEP) for number in range(100)]
+    conditions = [checked(health, sensed(shifted(picture), 1.0), now + number * STEP) for number in range(100)]
     assert not any(condition.fit for condition in conditions)
     assert conditions[-1].cause is Cause.MOVED
 
@@ -216,17 +221,17 @@ def test_a_scene_that_stays_elsewhere_is_accepted_after_the_time_that_was_set():
     health = PictureHealth(HealthLimits(accept_seconds=60))
     _, now = healthy(health, scene(3))
     away = shifted(scene(3))
-    conditions = [health.check_frame(sensed(away, 1.0), now + number * STEP) for number in range(400)]
+    conditions = [checked(health, sensed(away, 1.0), now + number * STEP) for number in range(400)]
     assert conditions[int(50 / STEP)].cause is Cause.MOVED
     assert conditions[-1].fit
-    back = [health.check_frame(sensed(scene(3), 1.0), now + (400 + number) * STEP) for number in range(10)]
+    back = [checked(health, sensed(scene(3), 1.0), now + (400 + number) * STEP) for number in range(10)]
     assert all(condition.fit for condition in back[3:])  # the old view is remembered
 
 
 def test_a_lens_covered_from_the_first_frame_on_is_noticed():
     health = PictureHealth()
     flat = np.full((288, 384, 3), 90, np.uint8)
-    conditions = [health.check_frame(sensed(flat, 1.0), number * STEP) for number in range(50)]
+    conditions = [checked(health, sensed(flat, 1.0), number * STEP) for number in range(50)]
     assert conditions[-1].cause is Cause.COVERED
 
 
@@ -253,6 +258,6 @@ def test_a_normal_night_of_eight_hours_raises_no_false_alarm(number):
     alarms = [
         (seconds, condition.cause)
         for seconds, frame in normal_night(thermal(number), hours=8, step=8.0, seed=number)
-        if (condition := health.check_frame(frame, seconds)).cause is not None or not condition.fit
+        if (condition := checked(health, frame, seconds)).cause is not None or not condition.fit
     ]
     assert alarms == []

@@ -7,13 +7,10 @@ from collections.abc import Callable
 
 import pytest
 
-from edge_runtime.cameras.address import parse_source
-from edge_runtime.cameras.camera import CameraConfig
 from edge_runtime.cameras.camera_group import CameraGroup
-from edge_runtime.cameras.change_gate import GateLimits
 from edge_runtime.causes import Cause
 from tests.support import ROOT
-from tests.support.camera_waiting import Watch
+from tests.support.camera_waiting import Watch, plan
 from tests.support.fake_mjpeg_camera import free_port
 
 PYTHON = "/usr/bin/python3"  # the system's: Debian's gi belongs to it
@@ -52,10 +49,6 @@ class RtspServer:
         return f"rtsp://{login}127.0.0.1:{self.port}/{path}"
 
 
-def config(name: str, address: str) -> CameraConfig:
-    return CameraConfig(name, parse_source(address), gate=GateLimits(5, 5))
-
-
 def cause_is(cause: Cause | None) -> Callable[[Watch], bool]:
     return lambda watch: watch.causes()["one"] is cause
 
@@ -63,31 +56,31 @@ def cause_is(cause: Cause | None) -> Callable[[Watch], bool]:
 def test_login_wrong_password_and_wrong_path(capfd):
     with RtspServer("watch", "s3cret:p@ss") as server:
         good = "watch:s3cret%3Ap%40ss@"
-        configs = [
-            config("good", server.url(login=good)),
-            config("wrong", server.url(login="watch:wr0ng-one@")),
-            config("nobody", server.url()),
-            config("lost", server.url("nowhere", good)),
+        plans = [
+            plan("good", server.url(login=good)),
+            plan("wrong", server.url(login="watch:wr0ng-one@")),
+            plan("nobody", server.url()),
+            plan("lost", server.url("nowhere", good)),
         ]
-        with CameraGroup(configs) as cameras:
+        with CameraGroup(plans) as cameras:
             watch = Watch(cameras)
             expected = {"good": None, "wrong": Cause.AUTH, "nobody": Cause.AUTH, "lost": Cause.NOT_FOUND}
             watch.until(lambda watch: watch.causes() == expected, 20)
-            assert watch.newest["good"].frame.shape == (240, 320, 3)
-    said = "".join(capfd.readouterr()) + repr(configs)
+            assert watch.newest["good"].image.shape == (240, 320, 3)
+    said = "".join(capfd.readouterr()) + repr(plans)
     assert not any(secret in said for secret in ("s3cret", "wr0ng-one"))
 
 
 @pytest.mark.parametrize("mount", ["smart", "slow"])
 def test_the_key_frame_with_which_a_session_begins_is_enough(mount):
-    with RtspServer() as server, CameraGroup([config("one", server.url(mount))]) as cameras:
+    with RtspServer() as server, CameraGroup([plan("one", server.url(mount))]) as cameras:
         watch = Watch(cameras)
         watch.until(lambda watch: watch.newest and watch.all_online(), 12)
-        assert watch.newest["one"].frame.shape == (240, 320, 3)
+        assert watch.newest["one"].image.shape == (240, 320, 3)
 
 
 def test_a_server_that_is_killed_and_one_that_freezes_come_back():
-    with RtspServer() as server, CameraGroup([config("one", server.url())]) as cameras:
+    with RtspServer() as server, CameraGroup([plan("one", server.url())]) as cameras:
         watch = Watch(cameras)
         watch.until(lambda watch: watch.newest and watch.all_online(), 20)
         server.kill()

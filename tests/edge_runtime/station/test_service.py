@@ -83,7 +83,7 @@ def test_a_secret_that_cannot_be_read_blinds_one_camera(station):
     gate = text[text.index("[[camera]]") : text.index("[decision]")]
     station.config.write_text(station.config.read_text().replace("[decision]", gate + "[decision]"))
     station.watching()
-    wait_until(lambda: station.status("gate") == {"status": "offline", "cause": "auth"})
+    wait_until(lambda: station.status("gate") == {"status": "offline", "cause": "misconfigured"})
 
 
 def test_what_cannot_be_judged_gets_no_verdict_and_stands_in_the_ledger(station):

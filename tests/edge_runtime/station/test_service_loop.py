@@ -16,11 +16,11 @@ pytest.importorskip("prometheus_client", reason="the extra `station` is not inst
 from edge_runtime.alerts.notifier import Notifier
 from edge_runtime.bundle.errors import UnavailableError
 from edge_runtime.bundle.store import open_bundle
-from edge_runtime.cameras.camera import from_settings
+from edge_runtime.cameras.settings import CameraSettings, plan_cameras
 from edge_runtime.inference.engines import load_engine
 from edge_runtime.inference.evaluator import Evaluator
 from edge_runtime.station.service import Service
-from edge_runtime.station.settings import Camera, HttpSection, StationSection, StationSettings
+from edge_runtime.station.settings import HttpSection, StationSection, StationSettings
 from edge_runtime.watchlog.ledger import Instant, read_night_of
 from edge_runtime.watchlog.ledger_writer import ledger_path
 
@@ -45,11 +45,11 @@ class Loop:
 
     def __init__(self, folder: Path, bundle: Path, engine: Engine, url: str) -> None:
         station = StationSection("north-7", folder, bundle, test_alarm_hours=0)
-        camera = Camera("yard", url, floor_rate=5, top_rate=5)
+        camera = CameraSettings("yard", url, floor_rate=5, top_rate=5)
         self.settings = StationSettings(station, (camera,), http=HttpSection(port=0))
         self.voice = Notifier(self.settings)
         evaluator = Evaluator(open_bundle(bundle), engine)
-        self.service = Service(self.settings, self.voice, evaluator, [from_settings(camera)])
+        self.service = Service(self.settings, self.voice, evaluator, plan_cameras([camera]))
         self.error: Exception | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run)

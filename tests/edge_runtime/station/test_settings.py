@@ -8,9 +8,10 @@ import pytest
 
 from edge_runtime.alerts.votes import VoteRule
 from edge_runtime.bundle.errors import InputError, UnavailableError
+from edge_runtime.cameras.address import parse_address
+from edge_runtime.cameras.settings import CameraSettings
 from edge_runtime.settings_reader import tomllib
 from edge_runtime.station.settings import (
-    Camera,
     HttpSection,
     MqttSection,
     SamplesSection,
@@ -107,7 +108,7 @@ def test_decisions_are_overridden_by_name_the_cameras_own_last(whole):
 
 
 def test_secrets_come_from_files_when_they_are_asked_for(whole, tmp_path):
-    assert whole.camera[0].address() == "rtsp://viewer:of%20yard-3%2F%40@10.0.0.3/main"
+    assert whole.camera[0].address() == parse_address("rtsp://10.0.0.3/main", "viewer", "of yard-3/@")
     assert whole.mqtt.password() == "of mqtt/@"
     assert whole.webhook.secret() == "of webhook/@"
     (tmp_path / "secrets" / "mqtt").write_text("new")
@@ -124,21 +125,21 @@ def test_secrets_come_from_the_environment(tmp_path, monkeypatch):
         LEAST + '[[camera]]\nname = "Yard-3"\nurl = "rtsp://c/1"\nusername = "v"\n'
         '[mqtt]\nhost = "b"\n[webhook]\nurl = "https://h/e"\n',
     )
-    assert settings.camera[0].address() == "rtsp://v@c/1"
+    assert settings.camera[0].address() == parse_address("rtsp://c/1", "v")
     assert settings.mqtt.password() is None
     with pytest.raises(UnavailableError, match="RAREFAULT_WEBHOOK_SECRET"):
         settings.webhook.secret()
     monkeypatch.setenv("RAREFAULT_CAMERA_YARD_3_PASSWORD", "one")
     monkeypatch.setenv("RAREFAULT_MQTT_PASSWORD", "two")
     monkeypatch.setenv("RAREFAULT_WEBHOOK_SECRET", "three")
-    assert settings.camera[0].address() == "rtsp://v:one@c/1"
+    assert settings.camera[0].address() == parse_address("rtsp://c/1", "v", "one")
     assert (settings.mqtt.password(), settings.webhook.secret()) == ("two", "three")
 
 
 def test_a_secret_address_comes_from_a_file(tmp_path):
     (tmp_path / "url").write_text("https://hooks.local/T0/hunter2\n")
     settings = load(tmp_path, LEAST + '[webhook]\nurl_file = "url"\n[[camera]]\nname = "c"\nurl_file = "url"\n')
-    assert settings.webhook.address() == settings.camera[0].address() == "https://hooks.local/T0/hunter2"
+    assert settings.webhook.address() == settings.camera[0].address().location == "https://hooks.local/T0/hunter2"
     assert "hunter2" not in repr(settings)
 
 
@@ -231,7 +232,7 @@ def test_the_example_is_read_with_all_it_has_commented_out(tmp_path):
 
 def test_the_example_names_every_key_and_shows_its_default():
     shown = {key: tomllib.loads(f"{key} = {value}")[key] for key, value in assignments(EXAMPLE.read_text())}
-    for section in (StationSection, Camera, MqttSection, WebhookSection, HttpSection, SamplesSection, VoteRule):
+    for section in (StationSection, CameraSettings, MqttSection, WebhookSection, HttpSection, SamplesSection, VoteRule):
         for item in dataclasses.fields(section):
             assert re.search(rf"\b{item.name}\b", EXAMPLE.read_text()), f"{section.__name__}.{item.name}"
             if type(item.default) in (bool, int, float) and item.name not in ("port", "needed", "window"):

@@ -6,9 +6,10 @@ import time
 import pytest
 
 from edge_runtime.causes import Cause
+from edge_runtime.delays import LEDGER_SECONDS
 from edge_runtime.station.settings import StationSection
 from edge_runtime.watchlog.ledger import Instant, read_night_of
-from edge_runtime.watchlog.ledger_writer import RETRY_SECONDS, LedgerWriter, ledger_path
+from edge_runtime.watchlog.ledger_writer import LedgerWriter, ledger_path
 
 
 @pytest.fixture
@@ -32,9 +33,9 @@ def test_what_the_disk_refused_is_written_once_it_takes_it(tmp_path, caplog):
         keeper.note({"yard": (Cause.FROZEN, now + 1)}, now + 1 + second)
     assert len([r for r in caplog.records if r.levelname == "ERROR"]) == 1
     state.unlink()
-    keeper.note({"yard": (Cause.FROZEN, now + 1)}, now + RETRY_SECONDS)
-    keeper.close(now + RETRY_SECONDS + 5)
-    later = Instant(now + RETRY_SECONDS + 5, time.time())
+    keeper.note({"yard": (Cause.FROZEN, now + 1)}, now + LEDGER_SECONDS)
+    keeper.close(now + LEDGER_SECONDS + 5)
+    later = Instant(now + LEDGER_SECONDS + 5, time.time())
     (interval,) = read_night_of(ledger_path(state), 60, later, at_work=True).blind
     assert interval.cause is Cause.FROZEN
 

@@ -8,7 +8,7 @@ from edge_runtime.watchlog.watch_state import LATE_SECONDS, WatchState
 
 
 def state(cause: Cause | None = None, since: float = 0.0) -> CameraState:
-    return CameraState("yard", cause, since, 0.1, 0, 0, 0, 0, 0, 0)
+    return CameraState("yard", cause, since)
 
 
 @pytest.fixture

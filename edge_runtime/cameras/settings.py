@@ -1,0 +1,104 @@
+"""The settings of one camera, and what becomes of them: a camera that can be started, or a sentence why not."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..bundle.errors import InputError, RarefaultError
+from ..secret_files import find_secret, read_secret
+from ..settings_reader import check_at_least, check_name, check_one_of, plain_name
+from .address import CameraAddress, parse_address
+from .regions import Region
+
+CHECK_RATE = 5.0  # frames per second that are decoded and checked at least, whatever goes to the model
+
+
+@dataclass(frozen=True)
+class CameraSettings:
+    """[[camera]]. `url` is rtsp://, http://, `usb:0`, a video file or a folder; `url_file` holds one that is secret.
+
+    `regions` are (x, y, width, height), each a fraction of the frame; none means the whole frame. Rates are frames per
+    second: `floor_rate` always, up to `top_rate` while something changes. Time-outs are seconds: `open_timeout` without
+    a sign of life while the camera is opened, `read_timeout` without a frame.
+    `frozen_seconds` of identical frames mean a frozen camera; set it above the key frame interval, 0 turns it off.
+    `infrared` says whether the model may judge infrared pictures of a colour camera.
+    """
+
+    name: str
+    url: str = ""
+    url_file: Path | None = None
+    username: str = ""
+    password_file: Path | None = None
+    regions: tuple[tuple[float, float, float, float], ...] = ()
+    floor_rate: float = 0.5
+    top_rate: float = 5.0
+    open_timeout: float = 8.0
+    read_timeout: float = 5.0
+    frozen_seconds: float = 10.0
+    infrared: bool = True
+
+    def __post_init__(self) -> None:
+        check_name("a camera", self.name)
+        check_one_of("url", self.url, "url_file", self.url_file)
+        if self.username and self.url and "://" not in self.url:
+            raise InputError(f"username is set, but {self.url} asks for none; remove username")
+        self.named_regions()  # refuses one that leaves the picture
+        if not 0 < self.floor_rate <= self.top_rate:
+            raise InputError(
+                f"floor_rate is {self.floor_rate} and top_rate {self.top_rate}, expected 0 < floor_rate <= top_rate"
+            )
+        check_at_least("open_timeout", self.open_timeout, 0.1)
+        check_at_least("read_timeout", self.read_timeout, 0.1)
+        check_at_least("frozen_seconds", self.frozen_seconds, 0)
+
+    @property
+    def check_rate(self) -> float:
+        """Frames per second that are decoded and checked."""
+        return max(self.top_rate, CHECK_RATE)
+
+    @property
+    def password_variable(self) -> str:
+        """The environment variable that may hold the password."""
+        return f"RAREFAULT_CAMERA_{plain_name(self.name).upper()}_PASSWORD"
+
+    def named_regions(self) -> tuple[Region, ...]:
+        """Return the regions as region-1, region-2 and so on."""
+        return tuple(Region(f"region-{number}", *sides) for number, sides in enumerate(self.regions, 1))
+
+    def address(self) -> CameraAddress:
+        """Return the address with user and password, which are read now.
+
+        InputError where the url means nothing; UnavailableError where a secret cannot be read.
+        """
+        url = read_secret(self.url_file) if self.url_file else self.url
+        if not self.username:
+            return parse_address(url)
+        return parse_address(url, self.username, find_secret(self.password_file, self.password_variable))
+
+
+@dataclass(frozen=True)
+class CameraPlan:
+    """One camera of the settings: its `address` where it can be started, else the `problem` in a sentence."""
+
+    settings: CameraSettings
+    address: CameraAddress | None = None
+    problem: str = ""
+
+    @property
+    def name(self) -> str:
+        """The camera's name."""
+        return self.settings.name
+
+
+def plan_cameras(cameras: Sequence[CameraSettings]) -> list[CameraPlan]:
+    """Return a plan for each of `cameras`, in their order. One whose settings or secrets cannot be used has a problem.
+
+    The sentence of a problem does not name the camera, and no secret.
+    """
+    plans = []
+    for settings in cameras:
+        try:
+            plans.append(CameraPlan(settings, settings.address()))
+        except RarefaultError as error:
+            plans.append(CameraPlan(settings, problem=str(error)))
+    return plans
