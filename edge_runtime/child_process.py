@@ -10,12 +10,17 @@ from typing import Any
 HOME = Path(__file__).resolve().parents[1]  # the folder of this package
 
 
-def start_module(module: str, arguments: Sequence[str] = (), **pipes: Any) -> "subprocess.Popen[bytes]":
-    """Start `python -m module`; `pipes` are keywords of `subprocess.Popen`.
+def module_command(module: str, *arguments: str) -> list[str]:
+    """Return the command line that runs `module` with this interpreter."""
+    return [sys.executable, "-m", module, *arguments]
+
+
+def start_child(command: Sequence[str], **pipes: Any) -> "subprocess.Popen[bytes]":
+    """Start `command`; `pipes` are keywords of `subprocess.Popen`.
 
     The child works in the folder of this package, where -m looks first: nothing in the user's folder is imported.
     """
-    return subprocess.Popen([sys.executable, "-m", module, *arguments], cwd=HOME, **pipes)
+    return subprocess.Popen(command, cwd=HOME, **pipes)
 
 
 def end_child(child: "subprocess.Popen[bytes]") -> int:

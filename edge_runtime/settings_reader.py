@@ -22,6 +22,7 @@ else:
     import tomli as tomllib
 
 MAX_BYTES = 1 << 20
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")  # it becomes a part of topics and file names
 T = TypeVar("T")
 
 
@@ -142,9 +143,6 @@ def _described(value: object) -> str:
         return str(value)
     kinds = ((str, "a text"), (list, "a list"), (dict, "a section"))
     return next((words for kind, words in kinds if isinstance(value, kind)), "a date or time")
-
-
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")  # it becomes a part of topics and file names
 
 
 def check_name(what: str, name: str) -> None:

@@ -7,7 +7,7 @@ from typing import IO, cast
 
 from ..bundle.preprocess import Frame
 from ..causes import Cause
-from ..child_process import end_child, start_module
+from ..child_process import end_child, module_command, start_child
 from ..delays import restart_delay
 from .address import CameraAddress
 from .capture_process import CaptureOrders, note_failure
@@ -99,7 +99,8 @@ class Camera:
             frame_event=self._frame_event,
         )
         inherited = (self._shared.handle, self._frame_event)
-        self._child = start_module(MODULE, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, pass_fds=inherited)
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.DEVNULL}
+        self._child = start_child(module_command(MODULE), **pipes, pass_fds=inherited)
         try:
             stdin = cast(IO[bytes], self._child.stdin)  # opened with PIPE
             stdin.write(orders.to_line())

@@ -19,6 +19,7 @@ import numpy as np
 
 from ..bundle.errors import InputError
 from ..bundle.preprocess import Frame
+from ..child_process import end_child, module_command, start_child
 from .image_files import MAX_PIXELS
 
 VIDEO_SUFFIXES = frozenset((".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".wmv"))
@@ -43,17 +44,16 @@ def read_video(
 
     `command` stands in for the decoder process in tests. A decoder that is silent for `silence_seconds` is killed.
     """
-    with subprocess.Popen(
-        command or [sys.executable, "-m", "edge_runtime.media.video_files", str(path.absolute())],
+    child = start_child(
+        command or module_command("edge_runtime.media.video_files", str(path.absolute())),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        cwd=Path(__file__).resolve().parents[2],  # -m looks there first, so nothing in the user's folder is imported
-    ) as child:
-        try:
-            yield from _frames(child, path.name, silence_seconds)
-        finally:
-            child.kill()  # harmless if it has ended; else nobody reads it any more
+    )
+    try:
+        yield from _frames(child, path.name, silence_seconds)
+    finally:
+        end_child(child)  # if it has not ended, nobody reads it any more
 
 
 def _frames(child: "subprocess.Popen[bytes]", name: str, silence_seconds: float) -> Iterator[VideoFrame]:
@@ -67,10 +67,9 @@ def _frames(child: "subprocess.Popen[bytes]", name: str, silence_seconds: float)
         seen += 1
         frame = np.frombuffer(data, np.uint8).reshape(head["height"], head["width"], 3)
         yield VideoFrame(frame, head["number"], head["seconds"])
-    child.kill()
     raise InputError(
-        f"{name} broke or hung the video decoder (exit {child.wait()}) after {seen} sampled frames: damaged, or of a "
-        "variant it cannot read; convert it with ffmpeg and try again"
+        f"{name} broke or hung the video decoder (exit {end_child(child)}) after {seen} sampled frames: damaged, or "
+        "of a variant it cannot read; convert it with ffmpeg and try again"
     )
 
 

@@ -2,27 +2,29 @@
 
 import subprocess
 
-from edge_runtime.child_process import end_child, start_module
+from edge_runtime.child_process import end_child, module_command, start_child
 
 
 def test_the_module_is_found_from_any_folder_and_nothing_there_is_imported(tmp_path, monkeypatch):
     (tmp_path / "json.py").write_text("raise SystemExit('imported from the user's folder')")
     monkeypatch.chdir(tmp_path)
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-    child = start_module("edge_runtime.classify", ["--help"], **pipes)
+    child = start_child(module_command("edge_runtime.classify", "--help"), **pipes)
     assert b"Usage" in child.stdout.read()
     assert child.wait(60) == 0
     assert end_child(child) == 0
 
 
 def test_a_child_that_waits_is_killed_and_its_pipes_are_closed():
-    child = start_module("code", stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    child = start_child(
+        module_command("code"), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     assert end_child(child) == -9
     assert child.stdin.closed
 
 
 def test_a_child_that_died_before_it_read_its_orders_can_still_be_ended():
-    child = start_module("no_such_module", stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    child = start_child(module_command("no_such_module"), stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
     child.wait(60)
     child.stdin.write(b"orders")  # stays in the buffer: there is nobody to read it
     assert end_child(child) == 1
