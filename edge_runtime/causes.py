@@ -1,10 +1,10 @@
-"""Why a camera's picture is not evaluated. The one list of causes, each with what a person can do about it."""
+"""The one list of causes why a camera's picture is not evaluated, each with what a person can do about it."""
 
 from enum import Enum
 
 
 class Cause(str, Enum):
-    """The value is what events, metrics and the ledger say; `advice` is what a person reads."""
+    """A cause; its value stands in events, metrics and the ledger, its `advice` is what a person reads."""
 
     STARTING = "starting"
     # The camera cannot be reached, or stopped.
@@ -37,7 +37,7 @@ class Cause(str, Enum):
 
     @property
     def status(self) -> str:
-        """offline or not_evaluated, as events and topics say it; a camera without a cause is online."""
+        """The camera's status in events and topics: offline or not_evaluated; a camera without a cause is online."""
         return "offline" if self.offline else "not_evaluated"
 
     @property

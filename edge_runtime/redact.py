@@ -19,7 +19,7 @@ _AUTHORIZATION = re.compile(r"(?P<name>\bauthorization\s*[:=]\s*)[^\r\n]*", re.I
 
 
 def redact(text: str, secrets: Iterable[str] = ()) -> str:
-    """`text` without user and password of any address, without secret parameters, and without any of `secrets`.
+    """Return `text` without users and passwords of addresses, secret parameters, and any of `secrets`.
 
     `secrets` are found as they are, percent-encoded, and as the Base64 of a Basic login.
     """

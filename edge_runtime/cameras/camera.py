@@ -61,11 +61,18 @@ class CameraState:
 class Camera:
     """Starts the capture process, kills it when it hangs, replaces it, and checks its frames. Call `tend` often."""
 
-    def __init__(self, settings: CameraSettings, address: CameraAddress, frame_event: int, now: float) -> None:
+    def __init__(
+        self,
+        settings: CameraSettings,
+        address: CameraAddress,
+        frame_event: int,
+        now: float,
+        shared: SharedFrame | None = None,
+    ) -> None:
         self._settings, self._address = settings, address
         self._regions = settings.named_regions()
         self._frame_event = frame_event
-        self._shared = SharedFrame()
+        self._shared = shared or SharedFrame()
         self._shared[Field.OUTAGE] = now
         self._child: subprocess.Popen[bytes] | None = None
         self._start_at = now
@@ -162,9 +169,8 @@ class Camera:
         watched_since = captured if self._condition[0] is not None else self._condition[1]
         self._condition = (condition.cause, condition.since if condition.cause else watched_since)
         self._gate.show(thumbnail, captured)
-        if not condition.fit or not self._gate.due(captured):
+        if not condition.fit or not self._gate.admit(captured):
             return None
-        self._gate.passed(captured)
         return CapturedFrame(self._settings.name, image, captured, self._regions)
 
     def state(self) -> CameraState:

@@ -16,7 +16,7 @@ class GateLimits:
 
     floor_rate: float = 0.5
     top_rate: float = 5.0
-    change_levels: float = 8.0  # grey levels by which a point of the small view differs from its background, or
+    change_levels: float = 8.0  # grey levels by which a point of the thumbnail differs from its background, or
     change_noises: float = 6.0  # standard deviations of the sensor's noise, whichever is more
     change_share: float = 0.004  # of the points differ: 58 of them, a person's size at the far fence
     hold_seconds: float = 5.0  # of the raised rate after the last change
@@ -24,7 +24,7 @@ class GateLimits:
 
 
 class ChangeGate:
-    """One camera's gate. Show it every frame that is looked at; ask whether it is due."""
+    """Decides for one camera which frames go to the model. Show it every frame that is checked."""
 
     def __init__(self, limits: GateLimits | None = None) -> None:
         self.limits = limits or GateLimits()
@@ -33,9 +33,9 @@ class ChangeGate:
         self._changed_at: float | None = None
         self._passed_at: float | None = None
 
-    def show(self, seen: Thumbnail, now: float) -> None:
-        """Learn from a frame."""
-        luma = seen.luma
+    def show(self, thumbnail: Thumbnail, now: float) -> None:
+        """Learn from a frame, whether it goes to the model or not."""
+        luma = thumbnail.luma
         if self._background is None or self._last is None:
             self._background = luma
         else:
@@ -54,13 +54,10 @@ class ChangeGate:
         """Whether something has changed of late."""
         return self._changed_at is not None and now - self._changed_at <= self.limits.hold_seconds
 
-    def due(self, now: float) -> bool:
-        """Whether the present frame should go to the model."""
-        if self._passed_at is None:
-            return True
+    def admit(self, now: float) -> bool:
+        """Return whether the present frame goes to the model; where it does, the next wait begins."""
         rate = self.limits.top_rate if self.active(now) else self.limits.floor_rate
-        return now - self._passed_at >= 1 / rate - 1e-3
-
-    def passed(self, now: float) -> None:
-        """A frame went to the model."""
+        if self._passed_at is not None and now - self._passed_at < 1 / rate - 1e-3:
+            return False
         self._passed_at = now
+        return True

@@ -20,14 +20,14 @@ MAX_PART = 32 << 20  # bytes of one JPEG
 LINE = 4096  # bytes of one header line
 
 
-def jpegs(address: CameraAddress, timeout: AnswerTimeout, stall_seconds: float) -> Iterator[bytes]:
+def jpegs(address: CameraAddress, timeout: AnswerTimeout, read_timeout: float) -> Iterator[bytes]:
     """Yield each part's bytes as they arrive; SourceFailed with the cause. Ends where the server ends."""
     link, response = _open(address, timeout)
     with closing(link), closing(response):
         boundary = response.headers.get_boundary()
         if response.headers.get_content_maintype() != "multipart" or not boundary:
             raise SourceFailed(Cause.CODEC)
-        link.settimeout(stall_seconds)
+        link.settimeout(read_timeout)
         try:
             yield from _parts(response, b"--" + boundary.removeprefix("--").encode())
         except TimeoutError as error:
@@ -52,7 +52,7 @@ def _link(address: CameraAddress, timeout: AnswerTimeout) -> socket.socket:
 
 
 def _open(address: CameraAddress, timeout: AnswerTimeout) -> tuple[socket.socket, http.client.HTTPResponse]:
-    """The answer to GET, its body unread. Basic login at once; Digest where it is asked for."""
+    """Return the answer to GET, its body unread. Basic login is tried at once, Digest where it is asked for."""
     user, password = address.user, address.password or ""
     link, response = _get(address, None if user is None else basic_login(user, password), timeout)
     offered = challenges_by_scheme(response.headers.get_all("www-authenticate", []))
@@ -98,7 +98,7 @@ def _get(
 
 
 def _await_answer(link: socket.socket, timeout: AnswerTimeout) -> None:
-    """Until something comes; silence is reported once, then waited out."""
+    """Wait until something comes; silence is reported once, then waited out."""
     link.settimeout(timeout.answer_seconds)
     if select.select([link], [], [], timeout.answer_seconds)[0]:
         return
@@ -126,7 +126,7 @@ def _parts(response: http.client.HTTPResponse, delimiter: bytes) -> Iterator[byt
 
 
 def _length(response: http.client.HTTPResponse) -> int | None:
-    """Reads a part's header; its Content-Length where it names one."""
+    """Read a part's header, and return its Content-Length where it names one."""
     found = None
     while header := response.readline(LINE).strip():
         name, _, value = header.partition(b":")
@@ -138,7 +138,7 @@ def _length(response: http.client.HTTPResponse) -> int | None:
 
 
 def _until(response: http.client.HTTPResponse, delimiter: bytes) -> tuple[bytes, bytes]:
-    """What comes before the next delimiter, and the delimiter's line."""
+    """Return what comes before the next delimiter, and the delimiter's line."""
     data = bytearray()
     while (line := response.readline()) and not line.startswith(delimiter):
         data += line

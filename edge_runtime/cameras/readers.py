@@ -1,6 +1,6 @@
-"""From a source to its frames, in the camera's own process: a decoder may hang or crash there without harm.
+"""Readers bring an address's frames, in the capture process: a decoder may hang or crash there without harm.
 
-Each reader yields, for every frame that arrives, a function that decodes it. What nobody wants is not converted.
+Each reader yields, for every frame that arrives, a function that decodes it. A frame that is not needed is not decoded.
 """
 
 import os
@@ -36,7 +36,10 @@ RTSP_OPTIONS = "rtsp_transport;tcp|timeout;3000000|protocol_whitelist;rtsp,rtp,t
 
 
 def open_source(address: CameraAddress, timeout: AnswerTimeout, read_timeout: float, image_seconds: float) -> Decodes:
-    """The reader for `address`; it raises SourceFailed, or ends where the stream ends."""
+    """Return the reader for `address`; it raises SourceFailed, or ends where the stream ends.
+
+    A folder gives one image every `image_seconds`.
+    """
     if address.kind is Kind.MJPEG:
         return _mjpeg(address, timeout, read_timeout)
     if address.kind is Kind.FOLDER:
@@ -87,7 +90,7 @@ def _grabs(capture: Any) -> Decodes:
 
 
 def _file(path: str) -> Decodes:
-    """In real time, by the file's own clock; a late reader skips frames."""
+    """Read a video file in real time, by its own clock; a late reader skips frames."""
     if not Path(path).is_file():
         raise SourceFailed(Cause.NOT_FOUND)
     os.environ[OPTIONS] = FILE_OPTIONS
@@ -103,7 +106,7 @@ def _file(path: str) -> Decodes:
 
 
 def _folder(path: Path, seconds: float) -> Decodes:
-    """Its images by name, one every `seconds`; what lies in folders below is not its own."""
+    """Read the images of a folder by name, one every `seconds`; folders below it are left out."""
     files = path.iterdir() if path.is_dir() else ()
     images = [file for file in files if file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith(".")]
     if not images:

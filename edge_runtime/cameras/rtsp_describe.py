@@ -1,4 +1,4 @@
-"""Ask an RTSP camera for its stream's description, to learn in words why it would not open.
+"""Ask an RTSP camera for its stream's description, to learn why it would not open.
 
 OpenCV only says "not opened". This asks first, on its own connection, with Basic and Digest login (RFC 7826, 7616).
 """
@@ -27,7 +27,7 @@ class SourceFailed(Exception):
 
 @dataclass(frozen=True)
 class AnswerTimeout:
-    """`answer_seconds` until silence is reported through `on_silence`, then `extra_seconds` more without asking anew.
+    """Silence is reported through `on_silence` after `answer_seconds`, then waited out for `extra_seconds` more.
 
     A frozen camera that thaws answers what it was asked, so waiting on finds it at once.
     """
@@ -38,7 +38,7 @@ class AnswerTimeout:
 
 
 def connect(address: CameraAddress, seconds: float) -> socket.socket:
-    """A TCP connection to the host of `address`; SourceFailed with the cause."""
+    """Return a TCP connection to the host of `address`; SourceFailed with the cause."""
     try:
         return socket.create_connection((address.host, address.port), seconds)
     except TimeoutError as error:
@@ -68,7 +68,7 @@ def describe(address: CameraAddress, timeout: AnswerTimeout) -> None:
 
 
 def _ask(link: socket.socket, address: CameraAddress, login: str, timeout: AnswerTimeout) -> tuple[int, str]:
-    """Status and header lines of the answer."""
+    """Return status and header lines of the answer."""
     extra = f"Authorization: {login}\r\n" if login else ""
     request = f"DESCRIBE {address.location} RTSP/1.0\r\nCSeq: 1\r\nAccept: application/sdp\r\n{extra}\r\n"
     try:

@@ -1,4 +1,4 @@
-"""One small view of a frame, taken once, that the health checks and the change gate share. Pure."""
+"""A small picture of a frame, made once, that the health checks and the change gate share. Pure."""
 
 from dataclasses import dataclass
 
@@ -9,14 +9,15 @@ import numpy.typing as npt
 from ..bundle.preprocess import Frame
 
 Plane = npt.NDArray[np.float32]
-WIDTH, HEIGHT = 160, 90  # pixels of the small view, whatever the frame's shape
+WIDTH, HEIGHT = 160, 90  # pixels of the thumbnail, whatever the frame's shape
 ROWS = 64  # whole rows that are kept for exact comparison: an on-screen clock's digits span several
 
 
 @dataclass(frozen=True)
 class Thumbnail:
-    """`luma` (90, 160) float32 in grey levels; `chroma`, mean distance of a pixel's strongest and weakest colour.
+    """What the checks need of one frame.
 
+    `luma` (90, 160) float32 in grey levels; `chroma`, the mean distance of a pixel's strongest and weakest colour;
     `rows` (about 64, W, 3) uint8, every n-th row as it came; `size` height and width of the frame in pixels.
     """
 
@@ -26,21 +27,27 @@ class Thumbnail:
     size: tuple[int, int]
 
 
-def thumbnail_of(frame: Frame) -> Thumbnail:
-    """uint8 (H, W, 3) BGR -> Thumbnail. Samples four points for each small pixel; the average lowers sensor noise."""
-    height, width = frame.shape[:2]
-    sampled = cv2.resize(frame, (2 * WIDTH, 2 * HEIGHT), interpolation=cv2.INTER_NEAREST)
+def thumbnail_of(image: Frame) -> Thumbnail:
+    """Return the thumbnail of an `image` uint8 (H, W, 3) BGR.
+
+    Each of its pixels is the average of four sampled points, which lowers the sensor's noise.
+    """
+    height, width = image.shape[:2]
+    sampled = cv2.resize(image, (2 * WIDTH, 2 * HEIGHT), interpolation=cv2.INTER_NEAREST)
     grey = cv2.cvtColor(sampled, cv2.COLOR_BGR2GRAY).astype(np.float32)
     luma = cv2.resize(grey, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
     blue, green, red = cv2.split(cv2.resize(sampled, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA))
     strongest = cv2.max(cv2.max(blue, green), red)
     weakest = cv2.min(cv2.min(blue, green), red)
     chroma = cv2.mean(cv2.subtract(strongest, weakest))[0]
-    return Thumbnail(luma, float(chroma), np.ascontiguousarray(frame[:: max(1, height // ROWS)]), (height, width))
+    return Thumbnail(luma, float(chroma), np.ascontiguousarray(image[:: max(1, height // ROWS)]), (height, width))
 
 
 def temporal_noise(now: Plane, before: Plane) -> float:
-    """Standard deviation of a small view's noise in grey levels; movement in under half the picture does not count."""
+    """Return the standard deviation of a thumbnail's noise in grey levels.
+
+    Movement in less than half of the picture does not count.
+    """
     change = (now - before)[::3, ::3]  # a ninth of the pixels is enough for two medians
     change = change - np.median(change)  # a change of light is not noise
     return float(np.median(np.abs(change))) * 1.4826 / 2**0.5
