@@ -44,7 +44,7 @@ class FaultServer:
         self.rate = rate
         self.accepted = 0
         self.frames = FRAMES  # what /stream shows; may be changed at any moment
-        self._open: set[socket.socket] = set()
+        self.connections: set[socket.socket] = set()
         self._threads: list[threading.Thread] = []
         self._listener: socket.socket | None = None
 
@@ -62,7 +62,7 @@ class FaultServer:
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         self._listener = None
-        for link in list(self._open):
+        for link in list(self.connections):
             with suppress(OSError):
                 link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 link.shutdown(socket.SHUT_RDWR)
@@ -75,6 +75,10 @@ class FaultServer:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+    @property
+    def running(self) -> bool:
+        return self._listener is not None
 
     def url(self, path: str = "stream", login: str = "") -> str:
         return f"http://{login}127.0.0.1:{self.port}/{path}"
@@ -91,18 +95,18 @@ class FaultServer:
             except OSError:
                 return
             self.accepted += 1
-            self._open.add(link)
+            self.connections.add(link)
             self._spawn(self._serve, link)
 
     def _serve(self, link: socket.socket) -> None:
         with link, suppress(OSError):
             try:
-                while self._answer(link):
+                while self.answer(link):
                     pass
             finally:
-                self._open.discard(link)
+                self.connections.discard(link)
 
-    def _answer(self, link: socket.socket) -> bool:
+    def answer(self, link: socket.socket) -> bool:
         """Answer one request; whether another may follow."""
         request = b""
         while b"\r\n\r\n" not in request:
@@ -114,12 +118,12 @@ class FaultServer:
         fault = path if path != "stream" else self.fault
         while fault == "mute":  # until the fault is taken away
             time.sleep(0.02)
-            if self._listener is None:
+            if not self.running:
                 return False
             fault = path if path != "stream" else self.fault
         if fault in ("basic", "digest") and not authorised(request.decode(), fault):
             scheme = "Basic" if fault == "basic" else f'Digest nonce="{NONCE}", qop="auth", algorithm=MD5,'
-            say(
+            respond(
                 link,
                 "401 Unauthorized",
                 f'WWW-Authenticate: {scheme} realm="{REALM}"\r\nContent-Length: 4\r\n',
@@ -127,18 +131,18 @@ class FaultServer:
             )
             return False
         if fault == "404":
-            say(link, "404 Not Found", "Content-Length: 0\r\n")
+            respond(link, "404 Not Found", "Content-Length: 0\r\n")
             return False
         if fault == "text":
-            say(link, "200 OK", "Content-Type: text/html\r\nContent-Length: 5\r\n", b"hello")
+            respond(link, "200 OK", "Content-Type: text/html\r\nContent-Length: 5\r\n", b"hello")
             return False
-        say(link, "200 OK", "Content-Type: multipart/x-mixed-replace; boundary=frame\r\n")
+        respond(link, "200 OK", "Content-Type: multipart/x-mixed-replace; boundary=frame\r\n")
         self._stream(link, path)
         return False
 
     def _stream(self, link: socket.socket, path: str) -> None:
         number = 0
-        while self._listener is not None:
+        while self.running:
             fault = path if path != "stream" else self.fault
             if fault == "end" and number > 5:
                 return
@@ -154,7 +158,7 @@ class FaultServer:
             time.sleep(1 / self.rate)
 
 
-def say(link: socket.socket, status: str, headers: str, body: bytes = b"") -> None:
+def respond(link: socket.socket, status: str, headers: str, body: bytes = b"") -> None:
     link.sendall(f"HTTP/1.1 {status}\r\n{headers}\r\n".encode() + body)
 
 

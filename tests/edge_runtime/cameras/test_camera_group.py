@@ -125,12 +125,12 @@ def test_descriptors_threads_and_processes_stay_the_same_over_restarts():
     with FaultServer() as server, CameraGroup([plan("one", server.url())]) as cameras:
         watch = Watch(cameras)
         watch.until(lambda watch: watch.newest)
-        cameras_alone = me.num_fds() - len(server._open)
+        cameras_alone = me.num_fds() - len(server.connections)
         for _ in range(5):
             watch.newest.clear()
             children()[0].kill()
             watch.until(lambda watch: watch.newest and watch.all_online())
-            assert me.num_fds() - len(server._open) == cameras_alone
+            assert me.num_fds() - len(server.connections) == cameras_alone
             assert len(children()) == 1
     before = held()
     for _ in range(3):

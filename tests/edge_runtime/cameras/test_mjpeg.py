@@ -16,7 +16,7 @@ def answer_timeout() -> AnswerTimeout:
 class Unsized(FaultServer):
     """Parts without Content-Length, as some cameras send them, and a boundary with its dashes."""
 
-    def _answer(self, link):
+    def answer(self, link):
         link.recv(4096)
         head = b'HTTP/1.0 200 OK\r\nContent-Type: multipart/x-mixed-replace;boundary="--b"\r\n\r\n'
         part = b"--b\r\nContent-Type: image/jpeg\r\n\r\n"
