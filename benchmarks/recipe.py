@@ -21,7 +21,7 @@ from augment.settings import DataSettings, Settings, TrainSettings
 from augment.stages import train
 from augment.training.arms import parse_arm
 from augment.training.finetune import fit, predict
-from augment.training.frame_cache import Frames
+from edge_runtime.bundle.preprocess import Frames
 from export.checkpoint import load_checkpoint
 
 SIDE = 64  # pixels

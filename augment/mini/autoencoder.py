@@ -46,10 +46,10 @@ def encoder_part(model: AutoencoderKL) -> nn.ModuleDict:
     return nn.ModuleDict({"encoder": model.encoder, "quant": model.quant_conv})
 
 
-def decoder_loss(latents: Tensor, images: np.ndarray, batch: int) -> Loss:
+def decoder_loss(latents: Tensor, images: np.ndarray, batch: int) -> Loss[nn.ModuleDict]:
     """Absolute plus squared pixel error of decoding slightly noisy codes."""
 
-    def loss(part: nn.Module, rng: np.random.Generator) -> Tensor:
+    def loss(part: nn.ModuleDict, rng: np.random.Generator) -> Tensor:
         rows = rng.integers(len(images), size=batch)
         codes = latents[torch.from_numpy(rows)]
         codes = codes + CODE_NOISE * torch.from_numpy(rng.standard_normal(codes.shape, np.float32))
@@ -60,10 +60,10 @@ def decoder_loss(latents: Tensor, images: np.ndarray, batch: int) -> Loss:
     return loss
 
 
-def encoder_loss(latents: Tensor, images: np.ndarray, batch: int) -> Loss:
+def encoder_loss(latents: Tensor, images: np.ndarray, batch: int) -> Loss[nn.ModuleDict]:
     """Squared error of the encoder's mean against the codes."""
 
-    def loss(part: nn.Module, rng: np.random.Generator) -> Tensor:
+    def loss(part: nn.ModuleDict, rng: np.random.Generator) -> Tensor:
         rows = rng.integers(len(images), size=batch)
         moments = part["quant"](part["encoder"](as_pixels(images[rows])))
         return functional.mse_loss(moments[:, :CHANNELS], latents[torch.from_numpy(rows)])

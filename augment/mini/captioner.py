@@ -53,13 +53,13 @@ def jittered(pixels: Tensor, rng: np.random.Generator) -> Tensor:
     return (pixels * gain + lift).clamp(-1, 1)
 
 
-def captioner_loss(images: np.ndarray, labels: np.ndarray, captions: Sequence[str], batch: int) -> Loss:
+def captioner_loss(images: np.ndarray, labels: np.ndarray, captions: Sequence[str], batch: int) -> Loss[nn.ModuleDict]:
     """Next-token cross entropy given the picture, plus the class head's."""
     tokenizer = blip_tokenizer()
     start, stop = tokenizer.convert_tokens_to_ids(DECODE), tokenizer.sep_token_id
     truth = torch.from_numpy(labels)
 
-    def loss(model: nn.Module, rng: np.random.Generator) -> Tensor:
+    def loss(model: nn.ModuleDict, rng: np.random.Generator) -> Tensor:
         picks = rng.integers(len(images), size=batch)
         rows, scored = [], []
         for index in picks:

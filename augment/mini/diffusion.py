@@ -11,11 +11,10 @@ from transformers import CLIPTextConfig, CLIPTextModel
 from augment.mini.corpus import CHANNELS, PATCH, SIZE
 from augment.mini.scenes import LABELS, Scene, describe
 from augment.mini.words import CLIP_LENGTH, clip_tokenizer, short_prompt
+from augment.training.diffusion_loss import EMPTY_SHARE, DiffusionLoss
 from augment.training.resumable import Loss
 
-EMPTY_SHARE = 0.1  # of the prompts, so that classifier-free guidance has its unconditional half
 SHORT_SHARE = 0.25  # of the prompts name the class alone
-SNR_CAP = 5.0  # min-SNR weighting, arXiv 2303.09556
 TEXT_WIDTH = 128
 
 
@@ -69,27 +68,23 @@ def prompt_tokens(prompts: Sequence[str]) -> Tensor:
     return torch.tensor(batch["input_ids"])
 
 
-def diffusion_loss(latents: Tensor, labels: np.ndarray, wanted: Sequence[Scene], batch: int) -> Loss:
+def diffusion_loss(latents: Tensor, labels: np.ndarray, wanted: Sequence[Scene], batch: int) -> Loss[nn.ModuleDict]:
     """The v-prediction loss over `latents` (N, 16, 8, 8) with their scenes' captions, short prompts or none."""
     full = prompt_tokens([describe(scene) for scene in wanted])
     short = prompt_tokens([short_prompt(label) for label in LABELS])[torch.from_numpy(labels)]
     empty = prompt_tokens([""])
-    signal = scheduler().alphas_cumprod.float()
-    snr = signal / (1 - signal)
-    weight = torch.clamp(snr, max=SNR_CAP) / (snr + 1)
+    objective = DiffusionLoss(scheduler().alphas_cumprod, velocity=True)
 
-    def loss(model: nn.Module, rng: np.random.Generator) -> Tensor:
+    def loss(model: nn.ModuleDict, rng: np.random.Generator) -> Tensor:
         rows = torch.from_numpy(rng.integers(len(latents), size=batch))
-        when = torch.from_numpy(rng.integers(len(signal), size=batch))
+        when = torch.from_numpy(rng.integers(objective.steps, size=batch))
         kind = torch.from_numpy(rng.random((batch, 1)))
         tokens = torch.where(kind < EMPTY_SHARE + SHORT_SHARE, short[rows], full[rows])
         tokens = torch.where(kind < EMPTY_SHARE, empty, tokens)
         clean = latents[rows]
         noise = torch.from_numpy(rng.standard_normal(clean.shape, np.float32))
-        keep, spoil = signal[when].sqrt()[:, None, None, None], (1 - signal[when]).sqrt()[:, None, None, None]
         context = model["text"](input_ids=tokens)[0]
-        guess = model["unet"](keep * clean + spoil * noise, when, context).sample
-        error = (guess - (keep * noise - spoil * clean)).square().mean(dim=(1, 2, 3))
-        return (error * weight[when]).mean()
+        guess = model["unet"](objective.noisy(clean, noise, when), when, context).sample
+        return objective(guess, clean, noise, when)
 
     return loss

@@ -36,12 +36,12 @@ class Pen:
     def moved(self, dx: float, dy: float, degrees: float = 0.0) -> "Pen":
         """A pen whose object space is turned by `degrees` (clockwise on screen) and then shifted by (dx, dy)."""
         cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
-        local = np.float32([[cos, -sin, dx], [sin, cos, dy], [0, 0, 1]])
+        local = np.array([[cos, -sin, dx], [sin, cos, dy], [0, 0, 1]], np.float32)
         return Pen(self.canvas, self.matrix @ local)
 
     def polygon(self, points: Iterable[Point], colour: Colour) -> None:
         """Fill a polygon."""
-        corners = np.float32(list(points))
+        corners = np.array(list(points), np.float32)
         pixels = corners @ self.matrix[:, :2].T + self.matrix[:, 2]
         fixed = np.round(pixels * (1 << SUBPIXEL_BITS)).astype(np.int32)
         cv2.fillPoly(self.canvas, [fixed], colour, cv2.LINE_AA, SUBPIXEL_BITS)

@@ -48,7 +48,7 @@ def split_caption(caption: str, rng: np.random.Generator) -> tuple[str, str, boo
     return (f"a photo of a {made_up(rng)}" if stranger else head), comma + context, stranger
 
 
-def language_loss(captions: Sequence[str], batch: int) -> Loss:
+def language_loss(captions: Sequence[str], batch: int) -> Loss[nn.Module]:
     """Next-token cross entropy over whole captions; a made-up class phrase is read but not scored."""
     tokenizer = gpt2_tokenizer()
 

@@ -52,7 +52,8 @@ def background(name: str, weather: str, rng: np.random.Generator) -> np.ndarray:
 def _above(name: str) -> np.ndarray:
     rows = np.linspace(0, 1, CANVAS, dtype=np.float32)[:, None, None]
     if name in ("gravel", "grass"):  # open sky, paler towards the horizon
-        return np.repeat((1 - rows) * np.float32((235, 190, 145)) + rows * np.float32((235, 228, 218)), CANVAS, axis=1)
+        top, bottom = np.array((235, 190, 145), np.float32), np.array((235, 228, 218), np.float32)
+        return np.repeat((1 - rows) * top + rows * bottom, CANVAS, axis=1)
     wall = np.empty((CANVAS, CANVAS, 3), np.float32)
     if name == "wall":
         wall[:] = (178, 180, 182)
@@ -76,11 +77,11 @@ def lit(canvas: np.ndarray, light: str) -> np.ndarray:
     if light == "day":
         return canvas.astype(np.float32)
     if light == "dusk":
-        return canvas * np.float32((0.5, 0.6, 0.92)) + np.float32((12, 8, 10))
+        return canvas * np.array((0.5, 0.6, 0.92), np.float32) + np.array((12, 8, 10), np.float32)
     lamp = np.clip(1.25 - 0.75 * _radius(), 0.25, 1)
     if light == "night":
-        return canvas * lamp * np.float32((0.62, 0.5, 0.42)) + np.float32((18, 8, 4))
-    grey = canvas @ np.float32((0.25, 0.3, 0.45))
+        return canvas * lamp * np.array((0.62, 0.5, 0.42), np.float32) + np.array((18, 8, 4), np.float32)
+    grey = canvas @ np.array((0.25, 0.3, 0.45), np.float32)
     return np.repeat(grey[:, :, None] * lamp * 0.95 + 10, 3, axis=2)
 
 
@@ -104,9 +105,9 @@ def weathered(image: np.ndarray, weather: str, rng: np.random.Generator) -> np.n
 
 def captured(image: np.ndarray, camera: CameraModel, rng: np.random.Generator) -> np.ndarray:
     """float32 canvas -> uint8 canvas as `camera` stores it."""
-    grey = image @ np.float32((0.114, 0.587, 0.299))
+    grey = image @ np.array((0.114, 0.587, 0.299), np.float32)
     image = (image - grey[:, :, None]) * camera.saturation + grey[:, :, None]
-    image = image * (np.float32(camera.gain) * (1 - camera.vignette * 0.6 * _radius() ** 2))
+    image = image * (np.array(camera.gain, np.float32) * (1 - camera.vignette * 0.6 * _radius() ** 2))
     if camera.blur:
         image = cv2.GaussianBlur(image, (0, 0), camera.blur)
     image += camera.noise * rng.standard_normal((CANVAS, CANVAS, 1), np.float32)

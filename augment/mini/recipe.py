@@ -28,7 +28,7 @@ from augment.mini.language import language_loss, new_language
 from augment.mini.render_classifier import judge_loss, new_judge
 from augment.mini.scenes import Scene, describe
 from augment.progress import say
-from augment.training.resumable import Say, Schedule, train
+from augment.training.resumable import Loss, Network, Say, Schedule, train
 
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
 
@@ -92,7 +92,7 @@ class Recipe:
         """float32 (N, 16, 8, 8) codes of `pictures`."""
         return encode_all(self.code, self.pictures)
 
-    def fit(self, stage: str, model: torch.nn.Module, loss: Callable[..., Tensor]) -> None:
+    def fit(self, stage: str, model: Network, loss: Loss[Network]) -> None:
         """Train `model` as stage `stage`."""
         path = self.states / f"{stage}.safetensors"
         train(path, model, loss, self.schedules[stage], self.seed, self.say, self.save_seconds)

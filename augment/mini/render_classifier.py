@@ -21,7 +21,7 @@ def new_judge(width: int = 24) -> nn.Sequential:
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(planes * 16, len(LABELS)))
 
 
-def judge_loss(images: np.ndarray, labels: np.ndarray, batch: int) -> Loss:
+def judge_loss(images: np.ndarray, labels: np.ndarray, batch: int) -> Loss[nn.Module]:
     """Cross entropy on jittered pictures."""
     truth = torch.from_numpy(labels)
 

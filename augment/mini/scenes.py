@@ -125,7 +125,9 @@ def _placement(view: str, rng: np.random.Generator) -> np.ndarray:
     scale = CANVAS * (0.46 if view == "close" else 0.4) * rng.uniform(0.95, 1.05)
     turn = math.radians(rng.uniform(-3, 3))
     cos, sin = math.cos(turn), math.sin(turn)
-    linear = np.float32([[cos, -sin], [sin, cos]]) @ np.float32([[1 - abs(lean), lean], [lean * 0.5, 1]]) * scale
+    rotation = np.array([[cos, -sin], [sin, cos]], np.float32)
+    shear = np.array([[1 - abs(lean), lean], [lean * 0.5, 1]], np.float32)
+    linear = rotation @ shear * scale
     centre = CANVAS / 2 + rng.uniform(-3, 3, 2) + (0, 4)
     return np.column_stack([linear, centre]).astype(np.float32)
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from augment.arrays import Vectors
+from augment.arrays import Numbers, Vectors
 from augment.data.duplicates import THUMBNAIL, thumbnail_of
 from augment.models.interfaces import Embedder
 from augment.models.model_folders import find_model
@@ -91,6 +91,19 @@ class Fingerprints:
         split = rows.shape[1] - THUMBNAIL * THUMBNAIL * 3
         thumbnails = rows[:, split:].astype(np.uint8).reshape(-1, THUMBNAIL, THUMBNAIL, 3)
         return rows[:, :split].astype(np.float32), thumbnails
+
+
+def nearest_distance(rows: Vectors, others: Vectors, excluded: npt.NDArray[np.bool_] | None = None) -> Numbers:
+    """Return the cosine distance of each of `rows` (N, D) to the nearest of `others` (M, D), both of unit length.
+
+    A pair that `excluded` (N, M) marks does not count: it is as far apart as unrelated images. Without others all is.
+    """
+    if not len(others):
+        return np.ones(len(rows))
+    likeness = rows @ others.T
+    if excluded is not None:
+        likeness[excluded] = 0
+    return 1 - likeness.max(axis=1).astype(np.float64)
 
 
 class Lite0Embedder:

@@ -15,6 +15,7 @@ import numpy as np
 from augment.arrays import Numbers
 from augment.data.image_store import ImageStore
 from augment.methods import Method, parse_method
+from augment.models.image_embedding import nearest_distance
 from augment.models.interfaces import Order
 from augment.models.model_folders import folder_digest
 from augment.models.registry import Models
@@ -137,7 +138,9 @@ class _Viewer:
             painted = self._models.painter.paint(self._orders[start : start + size], TEXT2IMG, adapter)
             frames += [frame for frame in painted if frame is not None]
         found = self._embedder.embed(np.stack(frames))
-        near, usual = nearest(found, self._training), nearest(self._validation, self._training)
+        near, usual = (
+            nearest_distance(images, self._training).astype(np.float32) for images in (found, self._validation)
+        )
         return {
             "distance": kernel_distance(found, self._validation),
             "memorisation": {
@@ -178,11 +181,6 @@ def kernel_distance(one: Numbers, other: Numbers) -> float:
         return float((matrix.sum() - np.trace(matrix)) / (len(rows) * (len(rows) - 1)))
 
     return within(one) + within(other) - 2 * float(kernel(one, other).mean())
-
-
-def nearest(rows: Numbers, others: Numbers) -> Numbers:
-    """(N,) cosine distance of each of `rows` (N, D) to the nearest of `others` (M, D), both of unit length."""
-    return 1 - (rows @ others.T).max(axis=1)
 
 
 def _keep_best(folder: RunFolder, records: Sequence[Record]) -> Record:

@@ -21,11 +21,11 @@ from augment.progress import progress
 from augment.records import Document, Record, RunFolder, digest_of
 from augment.settings import CompareSettings, Settings, as_json
 from augment.training.finetune import classify, pooled_features
-from augment.training.frame_cache import Frames, cached_frames
+from augment.training.frame_cache import cached_frames
 from augment.training.predictions import read_predictions
 from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.files import replace_file, sha256_bytes
-from edge_runtime.bundle.preprocess import PreprocessSpec
+from edge_runtime.bundle.preprocess import Frames, PreprocessSpec
 from export.calibration import fit_temperature
 from export.checkpoint import WEIGHTS_FILE, load_checkpoint
 

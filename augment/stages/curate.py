@@ -22,7 +22,7 @@ from augment.data.perceptual_hash import Hashes, hamming_distances, perceptual_h
 from augment.evaluation.label_check import agreement, recall_with
 from augment.evaluation.learning_curve import learning_curve
 from augment.methods import parse_method
-from augment.models.image_embedding import Fingerprints
+from augment.models.image_embedding import Fingerprints, nearest_distance
 from augment.models.model_folders import pick_device
 from augment.progress import progress
 from augment.records import Document, Record, RunFolder, digest_of, item_seed
@@ -285,10 +285,8 @@ def usual_distances(embeddings: Vectors, groups: Sequence[str]) -> Numbers:
     """(N,) cosine distance of each training image to the nearest of another group; empty where they are too few."""
     if len(set(groups)) < FEW:
         return np.empty(0)
-    likeness = embeddings @ embeddings.T
     names = np.unique(np.asarray(groups), return_inverse=True)[1]
-    likeness[names[:, None] == names[None, :]] = -1
-    return 1 - likeness.max(axis=1).astype(np.float64)
+    return nearest_distance(embeddings, embeddings, excluded=names[:, None] == names[None, :])
 
 
 @dataclass(frozen=True)
@@ -337,7 +335,7 @@ def _noise(fingerprints: Fingerprints, training: Seen) -> float:
         return np.random.default_rng(int(name.rpartition("-")[2])).integers(0, 256, (128, 128, 3), np.uint8)
 
     embeddings, _ = fingerprints.of([f"noise-{number}" for number in range(4)], drawn)
-    return float(1 - (embeddings @ training.embeddings.T).max())
+    return float(nearest_distance(embeddings, training.embeddings).astype(np.float32).min())
 
 
 def _bar(training: Seen, groups: Sequence[str], bits: int) -> float:
@@ -353,13 +351,8 @@ def _bar(training: Seen, groups: Sequence[str], bits: int) -> float:
 
 def _nearest(pool: Pool, others: Seen, origins: Labels | None = None) -> Numbers:
     """(N,) cosine distance of each generated image to the nearest of `others`; 1 where there is none."""
-    if not len(others.hashes):
-        return np.ones(len(pool.labels))
-    distance = 1 - (pool.seen.embeddings @ others.embeddings.T).astype(np.float64)
-    if origins is not None:
-        hosted = np.flatnonzero(origins >= 0)
-        distance[hosted, origins[hosted]] = 1.0
-    return distance.min(axis=1)
+    own = None if origins is None else origins[:, None] == np.arange(len(others.hashes))
+    return nearest_distance(pool.seen.embeddings, others.embeddings, excluded=own)
 
 
 def _rows(seen: Seen, rows: Labels) -> Seen:

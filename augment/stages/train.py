@@ -6,7 +6,7 @@ and the validation images that choose the best step are the same. Test images ar
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,19 +20,18 @@ from augment.data.image_store import ImageStore
 from augment.models.model_folders import pick_device
 from augment.records import Document, Record, RunFolder, digest_of, item_seed
 from augment.settings import Settings, as_json
-from augment.training import harm_gate
 from augment.training.arms import REAL, SYNTHETIC, Arm, parse_arm
 from augment.training.finetune import Examples, Task, fit
-from augment.training.frame_cache import Frames, cached_frames
+from augment.training.frame_cache import cached_frames
+from augment.training.harm_gate import HarmGate, train_gated
 from augment.training.mixing import stand_ins
 from edge_runtime.bundle.errors import InputError
-from edge_runtime.bundle.preprocess import PreprocessSpec
+from edge_runtime.bundle.preprocess import Frames, PreprocessSpec
 from edge_runtime.media.image_files import read_image
 from export.checkpoint import WEIGHTS_FILE
 from export.network import build_network, load_initial_weights
 
 STAGE = "training"
-GATE_TURNS = 3  # trainings of a gated arm before it gets no generated image at all
 
 
 @dataclass(frozen=True)
@@ -83,9 +82,10 @@ def run(settings: Settings, folder: RunFolder) -> Document:
 
     # Seeds outside: a stopped run has whole comparisons, not whole arms.
     records = [trained(arm, seed) for seed in range(settings.train.seeds) for arm in arms if not arm.gated]
+    gate, seeds = HarmGate(settings, folder.stage(STAGE)), range(settings.train.seeds)
     for arm in arms:
         if arm.gated:
-            records += _gated(settings, folder, arm, material.labels, trained)
+            records += train_gated(arm, material.labels, lambda arm: [trained(arm, seed) for seed in seeds], gate)
     order = {arm: place for place, arm in enumerate(settings.train.arms)}
     records.sort(key=lambda record: (order[record["arm"]], record["seed"]))
     summary = {
@@ -94,30 +94,6 @@ def run(settings: Settings, folder: RunFolder) -> Document:
         "input": _input(settings).to_json(),
     }
     return folder.write(Document(STAGE, records=records, summary=summary, **inputs))
-
-
-def _gated(
-    settings: Settings, folder: RunFolder, arm: Arm, labels: Sequence[str], trained: Callable[[Arm, int], Record]
-) -> list[Record]:
-    """Train `arm` again and again, each time without the generated images that did harm, until none does.
-
-    First go those of the classes that took another's images, then those of the classes that lost them, at last all. All
-    go as well where what is left gains nothing over the baseline.
-    """
-    records: list[Record] = []
-    watched = arm.ungated
-    for turn in range(GATE_TURNS + 1):
-        losers, takers = harm_gate.harm(settings, folder.stage(STAGE), settings.compare.baseline, watched)
-        if records and not losers:
-            break
-        more = takers - arm.dropped or losers - arm.dropped
-        arm = replace(arm, dropped=arm.dropped | (frozenset(labels) if turn == GATE_TURNS else more))
-        records = [trained(arm, seed) for seed in range(settings.train.seeds)]
-        watched = arm.name
-    if not harm_gate.gains(settings, folder.stage(STAGE), settings.compare.baseline, arm.name):
-        arm = replace(arm, dropped=frozenset(labels))
-        records = [trained(arm, seed) for seed in range(settings.train.seeds)]
-    return records
 
 
 def _trainer(

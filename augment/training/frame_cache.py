@@ -1,4 +1,4 @@
-"""A file of resized frames: every image is decoded once, however often the trainer looks at it."""
+"""A file of resized frames: every image is decoded once, however often the trainer reads it."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -7,15 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from augment.progress import progress
 from augment.records import Record, digest_of
 from edge_runtime.bundle.files import replace_file
-from edge_runtime.bundle.preprocess import PreprocessSpec
+from edge_runtime.bundle.preprocess import Frame, Frames, PreprocessSpec
 
-Frames = npt.NDArray[np.uint8]
-Open = Callable[[Record], Frames]
+Open = Callable[[Record], Frame]
 """The frame, uint8 (H, W, 3) BGR, of the image that a record names; InputError where it cannot be read."""
 
 ROWS_BETWEEN_MARKS = 256  # what a killed run decodes again at most
@@ -24,7 +22,7 @@ ROWS_BETWEEN_MARKS = 256  # what a killed run decodes again at most
 def cached_frames(
     folder: Path, records: Sequence[Record], spec: PreprocessSpec, opened: Open, key: Any, what: str
 ) -> Frames:
-    """uint8 (len(records), height, width, 3) BGR, read-only, mapped from `folder`/frames-<digest>.npy.
+    """Return uint8 (len(records), height, width, 3) BGR, read-only, mapped from `folder`/frames-<digest>.npy.
 
     The file is made where it is absent, and a making that was killed goes on. `key` (any JSON value) stands for what
     the images' content depends on beside their ids; files of other content in `folder` are removed.
@@ -34,7 +32,8 @@ def cached_frames(
     if not path.exists():
         _remove_others(folder, digest)
         _fill(path, records, spec, opened, what)
-    return np.load(path, mmap_mode="r", allow_pickle=False)
+    frames: Frames = np.load(path, mmap_mode="r", allow_pickle=False)
+    return frames
 
 
 def _remove_others(folder: Path, digest: str) -> None:

@@ -1,4 +1,4 @@
-"""Random views of training images: mild crops, mirror images, brightness and contrast; and strong ones beside them.
+"""Random transforms of training images: mild crops, mirror images, brightness and contrast; and strong ones.
 
 A batch is a function of its seed.
 """
@@ -14,8 +14,8 @@ from torchvision.transforms import v2
 
 
 @dataclass(frozen=True)
-class ViewRanges:
-    """How far a view may go; symmetric in the logarithm where a factor is meant."""
+class TransformRanges:
+    """How far a transform may go; symmetric in the logarithm where a factor is meant."""
 
     smallest_crop: float = 0.7  # share of the image's area
     aspect: float = 4 / 3  # width over height of the crop, or its inverse
@@ -24,23 +24,23 @@ class ViewRanges:
     mirror: bool = True
 
 
-MILD = ViewRanges()
+MILD = TransformRanges()
 
 
-def random_views(images: Tensor, generator: torch.Generator, ranges: ViewRanges = MILD) -> Tensor:
-    """One random view of each image: (N, 3, H, W) float normalised -> the same shape.
+def random_transforms(images: Tensor, generator: torch.Generator, ranges: TransformRanges = MILD) -> Tensor:
+    """Transform each image at random: (N, 3, H, W) float normalised -> the same shape.
 
-    `generator` is a CPU generator, so that a GPU sees the same views.
+    `generator` is a CPU generator, so that a GPU sees the same images.
     """
     count = images.shape[0]
     uniform = torch.rand((7, count), generator=generator)  # all draws at once: one stream, one order
     grid = functional.affine_grid(_crops(uniform, ranges).to(images.device), list(images.shape), align_corners=False)
-    views = functional.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
-    return _relight(views, uniform.to(images.device), ranges)
+    cropped = functional.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+    return _relight(cropped, uniform.to(images.device), ranges)
 
 
-def _crops(uniform: Tensor, ranges: ViewRanges) -> Tensor:
-    """(7, N) numbers in 0..1 -> (N, 2, 3) maps from view coordinates to image coordinates, both -1..1."""
+def _crops(uniform: Tensor, ranges: TransformRanges) -> Tensor:
+    """Turn (7, N) numbers in 0..1 into (N, 2, 3) maps from places in the crop to places in the image, both -1..1."""
     area = ranges.smallest_crop + (1 - ranges.smallest_crop) * uniform[0]
     stretch = torch.exp((uniform[1] - 0.5) * math.log(ranges.aspect))
     width, height = (area.sqrt() * stretch).clamp(max=1), (area.sqrt() / stretch).clamp(max=1)
@@ -51,7 +51,7 @@ def _crops(uniform: Tensor, ranges: ViewRanges) -> Tensor:
     return torch.stack([across, down], dim=1)
 
 
-def _relight(images: Tensor, uniform: Tensor, ranges: ViewRanges) -> Tensor:
+def _relight(images: Tensor, uniform: Tensor, ranges: TransformRanges) -> Tensor:
     contrast = torch.exp((2 * uniform[5] - 1) * math.log(ranges.contrast)).view(-1, 1, 1, 1)
     brightness = ((2 * uniform[6] - 1) * ranges.brightness).view(-1, 1, 1, 1)
     middle = images.mean(dim=(1, 2, 3), keepdim=True)
@@ -59,7 +59,7 @@ def _relight(images: Tensor, uniform: Tensor, ranges: ViewRanges) -> Tensor:
 
 
 def trivial_augment(frames: Tensor, seed: int) -> Tensor:
-    """One random operation of random strength on each image: uint8 (N, H, W, 3) BGR -> the same shape.
+    """Apply one random operation of random strength on each image: uint8 (N, H, W, 3) BGR -> the same shape.
 
     TrivialAugment (Mueller and Hutter 2021, arXiv:2103.10158), torchvision's wide space.
     """
@@ -67,7 +67,7 @@ def trivial_augment(frames: Tensor, seed: int) -> Tensor:
 
 
 def rand_augment(frames: Tensor, seed: int) -> Tensor:
-    """Two random operations of medium strength on each image: uint8 (N, H, W, 3) BGR -> the same shape.
+    """Apply two random operations of medium strength on each image: uint8 (N, H, W, 3) BGR -> the same shape.
 
     RandAugment (Cubuk et al. 2019, arXiv:1909.13719), torchvision's number and magnitude.
     """

@@ -1,7 +1,7 @@
 """A linear classifier on a frozen backbone: what a handful of images can train, in seconds, without overfitting.
 
-Features of a few random views of every image are computed once and shared by all arms and seeds; each training is then
-one convex problem (multinomial logistic regression), so that arms differ in their images and in nothing else. The
+Features of a few random transforms of every image are computed once and shared by all arms and seeds; each training is
+then one convex problem (multinomial logistic regression), so that arms differ in their images and in nothing else. The
 result is an ordinary checkpoint: the backbone with the fitted classifier.
 """
 
@@ -17,27 +17,24 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
+from augment.arrays import Labels, Numbers, Vectors
 from augment.models.image_embedding import stored_vectors
 from augment.progress import say
 from augment.records import digest_of, item_seed
-from augment.training.finetune import Task, classify, finished, measures
-from augment.training.frame_cache import Frames
-from augment.training.image_transforms import random_views, trivial_augment
-from augment.training.predictions import Predictions, write_predictions
-from export.checkpoint import read_card, save_checkpoint
+from augment.training.finetune import Task, classify, finished, head, measures, save_result
+from augment.training.image_transforms import random_transforms, trivial_augment
+from edge_runtime.bundle.preprocess import Frames
 from export.features import Extract
 from export.network import normalise
 
-VIEWS = 3  # of each image: as it is, and random ones
+VARIANTS = 3  # of each image: as it is, and random transforms
 PENALTIES = (0.01, 0.1)  # inverse strength of the L2 penalty on standardised features; validation chooses
 NEVER = -30.0  # logit of a class that an arm has no image of
-
-Features = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class FeatureCache:
-    """Features of images on disk, one file each: functions of image, network and kind of views; runs may share them."""
+    """Features of images on disk, one file each: functions of image, network and transforms; runs may share them."""
 
     place: Path
     frames: Frames
@@ -45,28 +42,28 @@ class FeatureCache:
     extract: Extract  # of the network's features
     key: Mapping[str, Any]  # what the network and its input are
 
-    def of(self, rows: npt.NDArray[np.int64], strong: bool) -> Features:
-        """(len(rows), VIEWS, D) features; `strong`: TrivialAugment beside the mild views."""
-        place = self.place / f"features-{digest_of([dict(self.key), VIEWS, strong])[:16]}"
+    def of(self, rows: Labels, strong: bool) -> Vectors:
+        """Return (len(rows), VARIANTS, D) features; `strong`: TrivialAugment beside the mild transforms."""
+        place = self.place / f"features-{digest_of([dict(self.key), VARIANTS, strong])[:16]}"
         row_of = {image: row for row, image in enumerate(self.ids)}
 
-        def compute(images: list[str]) -> npt.NDArray[np.float32]:
-            views = torch.stack([_views(self.frames[row_of[image]], image, strong) for image in images])
+        def compute(images: list[str]) -> Vectors:
+            batch = torch.stack([variants(self.frames[row_of[image]], image, strong) for image in images])
             with torch.inference_mode():
-                return self.extract(views.flatten(0, 1)).reshape(len(images), VIEWS, -1)
+                return self.extract(batch.flatten(0, 1)).reshape(len(images), VARIANTS, -1)
 
         return stored_vectors(place, [self.ids[row] for row in rows.tolist()], compute, "batches of images to features")
 
 
-def _views(frame: npt.NDArray[np.uint8], image: str, strong: bool) -> Tensor:
-    """(VIEWS, 3, H, W) float normalised: the frame itself, then random views that its id seeds."""
+def variants(frame: npt.NDArray[np.uint8], image: str, strong: bool) -> Tensor:
+    """Return (VARIANTS, 3, H, W) float normalised: the frame itself, then random transforms that its id seeds."""
     one = torch.from_numpy(np.array(frame[None]))
-    views = [normalise(one)]
-    for number in range(1, VIEWS):
+    found = [normalise(one)]
+    for number in range(1, VARIANTS):
         seed = item_seed(0, "views", f"{image}/{number}")
         seen = trivial_augment(one, seed) if strong else one
-        views.append(random_views(normalise(seen), torch.Generator().manual_seed(seed)))
-    return torch.cat(views)
+        found.append(random_transforms(normalise(seen), torch.Generator().manual_seed(seed)))
+    return torch.cat(found)
 
 
 def fit_classifier(task: Task, cache: FeatureCache, folder: Path) -> dict[str, Any]:
@@ -74,37 +71,34 @@ def fit_classifier(task: Task, cache: FeatureCache, folder: Path) -> dict[str, A
     if (card := finished(folder, task.key)) is not None:
         return card
     network = task.build().eval()
+    classifier = head(network)
     features = cache.of(task.training.rows, task.strong_views)
     held_out = cache.of(task.validation.rows, False)[:, 0]
-    best: tuple[float, float] | None = None
+    best = (-1.0, 0.0)
     for penalty, (share, weights) in itertools.product(PENALTIES, task.weightings.items()):
         weight, bias, steps = solve(features, task.training.targets, weights, penalty, len(task.labels))
         found = measures(held_out @ weight.T + bias, task.validation.targets)
         score = (found["macro_f1"], -found["loss"])
-        if best is None or score > best:
+        if score > best:
             best = score
             chosen = {"penalty": penalty, "synthetic_share": share, "steps": steps, "best_step": steps}
-            head = network.get_submodule(network.classifier)
-            head.weight.data = torch.from_numpy(weight)
-            head.bias.data = torch.from_numpy(bias)
+            classifier.weight.data = torch.from_numpy(weight)
+            classifier.bias.data = torch.from_numpy(bias)
     folder.mkdir(parents=True, exist_ok=True)
-    logits = classify(network, torch.from_numpy(held_out))
-    validation = measures(logits, task.validation.targets)
-    write_predictions(folder, Predictions(task.labels, task.validation.ids, task.validation.targets, logits))
-    training = {**task.card["training"], "key": task.key, **chosen, "validation": validation}
-    save_checkpoint(folder, network, {**task.card, "training": training})
+    card = save_result(task, folder, network, classify(network, torch.from_numpy(held_out)), chosen)
+    validation = card["training"]["validation"]
     say(f"train {task.name}: validation macro F1 {validation['macro_f1']:.3f}, accuracy {validation['accuracy']:.3f}")
-    return read_card(folder)
+    return card
 
 
 def solve(
-    features: npt.NDArray[np.float32],
-    targets: npt.NDArray[np.int64],
-    weights: Sequence[float],
+    features: Vectors,
+    targets: Labels,
+    weights: Numbers,
     penalty: float,
     classes: int,
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], int]:
-    """(weight (classes, D), bias (classes,), iterations) for features (N, VIEWS, D) as they come from the backbone."""
+) -> tuple[Vectors, Vectors, int]:
+    """Return (weight (classes, D), bias (classes,), iterations) for a backbone's features (N, VARIANTS, D)."""
     rows = features.reshape(-1, features.shape[-1])
     mean, deviation = rows.mean(axis=0), rows.std(axis=0) + 1e-3
     each = np.repeat(np.asarray(weights) / np.mean(weights) / features.shape[1], features.shape[1])

@@ -1,11 +1,11 @@
 """A low-rank adapter of Stable Diffusion's denoiser, trained on captioned images.
 
-LoRA: Hu et al. 2021, arXiv:2106.09685. The loss is that of the model's own scheduler (noise or velocity), weighted by
-the signal-to-noise ratio, capped at 5 (min-SNR: Hang et al. 2023, arXiv:2303.09556).
+LoRA: Hu et al. 2021, arXiv:2106.09685.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -14,12 +14,12 @@ from peft import LoraConfig, get_peft_model_state_dict
 from torch import Tensor, nn
 
 from augment.settings import AdaptSettings
+from augment.training.diffusion_loss import EMPTY_SHARE, DiffusionLoss
 from augment.training.resumable import Loss
+from edge_runtime.bundle.preprocess import Frame
 
 # Attention carries what is where; the convolutions carry a camera's blur, noise and colour.
 TARGETS = ["to_q", "to_k", "to_v", "to_out.0", "ff.net.0.proj", "ff.net.2", "proj_in", "proj_out", "conv1", "conv2"]
-EMPTY_SHARE = 0.1  # of the captions are dropped, so that classifier-free guidance stays possible
-SNR_CAP = 5.0
 ENCODED_AT_ONCE = 8  # images
 
 
@@ -48,11 +48,11 @@ class Adaptation:
     @property
     def model(self) -> nn.Module:
         """The denoiser; only the adapter's weights require a gradient."""
-        return self.pipeline.unet
+        return cast(nn.Module, self.pipeline.unet)
 
     @torch.no_grad()
-    def encode(self, frames: np.ndarray) -> Tensor:
-        """uint8 (N, side, side, 3) BGR -> scaled latents, float32 (N, C, side / f, side / f), on the CPU."""
+    def encode(self, frames: Frame) -> Tensor:
+        """Encode uint8 (N, side, side, 3) BGR -> scaled latents, float32 (N, C, side / f, side / f), on the CPU."""
         vae, parts = self.pipeline.vae, []
         for start in range(0, len(frames), ENCODED_AT_ONCE):
             images = frames[start : start + ENCODED_AT_ONCE, ..., ::-1].astype(np.float32) / 255
@@ -60,26 +60,22 @@ class Adaptation:
             parts.append((vae.encode(pixels).latent_dist.mean * vae.config.scaling_factor).cpu())
         return torch.cat(parts)
 
-    def loss(self, latents: Tensor, captions: Sequence[str]) -> Loss:
-        """The denoising loss over `latents` (N, C, h, w) and their captions."""
+    def loss(self, latents: Tensor, captions: Sequence[str]) -> Loss[nn.Module]:
+        """Return the denoising loss over `latents` (N, C, h, w) and their captions."""
         scheduler = DDPMScheduler.from_config(self.pipeline.scheduler.config)
-        velocity = scheduler.config.prediction_type == "v_prediction"
-        snr = scheduler.alphas_cumprod / (1 - scheduler.alphas_cumprod)
-        weight = torch.clamp(snr, max=SNR_CAP) / (snr + 1 if velocity else snr)
+        objective = DiffusionLoss(scheduler.alphas_cumprod, scheduler.config.prediction_type == "v_prediction")
         bf16 = self.device == "cuda" and torch.cuda.is_bf16_supported()
 
         def loss(model: nn.Module, rng: np.random.Generator) -> Tensor:
             rows = rng.integers(len(latents), size=self.batch_size)
-            when = torch.from_numpy(rng.integers(len(snr), size=self.batch_size))
+            when = torch.from_numpy(rng.integers(objective.steps, size=self.batch_size))
             clean = latents[torch.from_numpy(rows)]
             noise = torch.from_numpy(rng.standard_normal(clean.shape, np.float32))
             texts = [captions[row] if rng.random() >= EMPTY_SHARE else "" for row in rows]
-            noisy = scheduler.add_noise(clean, noise, when).to(self.device)
-            wanted = scheduler.get_velocity(clean, noise, when) if velocity else noise
+            noisy = objective.noisy(clean, noise, when).to(self.device)
             with torch.autocast(self.device, torch.bfloat16, enabled=bf16):
                 guess = model(noisy, when.to(self.device), self._context(texts)).sample.float()
-            error = (guess - wanted.to(self.device)).square().mean(dim=(1, 2, 3))
-            return (error * weight[when].to(self.device)).mean()
+            return objective(guess, clean, noise, when)
 
         return loss
 
@@ -90,9 +86,9 @@ class Adaptation:
             list(texts), padding="max_length", truncation=True, max_length=tokenizer.model_max_length,
             return_tensors="pt",
         )  # fmt: skip
-        return self.pipeline.text_encoder(tokens.input_ids.to(self.device))[0]
+        return cast(Tensor, self.pipeline.text_encoder(tokens.input_ids.to(self.device))[0])
 
     def save(self, folder: Path) -> None:
-        """Write the adapter as diffusers' load_lora_weights reads it."""
+        """Write the adapter into `folder` in the form that diffusers' load_lora_weights reads."""
         layers = get_peft_model_state_dict(self.pipeline.unet)
         StableDiffusionPipeline.save_lora_weights(folder, unet_lora_layers=layers, safe_serialization=True)

@@ -25,7 +25,7 @@ class Predictions:
     @property
     def predicted(self) -> Labels:
         """The likeliest class of each image, (N,)."""
-        return self.logits.argmax(axis=1)
+        return np.asarray(self.logits.argmax(axis=1), np.int64)
 
 
 def write_predictions(checkpoint: Path, predictions: Predictions) -> None:

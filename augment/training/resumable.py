@@ -1,7 +1,7 @@
-"""One resumable training loop, for the adapter and every mini model: AdamW, warm-up, decay, averaged weights.
+"""Training that can be killed at any moment and goes on, and the loop that trains the adapter and every mini model.
 
 Step `n` draws all its randomness from (seed, n), and weights, average and optimiser travel in one safetensors file that
-is replaced whole. So a run killed at any moment and started again ends with the weights of an uninterrupted one.
+is replaced whole. So a run that was killed and started again ends with the weights of an uninterrupted one.
 """
 
 import json
@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -16,10 +17,57 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from augment.training.ema import average_decay, update_average
 from edge_runtime.bundle.files import replace_file
 
-Loss = Callable[[nn.Module, np.random.Generator], Tensor]
+Network = TypeVar("Network", bound=nn.Module)
+Loss = Callable[[Network, np.random.Generator], Tensor]
 Say = Callable[[str], None]
+Tensors = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class SavedState:
+    """Groups of named tensors, and texts beside them, as they lie in the file of an unfinished training."""
+
+    groups: Mapping[str, Tensors]
+    texts: Mapping[str, str]
+
+
+def save_state(path: Path, state: SavedState) -> None:
+    """Write `state` to `path`, whole or not at all."""
+    tensors = {f"{group}.{name}": tensor for group, named in state.groups.items() for name, tensor in named.items()}
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    replace_file(path, save(plain, dict(state.texts)))
+
+
+def load_state(path: Path) -> SavedState:
+    """Read what `save_state` wrote. A damaged file stops with the safetensors error: a guess would be worse."""
+    groups: dict[str, dict[str, Tensor]] = {}
+    with safe_open(path, "pt") as file:
+        for key in file.keys():  # noqa: SIM118 - no mapping, only keys()
+            group, _, name = key.partition(".")
+            groups.setdefault(group, {})[name] = file.get_tensor(key)
+        return SavedState(groups, file.metadata())
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Return the moments of every parameter under `<parameter number>.<moment>`."""
+    state = optimizer.state_dict()["state"]
+    return {f"{index}.{moment}": tensor for index, moments in state.items() for moment, tensor in moments.items()}
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Tensors) -> None:
+    """Give an optimiser the moments that `optimizer_tensors` took from one for the same parameters."""
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        index, _, moment = name.partition(".")
+        like = parameters[int(index)]
+        if tensor.shape == like.shape:  # the fused optimiser walks memory: its moments must lie as the weights lie
+            tensor = torch.empty_like(like, device="cpu").copy_(tensor)
+        state.setdefault(int(index), {})[moment] = tensor.detach()
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
 
 
 @dataclass(frozen=True)
@@ -34,120 +82,104 @@ class Schedule:
     average: float = 0.998  # weight of the past in the averaged copy
 
     def rate_at(self, step: int) -> float:
-        """Learning rate of step `step`, counted from 0."""
+        """Return the learning rate of step `step`, counted from 0."""
         left = (self.steps - step) / max(1.0, self.decay * self.steps)
         return self.rate * min(1.0, (step + 1) / self.warmup, max(0.02, left))
 
 
 def train(
-    path: Path, model: nn.Module, loss: Loss, schedule: Schedule, seed: int, say: Say, every: float = 120
+    path: Path, model: Network, loss: Loss[Network], schedule: Schedule, seed: int, say: Say, every: float = 120
 ) -> None:
     """Train `model` in place until `schedule.steps`, resuming from `path` where it exists; it ends as its average.
 
-    Only parameters that require a gradient are trained, averaged and stored.
-    `path` is rewritten every `every` seconds and at the end. Raises nothing of its own: a damaged state file stops with
-    the safetensors error, because training on from a guess would be worse.
+    Only parameters that require a gradient are trained, averaged and stored. `path` is rewritten every `every` seconds
+    and at the end.
     """
     weights = trainable(model)
-    average = {name: weight.detach().clone() for name, weight in weights.items()}
-    optimiser = torch.optim.AdamW(weights.values(), lr=schedule.rate, betas=(0.9, 0.99), weight_decay=0.0, fused=True)
-    done = _restore(path, weights, average, optimiser)
-    clock = _Clock(path.stem, schedule, say, every, done)
+    average: dict[str, Tensor] = {name: weight.detach().clone() for name, weight in weights.items()}
+    optimizer = torch.optim.AdamW(weights.values(), lr=schedule.rate, betas=(0.9, 0.99), weight_decay=0.0, fused=True)
+    done = _restore(path, weights, average, optimizer)
+    reporter = _Reporter(path.stem, schedule, say, every, done)
     for step in range(done, schedule.steps):
-        for group in optimiser.param_groups:
+        for group in optimizer.param_groups:
             group["lr"] = schedule.rate_at(step)
         value = loss(model, np.random.default_rng((seed, step)))
-        value.backward()
+        torch.autograd.backward(value)
         nn.utils.clip_grad_norm_(weights.values(), 1.0, foreach=True)
-        optimiser.step()
-        optimiser.zero_grad(set_to_none=True)
-        _follow(average, weights, min(schedule.average, (step + 1) / (step + 10)))
-        if clock.tick(step, value):
-            _store(path, step + 1, weights, average, optimiser)
-    if done < schedule.steps:
-        _store(path, schedule.steps, weights, average, optimiser)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        update_average(average, weights, average_decay(schedule.average, step))
+        reporter.report(step, value)
+        if reporter.save_is_due() or step + 1 == schedule.steps:
+            _store(path, step + 1, weights, average, optimizer)
     _assign(weights, average)
 
 
 def trainable(model: nn.Module) -> dict[str, nn.Parameter]:
-    """The parameters that training changes, by name; tied ones once."""
+    """Return the parameters that training changes, by name; tied ones once."""
     return {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
 
 
 def steps_done(path: Path) -> int:
-    """How many steps the state at `path` has behind it; 0 where there is none."""
+    """Return how many steps the state at `path` has behind it; 0 where there is none."""
     if not path.exists():
         return 0
     with safe_open(path, "pt") as file:
         return int(json.loads(file.metadata()["training"])["step"])
 
 
-def load_average(path: Path, model: nn.Module) -> nn.Module:
-    """`model` with the averaged weights stored at `path`, in evaluation mode."""
-    with safe_open(path, "pt") as file:
-        weights = trainable(model)
-        _assign(weights, {name: file.get_tensor(f"average.{name}") for name in weights})
+def load_average(path: Path, model: Network) -> Network:
+    """Return `model` with the averaged weights stored at `path`, in evaluation mode."""
+    _assign(trainable(model), load_state(path).groups["average"])
     return model.eval()
 
 
-class _Clock:
+class _Reporter:
     """Prints progress and says when to save; wall time decides only when, never what."""
 
     def __init__(self, name: str, schedule: Schedule, say: Say, every: float, done: int) -> None:
         self.name, self.schedule, self.say, self.every = name, schedule, say, every
-        self.losses: list[Tensor] = []
-        self.told = self.saved = time.monotonic()
-        self.told_step = done
+        self.losses: list[Tensor] = []  # since the last line
+        self.printed = self.saved = time.monotonic()
+        self.printed_step = done
 
-    def tick(self, step: int, loss: Tensor) -> bool:
+    def report(self, step: int, loss: Tensor) -> None:
+        """Print a line every 30 seconds and after the last step."""
         self.losses.append(loss.detach())
         now = time.monotonic()
-        if now - self.told > 30 or step + 1 == self.schedule.steps:
-            rate = (step + 1 - self.told_step) * self.schedule.batch / (now - self.told)
+        if now - self.printed > 30 or step + 1 == self.schedule.steps:
+            rate = (step + 1 - self.printed_step) * self.schedule.batch / (now - self.printed)
             mean = float(torch.stack(self.losses).mean())
             self.say(f"{self.name}: step {step + 1}/{self.schedule.steps} loss {mean:.4f} {rate:.1f} items/s")
-            self.told, self.told_step, self.losses = now, step + 1, []
+            self.printed, self.printed_step, self.losses = now, step + 1, []
+
+    def save_is_due(self) -> bool:
+        """Return whether the last save is long enough ago; the caller then saves."""
+        now = time.monotonic()
         due = now - self.saved > self.every
         if due:
             self.saved = now
         return due
 
 
-Weights = Mapping[str, Tensor]
-
-
 @torch.no_grad()
-def _assign(weights: Weights, values: Weights) -> None:
+def _assign(weights: Tensors, values: Tensors) -> None:
     for name, weight in weights.items():
         weight.copy_(values[name])
 
 
-@torch.no_grad()
-def _follow(average: Weights, weights: Weights, past: float) -> None:
-    torch._foreach_lerp_(list(average.values()), list(weights.values()), 1 - past)
-
-
-def _store(path: Path, step: int, weights: Weights, average: Weights, optimiser: torch.optim.Optimizer) -> None:
-    tensors = {f"model.{name}": value for name, value in weights.items()}
-    tensors |= {f"average.{name}": value for name, value in average.items()}
-    for index, moments in optimiser.state_dict()["state"].items():
-        tensors |= {f"optimiser.{index}.{name}": value for name, value in moments.items()}
+def _store(path: Path, step: int, weights: Tensors, average: Tensors, optimizer: torch.optim.Optimizer) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    replace_file(path, save(plain, {"training": json.dumps({"step": step})}))
+    groups = {"model": weights, "average": average, "optimiser": optimizer_tensors(optimizer)}
+    save_state(path, SavedState(groups, {"training": json.dumps({"step": step})}))
 
 
-def _restore(path: Path, weights: Weights, average: Weights, optimiser: torch.optim.Optimizer) -> int:
+def _restore(path: Path, weights: Tensors, average: Tensors, optimizer: torch.optim.Optimizer) -> int:
+    """Take up the state at `path`; returns the steps that it has behind it."""
     if not path.exists():
         return 0
-    with safe_open(path, "pt") as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (safe_open is not a mapping)
-    _assign(weights, {name: tensors[f"model.{name}"] for name in weights})
-    _assign(average, {name: tensors[f"average.{name}"] for name in weights})
-    state = optimiser.state_dict()
-    for name, value in tensors.items():
-        if name.startswith("optimiser."):
-            _, index, key = name.split(".", 2)
-            state["state"].setdefault(int(index), {})[key] = value
-    optimiser.load_state_dict(state)
+    saved = load_state(path)
+    _assign(weights, saved.groups["model"])
+    _assign(average, saved.groups["average"])
+    restore_optimizer(optimizer, saved.groups["optimiser"])
     return steps_done(path)

@@ -8,6 +8,10 @@ import numpy as np
 
 from augment.records import Document, Record, RunFolder
 from augment.settings import CompareSettings, DataSettings, Settings, TrainSettings
+from augment.stages import train
+from augment.training.arms import parse_arm
+from augment.training.finetune import Task
+from edge_runtime.bundle.preprocess import Frames, PreprocessSpec
 
 LABELS = ("breaker_burnt", "breaker_ok", "tank_ok")
 COUNTS = {"train": (4, 12, 12), "val": (4, 6, 6), "test": (5, 8, 8)}
@@ -120,3 +124,36 @@ def _generated(run: Path) -> list[Record]:
 def _write(path: Path, image: np.ndarray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     cv2.imwrite(str(path), image)
+
+
+def short(settings: Settings, **changed: object) -> Settings:
+    """Two arms, one seed, two evaluations."""
+    section = {"arms": ("real", "combined"), "seeds": 1, "steps": 4, "evaluate_every": 2, **changed}
+    return replace(settings, train=replace(settings.train, **section))
+
+
+def tiny_task(folder: Path, arm: str = "real", **changed: object) -> tuple[Task, Frames]:
+    """A training of `arm` that has not begun, with some settings of training changed, and its images."""
+    settings, run = tiny_run(folder)
+    settings = short(settings, arms=(arm,), **changed)
+    arms = [parse_arm(arm, settings.generate.methods)]
+    material = train.gather(run.require("dataset"), run.require("curation"), arms)
+    build, initial = train.initial_network(settings, len(material.labels))
+    spec = PreprocessSpec(settings.train.size, settings.train.size)
+    paths = [(run.path if "kept" in record else folder / "images") / record["path"] for record in material.records]
+    frames = np.stack([spec.apply(cv2.imread(str(path))) for path in paths])
+    return train.plan(settings, material, arms[0], 0, initial, build), frames
+
+
+def training_files(folder: RunFolder) -> dict[str, bytes]:
+    """Everything that training left but its documents, whose date differs."""
+    paths = (folder.path / "training").rglob("*")
+    return {
+        path.name if path.parent.name == "training" else str(path.relative_to(folder.path)): path.read_bytes()
+        for path in paths
+        if path.is_file() and not path.name.startswith("v0")
+    }
+
+
+class Killed(BaseException):
+    """Stands for kill -9: nothing in the code under test may catch it."""

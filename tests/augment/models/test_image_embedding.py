@@ -8,7 +8,7 @@ import pytest
 from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel
 
 from augment.mini.scenes import render, sample_scene
-from augment.models.image_embedding import load_embedder
+from augment.models.image_embedding import load_embedder, nearest_distance
 from augment.models.model_folders import folder_digest
 from edge_runtime.bundle.errors import UnavailableError
 from tests.support import DATA
@@ -48,6 +48,14 @@ def test_imagenet_weights_know_photographs(lite0):
     likeness = found @ found.T - 2 * np.eye(len(chosen))
     right = [chosen[near][0] == breed for near, (breed, _) in zip(likeness.argmax(axis=1), chosen, strict=True)]
     assert np.mean(right) > 0.8
+
+
+def test_the_nearest_image_is_that_of_the_least_angle_and_excluded_ones_do_not_count():
+    rows, others = np.eye(2, dtype=np.float32), np.array([[0.6, 0.8], [1.0, 0.0]], np.float32)
+    np.testing.assert_allclose(nearest_distance(rows, others), [0.0, 0.2], atol=1e-7)
+    not_itself = np.array([[False, True], [False, False]])
+    np.testing.assert_allclose(nearest_distance(rows, others, excluded=not_itself), [0.4, 0.2], atol=1e-7)
+    np.testing.assert_array_equal(nearest_distance(rows, others[:0]), [1, 1])
 
 
 def test_without_the_weights_package_it_is_one_sentence(monkeypatch):

@@ -30,11 +30,6 @@ def test_samples_of_one_distribution_are_nearer_than_samples_of_two():
     assert abs(same) < 0.1 < adapt.kernel_distance(points(60, 0, 1), points(60, 1, 2))
 
 
-def test_nearest_is_the_cosine_distance():
-    found = adapt.nearest(np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([[0.6, 0.8]]))
-    np.testing.assert_allclose(found, [0.4, 0.2])
-
-
 @pytest.fixture(scope="module")
 def images(tmp_path_factory):
     folder = tmp_path_factory.mktemp("images")

@@ -1,10 +1,12 @@
-"""Strong views: functions of their seed, and of images in the colour order that they are used with."""
+"""Transforms of training images: functions of their seed, within their bounds."""
+
+import math
 
 import numpy as np
 import pytest
 import torch
 
-from augment.training.image_transforms import STRONG
+from augment.training.image_transforms import STRONG, TransformRanges, random_transforms
 
 
 @pytest.fixture(scope="module")
@@ -13,7 +15,7 @@ def frames() -> torch.Tensor:
 
 
 @pytest.mark.parametrize("kind", sorted(STRONG))
-def test_strong_views_depend_on_their_seed_alone(kind, frames):
+def test_strong_transforms_depend_on_their_seed_alone(kind, frames):
     torch.manual_seed(5)
     expected = torch.rand(1)
     torch.manual_seed(5)
@@ -26,3 +28,38 @@ def test_strong_views_depend_on_their_seed_alone(kind, frames):
 
 def test_the_kinds_differ(frames):
     assert not torch.equal(STRONG["trivial"](frames, 1), STRONG["rand"](frames, 1))
+
+
+def test_a_transform_that_may_change_nothing_gives_the_image():
+    images = torch.rand(2, 3, 8, 8)
+    still = TransformRanges(smallest_crop=1.0, aspect=1.0, contrast=1.0, brightness=0.0, mirror=False)
+    assert torch.allclose(random_transforms(images, torch.Generator().manual_seed(0), still), images, atol=1e-5)
+
+
+def test_a_mirrored_image_is_the_image_from_right_to_left():
+    images = torch.rand(16, 3, 8, 8)
+    mirror = TransformRanges(smallest_crop=1.0, aspect=1.0, contrast=1.0, brightness=0.0)
+    changed = random_transforms(images, torch.Generator().manual_seed(0), mirror)
+    kept = [torch.allclose(view, image, atol=1e-5) for view, image in zip(changed, images, strict=True)]
+    turned = [torch.allclose(view, image.flip(2), atol=1e-5) for view, image in zip(changed, images, strict=True)]
+    assert all(a != b for a, b in zip(kept, turned, strict=True))
+    assert 3 <= sum(turned) <= 13
+
+
+def test_crops_stay_inside_the_image_and_take_at_least_their_share():
+    ramp = torch.linspace(0, 1, 64).expand(200, 3, 64, 64).contiguous()
+    crop = TransformRanges(smallest_crop=0.49, aspect=1.0, contrast=1.0, brightness=0.0, mirror=False)
+    changed = random_transforms(ramp, torch.Generator().manual_seed(1), crop)
+    spans = changed[:, 0, 0, -1] - changed[:, 0, 0, 0]
+    assert changed.min() >= 0
+    assert changed.max() <= 1
+    assert 0.68 < spans.min() < 0.75  # a side of sqrt(0.49) = 0.7 of the image
+    assert math.isclose(spans.max(), 1.0, abs_tol=0.03)
+
+
+def test_transforms_change_light_within_bounds():
+    images = torch.zeros(500, 3, 4, 4)
+    changed = random_transforms(images, torch.Generator().manual_seed(2))
+    assert changed.abs().max() <= 0.25 + 1e-6
+    assert changed.max() > 0.2
+    assert changed.min() < -0.2

@@ -93,10 +93,10 @@ def test_a_killed_run_keeps_its_features_and_ends_the_same(prepared, monkeypatch
     assert set(written) <= set(lost)
 
 
-def test_views_belong_to_the_image_and_the_first_is_the_image_itself():
+def test_variants_belong_to_the_image_and_the_first_is_the_image_itself():
     frame = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
-    views = linear_probe._views(frame, "a", strong=True)
-    assert views.shape == (linear_probe.VIEWS, 3, 32, 32)
-    torch.testing.assert_close(views[0], normalise(torch.from_numpy(frame[None]))[0])
-    torch.testing.assert_close(views, linear_probe._views(frame, "a", strong=True), atol=0, rtol=0)
-    assert not torch.equal(views, linear_probe._views(frame, "b", strong=True))
+    found = linear_probe.variants(frame, "a", strong=True)
+    assert found.shape == (linear_probe.VARIANTS, 3, 32, 32)
+    torch.testing.assert_close(found[0], normalise(torch.from_numpy(frame[None]))[0])
+    torch.testing.assert_close(found, linear_probe.variants(frame, "a", strong=True), atol=0, rtol=0)
+    assert not torch.equal(found, linear_probe.variants(frame, "b", strong=True))
