@@ -1,1 +1,1 @@
-"""From a trained checkpoint to a bundle: the network as the edge sees it, ONNX files, golden frames, packing."""
+"""Makes a bundle of a trained checkpoint: the network as the edge sees it, ONNX files, golden frames, packing."""

@@ -1,6 +1,6 @@
-"""Is a file as good as the network it was made from? Asked on the locked test set, before the file is packed."""
+"""The acceptance test: an exported file that is worse on the locked test set than its network is not packed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +11,7 @@ from torch import nn
 
 from edge_runtime.bundle.decision import DecisionRule
 from edge_runtime.bundle.errors import InputError
+from edge_runtime.bundle.golden import Run
 from edge_runtime.bundle.manifest import precision_of
 from edge_runtime.bundle.preprocess import Frame, Frames, PreprocessSpec
 from export.calibration import Targets, at_least, fit_rule, reliability
@@ -45,12 +46,12 @@ class Accuracy:
     recall: Mapping[str, float]
 
     def to_json(self) -> dict[str, Any]:
-        """As the manifest's metrics hold it."""
+        """Return the JSON object that stands in the manifest's metrics."""
         return asdict(self)
 
 
 def measure_accuracy(rule: DecisionRule, logits: Logits, targets: Targets) -> Accuracy:
-    """Accuracy of logits (N, K) for targets (N,), each the place of a label in `rule`."""
+    """Return the accuracy of logits (N, K) for targets (N,), each the place of a label in `rule`."""
     right = logits.argmax(axis=1) == targets
     of_label = {label: targets == place for place, label in enumerate(rule.labels) if (targets == place).any()}
     recall = {label: float(right[own].mean()) for label, own in of_label.items()}
@@ -64,7 +65,7 @@ def measure_accuracy(rule: DecisionRule, logits: Logits, targets: Targets) -> Ac
 
 
 def refusal(network: Accuracy, file: Accuracy, faults: tuple[str, ...]) -> str | None:
-    """Why the file is worse than the network than it may be; None where it is good enough.
+    """Return why the file is worse than the network than it may be; None where it is good enough.
 
     It may lose `TOLERATED_LOSS` of macro recall and of accuracy (one picture of a rare class would outweigh many others
     in the former), and of no fault more than chance leaves the network's own recall: it must stay above the lower
@@ -93,8 +94,8 @@ def refusal(network: Accuracy, file: Accuracy, faults: tuple[str, ...]) -> str |
 
 
 @dataclass(frozen=True)
-class Judged:
-    """One file: the rule for its logits, how it did, and why it may not be packed, if so."""
+class FileVerdict:
+    """The acceptance test's findings on one file: the rule for its logits, how it did, why it may not be packed."""
 
     rule: DecisionRule
     tolerance: float  # of the golden frames' logits
@@ -105,24 +106,25 @@ class Judged:
     kept_in_float: tuple[str, ...] = ()  # convolutions of an INT8 file
 
     def to_json(self) -> dict[str, Any]:
-        """As the manifest's metrics hold it."""
+        """Return the JSON object that stands in the manifest's metrics."""
         made = {"dialect": self.dialect, "kept_in_float": list(self.kept_in_float)} if self.dialect else {}
         return {**self.parity.to_json(), **self.accuracy.to_json(), **made}
 
 
 @dataclass(frozen=True)
-class Gate:
-    """The network with its rule, against which its files are held."""
+class AcceptanceTest:
+    """Compares exported files with the network that they were made from, under the network's own decision rule."""
 
     network: nn.Module  # in evaluation mode
     spec: PreprocessSpec
     rule: DecisionRule
     recall_target: float  # that the rules of the files are fitted to
     evidence: Evidence
+    run_file: Callable[[Path], Run] = onnx_runner
 
-    def judge(self, variant: str, path: Path) -> Judged:
+    def examine(self, variant: str, path: Path) -> FileVerdict:
         """Fit the rule of the file at `path` on validation frames, and compare it with the network on test frames."""
-        run = onnx_runner(path)
+        run = self.run_file(path)
         rule = self.rule
         if variant != "fp32":
             frames, targets = self._validation
@@ -130,7 +132,7 @@ class Gate:
         frames, targets = self._test
         logits = run(frames)
         accuracy = measure_accuracy(rule, logits, targets)
-        return Judged(
+        return FileVerdict(
             rule=rule,
             tolerance=tolerance(precision_of(variant), self.golden_logits, run(self._golden_input)),
             parity=measure_parity(variant, self._logits, logits, self.rule),
@@ -138,10 +140,10 @@ class Gate:
             refusal=refusal(self.accuracy, accuracy, rule.fault_labels),
         )
 
-    def judge_reduced(self) -> dict[str, Any] | None:
-        """How the network does on test frames that were decoded smaller, and under `refused` why that is too bad.
+    def examine_reduced(self) -> dict[str, Any] | None:
+        """Return how the network does on test frames that were decoded smaller.
 
-        As the manifest's metrics hold it; None where they are too few to tell.
+        `refused` says why that is too bad, or is None. Return None where the frames are too few to tell.
         """
         items = [item for item in self.evidence.test if item.id in self.evidence.reduced]
         if len(items) < ENOUGH_REDUCED:
@@ -160,7 +162,7 @@ class Gate:
 
     @cached_property
     def golden_logits(self) -> Logits:
-        """What the network answers to them."""
+        """The network's logits for the golden frames."""
         return torch_logits(self.network, self._golden_input)
 
     @cached_property
@@ -169,7 +171,7 @@ class Gate:
 
     @cached_property
     def accuracy(self) -> Accuracy:
-        """The network's own, on the test set."""
+        """The accuracy of the network itself on the test set."""
         return measure_accuracy(self.rule, self._logits, self._test[1])
 
     @cached_property
@@ -185,7 +187,7 @@ class Gate:
         return torch_logits(self.network, self._test[0])
 
     def _arrays(self, items: Sequence[LabelledFrame]) -> tuple[Frames, Targets]:
-        """(frames at input size, places of their labels), in the order of the ids."""
+        """Return frames at input size and the places of their labels, both in the order of the ids."""
         if not items:
             raise InputError("packing needs validation and test frames, got none of one kind; look at the data split")
         items = sorted(items, key=lambda item: item.id)

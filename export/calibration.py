@@ -43,14 +43,15 @@ class ThresholdChoice:
     false_alarms_bound: float  # at most this
 
     def to_json(self) -> dict[str, float | int | bool | None]:
-        """As stage records hold it."""
+        """Return the JSON object that stands in stage records."""
         return asdict(self)
 
 
 def fit_temperature(logits: Array, targets: Targets) -> float:
-    """The temperature that minimises the negative log-likelihood of `targets` (N,) under softmax(logits / temperature).
+    """Return the temperature under which softmax(logits / temperature) makes `targets` (N,) likeliest.
 
-    `logits` is (N, K). Bounded to `TEMPERATURES`. See Guo et al. 2017, arXiv 1706.04599.
+    `logits` is (N, K). What is minimised is the negative log-likelihood; the temperature is bounded to `TEMPERATURES`.
+    See Guo et al. 2017, arXiv 1706.04599.
     """
     _check(logits, targets)
     bounds = (math.log(TEMPERATURES[0]), math.log(TEMPERATURES[1]))
@@ -64,7 +65,7 @@ def fit_temperature(logits: Array, targets: Targets) -> float:
 
 
 def negative_log_likelihood(logits: Array, targets: Targets, temperature: float) -> float:
-    """Mean over N of -log softmax(logits / temperature)[target], in nats."""
+    """Return the mean over N of -log softmax(logits / temperature)[target], in nats."""
     scaled = logits.astype(np.float64) / temperature
     scaled -= scaled.max(axis=1, keepdims=True)
     log_total = np.log(np.exp(scaled).sum(axis=1))
@@ -72,7 +73,7 @@ def negative_log_likelihood(logits: Array, targets: Targets, temperature: float)
 
 
 def reliability(truth: Targets, probabilities: Sequence[Array]) -> dict[str, Any]:
-    """How often the likeliest label is right, by how probable it is said to be, over all trainings together.
+    """Return how often the likeliest label is right, by its probability, over all trainings together.
 
     `probabilities` are (N, K) each. `ece` is the expected calibration error: the mean gap between the two, by images
     (Guo et al. 2017, arXiv:1706.04599), in ten bins.
@@ -92,7 +93,7 @@ def reliability(truth: Targets, probabilities: Sequence[Array]) -> dict[str, Any
 def fit_rule(
     logits: Array, targets: Targets, labels: tuple[str, ...], faults: tuple[str, ...], recall_target: float = 0.0
 ) -> tuple[DecisionRule, dict[str, ThresholdChoice]]:
-    """Temperature and thresholds for logits (N, K) of held-out frames, and what each threshold rests on."""
+    """Return temperature and thresholds for logits (N, K) of held-out frames, and what each threshold rests on."""
     temperature = fit_temperature(logits, targets)
     probabilities = DecisionRule(labels, (), temperature).probabilities(logits)
     choices = choose_thresholds(probabilities, targets, labels, faults, recall_target)
@@ -107,7 +108,7 @@ def choose_thresholds(
     fault_labels: Sequence[str],
     recall_target: float = 0.0,
 ) -> dict[str, ThresholdChoice]:
-    """Per fault label the threshold, from `LOWEST_THRESHOLD` to 0.5, with the best F1 of that label against the rest.
+    """Return per fault label the threshold, from `LOWEST_THRESHOLD` to 0.5, with the best F1 against the rest.
 
     With a `recall_target` (0..1) the highest that flags this share of the label's frames, or the lowest if none does.
     `probabilities` (N, K) are calibrated and in the order of `labels`; `targets` (N,) index them.
@@ -126,7 +127,7 @@ def choose_thresholds(
 
 
 def positives_needed(recall_target: float) -> int:
-    """The smallest number of positives that shows a recall of at least `recall_target` if all of them are found.
+    """Return the smallest number of positives that shows a recall of at least `recall_target` if all of them are found.
 
     This many are found by chance in at most 5 % of the samples where the recall is lower.
     """
@@ -138,17 +139,17 @@ def positives_needed(recall_target: float) -> int:
 def _choose(scores: Array, positive: npt.NDArray[np.bool_], recall_target: float) -> ThresholdChoice:
     needed = positives_needed(recall_target)
     if int(positive.sum()) < ENOUGH_POSITIVES:
-        return _judged(scores, positive, DEFAULT_THRESHOLD, needed)
+        return _choice_at(scores, positive, DEFAULT_THRESHOLD, needed)
     candidates = _candidates(scores)
     if recall_target:
         kept = [at for at in candidates if (scores[positive] >= at).mean() >= recall_target]
-        return _judged(scores, positive, max(kept, default=LOWEST_THRESHOLD), needed)
+        return _choice_at(scores, positive, max(kept, default=LOWEST_THRESHOLD), needed)
     # On equal F1 the highest threshold: fewer false alarms at night.
     best = max(candidates, key=lambda threshold: (_f1(scores, positive, threshold), threshold))
-    return _judged(scores, positive, best, needed)
+    return _choice_at(scores, positive, best, needed)
 
 
-def _judged(scores: Array, positive: npt.NDArray[np.bool_], threshold: float, needed: int) -> ThresholdChoice:
+def _choice_at(scores: Array, positive: npt.NDArray[np.bool_], threshold: float, needed: int) -> ThresholdChoice:
     flagged = scores >= threshold
     positives, others = int(positive.sum()), int((~positive).sum())
     found, alarms = int((flagged & positive).sum()), int((flagged & ~positive).sum())
@@ -166,12 +167,12 @@ def _judged(scores: Array, positive: npt.NDArray[np.bool_], threshold: float, ne
 
 
 def at_least(found: int, count: int) -> float:
-    """Lower bound of a share of which `found` of `count` is a sample (Clopper and Pearson 1934)."""
+    """Return the lower bound of a share of which `found` of `count` is a sample (Clopper and Pearson 1934)."""
     return float(beta.ppf(1 - CONFIDENCE, found, count - found + 1)) if found else 0.0
 
 
 def _candidates(scores: Array) -> list[float]:
-    """The default, and the midpoints between neighbouring scores: on a score itself, rounding would decide."""
+    """Return the default and the midpoints between neighbouring scores: on a score itself, rounding would decide."""
     distinct = np.unique(scores)
     midpoints = (distinct[1:] + distinct[:-1]) / 2
     inside = midpoints[(midpoints >= LOWEST_THRESHOLD) & (midpoints < DEFAULT_THRESHOLD)]

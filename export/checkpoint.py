@@ -1,4 +1,4 @@
-"""Checkpoints: a folder with `model.safetensors` and `card.json`, which says what the weights are and their digest."""
+"""Checkpoints: a folder with `model.safetensors`, and `card.json`, which says what the weights are and their digest."""
 
 import json
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ REQUIRED = ("backbone", "width", "labels", "fault_labels", "input")
 
 
 def save_checkpoint(folder: Path, network: nn.Module, card: Mapping[str, Any]) -> str:
-    """Write the network's weights and then its card into `folder` (made if absent); returns the checkpoint's digest.
+    """Write the network's weights and then its card into `folder` (made if absent); return the checkpoint's digest.
 
     `card` names at least backbone, width, labels, fault_labels and input; schema and the weights' size and SHA-256 are
     added. The card comes last: a folder whose writer was killed has no card or one that does not match, and will not
@@ -42,12 +42,12 @@ def save_checkpoint(folder: Path, network: nn.Module, card: Mapping[str, Any]) -
 
 
 def _plain(tensor: Tensor) -> Tensor:
-    """On the CPU and in the standard memory order; safetensors refuses channels_last."""
+    """Return the tensor on the CPU and in the standard memory order; safetensors refuses channels_last."""
     return tensor.detach().to("cpu").contiguous()
 
 
 def load_checkpoint(folder: Path) -> tuple[nn.Module, dict[str, Any]]:
-    """The network (float32, on the CPU, in evaluation mode) and its card.
+    """Return the network (float32, on the CPU, in evaluation mode) and its card.
 
     Raises InputError where a file is missing or damaged, the card is of another schema, or the weights do not fit it.
     """
@@ -66,7 +66,7 @@ def load_checkpoint(folder: Path) -> tuple[nn.Module, dict[str, Any]]:
 
 
 def read_card(folder: Path) -> dict[str, Any]:
-    """The card of a checkpoint, checked for schema and required fields; the weights are not read."""
+    """Return the card of a checkpoint, checked for schema and required fields; the weights are not read."""
     path = folder / CARD_FILE
     if not path.is_file():
         raise InputError(f"{folder} holds no {CARD_FILE}: not a checkpoint, or its writer was stopped; train again")
@@ -84,7 +84,7 @@ def read_card(folder: Path) -> dict[str, Any]:
 
 
 def checkpoint_digest(folder: Path) -> str:
-    """Hex SHA-256 of the card, which in turn holds the weights' digest: one name for the whole checkpoint."""
+    """Return the hex SHA-256 of the card, which in turn holds the weights' digest: it names the checkpoint."""
     return sha256_file(folder / CARD_FILE)
 
 

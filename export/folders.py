@@ -4,6 +4,7 @@ import ctypes
 import errno
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from edge_runtime.bundle.files import sync_folder
@@ -13,17 +14,18 @@ RENAME_EXCHANGE = 2  # linux/fs.h
 CANNOT = (errno.EINVAL, errno.ENOSYS, errno.EXDEV)  # the last one is an overlay whose lower layer holds the folder
 
 
-def replace_folder(spare: Path, target: Path) -> None:
+def replace_folder(spare: Path, target: Path, exchange: Callable[[Path, Path], bool] | None = None) -> None:
     """Rename `spare` to `target`, its neighbour; an older `target` is swapped out in one step and then removed.
 
     At every moment, and after a power cut, the name leads to the old folder or the new one, both whole. (A reader that
     opens file after file by name may still meet a swap half-way; a bundle's digests tell it so.) Only a file system
     that cannot swap two folders leaves an instant without either; the old one then waits beside as `<spare>.old`.
+    `exchange` (default: `exchange_names`) is for tests.
     """
     old = spare
     if not target.exists():
         spare.rename(target)
-    elif not _exchange(spare, target):
+    elif not (exchange or exchange_names)(spare, target):
         old = spare.with_name(f"{spare.name}.old")
         shutil.rmtree(old, ignore_errors=True)  # a run that was killed right here left it
         target.rename(old)
@@ -33,8 +35,8 @@ def replace_folder(spare: Path, target: Path) -> None:
         shutil.rmtree(old)
 
 
-def _exchange(one: Path, other: Path) -> bool:
-    """Swap two names in one step; False where the system cannot."""
+def exchange_names(one: Path, other: Path) -> bool:
+    """Swap two names in one step and return True; return False where the system cannot."""
     # os.replace refuses a folder that is not empty; Linux itself has offered the swap since 3.15.
     rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     if rename is None:

@@ -1,4 +1,4 @@
-"""Which frames a bundle proves itself with, and how far each precision may be from the network's own answers."""
+"""Chooses the frames with which a bundle proves itself, and how far each precision may be from the network's logits."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ class LabelledFrame(NamedTuple):
 
 
 def choose_golden(frames: Sequence[LabelledFrame], spec: PreprocessSpec) -> list[Frame]:
-    """Real frames of every label in turn (at least one each, about sixteen in all), then the made ones.
+    """Return real frames of every label in turn (at least one each, about sixteen in all), then the made ones.
 
     They are larger than the input where they came larger, so that a device that resizes otherwise is found out. The
     choice depends on the ids only, not on the order of `frames`.
@@ -44,14 +44,17 @@ def choose_golden(frames: Sequence[LabelledFrame], spec: PreprocessSpec) -> list
 
 
 def _at_most(frame: Frame, side: int) -> Frame:
-    """The frame, scaled down where a side is longer than `side` pixels: a bundle is no place for whole photographs."""
+    """Return the frame, scaled down where a side is longer than `side` pixels, so that bundles stay small."""
     by = side / max(frame.shape[:2])
     return frame if by >= 1 else cv2.resize(frame, None, fx=by, fy=by, interpolation=cv2.INTER_AREA)
 
 
 def made_frames(spec: PreprocessSpec) -> list[Frame]:
-    """Near-black, grey, over-exposed, a saturated one on which swapped colour channels cannot hide, and a finely
-    textured one on which another resizing cannot; twice the input's height and three times its width."""
+    """Return five frames, twice the input's height and three times its width.
+
+    They are near-black, grey, over-exposed, a saturated one that shows swapped colour channels, and a finely textured
+    one that shows another resizing.
+    """
     height, width = 2 * spec.height, 3 * spec.width
     ramp = np.linspace(0, 1, width)[None, :, None] * np.ones((height, 1, 3))
     saturated = np.stack([255 * ramp[..., 0], np.full(ramp.shape[:2], 32.0), 255 * (1 - ramp[..., 0]) ** 2], axis=2)
@@ -62,7 +65,7 @@ def made_frames(spec: PreprocessSpec) -> list[Frame]:
 
 
 def tolerance(precision: str, expected: Logits, seen: Logits) -> float:
-    """Allowed |difference| of any logit: what this precision measured, times a safety factor, with a floor.
+    """Return the allowed |difference| of any logit: what this precision measured, times a safety factor, with a floor.
 
     `expected` (N, K) are the network's logits on the golden frames, `seen` those of the exported file.
     """

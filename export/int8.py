@@ -59,11 +59,11 @@ def write_int8(source: Path, frames: Frames, path: Path, dialect: str, kept: Col
 
 
 def sensitive(source: Path, frames: Frames) -> list[str]:
-    """Names of the convolutions of `source` that may be quantised, those that eight bits suit least first.
+    """Return names of the convolutions of `source` that may be quantised, those that eight bits suit least first.
 
-    By the ratio of signal to noise of what each one is given, after its round trip through eight bits. Before all of
-    them comes the one that meets the pixels: it is cheap, and its noise passes through every other (measured on
-    EfficientNet-Lite0: 1.7 of 20 decibels).
+    They are ranked by the ratio of signal to noise of what each one is given, after its round trip through eight bits.
+    The one that meets the pixels comes before all of them: it is cheap, and its noise passes through every other
+    (measured on EfficientNet-Lite0: 1.7 of 20 decibels).
     """
     some = frames[:PROBE]
     graph = onnx.load(source).graph
@@ -71,9 +71,11 @@ def sensitive(source: Path, frames: Frames) -> list[str]:
     with tempfile.TemporaryDirectory() as place, quiet():
         folder = Path(place)
         write_int8(source, some, folder / "int8.onnx", CPU)
-        told = folder / "told.onnx"
-        qdq_loss_debug.modify_model_output_intermediate_tensors(str(folder / "int8.onnx"), str(told))
-        pairs = qdq_loss_debug.create_activation_matching(qdq_loss_debug.collect_activations(str(told), _Reader(some)))
+        watched = folder / "watched.onnx"
+        qdq_loss_debug.modify_model_output_intermediate_tensors(str(folder / "int8.onnx"), str(watched))
+        pairs = qdq_loss_debug.create_activation_matching(
+            qdq_loss_debug.collect_activations(str(watched), _Reader(some))
+        )
     decibels = {
         name: qdq_loss_debug.compute_signal_to_quantization_noice_ratio(pair["pre_qdq"], pair["post_qdq"])
         for name, pair in pairs.items()
@@ -85,13 +87,13 @@ def sensitive(source: Path, frames: Frames) -> list[str]:
 
 
 def _floating(graph: onnx.GraphProto) -> list[str]:
-    """Names of the nodes that no dialect quantises: preprocessing, and what gives logits and map."""
+    """Return names of the nodes that no dialect quantises: preprocessing, and what gives logits and map."""
     heads = {LOGITS, CAM}
     return [node.name for node in graph.node if node.op_type in PREPROCESSING or heads & set(node.output)]
 
 
 class _Reader(CalibrationDataReader):  # type: ignore[misc]
-    """Frames one by one, as ONNX Runtime's calibration asks for them."""
+    """Hands frames one by one to ONNX Runtime's calibration."""
 
     def __init__(self, frames: Frames) -> None:
         self._left: Iterator[Frames] = iter(frames[:, None])

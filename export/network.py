@@ -31,7 +31,7 @@ FULL_WIDTH = 64  # planes of the first stage in the published ResNet50
 
 
 class Backbone(Protocol):
-    """What export and training need to know of a network."""
+    """The attributes and methods of a network that export and training use."""
 
     first_convolution: ClassVar[str]  # module name of the convolution that meets the pixels
     classifier: ClassVar[str]  # module name of the last linear layer
@@ -39,7 +39,7 @@ class Backbone(Protocol):
     def __init__(self, classes: int, width: int) -> None: ...
 
     def features(self, images: Tensor) -> Tensor:
-        """(N, 3, H, W) float normalised RGB -> (N, C, h, w), the map whose mean over space feeds the classifier."""
+        """Map (N, 3, H, W) float normalised RGB -> (N, C, h, w), the map whose mean over space feeds the classifier."""
         ...
 
 
@@ -67,17 +67,17 @@ class ResNet50(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def features(self, images: Tensor) -> Tensor:
-        """(N, 3, H, W) float normalised RGB -> (N, 32 * width, H / 32, W / 32)."""
+        """Map (N, 3, H, W) float normalised RGB -> (N, 32 * width, H / 32, W / 32)."""
         x = self.maxpool(self.relu(self.bn1(self.conv1(images))))
         return cast(Tensor, self.layer4(self.layer3(self.layer2(self.layer1(x)))))
 
     def forward(self, images: Tensor) -> Tensor:
-        """(N, 3, H, W) float normalised RGB -> (N, classes) logits."""
+        """Map (N, 3, H, W) float normalised RGB -> (N, classes) logits."""
         return cast(Tensor, self.fc(torch.flatten(self.avgpool(self.features(images)), 1)))
 
 
 def _stage(inputs: int, planes: int, blocks: int, stride: int) -> nn.Sequential:
-    """`blocks` bottlenecks; the first one changes size and channel count, so its shortcut is projected."""
+    """Return `blocks` bottlenecks; the first one changes size and channel count, so its shortcut is projected."""
     outputs = planes * Bottleneck.expansion
     shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
     first = Bottleneck(inputs, planes, stride, shortcut)
@@ -88,7 +88,7 @@ BACKBONES: Mapping[str, type[nn.Module]] = {"resnet50": ResNet50, "efficientnet_
 
 
 def build_network(backbone: str, classes: int, width: int = FULL_WIDTH) -> nn.Module:
-    """A fresh network in training mode, its weights drawn from torch's global generator (seed it first).
+    """Return a fresh network in training mode, its weights drawn from torch's global generator (seed it first).
 
     Raises InputError for an unknown backbone, fewer than two classes, or a width that is no positive number.
     """
@@ -102,7 +102,7 @@ def build_network(backbone: str, classes: int, width: int = FULL_WIDTH) -> nn.Mo
 
 
 def normalise(frames: Tensor) -> Tensor:
-    """(N, H, W, 3) uint8 BGR -> (N, 3, H, W) float32 RGB, (value / 255 - mean) / std: what a backbone is trained on."""
+    """Turn (N, H, W, 3) uint8 BGR into the input of backbones: (N, 3, H, W) float32 RGB, (value / 255 - mean) / std."""
     if frames.dtype != torch.uint8 or frames.ndim != 4 or frames.shape[3] != 3:
         raise InputError(f"frames must be (N, H, W, 3) uint8 BGR, got {tuple(frames.shape)} {frames.dtype}")
     unit = frames.flip(3).permute(0, 3, 1, 2).to(torch.float32) / 255
@@ -142,11 +142,11 @@ class FrameNetwork(nn.Module):
             self.network.half()
 
     def example(self, count: int) -> Tensor:
-        """Black frames (count, H, W, 3) uint8 of the input's size."""
+        """Return black frames (count, H, W, 3) uint8 of the input's size."""
         return torch.zeros(count, self.spec.height, self.spec.width, 3, dtype=torch.uint8)
 
     def forward(self, frames: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, H, W, 3) uint8 BGR -> logits (N, K) float32 and map (N, K, h, w) float32; mean(map) + bias == logits."""
+        """Map (N, H, W, 3) uint8 BGR -> logits (N, K) float32, map (N, K, h, w) float32; mean(map) + bias == logits."""
         # The cast comes first: TensorRT's parser refuses a transpose of uint8.
         x = frames.to(torch.float32).permute(0, 3, 1, 2) - self.mean
         if self.half_precision:
@@ -159,7 +159,7 @@ class FrameNetwork(nn.Module):
 
 
 def load_initial_weights(network: nn.Module, source: str) -> dict[str, str]:
-    """Fill `network` from `source`; returns {"source", "sha256"?, "revision"?, "classifier": "taken" or "fresh"}.
+    """Fill `network` from `source`; return {"source", "sha256"?, "revision"?, "classifier": "taken" or "fresh"}.
 
     `source` is "none" (leave the weights as they are), "imagenet" (ResNet-50: torchvision's published file, from its
     cache or the network; EfficientNet-Lite0: the file of an installed package), or the path of a .safetensors or .pth
@@ -195,7 +195,7 @@ def _published_weights(network: nn.Module) -> tuple[dict[str, Tensor], dict[str,
 
 
 def _fetch(url: str) -> Path:
-    """The file behind `url` in torch's cache; where absent, downloaded and checked against the hash in its name."""
+    """Return the file behind `url` in torch's cache; download it where absent, checked against the hash in its name."""
     name = Path(urlparse(url).path).name
     cached = Path(torch.hub.get_dir()) / "checkpoints" / name
     if cached.is_file():
@@ -240,7 +240,7 @@ def _read_pth(path: Path) -> dict[str, Tensor]:
 
 
 def _take_over(network: nn.Module, state: Mapping[str, Tensor], source: str) -> str:
-    """Copy `state` into `network`; "taken" or "fresh" for what became of the classifier."""
+    """Copy `state` into `network`; return "taken" or "fresh", what became of the classifier."""
     own = network.state_dict()
     head = {name for name in own if name.startswith(f"{network.classifier}.")}
     # num_batches_tracked came with later torch versions; inference does not read it.

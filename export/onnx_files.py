@@ -34,7 +34,7 @@ def write_onnx(network: nn.Module, spec: PreprocessSpec, path: Path, precision: 
 
 
 def finished_bytes(model: onnx.ModelProto) -> bytes:
-    """The file of a checked model: no notes, numbered nodes, no operator set that it does not use; changes `model`."""
+    """Return the bytes of a checked model: no notes, numbered nodes, only operator sets in use; changes `model`."""
     _strip(model)
     _rename_nodes(model.graph)
     model.producer_name, model.producer_version = "rarefault", ""
@@ -48,7 +48,10 @@ def finished_bytes(model: onnx.ModelProto) -> bytes:
 
 
 def export_model(network: nn.Module, example: Tensor, inputs: list[str], outputs: list[str]) -> onnx.ModelProto:
-    """`network` as an ONNX model for any batch size. `example` has two rows: of one, the batch would be a constant."""
+    """Return `network` as an ONNX model for any batch size.
+
+    `example` has two rows: from one, the exporter would take the batch for a constant.
+    """
     with quiet():
         program = torch.onnx.export(
             network.eval(),
@@ -80,7 +83,7 @@ def quiet() -> Iterator[None]:
 
 
 def _strip(message: Any) -> None:
-    """Drop every note in a protobuf message and all messages below it: none may name a path of this machine."""
+    """Drop every note in a protobuf message and all messages below it, so that no path of this machine is named."""
     for field, value in message.ListFields():
         if field.name in NOTES:
             message.ClearField(field.name)

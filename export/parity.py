@@ -1,4 +1,4 @@
-"""Does an exported file answer as the network does? Measured on real frames, against the path that training used."""
+"""How far an exported file is from its network, measured on real frames against the path that training used."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ class Parity:
     worst_logit: float  # largest |difference| of a logit
 
     def to_json(self) -> dict[str, float | int]:
-        """As the manifest's metrics hold it, keyed there by precision."""
+        """Return the JSON object that stands in the manifest's metrics under its precision."""
         return {
             "frames": self.frames,
             "agreement": self.agreement,
@@ -58,7 +58,7 @@ def measure_parity(precision: str, expected: Logits, seen: Logits, rule: Decisio
 
 
 def torch_logits(network: nn.Module, frames: Frames) -> Logits:
-    """Logits (N, K) of a network in evaluation mode, through `normalise`, which training uses as well."""
+    """Return logits (N, K) of a network in evaluation mode, through `normalise`, which training uses as well."""
     if network.training:
         raise ValueError("the network must be in evaluation mode: call .eval() first")
     with torch.inference_mode():
@@ -66,7 +66,7 @@ def torch_logits(network: nn.Module, frames: Frames) -> Logits:
 
 
 def onnx_runner(path: Path) -> Run:
-    """A function from frames to logits: the file at `path` on onnxruntime's CPU kernels, which every device has."""
+    """Return a function from frames to logits that runs the file at `path` on onnxruntime's CPU kernels."""
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
 
     def run(frames: Frames) -> Logits:

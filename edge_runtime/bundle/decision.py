@@ -1,4 +1,4 @@
-"""From logits to a reported label: calibration and the rule that flags a fault. Pure arithmetic."""
+"""The decision rule: makes calibrated probabilities of logits and decides which label is reported. Pure arithmetic."""
 
 import math
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ Probabilities = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Decision:
-    """What is reported for one frame."""
+    """The label that is reported for one frame, and the probabilities of all labels."""
 
     label: str
     probability: float  # calibrated, of `label`
@@ -29,7 +29,7 @@ class Decision:
 class DecisionRule:
     """`labels` in the order of the model's outputs, `temperature` of the softmax, `thresholds` per label (0..1).
 
-    Every fault label needs a threshold: a fault is flagged by its own bar, not by beating the normal class.
+    Every fault label needs a threshold: a fault is flagged by its own threshold, not by beating the normal class.
     """
 
     labels: tuple[str, ...]
@@ -44,7 +44,7 @@ class DecisionRule:
         _check_thresholds(self.labels, self.fault_labels, self.thresholds)
 
     def probabilities(self, logits: npt.NDArray[np.floating[Any]]) -> Probabilities:
-        """Logits (N, K) -> calibrated probabilities (N, K), softmax(logits / temperature) in float64."""
+        """Turn logits (N, K) into calibrated probabilities (N, K): softmax(logits / temperature) in float64."""
         if logits.ndim != 2 or logits.shape[1] != len(self.labels):
             raise InputError(f"the model gave logits of shape {logits.shape}, expected (N, {len(self.labels)})")
         if not np.isfinite(logits).all():
@@ -57,7 +57,7 @@ class DecisionRule:
         return probabilities
 
     def decide(self, probabilities: Probabilities) -> Decision:
-        """Probabilities (K,) -> the most probable fault at or above its threshold, else the most probable label.
+        """Report of probabilities (K,) the most probable fault at or above its threshold, else the most probable label.
 
         `fault` is true in the first case only. Ties go to the label that comes first in `labels`.
         """
@@ -72,14 +72,14 @@ class DecisionRule:
         return Decision(label, chance[label], bool(flagged), self.thresholds.get(label), top, flagged)
 
     def to_json(self) -> dict[str, Any]:
-        """As the manifest's `decision` holds it; the labels stand beside it in the manifest."""
+        """Return the manifest's object `decision`; the labels stand beside it in the manifest."""
         return {"temperature": self.temperature, "thresholds": dict(self.thresholds), "abstain": None}
 
     @classmethod
     def from_json(
         cls, data: Mapping[str, Any], labels: tuple[str, ...], fault_labels: tuple[str, ...]
     ) -> "DecisionRule":
-        """Inverse of `to_json`; InputError names a missing or unusable field."""
+        """Read what `to_json` wrote; InputError names a missing or unusable field."""
         for key in ("temperature", "thresholds"):
             if key not in data:
                 raise InputError(

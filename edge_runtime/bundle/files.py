@@ -35,12 +35,12 @@ def sync_folder(folder: Path) -> None:
 
 
 def sha256_bytes(data: bytes) -> str:
-    """Hex SHA-256 of `data`."""
+    """Return the hex SHA-256 of `data`."""
     return hashlib.sha256(data).hexdigest()
 
 
 def sha256_file(path: Path) -> str:
-    """Hex SHA-256 of the file at `path`, read in one-megabyte pieces."""
+    """Return the hex SHA-256 of the file at `path`, read in one-megabyte pieces."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while piece := file.read(1 << 20):

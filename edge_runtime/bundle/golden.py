@@ -53,7 +53,7 @@ def write_golden(
 
 
 def load_golden(bundle: Bundle, first: int | None = None) -> GoldenSet:
-    """The golden frames of a verified bundle, preprocessed, all or the `first` few.
+    """Return the golden frames of a verified bundle, preprocessed, all or the `first` few.
 
     Raises InputError where they contradict the manifest.
     """
@@ -74,13 +74,13 @@ def load_golden(bundle: Bundle, first: int | None = None) -> GoldenSet:
 
 
 def golden_pictures(bundle: Bundle) -> list[Frame]:
-    """The golden frames as they lie in the bundle, before preprocessing, in the order of `load_golden`."""
+    """Return the golden frames as they lie in the bundle, before preprocessing, in the order of `load_golden`."""
     document = json.loads((bundle.folder / GOLDEN).read_bytes())
     return [_read(bundle, entry["file"]) for entry in document["frames"]]
 
 
 def worst_difference(run: Run, golden: GoldenSet) -> float:
-    """Largest |logit - expected| over all golden frames; infinite where a logit is missing or not finite."""
+    """Return the largest |logit - expected| over all golden frames; infinite where a logit is missing or not finite."""
     seen = run(golden.frames)
     if seen.shape != golden.logits.shape or not np.isfinite(seen).all():
         return float("inf")
@@ -88,7 +88,7 @@ def worst_difference(run: Run, golden: GoldenSet) -> float:
 
 
 def check_golden(run: Run, golden: GoldenSet, precision: str) -> float:
-    """The worst difference; InputError where it is above the tolerance of `precision`."""
+    """Return the worst difference; InputError where it is above the tolerance of `precision`."""
     if precision not in golden.tolerance:
         raise InputError(f"{GOLDEN} gives no tolerance for {precision}; pack the bundle again")
     worst = worst_difference(run, golden)
@@ -107,7 +107,7 @@ def _read(bundle: Bundle, name: str) -> Frame:
 
 
 def _check_labels(bundle: Bundle, logits: npt.NDArray[np.float64], labels: tuple[str, ...]) -> None:
-    """The rule in the manifest must report what it reported when the bundle was packed."""
+    """Raise InputError unless the manifest's rule reports what it reported when the bundle was packed."""
     rule = bundle.manifest.decision
     if not labels or logits.ndim != 2:
         raise InputError(f"{bundle.folder / GOLDEN} holds no usable frames; pack the bundle again")

@@ -56,20 +56,20 @@ class Manifest:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """In the order of the model's outputs."""
+        """Every label, in the order of the model's outputs."""
         return self.decision.labels
 
     @property
     def fault_labels(self) -> tuple[str, ...]:
-        """Those labels that are flagged."""
+        """The labels that count as faults and may be flagged."""
         return self.decision.fault_labels
 
     def rule(self, precision: str) -> DecisionRule:
-        """The decision rule for logits of that precision."""
+        """Return the decision rule for logits of that precision."""
         return self.rules.get(precision, self.decision)
 
     def to_json(self) -> dict[str, Any]:
-        """The document, unknown fields included."""
+        """Return the whole document, unknown fields included."""
         rules = {precision: rule.to_json() for precision, rule in self.rules.items()}
         return {
             "format_version": self.format_version,
@@ -90,7 +90,7 @@ class Manifest:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Manifest":
-        """Inverse of `to_json`; InputError says which field is missing or unusable."""
+        """Read what `to_json` wrote; InputError says which field is missing or unusable."""
         _check_format(_field(data, "format_version", str))  # first: another format may differ in every other field
         labels, faults = _names(data, "labels"), _names(data, "fault_labels")
         decision = _field(data, "decision", dict)
@@ -112,12 +112,12 @@ class Manifest:
 
 
 def model_file(variant: str) -> str:
-    """Name of the ONNX file of a precision, or of a variant of one, relative to the bundle's folder."""
+    """Return the name of the ONNX file of a precision, or of a variant of one, relative to the bundle's folder."""
     return f"model.{variant}.onnx"
 
 
 def precision_of(variant: str) -> str:
-    """`int8` for `int8.trt`, the file that TensorRT reads in the place of the one for processors."""
+    """Return the precision of a variant: `int8` of `int8.trt`, the INT8 file that TensorRT reads."""
     return variant.partition(".")[0]
 
 

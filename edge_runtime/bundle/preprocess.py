@@ -1,4 +1,4 @@
-"""How a camera frame becomes model input: the only place that knows it, for training, measuring and the edge alike.
+"""Makes model input of a camera frame, for training, measuring and the edge alike.
 
 Scaling, mean, deviation and RGB order live in the ONNX graph, so what leaves here is still uint8 BGR.
 """
@@ -52,12 +52,12 @@ class PreprocessSpec:
             )
 
     def reduction(self, height: int, width: int) -> int:
-        """By how much such a picture is halved first: 1, 2, 4 or 8, and neither side falls below the input's."""
+        """Return by how much a picture of this size is reduced first: 1, 2, 4 or 8; no side falls below the input's."""
         least = max(self.height, self.width)  # turned upright, the sides may change places
         return next((by for by in (8, 4, 2) if min(height, width) // by >= least), 1)
 
     def apply(self, frame: Frame) -> Frame:
-        """uint8 (H, W, 3) BGR -> uint8 (height, width, 3) BGR; InputError for anything else.
+        """Turn uint8 (H, W, 3) BGR into uint8 (height, width, 3) BGR; InputError for anything else.
 
         The whole frame is stretched, never cropped: a fault in a corner must reach the model. A large one is halved
         first, up to three times, as long as neither side falls below the longer side of the input.
@@ -74,12 +74,12 @@ class PreprocessSpec:
         return resized
 
     def to_json(self) -> dict[str, Any]:
-        """As the manifest's `input` holds it."""
+        """Return the manifest's object `input`."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "PreprocessSpec":
-        """Inverse of `to_json`; InputError names a missing or unusable field."""
+        """Read what `to_json` wrote; InputError names a missing or unusable field."""
         for key in ("height", "width", "resize", "colour"):
             if key not in data:
                 raise InputError(f"the manifest's input has no {key!r}; the bundle is damaged, copy or pack it again")
@@ -87,14 +87,14 @@ class PreprocessSpec:
 
 
 def _halved(frame: Frame) -> Frame:
-    """Means of 2 x 2 pixels, which OpenCV does several times faster than other areas."""
+    """Return means of 2 x 2 pixels, which OpenCV computes several times faster than other areas."""
     height, width = frame.shape[:2]
     halved: Frame = cv2.resize(frame, ((width + 1) // 2, (height + 1) // 2), interpolation=cv2.INTER_AREA)
     return halved
 
 
 def encode_png(frame: Frame) -> bytes:
-    """Lossless PNG of a BGR frame; golden frames are kept this way."""
+    """Return a BGR frame as lossless PNG; golden frames are kept this way."""
     done, data = cv2.imencode(".png", frame)
     if not done:
         raise InputError(f"a frame {frame.dtype} {frame.shape} cannot be written as PNG, expected uint8 (H, W, 3)")
@@ -102,7 +102,7 @@ def encode_png(frame: Frame) -> bytes:
 
 
 def decode_png(data: bytes) -> Frame:
-    """BGR frame of a verified PNG file; pictures from outside go through `edge_runtime.images.read_image` instead."""
+    """Return the BGR frame of a verified PNG file; pictures from outside go through `media.image_files` instead."""
     frame = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
     if frame is None:
         raise InputError("a golden frame is no readable PNG; the bundle is damaged, pack it again")

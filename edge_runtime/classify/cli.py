@@ -1,4 +1,4 @@
-"""`edge-classify`: does this picture show a fault? For technicians; needs the base install only."""
+"""The command `edge-classify`: says of pictures whether they show a fault. It needs the base install only."""
 
 import contextlib
 import ctypes
@@ -65,7 +65,7 @@ def main(
     timing = start_bench(evaluator, workers) if bench else None
     with _open_output(output) as stream:
         write = make_writer(style or ("table" if stream.isatty() else "jsonl"), stream, evaluator)
-        for result in BatchRunner(evaluator, workers, heatmap).judge(inputs):
+        for result in BatchRunner(evaluator, workers, heatmap).run(inputs):
             write(result)
             tally.add(result)
             if timing:
@@ -87,7 +87,7 @@ def _paths(arguments: tuple[str, ...]) -> Iterator[Path]:
 
 
 def _cores() -> int:
-    """That this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -113,7 +113,7 @@ def _open(folder: Path, engine: str, precision: str, workers: int) -> Evaluator:
 
 @contextlib.contextmanager
 def _open_output(path: Path | None) -> Iterator[IO[str]]:
-    """The file, or standard output; names that are no text come out escaped, not as a crash."""
+    """Open the file, or standard output; file names that are no text come out escaped instead of as a crash."""
     if path is None:
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
@@ -131,10 +131,10 @@ def _open_output(path: Path | None) -> Iterator[IO[str]]:
 
 
 def _settle_process() -> None:
-    """Settings of the whole process, which are the command's to make and not the library's."""
+    """Make settings of the whole process, which a command may do and a library may not."""
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # every failure comes back as a line of ours
     cv2.setNumThreads(1)  # workers do the rest
     if sys.platform == "linux":
-        # glibc raises its own bar for giving memory back while a model loads; a fixed one saves 45 MB on ResNet50.
+        # glibc raises its threshold for giving memory back while a model loads; a fixed one saves 45 MB on ResNet50.
         with contextlib.suppress(AttributeError):  # another C library
             ctypes.CDLL(None).mallopt(-3, 65536)  # M_MMAP_THRESHOLD, bytes

@@ -1,4 +1,4 @@
-"""From the paths that a user gives to the files to look at, lazily and in order."""
+"""Finds the files to look at below the paths that a user gives, lazily and in order."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ class InputFile:
 
     @property
     def is_video(self) -> bool:
-        """By the suffix alone; an image reader would say what else it is."""
+        """Whether the suffix is that of a video; the content is not read."""
         return self.path.suffix.lower() in VIDEO_SUFFIXES
 
 
@@ -37,9 +37,9 @@ class Inputs:
                 yield InputFile(path)
                 continue
             found = 0
-            for source in self._walk(path, set()):
+            for file in self._walk(path, set()):
                 found += 1
-                yield source
+                yield file
             if not found:
                 yield InputFile(path, f"{path.name or path} holds no image and no video; check the path")
 

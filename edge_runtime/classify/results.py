@@ -1,4 +1,4 @@
-"""What `edge-classify` says about each input, as a table, JSON lines or CSV."""
+"""The results of `edge-classify`, one for each input, written as a table, JSON lines or CSV."""
 
 import csv
 import json
@@ -43,7 +43,7 @@ class Result:
         return self.evaluation is not None and self.evaluation.decision is not None and self.evaluation.decision.fault
 
     def to_json(self, evaluator: Evaluator) -> dict[str, Any]:
-        """The JSON line. What is not known is null: an input that was not evaluated has no label and no `fault`."""
+        """Return the JSON line. What is not known is null: without an evaluation, `label` and `fault` are."""
         evaluation = self.evaluation
         decision = evaluation.decision if evaluation else None
         return {
@@ -74,7 +74,7 @@ class Result:
 
 
 def make_writer(style: str, stream: IO[str], evaluator: Evaluator) -> Writer:
-    """A function that writes one result to `stream` at once. `style` is table, jsonl or csv."""
+    """Return a function that writes one result to `stream` at once. `style` is table, jsonl or csv."""
     line = {"table": _table, "jsonl": _json_lines, "csv": _csv}[style](stream, evaluator)
 
     def write(result: Result) -> None:
@@ -98,14 +98,14 @@ class Tally:
         self.faults = self.clear = self.blind = 0
 
     def add(self, result: Result) -> None:
-        """Count one."""
+        """Count one result."""
         self.faults += result.fault
         self.blind += not result.evaluated
         self.clear += result.evaluated and not result.fault
 
     @property
     def exit_code(self) -> int:
-        """0 nothing flagged, 10 a fault, 11 no fault but something, or everything, was not evaluated."""
+        """The exit code: 0 nothing flagged, 10 a fault, 11 no fault but something, or everything, was not evaluated."""
         if self.faults:
             return FAULT_FLAGGED
         return NOTHING_FLAGGED if self.clear and not self.blind else NOT_ALL_EVALUATED
@@ -119,7 +119,7 @@ def _json_lines(stream: IO[str], evaluator: Evaluator) -> Writer:
 
 
 def _csv(stream: IO[str], evaluator: Evaluator) -> Writer:
-    """The scalar fields of the JSON line; nested ones as name.field, lists left out."""
+    """Write the scalar fields of the JSON line; nested ones as name.field, lists left out."""
     rows: csv.DictWriter[str] | None = None
 
     def write(result: Result) -> None:
@@ -157,8 +157,8 @@ def _verdict(result: Result, wide: int) -> str:
     decision = result.evaluation.decision if result.evaluation else None
     if decision is None:
         return f"not evaluated: {_printable(result.reason or '')}"
-    bar = f"(threshold {decision.threshold:.3f})" if decision.threshold is not None else ""
-    return f"{decision.label:<{wide}}  {decision.probability:.3f}  {bar:<17}"
+    threshold = f"(threshold {decision.threshold:.3f})" if decision.threshold is not None else ""
+    return f"{decision.label:<{wide}}  {decision.probability:.3f}  {threshold:<17}"
 
 
 def _place(result: Result) -> str:
@@ -168,7 +168,7 @@ def _place(result: Result) -> str:
 
 
 def _printable(text: str) -> str:
-    """A file's name may hold a line break or an escape sequence; a terminal must not obey it."""
+    """Return the text with what a terminal might obey escaped: file names may hold line breaks and worse."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
 
 

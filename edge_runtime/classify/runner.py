@@ -1,4 +1,4 @@
-"""Take each input through reading, evaluation and heat-map; what is wrong with one of them ends in its own result."""
+"""Takes each input through reading, evaluation and heat map; what is wrong with one of them ends in its own result."""
 
 import queue
 import threading
@@ -29,10 +29,10 @@ class BatchRunner:
     workers: int = 1
     heatmaps: Path | None = None
 
-    def judge(self, sources: Iterable[InputFile]) -> Iterator[Result]:
-        """One result per source in order, of a video one per sampled frame, each as soon as it is known.
+    def run(self, inputs: Iterable[InputFile]) -> Iterator[Result]:
+        """Yield one result per input in order, of a video one per sampled frame, each as soon as it is known.
 
-        `sources` are taken in a thread of their own, so that a slow one holds back no result that is ready.
+        `inputs` are taken in a thread of their own, so that a slow one holds back no result that is ready.
         """
         waiting: queue.Queue[Future[Result] | None] = queue.Queue(AHEAD * self.workers)
         stopped = threading.Event()
@@ -40,7 +40,7 @@ class BatchRunner:
 
         def feed() -> None:
             try:
-                for task in self._tasks(sources):
+                for task in self._tasks(inputs):
                     waiting.put(pool.submit(task))
                     if stopped.is_set():
                         return
@@ -61,15 +61,15 @@ class BatchRunner:
                 waiting.get_nowait()
             pool.shutdown(cancel_futures=True)
 
-    def _tasks(self, sources: Iterable[InputFile]) -> Iterator[Callable[[], Result]]:
-        """What there is to do, in order; a video's frames come out of its decoder here."""
-        for source in sources:
-            if source.reason is not None:
-                yield partial(Result, source.path, source.reason)
-            elif source.is_video:
-                yield from self._video(source.path)
+    def _tasks(self, inputs: Iterable[InputFile]) -> Iterator[Callable[[], Result]]:
+        """Yield what there is to do, in order; a video's frames come out of its decoder here."""
+        for item in inputs:
+            if item.reason is not None:
+                yield partial(Result, item.path, item.reason)
+            elif item.is_video:
+                yield from self._video(item.path)
             else:
-                yield partial(self._image, source.path)
+                yield partial(self._image, item.path)
 
     def _image(self, path: Path) -> Result:
         started = time.perf_counter()
@@ -83,16 +83,19 @@ class BatchRunner:
     def _video(self, path: Path) -> Iterator[Callable[[], Result]]:
         started = time.perf_counter()
         try:
-            for shot in read_video(path):
+            for sampled in read_video(path):
                 # The child decodes while we evaluate, so this is the time spent waiting for it.
-                bare = Result(path, frame=shot.number, seconds=shot.seconds, decode_ms=_since(started))
-                yield partial(self._filled, bare, shot.frame)
+                bare = Result(path, frame=sampled.number, seconds=sampled.seconds, decode_ms=_since(started))
+                yield partial(self._filled, bare, sampled.frame)
                 started = time.perf_counter()
         except InputError as error:
             yield partial(Result, path, str(error))
 
     def _filled(self, result: Result, frame: Frame, reread: Callable[[], ReadImage] | None = None) -> Result:
-        """`frame` may have been decoded smaller; `reread` gives the whole picture, which people get to see."""
+        """Return the result with the frame's evaluation and heat map.
+
+        `frame` may have been decoded smaller; `reread` gives the whole picture, which people get to see.
+        """
         evaluation = self.evaluator.evaluate(frame)
         picture = None
         if self.heatmaps is not None and evaluation.cam is not None:
@@ -102,5 +105,5 @@ class BatchRunner:
 
 
 def _since(started: float) -> float:
-    """Milliseconds."""
+    """Return the milliseconds since `started`."""
     return (time.perf_counter() - started) * 1000

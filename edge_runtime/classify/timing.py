@@ -30,7 +30,7 @@ class Bench:
     ended: float = 0.0
 
     def measure_raw(self) -> None:
-        """Let every worker run the engine on one frame for a while."""
+        """Run the engine on one frame in every worker for a while."""
         until = time.perf_counter() + RAW_SECONDS
         times: list[float] = []
 
@@ -60,7 +60,7 @@ class Bench:
         self.infer.append(evaluation.infer_ms)
 
     def report(self) -> str:
-        """A small table: median and 99th percentile in ms, and how far the whole is from the bare engine."""
+        """Return a small table: median and 99th percentile in ms, and how far the whole is from the bare engine."""
         if not self.infer:
             return "bench: nothing was evaluated, so there is nothing to time"
         rate = len(self.infer) / (self.ended - self.started)

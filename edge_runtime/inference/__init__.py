@@ -1,1 +1,1 @@
-"""From frames to decisions: engines for ONNX and TensorRT, blank frames, the evaluator."""
+"""Makes decisions of frames: engines for ONNX and TensorRT, blank frames, the evaluator."""

@@ -1,4 +1,4 @@
-"""Is there a picture at all? Measured on what the model would see, before it is asked. Pure."""
+"""Finds frames that show nothing, measured on what the model would see, before it is run. Pure."""
 
 from dataclasses import asdict, dataclass
 
@@ -17,7 +17,7 @@ WHITE_MEAN = 240.0
 
 @dataclass(frozen=True)
 class Health:
-    """In grey levels: `mean` of the luma and `std` of the channel that varies most.
+    """Brightness and detail of a frame: `mean` of the luma and `std` of the channel that varies most, in grey levels.
 
     `sharpness` is the variance of the luma's Laplacian, in grey levels squared.
     """
@@ -27,12 +27,12 @@ class Health:
     sharpness: float
 
     def to_json(self) -> dict[str, float]:
-        """Rounded to what is worth reading."""
+        """Return the three values, rounded to two decimals."""
         return {name: round(value, 2) for name, value in asdict(self).items()}
 
 
 def measure(frame: Frame) -> Health:
-    """Health of a uint8 (H, W, 3) BGR frame; best the preprocessed one, whose noise is averaged out."""
+    """Return the health of a uint8 (H, W, 3) BGR frame; best the preprocessed one, whose noise is averaged out."""
     luma = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)
     _, sharpness = cv2.meanStdDev(cv2.Laplacian(luma, cv2.CV_16S))
     _, spread = cv2.meanStdDev(frame)  # the largest of its channels: false colours may differ at equal luma
@@ -40,7 +40,7 @@ def measure(frame: Frame) -> Health:
 
 
 def blank_cause(health: Health) -> Cause | None:
-    """Why the frame shows nothing, or None where it shows something. A blank frame never gets a class."""
+    """Return why the frame shows nothing, or None where it shows something. A blank frame never gets a class."""
     if health.mean < BLACK_MEAN and health.std < BLACK_STD:
         return Cause.BLACK
     if health.std < FLAT_STD:
@@ -49,7 +49,7 @@ def blank_cause(health: Health) -> Cause | None:
 
 
 def blank(health: Health) -> str | None:
-    """The same in words."""
+    """Return a sentence that says why the frame shows nothing, or None where it shows something."""
     cause = blank_cause(health)
     if cause is None:
         return None

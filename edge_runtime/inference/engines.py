@@ -1,4 +1,4 @@
-"""Engines run a bundle's model: one small protocol, ONNX Runtime with its execution providers, OpenVINO where it is."""
+"""Engines run a bundle's model: one small protocol, ONNX Runtime with its providers, OpenVINO and TensorRT if there."""
 
 import importlib.util
 import logging
@@ -60,7 +60,7 @@ class Engine(Protocol):
         """The precision that it runs: fp32, fp16 or int8."""
 
     def run(self, frames: Frames) -> tuple[Logits, Logits]:
-        """uint8 (N, H, W, 3) BGR -> logits (N, K), cam (N, K, h, w). Any number of threads may call.
+        """Turn uint8 (N, H, W, 3) BGR into logits (N, K) and cam (N, K, h, w). Any number of threads may call.
 
         Raises UnavailableError where the device fails.
         """
@@ -75,7 +75,7 @@ class OnnxEngine:
     precision: str
 
     def run(self, frames: Frames) -> tuple[Logits, Logits]:
-        """See `Engine.run`."""
+        """Run the model as `Engine.run` describes it."""
         try:
             logits, cam = self.session.run(["logits", "cam"], {"frames": frames})
         except _ORT_ERRORS as error:
@@ -152,7 +152,7 @@ class AutoEngine:
         return self._engine.precision
 
     def run(self, frames: Frames) -> tuple[Logits, Logits]:
-        """See `Engine.run`."""
+        """Run the model as `Engine.run` describes it."""
         while True:
             engine = self._engine
             try:
@@ -211,7 +211,7 @@ def load_engine(
 
 
 def available_engines() -> tuple[str, ...]:
-    """Names of the engines that are installed; whether their device works shows only on loading."""
+    """Return names of the engines that are installed; whether their device works shows only on loading."""
     built = onnxruntime.get_available_providers()
     there = {name for name, provider in PROVIDERS.items() if provider in built}
     there |= {name for name in (TENSORRT, OPENVINO) if _installed(name)}

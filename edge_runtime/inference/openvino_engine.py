@@ -24,7 +24,7 @@ class OpenVinoEngine:
     _own: threading.local = field(default_factory=threading.local)
 
     def run(self, frames: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        """See `engines.Engine.run`."""
+        """Run the model as `engines.Engine.run` describes it."""
         if not hasattr(self._own, "request"):
             self._own.request = self.compiled.create_infer_request()
         try:

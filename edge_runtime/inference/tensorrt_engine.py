@@ -145,7 +145,7 @@ class TensorRtEngine:
             self._held["context"].set_tensor_address(name, self._held[name])
 
     def run(self, frames: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        """See `engines.Engine.run`."""
+        """Run the model as `engines.Engine.run` describes it."""
         expected = tuple(self.engine.get_tensor_shape("frames"))[1:]
         if frames.shape[1:] != expected:
             raise UnavailableError(f"the tensorrt engine failed on {frames.shape} frames, it takes (N, *{expected})")

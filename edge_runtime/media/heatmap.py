@@ -1,4 +1,4 @@
-"""The class-activation map over the picture: where the evidence for the reported label lies."""
+"""Heat maps: the class-activation map drawn over the picture, to show where the evidence for the label lies."""
 
 import hashlib
 import os
@@ -19,7 +19,7 @@ QUALITY = 90  # of the written JPEG
 
 
 def overlay(frame: Frame, cam: npt.NDArray[np.floating], max_side: int = MAX_SIDE) -> Frame:
-    """`cam` (h, w) of one label over `frame` uint8 (H, W, 3) BGR, scaled down to `max_side` pixels where larger.
+    """Draw `cam` (h, w) of one label over `frame` uint8 (H, W, 3) BGR, scaled down to `max_side` pixels where larger.
 
     Heat is the positive evidence relative to its maximum: 0 shows the picture, 1 the hottest colour. The picture turns
     grey, because a thermal camera's own false colours would drown any other.

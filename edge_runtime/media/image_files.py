@@ -56,7 +56,10 @@ def read_image(path: Path, spec: PreprocessSpec | None = None) -> ReadImage:
 
 
 def decode_image(data: bytes, suffix: str = "", spec: PreprocessSpec | None = None) -> ReadImage:
-    """`read_image` for bytes at hand; the InputError is a predicate ("is damaged ..."), the caller adds the subject."""
+    """Decode an image from bytes, as `read_image` does from a file.
+
+    The InputError is a predicate ("is damaged ..."), to which the caller adds the subject.
+    """
     if not data:
         raise InputError("is empty (0 bytes); copy it again from where it came")
     header = read_header(data)

@@ -1,4 +1,4 @@
-"""What an image file says about itself in its first bytes, read before any decoder is let loose on it. Pure."""
+"""Reads kind and size of an image from its first bytes, before any decoder sees the file. Pure."""
 
 import struct
 from dataclasses import dataclass
@@ -20,7 +20,10 @@ class Header:
 
 
 def read_header(data: bytes) -> Header:
-    """Sniff and parse. InputError (a predicate: "is no image ...", "is damaged ...") where that is impossible."""
+    """Return the header of an image file's bytes.
+
+    The InputError is a predicate ("is no image ...", "is damaged ..."), to which the caller adds the subject.
+    """
     for magic, parse in _PARSERS.items():
         if data.startswith(magic):
             try:
@@ -54,7 +57,7 @@ def _jpeg(data: bytes) -> Header:
 
 
 def _png(data: bytes) -> Header:
-    """Walks every chunk: a decoder trusts a chunk's length and allocates it, gigabytes for a file of 57 bytes."""
+    """Walk every chunk: a decoder trusts a chunk's length and allocates it, gigabytes for a file of 57 bytes."""
     length, kind, width, height, bits, colour = struct.unpack_from(">I4sIIBB", data, 8)
     if kind != b"IHDR" or length != 13:
         raise InputError("is damaged: a PNG whose first chunk is not IHDR; copy it again from where it came")

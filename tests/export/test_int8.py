@@ -11,15 +11,15 @@ from edge_runtime.bundle.store import open_bundle
 from edge_runtime.inference.tensorrt_engine import build_engine, parse
 from export.int8 import CPU, CPU_FULL_RANGE, DIALECTS, TENSORRT, sensitive, write_int8
 from export.onnx_files import write_onnx
-from export.pack import pack_bundle, prove
+from export.pack import PackTools, pack_bundle, prove
 from export.parity import onnx_runner, torch_logits
 from tests.support.narrow_network import SPEC, narrow_network, pictures
 
 FRAMES = pictures(16, seed=1)
 
 
-def pack(folder, checkpoint, evidence, rule):
-    about = {"name": "narrow", "version": "1", "metrics": {}, "lineage": {}}
+def pack(folder, checkpoint, evidence, rule, **more):
+    about = {"name": "narrow", "version": "1", "metrics": {}, "lineage": {}, **more}
     return pack_bundle(checkpoint, evidence, folder, decision=rule, precisions=("fp32", "int8"), **about)
 
 
@@ -87,24 +87,26 @@ def test_a_bundle_with_int8_proves_itself_and_has_a_file_for_tensorrt(tmp_path, 
     assert set(prove(tmp_path / "bundle")) == {"fp32", "int8"}
 
 
-def test_int8_is_tried_again_with_more_layers_in_float_and_given_up_at_last(
-    tmp_path, checkpoint, evidence, rule, monkeypatch
-):
+def test_int8_is_tried_again_with_more_layers_in_float_and_given_up_at_last(tmp_path, checkpoint, evidence, rule):
     tried = []
+    good = iter([True, False, False, False, True, False, False, False, False])  # fp32; int8; int8.trt
 
     def remember(source, frames, path, dialect, kept=()):
         tried.append((dialect, len(kept)))
         path.write_bytes(source.read_bytes())
 
-    refusals = iter([None, "bad", "bad", "bad", None, "bad", "bad", "bad", "bad"])  # fp32; int8; int8.trt
-    monkeypatch.setattr("export.pack.write_int8", remember)
-    monkeypatch.setattr("export.acceptance.refusal", lambda *_: next(refusals))
-    manifest = pack(tmp_path / "bundle", checkpoint, evidence, rule)
+    def run_file(path):
+        run, turn = onnx_runner(path), 1 if next(good) else -1
+        return lambda frames: run(frames)[:, ::turn]
+
+    tools = PackTools(write_int8=remember, run_file=run_file)
+    manifest = pack(tmp_path / "bundle", checkpoint, evidence, rule, tools=tools)
     assert tried[:4] == [(CPU, 0), (CPU_FULL_RANGE, 0), (CPU_FULL_RANGE, 4), (CPU_FULL_RANGE, 8)]
     assert tried[4:] == [(TENSORRT, count) for count in (0, 4, 8, 16)]
     assert manifest.metrics["parity"]["int8"]["dialect"] == CPU_FULL_RANGE
     assert len(manifest.metrics["parity"]["int8"]["kept_in_float"]) == 8
-    assert manifest.metrics["refused"] == {"int8.trt": "bad"}
+    assert list(manifest.metrics["refused"]) == ["int8.trt"]
+    assert "on the test set" in manifest.metrics["refused"]["int8.trt"]
     assert "model.int8.trt.onnx" not in manifest.files
 
 

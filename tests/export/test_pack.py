@@ -9,11 +9,10 @@ from edge_runtime.bundle.decision import DecisionRule
 from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.golden import check_golden, load_golden
 from edge_runtime.bundle.store import open_bundle
-from export import acceptance, folders, pack
-from export.checkpoint import checkpoint_digest, load_checkpoint, save_checkpoint
+from export.checkpoint import checkpoint_digest, save_checkpoint
 from export.folders import replace_folder
 from export.golden_frames import LabelledFrame, choose_golden, made_frames, tolerance
-from export.pack import pack_bundle, prove
+from export.pack import PackTools, pack_bundle, prove
 from export.parity import measure_parity, onnx_runner, torch_logits
 from tests.support.narrow_network import CARD, LABELS, SPEC, narrow_network, pictures
 
@@ -28,22 +27,17 @@ def fake_onnx(network, spec, path, precision):
 
 
 @pytest.fixture
-def instant(monkeypatch):
-    """Packing with the exporter and its runner replaced: for tests of what happens around them."""
-    monkeypatch.setattr(pack, "write_onnx", fake_onnx)
-    network = {}
+def instant(network):
+    """Packing without the exporter and its runner: for tests of what happens around them."""
 
-    def remember(folder):
-        network["it"], card = load_checkpoint(folder)
-        return network["it"], card
+    def prove_network(folder):
+        check_golden(answers(network), load_golden(open_bundle(folder)), "fp32")
 
-    monkeypatch.setattr(pack, "load_checkpoint", remember)
-    monkeypatch.setattr(acceptance, "onnx_runner", lambda path: lambda frames: torch_logits(network["it"], frames))
-    monkeypatch.setattr(pack, "prove", lambda folder: check_golden(*answers(network["it"], folder), "fp32"))
+    return PackTools(write_onnx=fake_onnx, run_file=lambda path: answers(network), prove=prove_network)
 
 
-def answers(network, folder):
-    return (lambda frames: torch_logits(network, frames)), load_golden(open_bundle(folder))
+def answers(network):
+    return lambda frames: torch_logits(network, frames)
 
 
 def pack_into(folder, checkpoint, evidence, rule, **changes):
@@ -117,16 +111,13 @@ def test_every_precision_is_held_against_the_network_and_gets_its_own_rule(packe
 
 
 def test_a_file_that_loses_too_much_is_left_out_and_the_manifest_says_why(
-    tmp_path, checkpoint, evidence, rule, instant, monkeypatch
+    tmp_path, checkpoint, evidence, rule, instant
 ):
-    honest = acceptance.onnx_runner
-
     def runner(path):
-        run = honest(path)
+        run = instant.run_file(path)
         return (lambda frames: run(frames)[:, ::-1]) if "fp16" in path.name else run
 
-    monkeypatch.setattr(acceptance, "onnx_runner", runner)
-    pack_into(tmp_path / "bundle", checkpoint, evidence, rule)
+    pack_into(tmp_path / "bundle", checkpoint, evidence, rule, tools=replace(instant, run_file=runner))
     manifest = open_bundle(tmp_path / "bundle").manifest
     assert manifest.precisions == ("fp32",)
     assert "model.fp16.onnx" not in manifest.files
@@ -140,7 +131,7 @@ def test_large_pictures_are_decoded_smaller_only_where_that_did_no_harm(
 ):
     frames = {item.id: item.frame for item in evidence.test}
     shuffled = dict(zip(frames, list(frames.values())[::-1], strict=True)) if harm else frames
-    pack_into(tmp_path / "bundle", checkpoint, replace(evidence, reduced=shuffled), rule)
+    pack_into(tmp_path / "bundle", checkpoint, replace(evidence, reduced=shuffled), rule, tools=instant)
     manifest = open_bundle(tmp_path / "bundle").manifest
     assert manifest.input.decode == decode
     assert (manifest.metrics["reduced_decode"]["refused"] is not None) == harm
@@ -162,22 +153,19 @@ def test_packing_replaces_the_older_bundle_and_leaves_nothing_else(copied, check
     leftover = copied.parent / ".bundle.packing"
     leftover.mkdir()
     (leftover / "half").write_text("a run that was killed")
-    pack_into(copied, checkpoint, evidence, rule)
+    pack_into(copied, checkpoint, evidence, rule, tools=instant)
     assert open_bundle(copied).manifest.version == "2"
     assert copied.stat().st_ino != old
     assert [path.name for path in copied.parent.iterdir()] == ["bundle"]
 
 
-def test_a_bundle_that_fails_its_proof_does_not_replace_the_old_one(
-    copied, checkpoint, evidence, rule, instant, monkeypatch
-):
+def test_a_bundle_that_fails_its_proof_does_not_replace_the_old_one(copied, checkpoint, evidence, rule, instant):
     def refuse(folder):
         raise InputError("the golden frames do not match")
 
-    monkeypatch.setattr(pack, "prove", refuse)
     before = open_bundle(copied).digest
     with pytest.raises(InputError, match="do not match"):
-        pack_into(copied, checkpoint, evidence, rule)
+        pack_into(copied, checkpoint, evidence, rule, tools=replace(instant, prove=refuse))
     assert open_bundle(copied).digest == before
 
 
@@ -185,7 +173,7 @@ def test_the_same_input_gives_the_same_bundle(tmp_path, checkpoint, evidence, ru
     for name in ("one", "two"):
         way = slice(None, None, 1 if name == "one" else -1)
         turned = replace(evidence, golden=evidence.golden[way], validation=evidence.validation[way])
-        pack_into(tmp_path / name, checkpoint, turned, rule, created="2026-01-01")
+        pack_into(tmp_path / name, checkpoint, turned, rule, created="2026-01-01", tools=instant)
     assert open_bundle(tmp_path / "one").digest == open_bundle(tmp_path / "two").digest
 
 
@@ -268,11 +256,10 @@ def test_while_folders_are_swapped_the_name_always_leads_to_one(tmp_path):
     assert not missing
 
 
-def test_where_the_file_system_cannot_swap_the_folder_is_still_replaced(tmp_path, monkeypatch):
-    monkeypatch.setattr(folders, "_exchange", lambda one, other: False)
+def test_where_the_file_system_cannot_swap_the_folder_is_still_replaced(tmp_path):
     for name in ("new", "target", "new.old"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "file").write_text(name)
-    replace_folder(tmp_path / "new", tmp_path / "target")
+    replace_folder(tmp_path / "new", tmp_path / "target", exchange=lambda one, other: False)
     assert (tmp_path / "target" / "file").read_text() == "new"
     assert [path.name for path in tmp_path.iterdir()] == ["target"]
