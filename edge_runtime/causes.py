@@ -31,37 +31,17 @@ class Cause(str, Enum):
     NOT_RUNNING = "not_running"
 
     @property
-    def offline(self) -> bool:
-        """Whether no frame comes at all, as against frames that show nothing."""
-        return self in _OFFLINE
-
-    @property
     def status(self) -> str:
         """The camera's status in events and topics: offline or not_evaluated; a camera without a cause is online."""
-        return "offline" if self.offline else "not_evaluated"
+        return "offline" if self in _OFFLINE else "not_evaluated"
 
     @property
     def advice(self) -> str:
         """One sentence for the person who has to mend it."""
-        return _ADVICE[self]
+        return _OFFLINE.get(self) or _NOT_EVALUATED[self]
 
 
-_OFFLINE = frozenset(
-    (
-        Cause.STARTING,
-        Cause.MISCONFIGURED,
-        Cause.REFUSED,
-        Cause.AUTH,
-        Cause.NOT_FOUND,
-        Cause.TIMEOUT,
-        Cause.CODEC,
-        Cause.STALLED,
-        Cause.ENDED,
-        Cause.NOT_RUNNING,
-    )
-)
-
-_ADVICE = {
+_OFFLINE = {
     Cause.STARTING: "no frame yet since the service started; wait a moment",
     Cause.MISCONFIGURED: "its settings, secret or certificate cannot be used; correct them, `edge-station check` helps",
     Cause.REFUSED: "the host turns connections away; check that the camera is on, its address and its port",
@@ -71,6 +51,10 @@ _ADVICE = {
     Cause.CODEC: "what arrives cannot be decoded as video; set the camera to H.264 or motion JPEG",
     Cause.STALLED: "the connection stands but frames stopped; check the network, then restart the camera",
     Cause.ENDED: "the stream came to its end",
+    Cause.NOT_RUNNING: "the service was not running; see its log",
+}
+
+_NOT_EVALUATED = {
     Cause.BLACK: "the picture is black; check lens cap, light and power",
     Cause.FROZEN: "the camera repeats one picture; restart it",
     Cause.COVERED: "the picture lost its detail; check for a cover, dirt, fog or a lens out of focus",
@@ -81,5 +65,4 @@ _ADVICE = {
     Cause.RESIZED: "the stream changed its size; check the camera's profile",
     Cause.OVERLOADED: "the station could not keep up; lower rates or use fewer cameras",
     Cause.MODEL: "the model gave no usable answer; see `edge-station check`",
-    Cause.NOT_RUNNING: "the service was not running; see its log",
 }

@@ -39,7 +39,7 @@ class CameraGroup:
         self._frame_event = -1
         self._turn = 0  # whose frame is asked for first
 
-    def start(self) -> None:
+    def __enter__(self) -> "CameraGroup":
         """Start a process for every camera that can run; returns at once, whatever their state."""
         self._frame_event = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._started = now = time.monotonic()
@@ -49,22 +49,14 @@ class CameraGroup:
             if plan.address is not None
         }
         self._tend(now)
+        return self
 
-    def stop(self) -> None:
+    def __exit__(self, *_: object) -> None:
         """End all processes."""
         for camera in self._cameras.values():
             camera.close()
         self._cameras = {}
-        if self._frame_event >= 0:
-            os.close(self._frame_event)
-            self._frame_event = -1
-
-    def __enter__(self) -> "CameraGroup":
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
+        os.close(self._frame_event)
 
     def newest(self, timeout: float, most: int | None = None) -> list[CapturedFrame]:
         """Return at most one frame a camera, the newest that is due; waits up to `timeout` seconds for the first.

@@ -143,12 +143,11 @@ STATION = """
 import sys
 from edge_runtime.cameras.camera_group import CameraGroup
 from edge_runtime.cameras.settings import CameraSettings, plan_cameras
-cameras = CameraGroup(plan_cameras([CameraSettings("one", sys.argv[1])]))
-cameras.start()
-while not cameras.newest(1):
-    pass
-print("ready", flush=True)
-sys.stdin.read()
+with CameraGroup(plan_cameras([CameraSettings("one", sys.argv[1])])) as cameras:
+    while not cameras.newest(1):
+        pass
+    print("ready", flush=True)
+    sys.stdin.read()
 """
 
 
