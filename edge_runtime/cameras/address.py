@@ -81,7 +81,11 @@ def parse_address(address: str, user: str | None = None, password: str | None = 
     if device.isdecimal():
         return CameraAddress(Kind.USB, f"/dev/video{int(device)}")
     path = Path(address.removeprefix("file://")).absolute()
-    if path.is_dir():
+    try:
+        is_folder = path.is_dir()
+    except OSError as error:
+        raise InputError(f"{redact(address)} cannot be read ({error.strerror}); check the camera's address") from error
+    if is_folder:
         return CameraAddress(Kind.FOLDER, str(path))
     if path.suffix.lower() in VIDEO_SUFFIXES:
         return CameraAddress(Kind.FILE, str(path))
@@ -94,7 +98,7 @@ def _network(scheme: str, address: str, user: str | None, password: str | None) 
     place = host + slash + path
     try:
         parts = urlsplit(f"{scheme}://{place}")
-        complete = bool(parts.hostname) and parts.port != 0
+        complete = bool((parts.hostname or "").encode("idna")) and parts.port != 0  # refuses 10..0.5 too
     except ValueError:
         complete = False
     if not complete:

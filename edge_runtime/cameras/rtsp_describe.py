@@ -43,7 +43,7 @@ def connect(address: CameraAddress, seconds: float) -> socket.socket:
         return socket.create_connection((address.host, address.port), seconds)
     except TimeoutError as error:
         raise SourceFailed(Cause.TIMEOUT) from error
-    except socket.gaierror as error:
+    except (socket.gaierror, ValueError) as error:  # unknown, or no name at all
         raise SourceFailed(Cause.NOT_FOUND) from error
     except ConnectionRefusedError as error:
         raise SourceFailed(Cause.REFUSED) from error

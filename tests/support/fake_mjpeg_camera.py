@@ -42,7 +42,6 @@ class FaultServer:
         self.fault = fault
         self.port = port
         self.rate = rate
-        self.accepted = 0
         self.frames = FRAMES  # what /stream shows; may be changed at any moment
         self.connections: set[socket.socket] = set()
         self._threads: list[threading.Thread] = []
@@ -94,7 +93,6 @@ class FaultServer:
                 link, _ = listener.accept()
             except OSError:
                 return
-            self.accepted += 1
             self.connections.add(link)
             self._spawn(self._serve, link)
 

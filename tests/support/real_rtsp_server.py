@@ -1,4 +1,4 @@
-"""A real RTSP server on loopback: `/usr/bin/python3 rtsp_server.py PORT [USER PASSWORD]`, run with the system's Python.
+"""A real RTSP server on loopback, run with the system's Python: `real_rtsp_server.py PORT [USER PASSWORD]`.
 
 /cam streams a moving test picture, /smart one with a key frame every ten seconds, /slow one a second. With USER and
 PASSWORD /cam wants Digest login. Prints "ready".

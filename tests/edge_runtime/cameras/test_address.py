@@ -58,7 +58,16 @@ def test_credentials_from_elsewhere_win_and_survive_the_way_through_the_address(
 
 
 @pytest.mark.parametrize(
-    "address", ["rtsp:///x", "rtsp://u:secret@/x", "rtsp://h:secret/x", "ftp://u:secret@h", "x.txt"]
+    "address",
+    [
+        "rtsp:///x",
+        "rtsp://u:secret@10..0.5/x",
+        "a" * 300,
+        "rtsp://u:secret@/x",
+        "rtsp://h:secret/x",
+        "ftp://u:secret@h",
+        "x.txt",
+    ],
 )
 def test_what_is_no_source_is_refused_without_its_secret(address):
     with pytest.raises(InputError) as caught:

@@ -76,6 +76,8 @@ def test_the_key_frame_with_which_a_session_begins_is_enough(mount):
     with RtspServer() as server, CameraGroup([plan("one", server.url(mount))]) as cameras:
         watch = Watch(cameras)
         watch.until(lambda watch: watch.newest and watch.all_online(), 12)
+        token = cameras.request_marked_frame("one")
+        watch.until(lambda watch: cameras.states()["one"].marked_frame == token)
         assert watch.newest["one"].image.shape == (240, 320, 3)
 
 

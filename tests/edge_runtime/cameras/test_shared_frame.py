@@ -56,6 +56,18 @@ def test_a_marked_frame_takes_no_frames_place_and_is_wanted_until_it_is_publishe
     shared.close()
 
 
+def test_the_memory_of_a_marked_frame_is_given_back():
+    shared = SharedFrame()
+    image = draw_mark(np.full((1080, 1920, 3), 50, np.uint8), 1)
+    shared.publish(image, 1.0)
+    before = os.fstat(shared.handle).st_blocks
+    shared.publish_marked(image, 1.0, 1)
+    assert os.fstat(shared.handle).st_blocks > 1.9 * before
+    assert shared.take_marked() is not None
+    assert os.fstat(shared.handle).st_blocks == before
+    shared.close()
+
+
 WRITER = """
 import sys, time
 import numpy as np
