@@ -22,12 +22,10 @@ LINE = 4096  # bytes of one header line
 
 def jpegs(address: CameraAddress, timeout: AnswerTimeout, read_timeout: float) -> Iterator[bytes]:
     """Yield each part's bytes as they arrive; SourceFailed with the cause. Ends where the server ends."""
-    link, response = _open(address, timeout)
-    with closing(link), closing(response):
+    with closing(_open(address, timeout, read_timeout)) as response:
         boundary = response.headers.get_boundary()
         if response.headers.get_content_maintype() != "multipart" or not boundary:
             raise SourceFailed(Cause.CODEC)
-        link.settimeout(read_timeout)
         try:
             yield from _parts(response, b"--" + boundary.removeprefix("--").encode())
         except TimeoutError as error:
@@ -51,25 +49,19 @@ def _link(address: CameraAddress, timeout: AnswerTimeout) -> socket.socket:
         raise SourceFailed(cause) from error
 
 
-def _open(address: CameraAddress, timeout: AnswerTimeout) -> tuple[socket.socket, http.client.HTTPResponse]:
+def _open(address: CameraAddress, timeout: AnswerTimeout, read_timeout: float) -> http.client.HTTPResponse:
     """Return the answer to GET, its body unread. Basic login is tried at once, Digest where it is asked for."""
     user, password = address.user, address.password or ""
-    link, response = _get(address, None if user is None else basic_login(user, password), timeout)
+    response = _get(address, None if user is None else basic_login(user, password), timeout, read_timeout)
     offered = challenges_by_scheme(response.headers.get_all("www-authenticate", []))
     if response.status == 401 and user is not None and "digest" in offered:
-        _close(link, response)  # some cameras do so themselves
-        link, response = _get(
-            address, digest_login(offered["digest"], "GET", _target(address), user, password), timeout
-        )
+        response.close()  # some cameras close a connection after a 401 themselves
+        login = digest_login(offered["digest"], "GET", _target(address), user, password)
+        response = _get(address, login, timeout, read_timeout)
     if response.status != 200:
-        _close(link, response)
+        response.close()
         raise SourceFailed(cause_of_status(response.status))
-    return link, response
-
-
-def _close(link: socket.socket, response: http.client.HTTPResponse) -> None:
-    response.close()
-    link.close()
+    return response
 
 
 def _target(address: CameraAddress) -> str:
@@ -78,33 +70,31 @@ def _target(address: CameraAddress) -> str:
 
 
 def _get(
-    address: CameraAddress, login: str | None, timeout: AnswerTimeout
-) -> tuple[socket.socket, http.client.HTTPResponse]:
+    address: CameraAddress, login: str | None, timeout: AnswerTimeout, read_timeout: float
+) -> http.client.HTTPResponse:
     lines = [f"GET {_target(address)} HTTP/1.1", f"Host: {address.host}:{address.port}", "User-Agent: rarefault"]
     lines += [f"Authorization: {login}"] if login else []
-    link = _link(address, timeout)
-    response = http.client.HTTPResponse(link, method="GET")
-    try:
-        link.sendall("\r\n".join((*lines, "", "")).encode())
-        _await_answer(link, timeout)
-        response.begin()
-    except (OSError, http.client.HTTPException) as error:
-        _close(link, response)
-        raise SourceFailed(Cause.TIMEOUT if isinstance(error, OSError) else Cause.CODEC) from error
-    except SourceFailed:
-        _close(link, response)
-        raise
-    return link, response
+    with _link(address, timeout) as link:  # the response keeps the connection until it is closed itself
+        response = http.client.HTTPResponse(link, method="GET")
+        try:
+            link.sendall("\r\n".join((*lines, "", "")).encode())
+            _await_answer(link, timeout)
+            response.begin()
+            link.settimeout(read_timeout)
+        except (OSError, http.client.HTTPException) as error:
+            response.close()
+            raise SourceFailed(Cause.TIMEOUT if isinstance(error, OSError) else Cause.CODEC) from error
+    return response
 
 
 def _await_answer(link: socket.socket, timeout: AnswerTimeout) -> None:
-    """Wait until something comes; silence is reported once, then waited out."""
+    """Wait until something comes; silence is reported once, then waited out. TimeoutError where nothing comes."""
     link.settimeout(timeout.answer_seconds)
     if select.select([link], [], [], timeout.answer_seconds)[0]:
         return
     timeout.on_silence()
     if not select.select([link], [], [], timeout.extra_seconds)[0]:
-        raise SourceFailed(Cause.TIMEOUT)
+        raise TimeoutError
 
 
 def _parts(response: http.client.HTTPResponse, delimiter: bytes) -> Iterator[bytes]:

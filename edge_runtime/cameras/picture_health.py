@@ -168,7 +168,7 @@ class PictureHealth:
         shape = _shape(thumbnail.luma)
         if not history.scenes:
             if self._noises:  # else the noise would count as detail
-                history.begin(detail, shape, thumbnail.chroma)
+                history.adopt(detail, shape, thumbnail.chroma)
                 history.strength = _strength(thumbnail, shape, self._noise)[0]
             return None
         hidden = LAPLACIAN_NOISE**0.5 * self._noise / (float(thumbnail.luma.mean()) + DARK_OFFSET)
@@ -224,9 +224,6 @@ class _History:
         self.strength = 0.0
         self.chroma = 0.0
         self.scenes: list[Plane] = []  # the present one first
-
-    def begin(self, detail: float, shape: Plane, chroma: float) -> None:
-        self.detail, self.chroma, self.scenes = detail, chroma, [shape]
 
     def adopt(self, detail: float, shape: Plane, chroma: float) -> None:
         """Take `shape` for the scene from here on; the old ones are remembered."""

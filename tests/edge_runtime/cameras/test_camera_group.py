@@ -280,8 +280,13 @@ def test_a_marked_frame_is_never_given_out_even_by_a_frozen_camera():
         first = watch.newest["one"].image
         for _ in range(5):
             token = cameras.request_marked_frame("one")
-            while marked_frames(cameras) != {"one": token}:
-                assert all(np.array_equal(frame.image, first) for frame in cameras.newest(0.05))
+            watch.until(lambda watch, token=token: marked_and_unmarked(watch, token, first))
+
+
+def marked_and_unmarked(watch: Watch, token: int, image: np.ndarray) -> bool:
+    """Whether the marked frame has arrived; no frame that was given out may differ from `image`."""
+    assert np.array_equal(watch.newest["one"].image, image)
+    return marked_frames(watch.cameras) == {"one": token}
 
 
 def marked_frames(cameras: CameraGroup) -> dict[str, int]:

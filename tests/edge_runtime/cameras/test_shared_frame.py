@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 
 import numpy as np
 
@@ -88,8 +89,9 @@ def test_a_reader_never_sees_a_mixture_and_a_killed_writer_leaves_no_lock():
         command = [sys.executable, "-c", WRITER, str(shared.handle)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, pass_fds=(shared.handle,), cwd=ROOT) as writer:
             writer.stdout.readline()
-            found = 0
+            found, deadline = 0, time.monotonic() + 60
             while found < 200:
+                assert time.monotonic() < deadline
                 if (newest := shared.take_newest()) is not None:
                     level = int(newest[0][0, 0, 0])
                     assert newest[0].shape[0] == 300 + level
