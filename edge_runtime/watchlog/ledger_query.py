@@ -7,6 +7,7 @@ says so (`estimated`).
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 from ..bundle.errors import UnavailableError
@@ -100,7 +101,7 @@ def read_night(base: sqlite3.Connection, seconds: float, now: Instant, at_work: 
     start = now.monotonic - seconds
     spans: dict[str, list[tuple[float, float]]] = {}
     blind: list[Interval] = []
-    for run, successor in zip(runs, [*runs[1:], None], strict=True):
+    for run, successor in zip_longest(runs, runs[1:]):
         until = successor.began if successor else now.monotonic
         end = max(run.ended, until) if at_work and not successor else run.ended
         for camera, began in base.execute("SELECT camera, began FROM watch WHERE run = ?", (run.id,)).fetchall():

@@ -15,7 +15,8 @@ import pytest
 from edge_runtime.bundle.errors import UnavailableError
 from edge_runtime.causes import Cause
 from edge_runtime.clock import Instant
-from edge_runtime.watchlog.ledger import BEAT_SECONDS, Ledger
+from edge_runtime.durable_sqlite import open_database
+from edge_runtime.watchlog.ledger import BEAT_SECONDS, SCHEMA, VERSION, Ledger
 from edge_runtime.watchlog.ledger_query import read_night_of
 from edge_runtime.watchlog.report import log_line, to_html, to_json, watched_share
 from tests.support import ROOT
@@ -277,6 +278,13 @@ def test_a_device_that_restarted_without_the_service_tells_by_the_wall_clock(tmp
     ledger.close(at(2))
     (gap,) = read_night_of(path, 4 * 3600, Instant(60.0, at(5).wall), at_work=False).blind
     assert (gap.cause, gap.seconds) == (Cause.NOT_RUNNING, 3 * 3600)
+
+
+def test_a_ledger_before_the_first_run_is_an_empty_night(tmp_path):
+    path = tmp_path / "ledger.sqlite3"
+    open_database(path, SCHEMA, VERSION, repair=True).close()
+    night = read_night_of(path, 3600, at(0), at_work=True)
+    assert (night.due, night.blind) == ({}, ())
 
 
 @pytest.mark.parametrize("width", [390, 1280])
