@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 import psutil
 
-from edge_runtime.alerts.notifier import Notifier
+from edge_runtime.alerts.settings import SamplesSection
 from edge_runtime.bundle.decision import DecisionRule
 from edge_runtime.bundle.preprocess import Frame
 from edge_runtime.bundle.store import open_bundle
@@ -26,8 +26,9 @@ from edge_runtime.cameras.camera_group import CameraGroup
 from edge_runtime.cameras.settings import CameraSettings, plan_cameras
 from edge_runtime.inference.engines import open_engine
 from edge_runtime.inference.evaluator import Evaluation, Evaluator
+from edge_runtime.station.assemble import assemble, open_notifier
 from edge_runtime.station.service import Service
-from edge_runtime.station.settings import HttpSection, SamplesSection, StationSection, StationSettings
+from edge_runtime.station.settings import HttpSection, StationSection, StationSettings
 
 RATE = 25.0  # frames a second of the files
 WARM_SECONDS = 5.0
@@ -85,14 +86,12 @@ def main(folder: Path, count: int, seconds: float, size: tuple[int, int], precis
         bundle = open_bundle(folder)
         engine = open_engine(bundle, "auto", precision, threads=settings.station.cores).engine
         evaluator = TimedEvaluator(bundle, engine)
-        voice = Notifier(settings)
         device = f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores"
         print(f"{device}; {count} cameras of {size[0]} x {size[1]}, {engine.name} {engine.precision}")
-        try:
-            with TimedCameras(plans) as cameras:
-                good = measure(Service(settings, voice, evaluator, plans), cameras, evaluator, seconds)
-        finally:
-            voice.stop()
+        with open_notifier(settings) as notifier, TimedCameras(plans) as cameras:
+            service = assemble(settings, plans, evaluator, notifier)
+            service.cameras = cameras
+            good = measure(service, cameras, evaluator, seconds)
     raise SystemExit(not good)
 
 
@@ -100,12 +99,12 @@ def measure(service: Service, cameras: TimedCameras, evaluator: TimedEvaluator, 
     """Whether both claims hold."""
     began = time.monotonic()
     while time.monotonic() - began < WARM_SECONDS:
-        service.step(cameras)
+        service.step()
     before, memory = cameras.states(), [held()]
     evaluator.infer_ms.clear()
     cameras.waited, started, ages = 0.0, time.monotonic(), []
     while (now := time.monotonic()) - started < seconds:
-        service.step(cameras)
+        service.step()
         ages += [time.monotonic() - captured for captured in cameras.given]
         if now - started > len(memory) * seconds / 10:
             memory.append(held())

@@ -1,13 +1,16 @@
-"""A child process that runs one of this package's modules: a decoder may hang or crash there without harm."""
+"""Child processes that run one of this package's modules: a decoder may hang or crash there without harm."""
 
 import contextlib
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 HOME = Path(__file__).resolve().parents[1]  # the folder of this package
+ALLOWED_RESTARTS = 10  # of one process
+WITHIN_SECONDS = 600.0
 
 
 def module_command(module: str, *arguments: str) -> list[str]:
@@ -34,3 +37,21 @@ def end_child(child: "subprocess.Popen[bytes]") -> int:
             with contextlib.suppress(BrokenPipeError):  # what it never read is still in the buffer
                 pipe.close()
     return child.wait()
+
+
+class RestartBudget:
+    """Counts how often processes are replaced: one that dies again and again has a fault, all of them a common one."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._times: dict[str, deque[float]] = {name: deque(maxlen=ALLOWED_RESTARTS + 1) for name in names}
+        self._known: dict[str, int] = {}
+
+    def spent(self, restarts: Mapping[str, int], now: float) -> bool:
+        """Note the `restarts` so far, by name, at `now` (monotonic seconds); return whether all exceed a limit."""
+        for name, times in self._times.items():
+            times.extend([now] * (restarts[name] - self._known.get(name, 0)))
+            self._known[name] = restarts[name]
+        return bool(self._times) and all(self._is_over(times, now) for times in self._times.values())
+
+    def _is_over(self, times: deque[float], now: float) -> bool:
+        return len(times) > ALLOWED_RESTARTS and now - times[0] <= WITHIN_SECONDS

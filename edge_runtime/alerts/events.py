@@ -1,15 +1,16 @@
-"""What a station has to tell: alarms, heartbeats and samples, each a JSON document with an id and its pictures."""
+"""Events of a station: alarms, heartbeats and samples, each a JSON document with an id and its pictures."""
 
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..bundle.decision import Decision, DecisionRule
+from ..bundle.decision import Decision
 from ..bundle.preprocess import Frame
 from ..bundle.store import Bundle
+from ..causes import Cause
 from ..clock import Moment
-from ..inference.evaluator import Cam
+from ..inference.evaluator import Evaluation
 from .event_pictures import annotated_jpeg, clean_jpeg
 from .votes import Change
 
@@ -33,68 +34,68 @@ class Record:
 
 
 @dataclass(frozen=True)
-class View:
-    """What the model is shown of one camera: `frame` uint8 (H, W, 3) BGR, the whole picture where `region` is empty."""
+class JudgedView:
+    """What the model was shown of one camera and what it said.
+
+    `image` is uint8 (H, W, 3) BGR, the whole frame where `region` is empty. `captured` is the frame's time in monotonic
+    seconds. `test` marks the frame of a test alarm.
+    """
 
     camera: str
-    frame: Frame
+    image: Frame
+    evaluation: Evaluation
+    captured: float
     region: str = ""
     test: bool = False
 
 
-@dataclass(frozen=True)
-class Sight:
-    """One evaluated view: what the model saw, what it said, by which rule, and where it looked for each label."""
-
-    view: View
-    decision: Decision
-    rule: DecisionRule
-    cams: Mapping[str, Cam]
+def camera_status(cause: Cause | None, problem: str = "") -> dict[str, str]:
+    """Return a camera's status as topics and heartbeats hold it; `problem` says in a sentence what is misconfigured."""
+    status = {"status": "online", "cause": ""} if cause is None else {"status": cause.status, "cause": cause.value}
+    return {**status, "problem": problem} if problem else status
 
 
 class Reporter:
     """Makes the records of one station that runs one bundle."""
 
     def __init__(self, station: str, bundle: Bundle) -> None:
-        self._station = station
-        manifest = bundle.manifest
-        self._model = {"name": manifest.name, "version": manifest.version, "digest": bundle.digest}
+        self._station, self._model = station, bundle.identity()
 
-    def alarm(self, sight: Sight, change: Change, moment: Moment) -> Record:
-        """The alarm that `change` raised on `sight`, with clean frame and heat map of the raised label."""
-        said = self._said(sight, change.label)
-        told = f"{said['label']} {said['probability']:.2f} (threshold {said['threshold']:.3g}), "
-        told += f"{change.votes} of {change.of} frames"
-        view = sight.view
+    def alarm(self, view: JudgedView, change: Change, moment: Moment) -> Record:
+        """Return the alarm that `change` raised on `view`, with clean frame and heat map of the raised label."""
+        verdict = self._verdict(view, change.label)
+        caption = f"{verdict['label']} {verdict['probability']:.2f} (threshold {verdict['threshold']:.3g}), "
+        caption += f"{change.votes} of {change.of} frames"
         where = " ".join(name for name in (self._station, view.camera, view.region) if name)
-        lines = [f"{'TEST  ' if view.test else ''}{where}  {moment.time} ({moment.clock})", told]
+        lines = [f"{'TEST  ' if view.test else ''}{where}  {moment.time} ({moment.clock})", caption]
         pictures = {
-            "frame": clean_jpeg(view.frame),
-            "heatmap": annotated_jpeg(view.frame, sight.cams[change.label], lines),
+            "frame": clean_jpeg(view.image),
+            "heatmap": annotated_jpeg(view.image, view.evaluation.cams[change.label], lines),
         }
-        return self._record(ALARM, view.camera, moment, {**said, "votes": change.to_json()}, pictures)
+        return self._record(ALARM, view.camera, moment, {**verdict, "votes": change.to_json()}, pictures)
 
-    def sample(self, sight: Sight, reason: str, moment: Moment) -> Record:
-        """A frame worth learning from, because of `reason`, without anything drawn on it."""
-        said = {**self._said(sight, sight.decision.label), "reason": reason}
-        said["top"] = [{"label": label, "probability": round(p, 6)} for label, p in sight.decision.top]
-        return self._record(SAMPLE, sight.view.camera, moment, said, {"frame": clean_jpeg(sight.view.frame)})
+    def sample(self, view: JudgedView, reason: str, moment: Moment) -> Record:
+        """Return a frame worth learning from, because of `reason`, without anything drawn on it."""
+        decision = _decision(view)
+        content = {**self._verdict(view, decision.label), "reason": reason}
+        content["top"] = [{"label": label, "probability": round(p, 6)} for label, p in decision.top]
+        return self._record(SAMPLE, view.camera, moment, content, {"frame": clean_jpeg(view.image)})
 
     def heartbeat(self, state: Mapping[str, Any], moment: Moment) -> Record:
-        """A sign of life with the `state` of the station."""
+        """Return a sign of life with the `state` of the station."""
         return self._record(HEARTBEAT, "", moment, {"state": dict(state)}, {})
 
-    def _said(self, sight: Sight, label: str) -> dict[str, Any]:
+    def _verdict(self, view: JudgedView, label: str) -> dict[str, Any]:
         return {
-            **({"region": sight.view.region} if sight.view.region else {}),
+            **({"region": view.region} if view.region else {}),
             "label": label,
-            "probability": round(dict(sight.decision.top)[label], 6),
-            "threshold": sight.rule.thresholds.get(label),
-            "test": sight.view.test,
+            "probability": round(dict(_decision(view).top)[label], 6),
+            "threshold": view.evaluation.rule.thresholds.get(label),
+            "test": view.test,
         }
 
     def _record(
-        self, kind: str, camera: str, moment: Moment, said: Mapping[str, Any], pictures: Mapping[str, bytes]
+        self, kind: str, camera: str, moment: Moment, content: Mapping[str, Any], pictures: Mapping[str, bytes]
     ) -> Record:
         identity = str(uuid.uuid4())
         document = {
@@ -104,9 +105,14 @@ class Reporter:
             "kind": kind,
             "station": self._station,
             **({"camera": camera} if camera else {}),
-            "time": moment.time,
-            "clock": moment.clock,
-            **said,
+            **moment.to_json(),
+            **content,
             "model": self._model,
         }
         return Record(identity, kind, camera, document, pictures)
+
+
+def _decision(view: JudgedView) -> Decision:
+    if view.evaluation.decision is None:
+        raise ValueError(f"a view of {view.camera} without a decision is no event")
+    return view.evaluation.decision

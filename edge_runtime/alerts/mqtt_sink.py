@@ -14,7 +14,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import paho.mqtt.client as paho
@@ -24,17 +24,16 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from ..bundle.errors import UnavailableError
-from ..station.settings import MqttSection
 from .events import ALARM, HEARTBEAT, SAMPLE
 from .outbox import Entry
-from .sink import TAKEN, Answer, Verdict, payload
+from .settings import MqttSection
+from .sink import TAKEN, Answer, Verdict, answer_seconds, payload
 
 ONLINE, OFFLINE = "online", "offline"
 TOPIC_ENDS = {ALARM: "event", SAMPLE: "sample", HEARTBEAT: "heartbeat"}
 
-GOODBYE_SECONDS = 1.5
+LEAVE_SECONDS = 1.5
 HEADROOM = 1024  # bytes of a packet that are not its payload
-LEAST_RATE = 2000  # bytes a second: a link slower than this gets no pictures
 TRIES_WITH_PICTURES = 2  # without an acknowledgement; then the event goes without them
 
 # Reason codes of MQTT 5, section 2.4. Below 0x80 all are successes.
@@ -57,7 +56,7 @@ class MqttSink:
         self._tries: dict[str, int] = {}  # by event: with pictures, without an acknowledgement
 
     def open(self) -> None:
-        """Connect where no connection stands, and tell the states. UnavailableError says why not."""
+        """Connect where no connection stands, and publish the states. UnavailableError says why not."""
         if self._link is not None and self._link.ready:
             return
         self._drop()
@@ -73,7 +72,7 @@ class MqttSink:
                 link.publish(self._topic(camera, "status"), status, retain=True)
 
     def probe(self) -> None:
-        """Connect beside a station that may be running, tell nothing, and leave. UnavailableError says why not."""
+        """Connect beside a station that may be running, publish nothing, and leave. UnavailableError says why not."""
         link = _Link(self._topic("status"), self._settings, f"{self._client_id}-check")
         try:
             link.connect()
@@ -81,9 +80,9 @@ class MqttSink:
         finally:
             link.drop()
 
-    def set_camera(self, camera: str, status: str, cause: str) -> None:
-        """The status is told now, and again at each connection."""
-        document = json.dumps({"status": status, "cause": cause}).encode()
+    def set_camera(self, camera: str, status: Mapping[str, str]) -> None:
+        """Publish the status now, and again at each connection."""
+        document = json.dumps(status).encode()
         with self._lock:
             if self._cameras.get(camera) == document:
                 return
@@ -105,7 +104,7 @@ class MqttSink:
             self._tries[entry.id] = TRIES_WITH_PICTURES if code else self._tries.get(entry.id, 0) + 1
             return Answer(Verdict.UNREACHABLE, link.lost or "the broker takes no event of this size")
         self._tries.pop(entry.id, None)
-        return self._judged(entry, code)
+        return self._broker_answer(entry, code)
 
     def close(self) -> None:
         """Publish the offline states, so that nobody has to wait for the last will, and disconnect."""
@@ -116,10 +115,10 @@ class MqttSink:
             gone = json.dumps({"status": OFFLINE, "cause": "station stopped"}).encode()
             for camera in cameras:
                 link.publish(self._topic(camera, "status"), gone, retain=True)
-            link.say_goodbye()
+            link.leave_offline()
         self._drop()
 
-    def _judged(self, entry: Entry, code: int) -> Answer:
+    def _broker_answer(self, entry: Entry, code: int) -> Answer:
         topic = self._event_topic(entry)
         if code == NOBODY and entry.kind == ALARM and self._settings.need_subscriber:
             return Answer(Verdict.HELD, f"nobody is subscribed to {topic}; subscribe, or set need_subscriber = false")
@@ -160,7 +159,7 @@ class _Link:
         self._acknowledged: dict[int, int] = {}  # packet id -> reason code
         self._greeted: int | None = None  # the reason code of the broker's CONNACK
         self._greeting = "it does not answer"
-        self._goodbye: int | None = None  # that of its DISCONNECT
+        self._farewell: int | None = None  # that of its DISCONNECT
         self.lost = ""  # why the connection is no more
         self.max_payload: int | None = None  # bytes
         self._client = paho.Client(
@@ -174,11 +173,11 @@ class _Link:
 
     @property
     def ready(self) -> bool:
-        """Connected, as far as one knows."""
+        """Whether the link is connected, as far as one knows."""
         return self._greeted == 0 and not self.lost
 
     def connect(self) -> None:
-        """UnavailableError in words that name host and port, and no secret."""
+        """Connect. UnavailableError names host and port, and no secret."""
         where = f"the broker {self._settings.host}:{self._port}"
         try:
             self._prepare()
@@ -193,31 +192,31 @@ class _Link:
             raise UnavailableError(self.lost)
 
     def publish(self, topic: str, data: bytes, retain: bool) -> None:
-        """At QoS 1, without waiting."""
+        """Publish at QoS 1, without waiting."""
         self._client.publish(topic, data, qos=1, retain=retain)
 
     def publish_and_wait(self, topic: str, data: bytes) -> int | None:
-        """The reason code of the PUBACK, or TOO_LARGE where the broker left because of it; None where none came."""
+        """Return the reason code of the PUBACK, TOO_LARGE where the broker left because of it, None where none came."""
         properties = Properties(PacketTypes.PUBLISH)
         properties.PayloadFormatIndicator, properties.ContentType = 1, "application/json"
         self._acknowledged.clear()
         number = self._client.publish(topic, data, qos=1, properties=properties).mid
-        patience = self._settings.timeout + len(data) / LEAST_RATE
-        if self._wait(lambda: number in self._acknowledged, patience):
+        seconds = answer_seconds(self._settings.timeout, len(data))
+        if self._wait(lambda: number in self._acknowledged, seconds):
             return self._acknowledged[number]
-        self.lost = self.lost or f"the broker acknowledged nothing within {patience:.0f} s"
-        return TOO_LARGE if self._goodbye == TOO_LARGE else None
+        self.lost = self.lost or f"the broker acknowledged nothing within {seconds:.0f} s"
+        return TOO_LARGE if self._farewell == TOO_LARGE else None
 
-    def say_goodbye(self) -> None:
+    def leave_offline(self) -> None:
         """Publish offline, disconnect, and wait a little for both."""
         number = self._client.publish(self._status_topic, OFFLINE.encode(), qos=1, retain=True).mid
-        self._wait(lambda: number in self._acknowledged, GOODBYE_SECONDS / 2)
+        self._wait(lambda: number in self._acknowledged, LEAVE_SECONDS / 2)
         self.leave()
 
     def leave(self) -> None:
-        """Disconnect so that the last will stays unsaid, and wait a little for that."""
+        """Disconnect so that the broker does not publish the last will, and wait a little for that."""
         self._client.disconnect()
-        self._wait(lambda: False, GOODBYE_SECONDS / 2)
+        self._wait(lambda: False, LEAVE_SECONDS / 2)
 
     def drop(self) -> None:
         """Shut the socket whatever it is doing; paho's thread ends by that, and one that waits here comes back."""
@@ -264,7 +263,7 @@ class _Link:
 
     def _on_disconnect(self, _client: Any, _data: Any, flags: Any, code: ReasonCode, _properties: Any) -> None:
         if flags.is_disconnect_packet_from_server:
-            self._goodbye = code.value
+            self._farewell = code.value
         self._lose(f"the broker {self._settings.host}:{self._port} went away ({code})")
 
     def _on_publish(self, _client: Any, _data: Any, number: int, code: ReasonCode, _properties: Any) -> None:
@@ -276,5 +275,5 @@ class _Link:
 
 
 def _words(error: Exception) -> str:
-    """What went wrong, without the numbers of the operating system."""
+    """Return what went wrong, without the numbers of the operating system."""
     return (error.strerror or str(error)) if isinstance(error, OSError) else str(error)

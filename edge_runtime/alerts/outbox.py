@@ -1,4 +1,4 @@
-"""The station's memory: what it has to tell is on disk before anybody hears of it, and stays until all have it.
+"""The outbox: an event is on disk before it is sent to anybody, and stays until every sink has it.
 
 Pictures are files, written and flushed first; then one transaction commits the event with one delivery for each sink.
 So a committed event always has its pictures, and a crash in between leaves files that `sweep` removes. Files, and not
@@ -139,7 +139,7 @@ class Outbox:
         self._database = _opened(self._state_dir, repair=True)
 
     def next(self, sink: str, without_cameras: Collection[str] = (), without: Collection[int] = ()) -> Entry | None:
-        """What `sink` should be sent next: alarms, then heartbeats, then samples, each kind in the order of commits.
+        """Return what `sink` should be sent next: alarms, heartbeats, then samples, each kind in the order of commits.
 
         `without_cameras` and `without` (numbers of entries) are passed over.
         """
@@ -154,41 +154,35 @@ class Outbox:
         return self._entry(row) if row else None
 
     def delivered(self, sink: str, seq: int) -> None:
-        """`sink` has acknowledged entry `seq`. UnavailableError where the disk does not take the note."""
+        """Note that `sink` has acknowledged entry `seq`. UnavailableError where the disk does not take the note."""
         self._mark(sink, seq, DELIVERED, "")
         self.prune()
 
     def park(self, sink: str, seq: int, reason: str) -> None:
-        """`sink` will never take entry `seq`, because of `reason`: keep it, and send it no more."""
+        """Note that `sink` will never take entry `seq`, because of `reason`: it is kept, and sent no more."""
         self._mark(sink, seq, PARKED, reason)
 
     def retry_parked(self) -> int:
-        """Send what was parked once more, for one who has mended the cause; how many deliveries that are."""
+        """Send what was parked once more, after its cause was mended; return how many deliveries that are."""
         with self._writing("the outbox"):
             return self._database.execute(
                 "UPDATE deliveries SET state = 'pending', reason = '' WHERE state = 'parked'"
             ).rowcount
 
-    def counts(self) -> dict[tuple[str, str, str], int]:
-        """(sink, kind, state) -> deliveries. Reads them all."""
-        query = "SELECT sink, kind, state, count(*) FROM deliveries JOIN events USING (seq) GROUP BY sink, kind, state"
-        with self._lock, disk("the outbox"):
-            return {(sink, kind, state): count for sink, kind, state, count in self._database.execute(query)}
-
     def pending(self, sink: str) -> int:
-        """Deliveries that `sink` still has to take."""
+        """Count the deliveries that `sink` still has to take."""
         with self._lock, disk("the outbox"):
             row = self._one("SELECT count(*) FROM deliveries WHERE sink = ? AND state = 'pending'", sink)
         return int(row[0])
 
     def parked(self, sink: str) -> int:
-        """Deliveries that `sink` has refused for good."""
+        """Count the deliveries that `sink` has refused for good."""
         with self._lock, disk("the outbox"):
             row = self._one("SELECT count(*) FROM deliveries WHERE sink = ? AND state = 'parked'", sink)
         return int(row[0])
 
     def states(self, seq: int) -> dict[str, tuple[str, str]]:
-        """By sink: the state of entry `seq`, and the reason where that is parked."""
+        """Return by sink the state of entry `seq`, and the reason where that is parked."""
         with self._lock, disk("the outbox"):
             rows = self._database.execute(
                 "SELECT sink, state, reason FROM deliveries WHERE seq = ? ORDER BY sink", (seq,)
@@ -196,13 +190,13 @@ class Outbox:
             return {sink: (state, reason) for sink, state, reason in rows}
 
     def recent(self, kind: str, limit: int = 100) -> list[Entry]:
-        """The newest entries of `kind`, newest first."""
+        """Return the newest entries of `kind`, newest first."""
         query = "SELECT seq, id, kind, camera, document, pictures FROM events WHERE kind = ? ORDER BY seq DESC LIMIT ?"
         with self._lock, disk("the outbox"):
             return [self._entry(row) for row in self._database.execute(query, (kind, limit)).fetchall()]
 
     def kept_bytes(self, kind: str | None = None) -> int:
-        """Bytes of pictures on disk, of one kind or of all."""
+        """Return the bytes of pictures on disk, of one kind or of all."""
         rank = None if kind is None else KINDS.index(kind)
         with self._lock, disk("the outbox"):
             query = "SELECT coalesce(sum(bytes), 0) FROM events WHERE bytes > 0 AND rank = coalesce(?, rank)"
@@ -225,7 +219,7 @@ class Outbox:
                     return
 
     def make_room(self, wanted: int) -> bool:
-        """On a full disk: drop as `prune` does until `wanted` bytes more are free; whether any could be freed.
+        """Drop as `prune` does on a full disk until `wanted` bytes are free; return whether any could be freed.
 
         A disk that fails without being full is left alone. Files go first, since that needs no room; rows that cannot
         follow yet are noted by a later call.
@@ -261,7 +255,7 @@ class Outbox:
                         path.unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Nothing is lost without it."""
+        """Close the database. Nothing is lost where a crash keeps it from being called."""
         with self._lock, contextlib.suppress(sqlite3.Error):
             self._database.close()
 
@@ -293,7 +287,7 @@ class Outbox:
             )
 
     def _drop(self, kinds: Sequence[str]) -> bool:
-        """Drop the first that may go; whether there was one."""
+        """Drop the first that may go; return whether there was one."""
         row = self._droppable(kinds).fetchone()
         if row is None:
             return False
@@ -303,7 +297,7 @@ class Outbox:
         return True
 
     def _droppable(self, kinds: Sequence[str]) -> sqlite3.Cursor:
-        """(seq, kind, pictures) of what may go, in that order: samples, then alarms that every sink has."""
+        """Select (seq, kind, pictures) of what may go, in that order: samples, then alarms that every sink has."""
         marks, sinks = ",".join("?" * len(kinds)), ",".join("?" * len(self.sinks))
         return self._database.execute(
             f"SELECT seq, kind, pictures FROM events WHERE bytes > 0 AND kind IN ({marks}) AND (kind = '{SAMPLE}' OR "
@@ -313,14 +307,14 @@ class Outbox:
         )
 
     def _note_dropped(self, gone: Sequence[tuple[int, str]]) -> None:
-        """A sample is nothing without its picture; the row of an alarm stays."""
+        """Delete the rows of samples, which are nothing without their pictures; the row of an alarm stays."""
         with transaction(self._database) as database:
             for seq, kind in gone:
                 query = "DELETE FROM events" if kind == SAMPLE else "UPDATE events SET bytes = 0"
                 database.execute(f"{query} WHERE seq = ?", (seq,))
 
     def _remove(self, files: Iterable[str]) -> int:
-        """Bytes freed."""
+        """Delete pictures; return the bytes freed."""
         return sum(_deleted(self._state_dir / file) for file in files)
 
     def _entry(self, row: Sequence[Any]) -> Entry:
@@ -345,7 +339,7 @@ def _opened(state_dir: Path, repair: bool) -> sqlite3.Connection:
 
 
 def _file(record: Record, name: str) -> str:
-    """Relative to the state folder."""
+    """Return the path of a picture relative to the state folder."""
     return f"{FOLDERS[record.kind]}/{record.id}.{name}.jpg"
 
 
@@ -354,7 +348,7 @@ def _files(pictures: str) -> list[str]:
 
 
 def _deleted(path: Path) -> int:
-    """Bytes freed by deleting the file; 0 where it was not there."""
+    """Delete the file; return the bytes freed, 0 where it was not there."""
     try:
         size = path.stat().st_size
         path.unlink()

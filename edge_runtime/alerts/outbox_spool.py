@@ -1,4 +1,4 @@
-"""Between the cameras and the disk: while the disk takes nothing, alarms wait in memory and the cameras go on."""
+"""A spool before the outbox: while the disk takes nothing, alarms wait in memory and the cameras go on."""
 
 import logging
 import threading
@@ -29,11 +29,11 @@ class OutboxSpool:
 
     @property
     def waiting(self) -> int:
-        """Alarms in memory that are not on disk yet."""
+        """The number of alarms in memory that are not on disk yet."""
         return len(self._waiting)
 
     def record(self, record: Record) -> bool:
-        """Commit `record` behind those that wait; whether it is on disk. A disk that fails is logged, not raised."""
+        """Commit `record` behind those that wait; return whether it is on disk. A disk that fails is logged."""
         with self._lock:
             if record.kind == ALARM:
                 self._waiting.append(record)
@@ -43,14 +43,14 @@ class OutboxSpool:
             return kept
 
     def flush(self) -> bool:
-        """Commit what waits, oldest first; whether nothing waits any more. Call it about once a second."""
+        """Commit what waits, oldest first; return whether nothing waits any more. Call it about once a second."""
         with self._lock:
             return self._flush()
 
     def _flush(self) -> bool:
         while self._waiting:
             if not self._committed(self._waiting[0]):
-                self._lighten()
+                self._drop_pictures()
                 return False
             self._waiting.popleft()
         return True
@@ -80,7 +80,7 @@ class OutboxSpool:
             return False
         return True
 
-    def _lighten(self) -> None:
+    def _drop_pictures(self) -> None:
         """Oldest first, take the pictures from waiting alarms until the rest fits into memory."""
         held = sum(len(data) for record in self._waiting for data in record.pictures.values())
         for place, record in enumerate(self._waiting):

@@ -3,7 +3,8 @@
 from collections import Counter
 
 from ..bundle.decision import Decision, DecisionRule
-from ..station.settings import SamplesSection
+from .events import JudgedView
+from .settings import SamplesSection
 
 DISAGREEING, RARE, UNCERTAIN = "disagreeing", "rare", "uncertain"
 
@@ -12,30 +13,31 @@ MEMORY = 100_000  # frames; then all counts are halved, so that last year does n
 
 
 class SampleSelector:
-    """Looks at every evaluated frame of every camera, and picks few."""
+    """Sees every evaluated view of every camera, and picks few."""
 
     def __init__(self, settings: SamplesSection) -> None:
         self._settings = settings
         self._seen: dict[str, Counter[str]] = {}  # by camera: frames per reported label
         self._picked_at: dict[tuple[str, str], float] = {}  # by camera and reason: monotonic seconds
 
-    def reason(
-        self, camera: str, decision: Decision, rule: DecisionRule, standing: frozenset[str], now: float
-    ) -> str | None:
-        """Why the frame is worth keeping, or None. Call it once per frame that was evaluated.
+    def reason(self, view: JudgedView, standing: frozenset[str]) -> str | None:
+        """Return why the view is worth keeping, or None. Call it once for each view that was evaluated.
 
         Disagreeing: it flags what has no alarm, or does not flag what has one (`standing`). Rare: its label is seldom
         reported by this camera. Uncertain: a fault is near its threshold. One per `interval`, camera and reason.
         """
+        camera, evaluation = view.camera, view.evaluation
+        if (decision := evaluation.decision) is None:
+            return None
         rare = self._is_rare(camera, decision.label)
         reasons = (
             (DISAGREEING, set(decision.flagged) != standing),
             (RARE, rare),
-            (UNCERTAIN, self._is_uncertain(decision, rule)),
+            (UNCERTAIN, self._is_uncertain(decision, evaluation.rule)),
         )
         for reason, holds in reasons:
-            if holds and self._is_due(camera, reason, now):
-                self._picked_at[camera, reason] = now
+            if holds and self._is_due(camera, reason, view.captured):
+                self._picked_at[camera, reason] = view.captured
                 return reason
         return None
 

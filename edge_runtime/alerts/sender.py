@@ -1,4 +1,4 @@
-"""The one loop that sends: it owns retry and back-off, so that no sink has to."""
+"""The loop that sends events to one sink: it owns retries and delays, so that no sink has to."""
 
 import contextlib
 import logging
@@ -16,7 +16,7 @@ from .sink import Answer, Sink, Verdict
 
 POLL_SECONDS = 1.0  # how often a link without traffic is looked after
 
-Delay = Callable[[int, float], float]  # failures in a row and chance in 0..1 -> seconds to wait
+Delay = Callable[[int, float], float]  # (failures in a row, chance in 0..1) -> seconds to wait
 CAMERA_DELAY = partial(send_delay, first=5.0, cap=300.0)  # for the events of one camera
 
 log = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ class Sender:
         self._delay, self._camera_delay = delay, camera_delay
         self._monotonic, self._chance = monotonic, chance
         self._all = _Trouble()
-        self._lanes: dict[str, _Trouble] = {}  # by camera
+        self._held: dict[str, _Trouble] = {}  # by camera whose events the sink does not take for now
         self._unmarked: dict[int, str | None] = {}  # decided, but not on disk yet: why it is refused, None where taken
         self._wake = threading.Event()
         self._stopping = threading.Event()
@@ -58,7 +58,7 @@ class Sender:
 
     @property
     def alive(self) -> bool:
-        """False after `cease`, and after a bug has ended the loop."""
+        """Whether the loop runs; it ends by `begin_stop`, or by a bug."""
         return self._thread.is_alive()
 
     def start(self) -> None:
@@ -66,7 +66,7 @@ class Sender:
         self._thread.start()
 
     def wake(self) -> None:
-        """Something was committed."""
+        """Look at the outbox again, because something was committed."""
         self._wake.set()
 
     def begin_stop(self) -> None:
@@ -76,7 +76,7 @@ class Sender:
         self._sink.close()
 
     def join(self, seconds: float) -> None:
-        """Wait for the end that `cease` began. What was not acknowledged is sent again next time."""
+        """Wait for the end that `begin_stop` began. What was not acknowledged is sent again next time."""
         if self._thread.ident is not None:
             self._thread.join(seconds)
 
@@ -87,20 +87,20 @@ class Sender:
             self._wake.wait(min(pause, POLL_SECONDS))
 
     def step(self) -> float:
-        """Send at most one event; seconds until the next call is worth it."""
+        """Send at most one event; return the seconds until the next call is worth it."""
         now = self._monotonic()
         if now < self._all.until:
             return self._all.until - now
         self._mark()
         try:
             self._sink.open()
-            held = [camera for camera, trouble in self._lanes.items() if now < trouble.until]
-            entry = self._outbox.next(self._sink.name, held, self._unmarked)
+            waiting = [camera for camera, trouble in self._held.items() if now < trouble.until]
+            entry = self._outbox.next(self._sink.name, waiting, self._unmarked)
         except UnavailableError as error:
             return self._hold_all(str(error))
         if entry is None:
-            if not held:
-                self._lanes.clear()
+            if not waiting:
+                self._held.clear()
                 self._settled()
             return POLL_SECONDS
         return self._answered(entry, self._sink.send(entry))
@@ -110,16 +110,16 @@ class Sender:
             return self._hold_all(answer.reason, answer.retry_after)
         self._all = _Trouble()
         if answer.verdict is Verdict.HELD:
-            self._hold_lane(entry.camera, answer)
+            self._hold_camera(entry.camera, answer)
             return 0.0
-        self._lanes.pop(entry.camera, None)
+        self._held.pop(entry.camera, None)
         if answer.verdict is Verdict.REFUSED:
             log.error("%s refuses event %s: %s; it is parked", self._sink.name, entry.id, answer.reason)
             self._unmarked[entry.seq] = answer.reason
         else:
             self._unmarked[entry.seq] = None
         self._mark()
-        if not self._lanes:
+        if not self._held:
             self._settled()
         return 0.0
 
@@ -137,17 +137,17 @@ class Sender:
         self._all.failures += 1
         delay = retry_after or self._delay(self._all.failures, self._chance())
         self._all.until = self._monotonic() + delay
-        self._say(reason)
+        self._report(reason)
         return delay
 
-    def _hold_lane(self, camera: str, answer: Answer) -> None:
-        lane = self._lanes.setdefault(camera, _Trouble())
-        lane.failures += 1
-        delay = answer.retry_after or self._camera_delay(lane.failures, self._chance())
-        lane.until = self._monotonic() + delay
-        self._say(answer.reason)
+    def _hold_camera(self, camera: str, answer: Answer) -> None:
+        trouble = self._held.setdefault(camera, _Trouble())
+        trouble.failures += 1
+        delay = answer.retry_after or self._camera_delay(trouble.failures, self._chance())
+        trouble.until = self._monotonic() + delay
+        self._report(answer.reason)
 
-    def _say(self, reason: str) -> None:
+    def _report(self, reason: str) -> None:
         if reason != self.trouble:  # once, not at every try
             log.warning("%s: %s", self._sink.name, reason)
         self.trouble = reason

@@ -1,8 +1,8 @@
-"""What a sink is: somebody outside who takes events, one at a time, and says what became of each."""
+"""Sinks: receivers outside the station that take events, one at a time, and answer what became of each."""
 
 import base64
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
@@ -29,6 +29,7 @@ class Answer:
 
 
 TAKEN = Answer(Verdict.TAKEN)
+LEAST_RATE = 2000  # bytes a second: a link slower than this gets no pictures
 
 
 class Sink(Protocol):
@@ -36,7 +37,7 @@ class Sink(Protocol):
 
     @property
     def name(self) -> str:
-        """As the outbox calls it."""
+        """The name by which the outbox knows the sink."""
 
     def probe(self) -> None:
         """Try the connection beside a running station, and tell nothing. UnavailableError says what is wrong."""
@@ -47,17 +48,17 @@ class Sink(Protocol):
     def send(self, entry: Entry) -> Answer:
         """Offer one event."""
 
-    def set_camera(self, camera: str, status: str, cause: str) -> None:
-        """`status` is online, offline or not_evaluated. From any thread; a sink that keeps no states does nothing."""
+    def set_camera(self, camera: str, status: Mapping[str, str]) -> None:
+        """Tell a status made by `events.camera_status`, from any thread; a sink that keeps no states does nothing."""
 
     def close(self) -> None:
-        """Say good-bye within two seconds."""
+        """Take leave of the receiver within two seconds."""
 
 
 def payload(entry: Entry, inline: Collection[str], limit: int | None = None) -> bytes:
-    """The event as JSON, with the pictures named by `inline` in it as base64 (`data`).
+    """Return the event as JSON, with the pictures named by `inline` in it as base64 (`data`).
 
-    Where that exceeds `limit` bytes, or a picture is no longer kept, references are all there is.
+    Where that exceeds `limit` bytes, or a picture is no longer kept, references stand in their place.
     """
     bare = json.dumps(entry.document).encode()
     data = {name: _read(entry, name) for name in inline if name in entry.pictures}
@@ -69,6 +70,11 @@ def payload(entry: Entry, inline: Collection[str], limit: int | None = None) -> 
         return bare
     whole = json.dumps({**entry.document, "pictures": pictures}).encode()
     return whole if limit is None or len(whole) <= limit else bare
+
+
+def answer_seconds(timeout: float, size: int) -> float:
+    """Return how long to wait for the answer to `size` bytes: `timeout`, and the time they take on the slowest link."""
+    return timeout + size / LEAST_RATE
 
 
 def _read(entry: Entry, name: str) -> str | None:

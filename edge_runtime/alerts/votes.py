@@ -1,14 +1,13 @@
-"""From verdicts on single frames to one alarm: N of M votes, hysteresis and cool-down. Pure; time is passed in.
+"""Votes turn verdicts on single frames into alarms: N of M, hysteresis and cool-down. Pure; time is passed in.
 
-One `Votes` serves one camera. A frame that was not evaluated, or on which the rule abstained, is no vote: it neither
-supports an alarm nor ends one, so a blind camera cannot clear a fault.
+One `Votes` serves one camera. A frame that was not evaluated is never added: it neither supports an alarm nor ends
+one, so a blind camera cannot clear a fault.
 """
 
 import math
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 from ..bundle.decision import Decision, DecisionRule
 from ..bundle.errors import InputError
@@ -61,7 +60,7 @@ class Change:
     needed: int
 
     def to_json(self) -> dict[str, int]:
-        """The `votes` of an event."""
+        """Return the `votes` of an event."""
         return {"votes": self.votes, "of": self.of, "needed": self.needed}
 
 
@@ -80,13 +79,11 @@ class Votes:
         """Labels whose alarm has been raised and has not ended."""
         return frozenset(self._standing)
 
-    def add(self, decision: Decision | None, now: float) -> tuple[Change, ...]:
-        """Count one frame at `now` (monotonic seconds); what begins or ends with it, in the order of the fault labels.
+    def add(self, decision: Decision, now: float) -> tuple[Change, ...]:
+        """Count one frame at `now` (monotonic seconds); return what begins or ends, in the order of the fault labels.
 
-        `decision` is None for a frame without a vote. Two labels that both reach their thresholds both get a vote.
+        Two labels that both reach their thresholds both get a vote.
         """
-        if decision is None:
-            return ()
         self._frames.append((now, frozenset(decision.flagged)))
         while now - self._frames[0][0] > self._rule.max_age:
             self._frames.popleft()
@@ -119,24 +116,14 @@ class CameraRule:
     votes: VoteRule
 
 
-def camera_rule(bundle: DecisionRule, votes: VoteRule, overrides: Mapping[str, Any]) -> CameraRule:
-    """`overrides`: `thresholds` (label -> 0..1) and any field of `VoteRule`, by name; what is absent stays as it was.
+def camera_rule(bundle: DecisionRule, votes: VoteRule, thresholds: Mapping[str, float]) -> CameraRule:
+    """Return the bundle's rule with `thresholds` (label -> 0..1) in the place of its own, together with `votes`.
 
-    InputError for a name that is neither, a label that has no threshold to override, and values that contradict.
+    InputError for a label that has no threshold to override, or a threshold that is none.
     """
-    known = {item.name for item in fields(VoteRule)}
-    if strange := [name for name in overrides if name not in known | {"thresholds"}]:
-        raise InputError(
-            f"the decision has no {strange[0]!r} to override; it has thresholds, {', '.join(sorted(known))}"
-        )
-    thresholds = overrides.get("thresholds", {})
     if strange := [label for label in thresholds if label not in bundle.fault_labels]:
         raise InputError(
             f"there is a threshold for {strange[0]!r}, which is no fault of this bundle; "
             f"its faults are {', '.join(bundle.fault_labels)}"
         )
-    changed = {name: value for name, value in overrides.items() if name != "thresholds"}
-    return CameraRule(
-        replace(bundle, thresholds={**bundle.thresholds, **thresholds}),
-        replace(votes, **changed),
-    )
+    return CameraRule(replace(bundle, thresholds={**bundle.thresholds, **thresholds}), votes)

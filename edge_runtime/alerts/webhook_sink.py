@@ -12,19 +12,18 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
 from ..bundle.errors import RarefaultError, UnavailableError
-from ..station.settings import WebhookSection
 from .outbox import Entry
-from .sink import TAKEN, Answer, Verdict, payload
+from .settings import WebhookSection
+from .sink import TAKEN, Answer, Verdict, answer_seconds, payload
 
 TRANSIENT = (408, 425, 429)  # and all from 500
 ABOUT_US = (401, 403, 404, 405, 407, 410)  # and all of 3xx: wrong settings, here or there, not a wrong event
 SLOW_SECONDS = 300.0  # between tries where settings are wrong
 LONGEST_WAIT = 3600.0  # seconds that a receiver may ask for
-LEAST_RATE = 2000  # bytes a second
 MAX_ANSWER = 1 << 16  # bytes
 
 
@@ -39,7 +38,7 @@ class WebhookSink:
         self._closed = False
 
     def open(self) -> None:
-        """Nothing is kept open between events."""
+        """Do nothing while the station runs, as no connection is kept between events."""
         if self._closed:
             raise UnavailableError("the webhook is left: the station stops")
 
@@ -65,18 +64,18 @@ class WebhookSink:
             return Answer(Verdict.UNREACHABLE, f"the webhook cannot be reached ({error})")
         except http.client.HTTPException as error:  # its text may hold the address, which may be a secret
             return Answer(Verdict.UNREACHABLE, f"the webhook gives no proper answer ({type(error).__name__})")
-        return judged(status, wait)
+        return http_answer(status, wait)
 
-    def set_camera(self, camera: str, status: str, cause: str) -> None:
-        """Nobody who is called once per event wants states; heartbeats tell them."""
+    def set_camera(self, camera: str, status: Mapping[str, str]) -> None:
+        """Do nothing: a webhook gets no camera states; heartbeats hold them."""
 
     def close(self) -> None:
-        """Ends a request that is under way."""
+        """End a request that is under way."""
         self._closed = True
         self._abort()
 
     def _post(self, identity: str, body: bytes) -> tuple[int, float | None]:
-        """Status, and the seconds of Retry-After."""
+        """Return the status, and the seconds of Retry-After."""
         url, secret = urlsplit(self._settings.address()), self._settings.secret()
         stamp = str(int(self._wall()))
         headers = {
@@ -87,15 +86,15 @@ class WebhookSink:
             "X-Rarefault-Signature": f"sha256={signature(secret, stamp, body)}",
         }
         connection = self._connect(url.scheme, url.hostname or "", url.port)
-        patience = threading.Timer(self._settings.timeout + len(body) / LEAST_RATE, self._abort)  # of the whole request
-        patience.start()
+        limit = threading.Timer(answer_seconds(self._settings.timeout, len(body)), self._abort)  # of the whole request
+        limit.start()
         try:
             connection.request("POST", (url.path or "/") + (f"?{url.query}" if url.query else ""), body, headers)
             response = connection.getresponse()
             response.read(MAX_ANSWER)
             return response.status, _seconds(response.getheader("Retry-After"))
         finally:
-            patience.cancel()
+            limit.cancel()
             connection.close()
             self._connection = None
 
@@ -116,12 +115,12 @@ class WebhookSink:
 
 
 def signature(secret: str, stamp: str, body: bytes) -> str:
-    """Hex HMAC-SHA256 of `stamp`, a dot and `body`."""
+    """Return the hexadecimal HMAC-SHA256 of `stamp`, a dot and `body`."""
     return hmac.new(secret.encode(), stamp.encode() + b"." + body, hashlib.sha256).hexdigest()
 
 
-def judged(status: int, wait: float | None = None) -> Answer:
-    """What an HTTP status says of the event. `wait`: seconds the receiver asked for."""
+def http_answer(status: int, wait: float | None = None) -> Answer:
+    """Return what an HTTP status says of the event. `wait`: seconds the receiver asked for."""
     if 200 <= status < 300:
         return TAKEN
     if status in ABOUT_US or 300 <= status < 400:
@@ -133,7 +132,7 @@ def judged(status: int, wait: float | None = None) -> Answer:
 
 
 def _seconds(text: str | None) -> float | None:
-    """Of a Retry-After header that is a number; dates are left to our own back-off."""
+    """Return the seconds of a Retry-After header that is a number; a date is left to our own delays."""
     if text is None or not text.strip().isdigit():
         return None
     return min(float(text), LONGEST_WAIT)

@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from ..alerts.notifier import is_running, make_sinks
 from ..alerts.sink import Sink
 from ..bundle.errors import RarefaultError, UnavailableError
 from ..bundle.golden import GoldenSet, load_golden, worst_difference
@@ -15,10 +14,12 @@ from ..cameras.camera_group import CameraGroup
 from ..cameras.settings import CameraPlan, plan_cameras
 from ..causes import Cause
 from ..inference.engines import Engine, available_engines, load_engine, open_engine
+from .open_outbox import make_sinks
 from .self_test import FaultPictures
-from .settings import HttpSection, StationSettings, current_bundle
+from .settings import HttpSection, StationSettings
+from .state_lock import is_running
 
-LOOK_SECONDS = 5.0  # beyond the time-outs of the slowest camera
+FRAME_SECONDS = 5.0  # beyond the time-outs of the slowest camera
 LEAST_FREE = 1 << 30  # bytes on the disk of the state folder
 
 
@@ -31,7 +32,7 @@ class Finding:
 
 
 def check_station(settings: StationSettings) -> Iterator[Finding]:
-    """Everything that `settings` name, each as soon as it is known."""
+    """Try everything that `settings` name; yield each finding as soon as it is known."""
     yield Finding(True, f"settings of {settings.station.name}: {len(settings.camera)} cameras")
     try:
         at_work = is_running(settings.station.state_dir)
@@ -42,7 +43,7 @@ def check_station(settings: StationSettings) -> Iterator[Finding]:
         if not at_work:
             yield _port(settings.http)
     try:
-        bundle = open_bundle(current_bundle(settings.station))
+        bundle = open_bundle(settings.station.bundle_folder())
     except RarefaultError as error:
         yield Finding(False, str(error))
     else:
@@ -53,7 +54,7 @@ def check_station(settings: StationSettings) -> Iterator[Finding]:
 
 
 def check_bundle(bundle: Bundle) -> Iterator[Finding]:
-    """The golden frames on every engine and precision of this device."""
+    """Try the golden frames on every engine and precision of this device."""
     golden = load_golden(bundle)
     yield Finding(True, f"{bundle.manifest.name} {bundle.manifest.version}: {len(bundle.manifest.files)} files whole")
     for name in available_engines():
@@ -66,8 +67,8 @@ def check_bundle(bundle: Bundle) -> Iterator[Finding]:
                 yield Finding(False, f"{name} {precision}: {error}")
                 continue
             verdict = "agrees" if worst <= allowed else "DIFFERS"
-            told = f"{name} {precision}: {verdict}, worst logit difference {worst:.3g}, allowed {allowed:.3g}"
-            yield Finding(worst <= allowed, told)
+            what = f"{name} {precision}: {verdict}, worst logit difference {worst:.3g}, allowed {allowed:.3g}"
+            yield Finding(worst <= allowed, what)
 
 
 def _worst(engine: Engine, golden: GoldenSet) -> float:
@@ -86,13 +87,13 @@ def _port(http: HttpSection) -> Finding:
     try:
         socket.create_server((http.host, http.port)).close()
     except OSError as error:
-        told = f"the status page cannot listen on {http.host}:{http.port} ({error.strerror}); choose another in [http]"
-        return Finding(False, told)
+        what = f"the status page cannot listen on {http.host}:{http.port} ({error.strerror}); choose another in [http]"
+        return Finding(False, what)
     return Finding(True, f"status page on {http.host}:{http.port}")
 
 
 def _rules(settings: StationSettings, bundle: Bundle) -> Iterator[Finding]:
-    """Whether each camera's decision fits the bundle, and whether a test alarm could be raised."""
+    """Check whether each camera's decision fits the bundle, and whether a test alarm could be raised."""
     try:
         station = settings.station
         engine = open_engine(bundle, station.engine, station.precision, threads=station.cores).engine
@@ -103,7 +104,7 @@ def _rules(settings: StationSettings, bundle: Bundle) -> Iterator[Finding]:
     pictures = FaultPictures(bundle)
     for camera in settings.camera:
         try:
-            pictures.clearest(settings.rule(camera.name, bundle.manifest.rule(engine.precision)).decision)
+            pictures.clearest(settings.decision.rule(camera.name, bundle.manifest.rule(engine.precision)).decision)
         except RarefaultError as error:
             yield Finding(False, f"decision of {camera.name}: {error}")
 
@@ -112,20 +113,20 @@ def _cameras(settings: StationSettings) -> Iterator[Finding]:
     plans = plan_cameras(settings.camera)
     for plan in plans:
         if plan.problem:
-            yield Finding(False, f"camera {plan.name}: {plan.problem}")
-    if runnable := [plan for plan in plans if not plan.problem]:
-        yield from _looked_at(runnable)
+            yield Finding(False, f"camera {plan.name}: {Cause.MISCONFIGURED.value}; {plan.problem}")
+    if running := [plan for plan in plans if not plan.problem]:
+        yield from _first_frames(running)
 
 
-def _looked_at(plans: Sequence[CameraPlan]) -> Iterator[Finding]:
-    """Open all at once, and wait for a frame of each, or for the end of the slowest time-out."""
-    deadline = time.monotonic() + max(p.settings.open_timeout + p.settings.read_timeout for p in plans)
-    deadline += LOOK_SECONDS
+def _first_frames(plans: Sequence[CameraPlan]) -> Iterator[Finding]:
+    """Open all cameras at once, and wait for a frame of each, or for the end of the slowest time-out."""
+    slowest = max(plan.settings.open_timeout + plan.settings.read_timeout for plan in plans)
+    deadline = time.monotonic() + slowest + FRAME_SECONDS
     with CameraGroup(plans) as cameras:
         sizes: dict[str, str] = {}
         while len(sizes) < len(plans) and time.monotonic() < deadline:
-            for seen in cameras.newest(0.2):
-                sizes[seen.camera] = f"{seen.image.shape[1]} x {seen.image.shape[0]} pixels"
+            for frame in cameras.newest(0.2):
+                sizes[frame.camera] = f"{frame.image.shape[1]} x {frame.image.shape[0]} pixels"
         for name, state in cameras.states().items():
             if name in sizes:
                 yield Finding(True, f"camera {name}: {sizes[name]}")

@@ -1,16 +1,24 @@
-"""Test alarms: a known fault is shown to a camera's whole path, so that silence means health.
+"""Two self tests of a running station, which together prove the way from a camera to whoever is told of alarms.
 
-A test is asked for by a file in `state_dir/requests`, or comes by itself once in a while, each camera in turn.
+The frame test asks a camera for a marked copy of its next frame and waits until that has come whole through reader and
+shared memory. The fault test shows a known fault, a golden frame of the bundle, to the model: it proves model, votes,
+outbox and delivery. Between the two lie the checks of the picture, which withhold a foreign scene by design, so neither
+test passes through them. Neither touches a camera's health history, motion reference, samples or counts of events.
+
+Both are asked for by a file in `state_dir/requests`, or come by themselves once in a while, each camera in turn.
 """
 
+import contextlib
 import json
 import logging
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from ..alerts.alarm_rules import AlarmRules
 from ..alerts.votes import CameraRule
 from ..bundle.decision import DecisionRule
 from ..bundle.errors import InputError, UnavailableError
@@ -18,16 +26,21 @@ from ..bundle.files import replace_file
 from ..bundle.golden import golden_pictures, load_golden
 from ..bundle.preprocess import Frame
 from ..bundle.store import Bundle
+from ..cameras.camera import CameraState
+from ..cameras.camera_group import CameraGroup
+from ..cameras.settings import CameraPlan
 from ..inference.blank_check import blank_cause, measure
 
-REQUESTS = "requests"
+REQUESTS, ANSWER = "requests", ".answer"
 FIRST_SECONDS = 60.0  # after the start: whatever ended the last run, the path is proved anew
+FRAME_SECONDS = 15.0  # for a marked frame to arrive
+FRAME, FAULT = "frame", "fault"
 
 log = logging.getLogger(__name__)
 
 
 class FaultPictures:
-    """The golden frames of a bundle, to show a camera the fault that it sees most clearly."""
+    """The golden frames of a bundle, of which a camera is shown the fault that its rule sees most clearly."""
 
     def __init__(self, bundle: Bundle) -> None:
         golden, pictures = load_golden(bundle), golden_pictures(bundle)
@@ -36,7 +49,7 @@ class FaultPictures:
         self._logits = golden.logits[shown]
 
     def clearest(self, rule: DecisionRule) -> Frame:
-        """The frame that lies furthest above a fault's threshold; InputError where none reaches one."""
+        """Return the frame that lies furthest above a fault's threshold; InputError where none reaches one."""
         chances = rule.probabilities(self._logits)
         columns = [rule.labels.index(label) for label in rule.fault_labels]
         above = chances[:, columns] - np.array([rule.thresholds[label] for label in rule.fault_labels])
@@ -51,14 +64,13 @@ class FaultPictures:
 class Schedule:
     """When which camera is tested next; times in monotonic seconds."""
 
-    def __init__(self, cameras: Sequence[str], interval: float, now: float) -> None:
-        """Every `interval` seconds one of `cameras`; never where that is 0."""
-        self._cameras, self._interval = cameras, interval
-        self._at = now + FIRST_SECONDS
+    def __init__(self, cameras: Sequence[str], interval: float, first: float) -> None:
+        """Test one of `cameras` at `first` and then every `interval` seconds; never where that is 0."""
+        self._cameras, self._interval, self._at = cameras, interval, first
         self._turn = 0
 
     def due(self, now: float) -> str | None:
-        """The camera to test now, or None. Asking takes the turn."""
+        """Return the camera to test now, or None. Asking takes the turn."""
         if not self._interval or not self._cameras or now < self._at:
             return None
         self._at = now + self._interval
@@ -66,32 +78,159 @@ class Schedule:
         return self._cameras[(self._turn - 1) % len(self._cameras)]
 
 
-def frames_for(pictures: FaultPictures, rules: Mapping[str, CameraRule], camera: str) -> list[Frame]:
-    """As many frames of a fault as this camera needs for an alarm; InputError where that cannot be."""
-    if camera not in rules:
-        raise InputError(f"no camera is named {camera}; known are {', '.join(sorted(rules))}")
-    return [pictures.clearest(rules[camera].decision)] * rules[camera].votes.needed
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one self test, in a sentence."""
+
+    passed: bool
+    message: str
 
 
-def ask(state_dir: Path, camera: str) -> None:
-    """Ask the service that works on `state_dir` for a test of `camera`."""
-    folder = state_dir / REQUESTS
+@dataclass
+class _Running:
+    """The two tests of one camera under way; `answer` is the file that gets their outcomes, if somebody asked."""
+
+    camera: str
+    answer: Path | None
+    began: float  # monotonic seconds
+    token: int = 0  # of the marked frame
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+
+
+class SelfTests:
+    """Begins the tests that are asked for or due, and tells what came of them by log, metrics and answer files."""
+
+    def __init__(
+        self,
+        plans: Sequence[CameraPlan],
+        rules: Mapping[str, CameraRule],
+        pictures: FaultPictures,
+        alarm_rules: AlarmRules,
+        schedule: Schedule,
+        state_dir: Path,
+        count: Callable[[str, str, bool], None],
+    ) -> None:
+        """`count` is called with the camera, FRAME or FAULT, and whether the test passed."""
+        self._problems = {plan.name: plan.problem for plan in plans}
+        self._rules, self._pictures, self._alarm_rules = rules, pictures, alarm_rules
+        self._schedule, self._state_dir, self._count = schedule, state_dir, count
+        self._running: list[_Running] = []
+
+    def tick(self, cameras: CameraGroup, now: float) -> None:
+        """Begin what is asked for or due, and settle the frame tests. Call it about once a second."""
+        for camera, answer in take_requests(self._state_dir):
+            self._begin(cameras, _Running(camera, answer, now))
+        if (due := self._schedule.due(now)) is not None:
+            self._begin(cameras, _Running(due, None, now))
+        states = cameras.states()
+        for test in self._running:
+            if FRAME not in test.outcomes:
+                self._check_frame(test, states[test.camera], now)
+        self._finish()
+
+    def judged(self, tested: set[str], raised: set[str]) -> None:
+        """Settle the fault tests of cameras whose test frames were judged: `raised` of them raised an alarm."""
+        for test in self._running:
+            if test.camera in tested and FAULT not in test.outcomes:
+                what = "was raised" if test.camera in raised else "was NOT raised; run `edge-station check`"
+                self._settle(test, FAULT, test.camera in raised, f"the test alarm of {test.camera} {what}")
+        self._finish()
+
+    def _begin(self, cameras: CameraGroup, test: _Running) -> None:
+        camera = test.camera
+        if problem := self._problem(camera):
+            log.error("no test alarm: %s", problem)
+            _write_answer(test.answer, {"problem": problem})
+            return
+        self._running.append(test)
+        test.token = cameras.request_marked_frame(camera)
+        try:
+            picture = self._pictures.clearest(self._rules[camera].decision)
+        except InputError as error:
+            self._settle(test, FAULT, False, f"no test alarm of {camera}: {error}")
+            return
+        self._alarm_rules.end_test(camera)
+        for _ in range(self._rules[camera].votes.needed):
+            cameras.inject(camera, picture)
+
+    def _problem(self, camera: str) -> str:
+        if camera not in self._problems:
+            return f"no camera is named {camera!r}; the running service knows {', '.join(self._problems) or 'none'}"
+        problem = self._problems[camera]
+        return f"camera {camera} does not run: {problem}" if problem else ""
+
+    def _check_frame(self, test: _Running, state: CameraState, now: float) -> None:
+        way = f"of {test.camera} came through reader and shared memory"
+        if state.marked_frame >= test.token:
+            self._settle(test, FRAME, True, f"a marked frame {way}")
+        elif now - test.began > FRAME_SECONDS:
+            why = f"{state.cause.value}; {state.cause.advice}" if state.cause else "its frames come without the mark"
+            self._settle(test, FRAME, False, f"no marked frame {way} within {FRAME_SECONDS:.0f} s: {why}")
+
+    def _settle(self, test: _Running, kind: str, passed: bool, message: str) -> None:
+        test.outcomes[kind] = Outcome(passed, message)
+        log.log(logging.INFO if passed else logging.ERROR, "%s", message, extra={"fields": {"camera": test.camera}})
+        self._count(test.camera, kind, passed)
+
+    def _finish(self) -> None:
+        for test in [test for test in self._running if len(test.outcomes) == len((FRAME, FAULT))]:
+            self._running.remove(test)
+            _write_answer(test.answer, {kind: asdict(outcome) for kind, outcome in test.outcomes.items()})
+
+
+def prepare_requests(state_dir: Path) -> None:
+    """Make the folder of requests, so that it belongs to the service whoever asks, and remove old answers."""
+    with contextlib.suppress(OSError):  # a full disk: the tests of the schedule need no folder
+        (state_dir / REQUESTS).mkdir(exist_ok=True)
+        for path in (state_dir / REQUESTS).glob(f"*{ANSWER}"):
+            path.unlink()
+
+
+def ask(state_dir: Path, camera: str) -> Path:
+    """Ask the service that works on `state_dir` for a test of `camera`; return the file that will hold its answer."""
+    folder, name = state_dir / REQUESTS, str(uuid.uuid4())
     try:
         folder.mkdir(exist_ok=True)
-        replace_file(folder / f"{uuid.uuid4()}.json", json.dumps({"camera": camera}).encode())
+        replace_file(folder / f"{name}.json", json.dumps({"camera": camera}).encode())
     except OSError as error:
         raise UnavailableError(
             f"{folder} cannot be written ({error.strerror}); run this as the service's user, or as root"
         ) from error
+    return folder / f"{name}{ANSWER}"
 
 
-def take_requests(state_dir: Path) -> list[str]:
-    """Cameras whose test was asked for since the last call."""
-    asked = []
+def read_answer(path: Path) -> dict[str, Outcome] | None:
+    """Return the outcomes of FRAME and FAULT, or None where no answer is there yet.
+
+    InputError says why the camera cannot be tested.
+    """
+    try:
+        document = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    if "problem" in document:
+        raise InputError(document["problem"])
+    return {kind: Outcome(**outcome) for kind, outcome in document.items()}
+
+
+def take_requests(state_dir: Path) -> Iterator[tuple[str, Path]]:
+    """Yield the cameras whose test was asked for since the last call, and the files for the answers."""
     for path in sorted((state_dir / REQUESTS).glob("*.json")):
         try:
-            asked.append(str(json.loads(path.read_bytes())["camera"]))
+            camera = str(json.loads(path.read_bytes())["camera"])
+            path.unlink()
         except (OSError, ValueError, KeyError, TypeError) as error:
             log.warning("%s is no request for a test alarm (%s)", path, error)
-        path.unlink(missing_ok=True)
-    return asked
+            with contextlib.suppress(OSError):
+                path.unlink()
+        else:
+            yield camera, path.with_suffix(ANSWER)
+
+
+def _write_answer(path: Path | None, document: Mapping[str, object]) -> None:
+    if path is None:
+        return
+    try:
+        replace_file(path, json.dumps(document).encode())
+    except OSError as error:
+        log.warning("the outcome of a test cannot be written to %s (%s)", path, error.strerror)

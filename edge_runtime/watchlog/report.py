@@ -1,40 +1,27 @@
-"""A night in words: what was watched, and what was not. As a log line, as JSON, as a page. Pure."""
+"""The report of a night: what was watched, and what was not, as a log line, as JSON, as a page."""
 
 import html
 import time
+from pathlib import Path
+from string import Template
 from typing import Any
 
-from .ledger import Interval, Night
+from .ledger_query import Interval, Night
 
+PAGE = Path(__file__).with_name("night.html")  # a template of the standard library
 MINUTE = 60.0  # seconds
 MAX_NAMED = 5  # intervals in the log line; the page has all
 
-STYLE = """
-:root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }
-body { max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
-table { border-collapse: collapse; width: 100%; }
-th, td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid #8886; }
-td.number { text-align: right; font-variant-numeric: tabular-nums; }
-.bar { position: relative; height: 1rem; min-width: 8rem; background: #8884; }
-.bar span { position: absolute; top: 0; bottom: 0; background: #2a7f4f; }
-.bar .blind { background: #c0392b; min-width: 1px; }
-@media (max-width: 40rem) {
-  .detail thead { display: none; }
-  .detail tr { display: block; padding: .5rem 0; border-bottom: 1px solid #8886; }
-  .detail td { display: inline; padding: 0 .3rem 0 0; border: 0; }
-}
-"""
-
 
 def watched_share(night: Night, camera: str | None = None) -> float | None:
-    """Share of camera time that was watched, 0..1, of one camera or all; None where none was due."""
+    """Return the share of camera time that was watched, 0..1, of one camera or all; None where none was due."""
     due = sum(seconds for name, seconds in night.due.items() if camera in (None, name))
     blind = sum(interval.seconds for interval in night.blind if camera in (None, interval.camera))
     return max(0.0, 1 - blind / due) if due > 0 else None
 
 
 def log_line(night: Night) -> str:
-    """One line: `watched 97.4 % of camera time; yard-3 blind 02:10-03:40 (frozen)`. The longest intervals are named."""
+    """Return one line, `watched 97.4 % of camera time; yard-3 blind 02:10-03:40 (frozen)`."""
     share = watched_share(night)
     if share is None:
         return "watched nothing: no camera was due"
@@ -47,7 +34,7 @@ def log_line(night: Night) -> str:
 
 
 def to_json(night: Night) -> dict[str, Any]:
-    """The whole night as plain values; times in seconds, wall times since 1970."""
+    """Return the whole night as plain values; times in seconds, wall times since 1970."""
     share = watched_share(night)
     return {
         "until": round(night.until.wall, 1),
@@ -76,26 +63,16 @@ def _interval(interval: Interval) -> dict[str, Any]:
 
 
 def to_html(night: Night, station: str) -> str:
-    """A page without scripts or outside parts; every name is escaped."""
-    title = f"{html.escape(station)}: what was watched"
-    began, ended = _moment(night.until.wall - night.seconds), _moment(night.until.wall)
-    head = '<th scope="col">'
-    cameras = "".join(_camera_row(night, name) for name in night.due)
+    """Return a page without scripts or outside parts; every name is escaped."""
     intervals = "".join(_interval_row(interval) for interval in night.blind)
-    detail = (
-        f'<table class="detail"><thead><tr>'
-        f"{head}Camera</th>{head}From</th>{head}To</th>{head}Length</th>{head}Cause</th></tr></thead>"
-        f"<tbody>{intervals}</tbody></table>"
-        if intervals
-        else "<p>No camera was blind.</p>"
-    )
-    return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1"><title>{title}</title>'
-        f"<style>{STYLE}</style></head><body><main><h1>{title}</h1>"
-        f"<p>{html.escape(log_line(night))}</p><p>From {began} to {ended}.</p>"
-        f"<table><thead><tr>{head}Camera</th>{head}Watched</th>{head}Green: watched, red: blind</th></tr></thead>"
-        f"<tbody>{cameras}</tbody></table><h2>Not watched</h2>{detail}</main></body></html>\n"
+    return Template(PAGE.read_text(encoding="utf-8")).substitute(
+        title=f"{html.escape(station)}: what was watched",
+        summary=html.escape(log_line(night)),
+        began=_moment(night.until.wall - night.seconds),
+        ended=_moment(night.until.wall),
+        cameras="".join(_camera_row(night, name) for name in night.due),
+        intervals=intervals,
+        found="some" if intervals else "none",
     )
 
 
@@ -126,7 +103,7 @@ def _interval_row(interval: Interval) -> str:
 
 
 def _percent(share: float) -> str:
-    """Never rounded up to a whole that it is not."""
+    """Return the share in percent, never rounded up to a whole that it is not."""
     tenths = int(share * 1000 + 1e-9)
     return f"{tenths / 10:.1f} %"
 

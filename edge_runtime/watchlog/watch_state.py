@@ -1,15 +1,14 @@
-"""Is each camera really watched? From its condition and its last verdict to one cause. Pure; time is passed in."""
+"""Is each camera really watched? Its condition and its last verdict give one cause. Pure; time is passed in."""
 
 from collections.abc import Mapping
 
-from ..cameras.camera import CameraState
 from ..causes import Cause
 
 LATE_TURNS, LATE_SECONDS = 2.0, 3.0  # a verdict is late after so many turns of the floor rate, and so many seconds
 
 
 class WatchState:
-    """A camera whose frames come but get no verdict in time is as blind as one that is off."""
+    """Knows which cameras get verdicts: one whose frames come but get none in time is as blind as one that is off."""
 
     def __init__(self, floor_rates: Mapping[str, float]) -> None:
         """`floor_rates` by camera, in frames a second."""
@@ -18,19 +17,22 @@ class WatchState:
         self._unfit: dict[str, Cause] = {}  # why frames since then got none
 
     def judged(self, camera: str, captured: float) -> None:
-        """A frame of `captured` (monotonic seconds) got a verdict in all its parts."""
+        """Note that a frame of `captured` (monotonic seconds) got a verdict in all its parts."""
         self._judged[camera] = captured
         self._unfit.pop(camera, None)
 
     def unfit(self, camera: str, cause: Cause) -> None:
-        """A frame that the camera's checks let pass got no verdict, because of `cause`."""
+        """Note that a frame which the camera's checks let pass got no verdict, because of `cause`."""
         self._unfit[camera] = cause
 
-    def blind(self, state: CameraState, now: float) -> tuple[Cause | None, float]:
-        """Why the camera is not watched `now`, None where it is, and since when in monotonic seconds."""
-        if state.cause is not None:
-            return state.cause, state.since
-        since = max(self._judged.get(state.camera, 0.0), state.since)
-        if now - since <= self._late[state.camera]:
+    def blind(self, camera: str, cause: Cause | None, since: float, now: float) -> tuple[Cause | None, float]:
+        """Return why the camera is not watched `now`, None where it is, and since when in monotonic seconds.
+
+        `cause` and `since` are the camera's own condition.
+        """
+        if cause is not None:
+            return cause, since
+        since = max(self._judged.get(camera, 0.0), since)
+        if now - since <= self._late[camera]:
             return None, since
-        return self._unfit.get(state.camera, Cause.OVERLOADED), since
+        return self._unfit.get(camera, Cause.OVERLOADED), since

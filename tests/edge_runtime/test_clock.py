@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from edge_runtime.clock import EARLIEST, FREE, SETTLE_SECONDS, STEPPED, SYNCED, Clock, iso, kernel_synced
+from edge_runtime.clock import EARLIEST, FREE, SETTLE_SECONDS, STEPPED, SYNCED, Clock, instant, iso, kernel_synced
 
 
 class Hands:
@@ -52,6 +52,19 @@ def test_a_clock_that_was_never_set_is_free_whatever_the_kernel_says():
 def test_time_is_utc_with_milliseconds():
     assert iso(0.0625) == "1970-01-01T00:00:00.062Z"
     assert Clock().read().time[:4] == str(time.gmtime().tm_year)
+
+
+def test_a_captured_moment_is_told_by_the_wall_time_of_its_capture():
+    hands = Hands()
+    hands.pass_time(100)
+    moment = hands.clock.read(captured=hands.monotonic - 12.5)
+    assert (moment.time, moment.recorded) == (iso(hands.wall - 12.5), iso(hands.wall))
+    assert hands.clock.read().time == hands.clock.read().recorded
+
+
+def test_an_instant_of_the_past_has_the_wall_time_of_then():
+    past = instant(time.monotonic() - 60)
+    assert abs(time.time() - 60 - past.wall) < 0.5
 
 
 def test_the_kernel_answers():

@@ -1,12 +1,16 @@
-"""Records whose order can be told, and a small sight of the colour model."""
+"""Records whose order can be told, a small view as the colour model judges it, and waiting with a deadline."""
 
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable
 
 import numpy as np
 
-from edge_runtime.alerts.events import ALARM, HEARTBEAT, Record, Sight, View
+from edge_runtime.alerts.events import ALARM, HEARTBEAT, JudgedView, Record
+from edge_runtime.alerts.outbox import Outbox
+from edge_runtime.inference.blank_check import measure
+from edge_runtime.inference.evaluator import Evaluation
 from tests.support.colour_bundle import LABELS, RULE
 
 
@@ -18,13 +22,19 @@ def record(number: int, camera: str = "yard", kind: str = ALARM, size: int = 0) 
     return Record(identity, kind, camera, document, {"frame": bytes(size)} if size else {})
 
 
-def sight(colour: tuple[int, int, int], camera: str = "yard", test: bool = False) -> Sight:
+def judged_view(colour: tuple[int, int, int], camera: str = "yard", test: bool = False) -> JudgedView:
     """A 64 x 48 picture whose left half has `colour` (BGR), and what the colour model says of it."""
     frame = np.zeros((48, 64, 3), np.uint8)
     frame[:, :32] = colour
     logits = np.array([[frame[..., plane].mean() / 32 for plane in (1, 2, 0)]])
     cams = {label: frame[::6, ::8, plane] / np.float32(32) for label, plane in zip(LABELS, (1, 2, 0), strict=True)}
-    return Sight(View(camera, frame, test=test), RULE.decide(RULE.probabilities(logits)[0]), RULE, cams)
+    decision = RULE.decide(RULE.probabilities(logits)[0])
+    return JudgedView(camera, frame, Evaluation(RULE, measure(frame), 0.0, 0.0, decision, cams), 0.0, test=test)
+
+
+def delivery_states(outbox: Outbox, sink: str) -> Counter[str]:
+    """How many alarms are in which state of delivery to `sink`."""
+    return Counter(outbox.states(entry.seq)[sink][0] for entry in outbox.recent(ALARM))
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 20.0) -> None:

@@ -14,8 +14,8 @@ from edge_runtime.alerts.mqtt_sink import MqttSink
 from edge_runtime.alerts.outbox import Outbox
 from edge_runtime.alerts.outbox_spool import OutboxSpool
 from edge_runtime.alerts.sender import Sender
+from edge_runtime.alerts.settings import MqttSection
 from edge_runtime.delays import send_delay
-from edge_runtime.station.settings import MqttSection
 from tests.support.sample_events import record
 
 
@@ -25,13 +25,13 @@ def main(state_dir: Path, port: int, count: int) -> None:
     sink = MqttSink("north-7", MqttSection("127.0.0.1", port, tls=False, timeout=5.0))
     quick = partial(send_delay, first=0.05, cap=0.2)
     sender = Sender(outbox, sink, quick, quick)
-    recorder = OutboxSpool(outbox, on_commit=sender.wake)
+    spool = OutboxSpool(outbox, on_commit=sender.wake)
     sender.start()
     newest = outbox.recent(ALARM, 1)
     begin = newest[0].document["number"] + 1 if newest else 0
     for number in range(begin, begin + count):
         made = record(number, camera=f"camera-{number % 2}", size=2000)
-        assert recorder.record(made)
+        assert spool.record(made)
         sys.stdout.write(made.id + "\n")
         sys.stdout.flush()
     while outbox.pending("mqtt"):

@@ -8,9 +8,9 @@ from edge_runtime.alerts.events import Reporter
 from edge_runtime.alerts.votes import Change
 from edge_runtime.bundle.store import open_bundle
 from edge_runtime.clock import Moment
-from tests.support.sample_events import sight
+from tests.support.sample_events import judged_view
 
-MOMENT = Moment("2026-11-23T02:10:00.000Z", "free")
+MOMENT = Moment("2026-11-23T02:10:00.000Z", "2026-11-23T02:10:04.000Z", "free")
 RED = (0, 0, 255)
 
 
@@ -24,7 +24,7 @@ def decoded(data: bytes) -> np.ndarray:
 
 
 def test_an_alarm_says_all_that_the_topic_promises(reporter, packed):
-    alarm = reporter.alarm(sight(RED, test=True), Change("rust", True, 2, 3, 2), MOMENT)
+    alarm = reporter.alarm(judged_view(RED, test=True), Change("rust", True, 2, 3, 2), MOMENT)
     assert alarm.document == {
         "schema": "rarefault/event",
         "schema_version": 1,
@@ -33,6 +33,7 @@ def test_an_alarm_says_all_that_the_topic_promises(reporter, packed):
         "station": "north-7",
         "camera": "yard",
         "time": "2026-11-23T02:10:00.000Z",
+        "recorded": "2026-11-23T02:10:04.000Z",
         "clock": "free",
         "label": "rust",
         "probability": pytest.approx(np.exp(255 / 64) / (np.exp(255 / 64) + 2), abs=1e-6),
@@ -45,14 +46,14 @@ def test_an_alarm_says_all_that_the_topic_promises(reporter, packed):
 
 def test_ids_differ(reporter):
     change = Change("rust", True, 2, 3, 2)
-    assert reporter.alarm(sight(RED), change, MOMENT).id != reporter.alarm(sight(RED), change, MOMENT).id
+    assert reporter.alarm(judged_view(RED), change, MOMENT).id != reporter.alarm(judged_view(RED), change, MOMENT).id
 
 
 def test_the_clean_frame_is_the_frame_and_the_other_shows_heat_and_text(reporter):
-    seen = sight(RED)
+    seen = judged_view(RED)
     alarm = reporter.alarm(seen, Change("rust", True, 2, 3, 2), MOMENT)
     clean, annotated = decoded(alarm.pictures["frame"]), decoded(alarm.pictures["heatmap"])
-    assert np.abs(clean.astype(int) - seen.view.frame).mean() < 3
+    assert np.abs(clean.astype(int) - seen.image).mean() < 3
     assert annotated.shape == (48 + 2 * 24, 64, 3)
     assert annotated[:48, :24].astype(int).mean() > annotated[:48, 40:].astype(int).mean() + 50  # heat is on the left
     assert annotated[48:].max() > 100  # letters on black
@@ -60,7 +61,7 @@ def test_the_clean_frame_is_the_frame_and_the_other_shows_heat_and_text(reporter
 
 
 def test_the_heat_map_is_of_the_raised_label_not_of_the_most_probable_one(reporter):
-    seen = sight(RED)
+    seen = judged_view(RED)
     rust = reporter.alarm(seen, Change("rust", True, 2, 3, 2), MOMENT)
     leak = reporter.alarm(seen, Change("leak", True, 2, 3, 2), MOMENT)
     assert leak.document["probability"] < rust.document["probability"]
@@ -68,7 +69,7 @@ def test_the_heat_map_is_of_the_raised_label_not_of_the_most_probable_one(report
 
 
 def test_a_sample_has_its_reason_and_a_clean_frame_only(reporter):
-    sample = reporter.sample(sight(RED), "rare", MOMENT)
+    sample = reporter.sample(judged_view(RED), "rare", MOMENT)
     assert (sample.kind, sample.document["reason"], sample.document["label"]) == ("sample", "rare", "rust")
     assert [entry["label"] for entry in sample.document["top"]] == ["rust", "normal", "leak"]
     assert list(sample.pictures) == ["frame"]

@@ -12,27 +12,27 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.sample_events import record, wait_until
+from tests.support.sample_events import delivery_states, record, wait_until
 from tests.support.thin_link import thin_link
 
 pytest.importorskip("paho.mqtt", reason="the extra `station` is not installed")
 
-from functools import partial
-
-from edge_runtime.alerts.events import HEARTBEAT, SAMPLE
+from edge_runtime.alerts.events import HEARTBEAT, SAMPLE, camera_status
 from edge_runtime.alerts.mqtt_sink import MqttSink
 from edge_runtime.alerts.outbox import DATABASE, Outbox
 from edge_runtime.alerts.outbox_spool import OutboxSpool
 from edge_runtime.alerts.sender import Sender
+from edge_runtime.alerts.settings import MqttSection
 from edge_runtime.alerts.sink import Verdict
 from edge_runtime.bundle.errors import UnavailableError
+from edge_runtime.causes import Cause
 from edge_runtime.delays import send_delay
-from edge_runtime.station.settings import MqttSection
 from tests.support import ROOT, mosquitto_broker
 from tests.support.mosquitto_broker import Broker, Subscriber, numbers
 
@@ -95,7 +95,7 @@ def test_an_event_arrives_with_its_heat_map_and_counts_when_it_is_acknowledged(s
     sender, recorder = site.sender(site.sink(inline=("heatmap",)))
     made = replace(record(0), pictures={"frame": b"clean", "heatmap": b"warm"})
     recorder.record(made)
-    wait_until(lambda: site.outbox.counts() == {("mqtt", "alarm", "delivered"): 1})
+    wait_until(lambda: delivery_states(site.outbox, "mqtt") == {"delivered": 1})
     wait_until(subscriber.events)
     (event,) = subscriber.events()
     assert subscriber.heard[-1][0] == "rarefault/north-7/yard/event"
@@ -142,11 +142,11 @@ def retained(site: Site, topic: str, wanted: bytes | None = None) -> bytes | Non
 def test_cameras_are_retained_told_on_change_and_again_after_a_broker_without_memory(site):
     broker = site.broker()
     sink = site.sink()
-    sink.set_camera("yard", "online", "")
+    sink.set_camera("yard", camera_status(None))
     _, _ = site.sender(sink)
     topic = "rarefault/north-7/yard/status"
     assert json.loads(retained(site, topic)) == {"status": "online", "cause": ""}
-    sink.set_camera("yard", "not_evaluated", "frozen")
+    sink.set_camera("yard", camera_status(Cause.FROZEN))
     frozen = b'{"status": "not_evaluated", "cause": "frozen"}'
     assert retained(site, topic, frozen) == frozen
     broker.kill()
@@ -187,7 +187,7 @@ def test_a_camera_that_the_access_list_refuses_waits_in_order_and_holds_nobody_u
     sender, recorder = site.sender(site.sink())
     for number in range(6):
         recorder.record(record(number, "ab"[number % 2]))
-    wait_until(lambda: site.outbox.counts().get(("mqtt", "alarm", "delivered")) == 3)
+    wait_until(lambda: delivery_states(site.outbox, "mqtt")["delivered"] == 3)
     wait_until(lambda: numbers(subscriber.events()) == {"b": [1, 3, 5]})
     wait_until(lambda: sender.trouble)
     assert sender.trouble == (

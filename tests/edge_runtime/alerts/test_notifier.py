@@ -1,5 +1,6 @@
-"""The whole voice from a `station.toml`: one fault in front of a camera, heard at a real broker and a real webhook."""
+"""The notifier from a `station.toml`: one fault in front of a camera, heard at a real broker and a real webhook."""
 
+import contextlib
 import json
 import time
 from collections.abc import Iterator
@@ -14,14 +15,15 @@ from tests.support.webhook_receiver import SECRET, Receiver, receiving
 pytest.importorskip("paho.mqtt", reason="the extra `station` is not installed")
 
 from edge_runtime.alerts.alarm_rules import AlarmRules
-from edge_runtime.alerts.events import Reporter, View
-from edge_runtime.alerts.notifier import Notifier
+from edge_runtime.alerts.events import JudgedView, Reporter, camera_status
 from edge_runtime.alerts.sample_selection import SampleSelector
 from edge_runtime.bundle.errors import UnavailableError
 from edge_runtime.bundle.store import open_bundle
+from edge_runtime.causes import Cause
 from edge_runtime.clock import Clock
 from edge_runtime.inference.engines import open_engine
 from edge_runtime.inference.evaluator import Evaluator
+from edge_runtime.station.assemble import open_notifier
 from edge_runtime.station.settings import StationSettings, load_station_settings
 from tests.support import mosquitto_broker
 from tests.support.mosquitto_broker import Broker, Subscriber
@@ -53,7 +55,7 @@ send = true
 
 
 class World:
-    """A station that has eyes, ears to tell, and nothing in between that is not real."""
+    """A station without cameras: frames are shown to its real engine, outbox and sinks."""
 
     def __init__(self, folder: Path, broker: Broker, receiver: Receiver, bundle_folder: Path) -> None:
         self.broker, self.receiver = broker, receiver
@@ -64,22 +66,24 @@ class World:
         self.bundle = open_bundle(bundle_folder)
         self.evaluator = Evaluator(self.bundle, open_engine(self.bundle, "cpu", "fp32", 1).engine)
         self.reporter, self.clock = Reporter("north-7", self.bundle), Clock()
-        self.voice = Notifier(self.settings)
+        self._opened = contextlib.ExitStack()
+        self.notifier = self._opened.enter_context(open_notifier(self.settings))
 
     def show(self, colour: tuple[int, int, int], frames: int) -> None:
-        rules = {"yard": self.settings.rule("yard", self.bundle.manifest.decision)}
+        rules = {"yard": self.settings.decision.rule("yard", self.bundle.manifest.decision)}
         examples = SampleSelector(self.settings.samples)
-        decider = AlarmRules(rules, self.reporter, self.voice.recorder, self.clock, examples)
+        alarm_rules = AlarmRules(rules, self.reporter, self.notifier.spool, self.clock, examples)
         frame = np.full((40, 60, 3), colour, np.uint8)
         frame[:, :10] = 90
         for now in range(frames):
-            decider.see(View("yard", frame), self.evaluator.evaluate(frame, decider.rule("yard")), float(now))
+            evaluation = self.evaluator.evaluate(frame, alarm_rules.rule("yard"))
+            alarm_rules.add(JudgedView("yard", frame, evaluation, float(now)))
 
     def tick(self, now: float) -> None:
-        self.voice.tick(now, self.reporter, self.clock, lambda: {"now": now})
+        self.notifier.tick(now, lambda: self.reporter.heartbeat({"now": now}, self.clock.read()))
 
     def end(self) -> None:
-        self.voice.stop()
+        self._opened.close()
         self.subscriber.close()
 
 
@@ -99,7 +103,7 @@ def world(tmp_path: Path, broker: Broker, packed: Path) -> Iterator[World]:
 
 
 def test_a_fault_is_heard_by_broker_and_webhook_as_the_same_event(world):
-    world.voice.start()
+    world.notifier.start()
     world.show((0, 0, 255), frames=3)
     wait_until(lambda: world.subscriber.events() and any(e["kind"] == "alarm" for e in world.receiver.accepted))
     (alarm,) = world.subscriber.events()
@@ -114,40 +118,38 @@ def test_what_is_said_while_nobody_listens_is_heard_later(world):
     world.broker.kill()
     world.receiver.statuses += [(503, {})] * 2
     world.show((0, 0, 255), frames=3)
-    world.voice.start()
-    wait_until(lambda: world.voice.troubles["mqtt"]())
-    assert "cannot be reached" in world.voice.troubles["mqtt"]()
+    world.notifier.start()
+    wait_until(lambda: world.notifier.troubles["mqtt"]())
+    assert "cannot be reached" in world.notifier.troubles["mqtt"]()
     world.broker.start()
     wait_until(lambda: world.subscriber.events() and any(e["kind"] == "alarm" for e in world.receiver.accepted))
-    wait_until(lambda: not world.voice.troubles["mqtt"]())
-    assert world.voice.alive
+    wait_until(lambda: not world.notifier.troubles["mqtt"]())
+    assert world.notifier.alive
 
 
 def test_a_second_station_on_the_same_folder_is_refused(world):
     with pytest.raises(UnavailableError, match="another edge-station works on"):
-        Notifier(world.settings)
-    world.voice.stop()
-    world.voice = Notifier(world.settings)
+        open_notifier(world.settings).__enter__()
 
 
 def test_heartbeats_come_at_their_distance(world):
-    world.voice.start()
+    world.notifier.start()
     for now in (1000.0, 1001.0, 1059.0, 1060.0):
         world.tick(now)
-        wait_until(lambda: world.voice.outbox.pending("mqtt") == 0)
+        wait_until(lambda: world.notifier.outbox.pending("mqtt") == 0)
     wait_until(lambda: len(world.subscriber.events("/heartbeat")) == 2)
     assert [event["state"] for event in world.subscriber.events("/heartbeat")] == [{"now": 1000.0}, {"now": 1060.0}]
 
 
 def test_cameras_and_the_station_say_good_bye(world):
-    world.voice.start()
-    world.voice.set_camera("yard", "not_evaluated", "frozen")
+    world.notifier.start()
+    world.notifier.set_camera("yard", camera_status(Cause.FROZEN))
     topic = "rarefault/north-7/yard/status"
     wait_until(lambda: world.subscriber.last(topic))
     assert json.loads(world.subscriber.last(topic)) == {"status": "not_evaluated", "cause": "frozen"}
     started = time.monotonic()
-    world.voice.stop()
+    world.notifier.stop()
     assert time.monotonic() - started < 5
     wait_until(lambda: world.subscriber.last("rarefault/north-7/status") == b"offline")
     assert json.loads(world.subscriber.last(topic)) == {"status": "offline", "cause": "station stopped"}
-    assert not world.voice.alive
+    assert not world.notifier.alive

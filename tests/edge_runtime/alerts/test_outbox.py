@@ -82,7 +82,7 @@ def test_a_parked_delivery_blocks_nothing_and_can_be_sent_again(outbox):
     for number in range(2):
         outbox.commit(record(number))
     outbox.park("mqtt", outbox.next("mqtt").seq, "too large")
-    assert outbox.counts()[("mqtt", ALARM, "parked")] == 1
+    assert outbox.parked("mqtt") == 1
     assert [number for _, _, number in drain(outbox)] == [1]
     assert outbox.retry_parked() == 1
     assert [number for _, _, number in drain(outbox)] == [0]
@@ -173,11 +173,10 @@ def test_a_commit_that_was_wrongly_reported_as_failed_gets_its_pictures_back(out
     assert path.read_bytes() == bytes(10)
 
 
-def test_a_failed_commit_leaves_nothing(outbox, tmp_path, monkeypatch):
-    def full(*_: object) -> None:
-        raise sqlite3.OperationalError("database or disk is full")
-
-    monkeypatch.setattr(outbox, "_insert", full)
+def test_a_failed_commit_leaves_nothing(outbox, tmp_path):
+    with sqlite3.connect(tmp_path / DATABASE) as database:
+        database.execute("CREATE TRIGGER full BEFORE INSERT ON events BEGIN SELECT RAISE(ABORT, 'disk is full'); END")
+    database.close()
     with pytest.raises(UnavailableError, match="disk is full"):
         outbox.commit(record(0, size=10))
     assert files(tmp_path / "evidence") == []
@@ -222,14 +221,13 @@ def test_a_database_damaged_in_the_middle_is_seen_when_it_is_opened(outbox, tmp_
     again.close()
 
 
-def test_a_database_that_is_damaged_at_work_costs_no_new_alarm(outbox, tmp_path, monkeypatch):
-    insert = outbox._insert
-
-    def damaged(*_: object) -> None:
-        monkeypatch.setattr(outbox, "_insert", insert)
-        raise sqlite3.DatabaseError("database disk image is malformed")
-
-    monkeypatch.setattr(outbox, "_insert", damaged)
+def test_a_database_that_is_damaged_at_work_costs_no_new_alarm(outbox, tmp_path):
+    outbox.commit(record(1))
+    with sqlite3.connect(tmp_path / DATABASE) as database:
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    database.close()
+    with (tmp_path / DATABASE).open("r+b") as file:
+        file.write(b"\xa5" * 64 * 4096)  # over all its pages
     outbox.commit(record(7, size=10))
     assert len(list(tmp_path.glob(f"{DATABASE}.damaged-*"))) >= 1
     assert [number for _, _, number in drain(outbox)] == [7]
@@ -345,13 +343,16 @@ def test_an_outbox_opens_on_a_disk_that_samples_have_filled(small_disk):
     again.close()
 
 
-def test_memory_is_bounded_by_giving_up_pictures_and_never_alarms(outbox, monkeypatch):
-    monkeypatch.setattr(outbox, "commit", refuse)
-    recorder = OutboxSpool(outbox, memory_bytes=250)
+def test_memory_is_bounded_by_giving_up_pictures_and_never_alarms(outbox, tmp_path):
+    with sqlite3.connect(tmp_path / DATABASE) as database:
+        database.execute("CREATE TRIGGER full BEFORE INSERT ON events BEGIN SELECT RAISE(ABORT, 'disk is full'); END")
+    spool = OutboxSpool(outbox, memory_bytes=250)
     for number in range(5):
-        recorder.record(record(number, size=100))
-    monkeypatch.undo()
-    assert recorder.flush()
+        spool.record(record(number, size=100))
+    with database:
+        database.execute("DROP TRIGGER full")
+    database.close()
+    assert spool.flush()
     entries = sorted(outbox.recent(ALARM), key=lambda entry: entry.seq)
     assert [(entry.document["number"], len(entry.pictures)) for entry in entries] == [
         (0, 0),
@@ -360,10 +361,6 @@ def test_memory_is_bounded_by_giving_up_pictures_and_never_alarms(outbox, monkey
         (3, 1),
         (4, 1),
     ]
-
-
-def refuse(_: object) -> None:
-    raise UnavailableError("the disk is full")
 
 
 def test_who_waits_for_commits_is_told(outbox):

@@ -3,16 +3,24 @@
 import numpy as np
 import pytest
 
+from edge_runtime.alerts.events import JudgedView
 from edge_runtime.alerts.sample_selection import DISAGREEING, RARE, SETTLED, UNCERTAIN, SampleSelector
+from edge_runtime.alerts.settings import SamplesSection
 from edge_runtime.bundle.decision import Decision
-from edge_runtime.station.settings import SamplesSection
+from edge_runtime.inference.blank_check import Health
+from edge_runtime.inference.evaluator import Evaluation
 from tests.support.colour_bundle import RULE
 
 NOTHING = frozenset[str]()
 
 
 def said(normal: float, rust: float, leak: float) -> Decision:
-    return RULE.decide(np.array([normal, rust, leak]))  # bars: rust 0.4, leak 0.9
+    return RULE.decide(np.array([normal, rust, leak]))  # thresholds: rust 0.4, leak 0.9
+
+
+def view(camera: str, decision: Decision, captured: float) -> JudgedView:
+    evaluation = Evaluation(RULE, Health(0, 0, 0), 0.0, 0.0, decision)
+    return JudgedView(camera, np.zeros((1, 1, 3), np.uint8), evaluation, captured)
 
 
 CLEAR, RUST = said(1.0, 0.0, 0.0), said(0.2, 0.8, 0.0)
@@ -24,35 +32,35 @@ def picker() -> SampleSelector:
 
 
 def test_a_plain_frame_is_let_go(picker):
-    assert picker.reason("yard", CLEAR, RULE, NOTHING, 0.0) is None
+    assert picker.reason(view("yard", CLEAR, 0.0), NOTHING) is None
 
 
 @pytest.mark.parametrize(("rust", "kept"), [(0.2, False), (0.26, True), (0.39, True)])
 def test_near_a_threshold_is_uncertain(picker, rust, kept):
-    assert picker.reason("yard", said(1 - rust, rust, 0.0), RULE, NOTHING, 0.0) == (UNCERTAIN if kept else None)
+    assert picker.reason(view("yard", said(1 - rust, rust, 0.0), 0.0), NOTHING) == (UNCERTAIN if kept else None)
 
 
 def test_a_frame_against_the_votes_disagrees(picker):
-    assert picker.reason("yard", RUST, RULE, NOTHING, 0.0) == DISAGREEING
-    assert picker.reason("gate", RUST, RULE, frozenset({"rust"}), 0.0) is None
-    assert picker.reason("gate", CLEAR, RULE, frozenset({"rust"}), 0.0) == DISAGREEING
+    assert picker.reason(view("yard", RUST, 0.0), NOTHING) == DISAGREEING
+    assert picker.reason(view("gate", RUST, 0.0), frozenset({"rust"})) is None
+    assert picker.reason(view("gate", CLEAR, 0.0), frozenset({"rust"})) == DISAGREEING
 
 
 def test_one_frame_per_interval_camera_and_reason(picker):
     unsure = said(0.7, 0.3, 0.0)
-    assert picker.reason("yard", unsure, RULE, NOTHING, 0.0) == UNCERTAIN
-    assert picker.reason("yard", unsure, RULE, NOTHING, 299.0) is None
-    assert picker.reason("gate", unsure, RULE, NOTHING, 299.0) == UNCERTAIN
-    assert picker.reason("yard", RUST, RULE, NOTHING, 299.0) == DISAGREEING
-    assert picker.reason("yard", unsure, RULE, NOTHING, 300.0) == UNCERTAIN
+    assert picker.reason(view("yard", unsure, 0.0), NOTHING) == UNCERTAIN
+    assert picker.reason(view("yard", unsure, 299.0), NOTHING) is None
+    assert picker.reason(view("gate", unsure, 299.0), NOTHING) == UNCERTAIN
+    assert picker.reason(view("yard", RUST, 299.0), NOTHING) == DISAGREEING
+    assert picker.reason(view("yard", unsure, 300.0), NOTHING) == UNCERTAIN
 
 
 def test_a_label_is_rare_once_enough_has_been_seen(picker):
     rust_alarm = frozenset({"rust"})
-    assert picker.reason("yard", RUST, RULE, rust_alarm, 0.0) is None  # the first frame says nothing about rarity
+    assert picker.reason(view("yard", RUST, 0.0), rust_alarm) is None  # the first frame says nothing about rarity
     for _ in range(SETTLED - 2):
-        picker.reason("yard", CLEAR, RULE, NOTHING, 0.0)
-    assert picker.reason("yard", RUST, RULE, rust_alarm, 0.0) == RARE  # 2 of 200, below 2 %
+        picker.reason(view("yard", CLEAR, 0.0), NOTHING)
+    assert picker.reason(view("yard", RUST, 0.0), rust_alarm) == RARE  # 2 of 200, below 2 %
     for place in range(10):
-        reason = picker.reason("yard", RUST, RULE, rust_alarm, 1000.0 * (place + 1))
+        reason = picker.reason(view("yard", RUST, 1000.0 * (place + 1)), rust_alarm)
         assert reason == (RARE if place < 2 else None)  # 3 of 201, 4 of 202, then 5 of 203 and above 2 %

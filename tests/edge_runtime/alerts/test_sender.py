@@ -1,6 +1,6 @@
 """The sending loop with a scripted sink and a clock that the test turns."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -9,7 +9,7 @@ from edge_runtime.alerts.outbox import Entry, Outbox
 from edge_runtime.alerts.sender import POLL_SECONDS, Sender
 from edge_runtime.alerts.sink import TAKEN, Answer, Verdict
 from edge_runtime.bundle.errors import UnavailableError
-from tests.support.sample_events import record
+from tests.support.sample_events import delivery_states, record
 
 AWAY = Answer(Verdict.UNREACHABLE, "away")
 
@@ -33,18 +33,33 @@ class Script:
         self.offered.append((entry.camera, entry.document["number"]))
         return self.answer(entry)
 
-    def set_camera(self, camera: str, status: str, cause: str) -> None:
+    def set_camera(self, camera: str, status: Mapping[str, str]) -> None:
         pass
 
     def close(self) -> None:
         self.closed = True
 
 
+class Notebook(Outbox):
+    """An outbox that remembers what was noted as delivered, and takes no note while its disk is `full`."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, ["script"])
+        self.noted: list[int] = []
+        self.full = False
+
+    def delivered(self, sink: str, seq: int) -> None:
+        if self.full:
+            raise UnavailableError("full")
+        self.noted.append(seq)
+        super().delivered(sink, seq)
+
+
 class Bench:
     """A sender on a real outbox, with time that stands still."""
 
     def __init__(self, folder: Path) -> None:
-        self.outbox, self.sink, self.now = Outbox(folder, ["script"]), Script(), 0.0
+        self.outbox, self.sink, self.now = Notebook(folder), Script(), 0.0
         self.sender = Sender(self.outbox, self.sink, monotonic=lambda: self.now, chance=lambda: 0.0)
 
     def commit(self, *cameras: str) -> None:
@@ -141,15 +156,13 @@ def test_a_camera_that_was_taken_in_between_is_held_briefly_again(bench):
     assert bench.sink.offered == [("a", 0), ("b", 2), ("a", 0), ("a", 1), ("a", 1)]
 
 
-def test_what_was_taken_is_noted_once(bench, monkeypatch):
-    noted: list[int] = []
-    monkeypatch.setattr(bench.outbox, "delivered", lambda sink, seq: noted.append(seq))
+def test_what_was_taken_is_noted_once(bench):
     bench.commit("a", "a")
     first = bench.outbox.next("script").seq
     answers = iter([TAKEN, AWAY])
     bench.sink.answer = lambda _: next(answers)
     bench.run()
-    assert noted == [first]
+    assert bench.outbox.noted == [first]
 
 
 def test_a_refused_event_is_parked_with_its_reason_and_blocks_nothing(bench):
@@ -159,21 +172,17 @@ def test_a_refused_event_is_parked_with_its_reason_and_blocks_nothing(bench):
     bench.now += 1e6
     bench.run()
     assert bench.sink.offered == [("a", 0), ("a", 1)]
-    assert bench.outbox.counts() == {("script", "alarm", "parked"): 1, ("script", "alarm", "delivered"): 1}
+    assert delivery_states(bench.outbox, "script") == {"parked": 1, "delivered": 1}
 
 
-def test_on_a_full_disk_what_was_taken_is_not_offered_again_and_is_noted_later(bench, monkeypatch):
+def test_on_a_full_disk_what_was_taken_is_not_offered_again_and_is_noted_later(bench):
     bench.commit("a", "a")
-
-    def full(*_: object) -> None:
-        raise UnavailableError("full")
-
-    monkeypatch.setattr(bench.outbox, "delivered", full)
+    bench.outbox.full = True
     bench.run()
     bench.run()
     assert bench.sink.offered == [("a", 0), ("a", 1)]
     assert bench.outbox.pending("script") == 2
-    monkeypatch.undo()
+    bench.outbox.full = False
     bench.run()
     assert bench.outbox.pending("script") == 0
     assert len(bench.sink.offered) == 2

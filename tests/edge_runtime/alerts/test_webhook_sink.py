@@ -12,11 +12,11 @@ import pytest
 from edge_runtime.alerts.outbox import Entry, Outbox
 from edge_runtime.alerts.outbox_spool import OutboxSpool
 from edge_runtime.alerts.sender import Sender
+from edge_runtime.alerts.settings import WebhookSection
 from edge_runtime.alerts.sink import TAKEN, Verdict
-from edge_runtime.alerts.webhook_sink import SLOW_SECONDS, WebhookSink, judged
+from edge_runtime.alerts.webhook_sink import SLOW_SECONDS, WebhookSink, http_answer
 from edge_runtime.delays import send_delay
-from edge_runtime.station.settings import WebhookSection
-from tests.support.sample_events import record, wait_until
+from tests.support.sample_events import delivery_states, record, wait_until
 from tests.support.webhook_receiver import SECRET, Receiver, receiving
 
 
@@ -83,7 +83,7 @@ def test_an_absent_secret_is_named(receiver, tmp_path, entry):
     ],
 )
 def test_what_a_status_means(status, verdict):
-    assert judged(status).verdict is verdict
+    assert http_answer(status).verdict is verdict
 
 
 @pytest.mark.parametrize(("header", "seconds"), [("17", 17.0), ("999999", 3600.0), ("soon", None), ("-1", None)])
@@ -171,7 +171,7 @@ def test_events_arrive_in_order_through_errors_and_a_refused_one_is_parked(recei
     sender.start()
     wait_until(lambda: outbox.pending("webhook") == 0)
     assert [event["number"] for event in receiver.accepted] == [1, 2, 3]
-    assert outbox.counts() == {("webhook", "alarm", "parked"): 1, ("webhook", "alarm", "delivered"): 3}
+    assert delivery_states(outbox, "webhook") == {"parked": 1, "delivered": 3}
     sender.begin_stop()
     sender.join(5)
     outbox.close()

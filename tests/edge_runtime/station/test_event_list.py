@@ -7,16 +7,16 @@ import pytest
 from click.testing import CliRunner, Result
 
 from edge_runtime.alerts.events import Reporter
-from edge_runtime.alerts.notifier import open_outbox
 from edge_runtime.alerts.votes import Change
 from edge_runtime.bundle.store import open_bundle
 from edge_runtime.clock import Moment
 from edge_runtime.station.cli import main
+from edge_runtime.station.open_outbox import open_outbox
 from edge_runtime.station.settings import load_station_settings
-from tests.support.sample_events import sight
+from tests.support.sample_events import judged_view
 
 SETTINGS = '[station]\nname = "north-7"\nstate_dir = "state"\n[mqtt]\nhost = "b"\n[webhook]\nurl = "http://h/"\n'
-MOMENT = Moment("2026-11-23T02:10:00.000Z", "free")
+MOMENT = Moment("2026-11-23T02:10:00.000Z", "2026-11-23T02:10:04.000Z", "free")
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def config(tmp_path: Path, packed: Path):
     outbox = open_outbox(load_station_settings(path))
     reporter = Reporter("north-7", open_bundle(packed))
     for test in (False, True):
-        outbox.commit(reporter.alarm(sight((0, 0, 255), test=test), Change("rust", True, 2, 3, 2), MOMENT))
+        outbox.commit(reporter.alarm(judged_view((0, 0, 255), test=test), Change("rust", True, 2, 3, 2), MOMENT))
     first = outbox.next("mqtt").seq
     outbox.delivered("mqtt", first)
     outbox.park("webhook", first, "the webhook answered 422")
@@ -60,7 +60,7 @@ def test_a_sample_is_offered_to_nobody_unless_the_settings_say_so(config, packed
     for more, told in (("", "kept here"), ("[samples]\nsend = true\n", "mqtt pending, webhook pending")):
         config.write_text(SETTINGS + more)
         outbox = open_outbox(load_station_settings(config))
-        outbox.commit(Reporter("north-7", open_bundle(packed)).sample(sight((0, 0, 255)), "rare", MOMENT))
+        outbox.commit(Reporter("north-7", open_bundle(packed)).sample(judged_view((0, 0, 255)), "rare", MOMENT))
         outbox.close()
         assert told in events(config, "--kind", "sample", "--limit", "1").output
 

@@ -17,8 +17,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from edge_runtime.alerts.outbox import Outbox
 from edge_runtime.alerts.outbox_spool import OutboxSpool
 from edge_runtime.bundle.errors import UnavailableError
-from edge_runtime.station.metrics import Metrics, StatusServer
+from edge_runtime.station.metrics import Metrics
+from edge_runtime.station.self_test import FAULT, FRAME
 from edge_runtime.station.settings import HttpSection
+from edge_runtime.station.status_server import StatusServer
 
 
 @dataclass
@@ -27,7 +29,7 @@ class Status:
 
     metrics: Metrics
     outbox: Outbox
-    recorder: OutboxSpool
+    spool: OutboxSpool
     port: int = 0
     troubles: dict[str, str] = field(default_factory=lambda: {"mqtt": "", "disk": ""})
 
@@ -53,10 +55,10 @@ class Status:
 def status(tmp_path: Path) -> Iterator[Status]:
     outbox = Outbox(tmp_path, ["mqtt"])
     made = Status(Metrics(), outbox, OutboxSpool(outbox))
-    made.metrics.watch(outbox, made.recorder, {"mqtt": lambda: made.troubles["mqtt"]})
-    server = StatusServer(HttpSection(port=0), made.metrics, {n: lambda n=n: made.troubles[n] for n in made.troubles})
+    made.metrics.watch(outbox, made.spool, {"mqtt": lambda: made.troubles["mqtt"]})
+    server = StatusServer(HttpSection(port=0), made.metrics)
+    server.start({name: lambda name=name: made.troubles[name] for name in made.troubles})
     made.port = server.port
-    server.start()
     yield made
     server.stop()
     outbox.close()
@@ -68,6 +70,8 @@ def test_every_promised_name_is_there_once_it_was_fed(status):
     status.metrics.blind_seconds.labels("yard", "frozen").inc(12.5)
     status.metrics.events.labels("yard", "rust").inc()
     status.metrics.infer_seconds.observe(0.03)
+    status.metrics.count_test("yard", FRAME, True)
+    status.metrics.count_test("yard", FAULT, False)
     status.metrics.set_model("colours", "1", "a" * 64)
     status.metrics.set_model("colours", "2", "b" * 64)
     samples = status.samples()
@@ -75,6 +79,8 @@ def test_every_promised_name_is_there_once_it_was_fed(status):
     assert samples["rarefault_frames_dropped_total{camera=yard}"] == 1
     assert samples["rarefault_blind_seconds_total{camera=yard,cause=frozen}"] == 12.5
     assert samples["rarefault_events_total{camera=yard,label=rust}"] == 1
+    assert samples["rarefault_frame_tests_total{camera=yard,result=arrived}"] == 1
+    assert samples["rarefault_test_alarms_total{camera=yard,result=failed}"] == 1
     assert samples["rarefault_infer_seconds_bucket{le=0.05}"] == 1
     assert samples["rarefault_infer_seconds_bucket{le=0.02}"] == 0
     assert samples["rarefault_model_info{digest=bbbbbbbbbbbb,name=colours,version=2}"] == 1
@@ -85,7 +91,7 @@ def test_every_promised_name_is_there_once_it_was_fed(status):
 def test_what_waits_is_read_at_each_scrape(status):
     assert status.samples()["rarefault_outbox_pending{sink=mqtt}"] == 0
     for number in range(3):
-        status.recorder.record(record(number))
+        status.spool.record(record(number))
     status.outbox.park("mqtt", status.outbox.next("mqtt").seq, "bad")
     samples = status.samples()
     assert samples["rarefault_outbox_pending{sink=mqtt}"] == 2
@@ -120,4 +126,4 @@ def test_there_is_nothing_else(status, path, method, code):
 
 def test_a_taken_port_is_a_sentence(status):
     with pytest.raises(UnavailableError, match=rf"cannot listen on 127.0.0.1:{status.port} .*another port in \[http\]"):
-        StatusServer(HttpSection(port=status.port), status.metrics, {})
+        StatusServer(HttpSection(port=status.port), status.metrics).start({})

@@ -1,19 +1,18 @@
-"""Test alarms: the picture that is shown, who asks for it, and when it comes by itself."""
+"""Self tests: the picture that is shown, who asks for it, and when it comes by itself."""
 
 from dataclasses import replace
 
 import pytest
 
-from edge_runtime.alerts.votes import CameraRule, VoteRule
 from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.store import open_bundle
 from edge_runtime.station.self_test import (
-    FIRST_SECONDS,
     REQUESTS,
     FaultPictures,
     Schedule,
     ask,
-    frames_for,
+    prepare_requests,
+    read_answer,
     take_requests,
 )
 from tests.support.colour_bundle import RULE
@@ -30,35 +29,39 @@ def test_the_clearest_fault_that_is_no_blank_picture_is_shown(pictures):
     assert frame[..., 2].min() == 0  # the wholly red frame would count as blank
 
 
-def test_a_camera_gets_as_many_frames_as_its_votes_need(pictures):
-    rules = {"yard": CameraRule(RULE, VoteRule(needed=3, window=5))}
-    assert len(frames_for(pictures, rules, "yard")) == 3
-    with pytest.raises(InputError, match="no camera is named gate; known are yard"):
-        frames_for(pictures, rules, "gate")
-
-
 def test_thresholds_that_no_fault_reaches_are_told(pictures):
     with pytest.raises(InputError, match="no golden frame of the bundle reaches a threshold"):
         pictures.clearest(replace(RULE, thresholds={"rust": 1.0, "leak": 1.0}))
 
 
 def test_each_camera_in_its_turn():
-    schedule = Schedule(["yard", "gate"], 100, now=1000)
+    schedule = Schedule(["yard", "gate"], 100, first=1060)
     asked = [schedule.due(1000 + second) for second in range(0, 400, 10)]
     times = [1000 + 10 * place for place, camera in enumerate(asked) if camera]
     assert [camera for camera in asked if camera] == ["yard", "gate", "yard", "gate"]
-    assert times == [1000 + FIRST_SECONDS + 100 * turn for turn in range(4)]
+    assert times == [1060 + 100 * turn for turn in range(4)]
 
 
 @pytest.mark.parametrize(("cameras", "interval"), [(["yard"], 0), ([], 100)])
 def test_no_test_where_none_is_wanted_or_nobody_is_there(cameras, interval):
-    assert Schedule(cameras, interval, now=0).due(1e9) is None
+    assert Schedule(cameras, interval, first=0).due(1e9) is None
 
 
 def test_a_request_is_taken_once_and_rubbish_is_put_away(tmp_path, caplog):
-    assert take_requests(tmp_path) == []
-    ask(tmp_path, "yard")
+    assert list(take_requests(tmp_path)) == []
+    answer = ask(tmp_path, "yard")
     (tmp_path / REQUESTS / "x.json").write_text("[]")
-    assert take_requests(tmp_path) == ["yard"]
-    assert take_requests(tmp_path) == []
+    assert list(take_requests(tmp_path)) == [("yard", answer)]
+    assert list(take_requests(tmp_path)) == []
     assert "x.json is no request for a test alarm" in caplog.text
+
+
+def test_an_answer_is_none_until_it_is_there_and_a_problem_is_an_error(tmp_path):
+    prepare_requests(tmp_path)
+    answer = ask(tmp_path, "yard")
+    assert read_answer(answer) is None
+    answer.write_text('{"problem": "camera yard does not run: no such file"}')
+    with pytest.raises(InputError, match="camera yard does not run"):
+        read_answer(answer)
+    prepare_requests(tmp_path)  # the next start of the service
+    assert not answer.exists()

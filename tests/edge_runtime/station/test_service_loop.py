@@ -1,55 +1,76 @@
-"""The loop with engines that fail, each in its own way; cameras and disk are real."""
+"""The loop in a thread of the test, with engines that fail, each in its own way; cameras and disk are real."""
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, suppress
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.support.fake_mjpeg_camera import GREEN_FRAMES, FaultServer
+from tests.support.fake_mjpeg_camera import GREEN_FRAMES, RED_FRAMES, FaultServer
 from tests.support.sample_events import wait_until
 
 pytest.importorskip("prometheus_client", reason="the extra `station` is not installed")
 
+from edge_runtime.alerts.events import ALARM, SAMPLE
 from edge_runtime.alerts.notifier import Notifier
-from edge_runtime.bundle.errors import UnavailableError
+from edge_runtime.alerts.outbox import Entry, Outbox
+from edge_runtime.alerts.sink import Sink
+from edge_runtime.bundle.errors import InputError, UnavailableError
 from edge_runtime.bundle.store import open_bundle
 from edge_runtime.cameras.settings import CameraSettings, plan_cameras
+from edge_runtime.clock import instant
 from edge_runtime.inference.engines import load_engine
 from edge_runtime.inference.evaluator import Evaluator
-from edge_runtime.station.service import Service
+from edge_runtime.station.assemble import assemble
+from edge_runtime.station.self_test import FAULT, FRAME, Outcome, ask, read_answer
 from edge_runtime.station.settings import HttpSection, StationSection, StationSettings
-from edge_runtime.watchlog.ledger import Instant, read_night_of
-from edge_runtime.watchlog.ledger_writer import ledger_path
+from edge_runtime.watchlog.ledger_query import ledger_path, read_night_of
+
+NOTHING = np.full((1, 3), np.nan, np.float32), np.zeros((1, 3, 8, 8), np.float32)
 
 
 class Engine:
-    """The colour model, with `act` before each of its answers."""
+    """The colour model, with `act` before each of its answers; what `act` returns is the answer instead."""
 
     name, precision = "cpu", "fp32"
 
-    def __init__(self, bundle: Path, act: Callable[[int], None]) -> None:
+    def __init__(self, bundle: Path, act: Callable[[int], object]) -> None:
         self._engine = load_engine(open_bundle(bundle), "cpu", "fp32")
         self._act, self.calls = act, 0
 
     def run(self, frames):
         self.calls += 1
-        self._act(self.calls)
-        return self._engine.run(frames)
+        return self._act(self.calls) or self._engine.run(frames)
 
 
 class Loop:
-    """A service in a thread of the test."""
+    """A service in a thread of the test; cameras are (name, url)."""
 
-    def __init__(self, folder: Path, bundle: Path, engine: Engine, url: str) -> None:
-        station = StationSection("north-7", folder, bundle, test_alarm_hours=0)
-        camera = CameraSettings("yard", url, floor_rate=5, top_rate=5)
-        self.settings = StationSettings(station, (camera,), http=HttpSection(port=0))
-        self.voice = Notifier(self.settings)
-        evaluator = Evaluator(open_bundle(bundle), engine)
-        self.service = Service(self.settings, self.voice, evaluator, plan_cameras([camera]))
+    def __init__(
+        self,
+        folder: Path,
+        engine: Engine,
+        bundle: Path,
+        cameras: Sequence[tuple[str, str]],
+        first_test: float = 1e6,
+        sinks: Sequence[Sink] = (),
+    ) -> None:
+        self.state_dir = folder
+        settings = StationSettings(
+            StationSection("north-7", folder, bundle, test_alarm_hours=1),
+            tuple(CameraSettings(name, url, floor_rate=5, top_rate=5) for name, url in cameras),
+            http=HttpSection(port=0),
+        )
+        self._opened = ExitStack()
+        outbox = self._opened.enter_context(closing(Outbox(folder, [sink.name for sink in sinks])))
+        self.notifier = Notifier(outbox, sinks, heartbeat_seconds=60)
+        self._opened.callback(self.notifier.stop)
+        evaluator, plans = Evaluator(open_bundle(bundle), engine), plan_cameras(settings.camera)
+        self.service = assemble(settings, plans, evaluator, self.notifier, first_test)
         self.error: Exception | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run)
@@ -69,52 +90,63 @@ class Loop:
         self._stop.set()
         self._thread.join(10)
         assert not self._thread.is_alive()
-        self.voice.stop()
+        self._opened.close()
 
     def causes(self) -> list[str]:
-        """Of the times when the camera was not watched."""
-        now = Instant(time.monotonic(), time.time())
-        return [i.cause.value for i in read_night_of(ledger_path(self.settings.station.state_dir), 60, now, True).blind]
+        """Why cameras were not watched so far; nothing before the ledger is there."""
+        with suppress(UnavailableError):
+            return [i.cause.value for i in read_night_of(ledger_path(self.state_dir), 60, instant(), True).blind]
+        return []
+
+    def alarms(self) -> list[Entry]:
+        """The alarms in the outbox, oldest first."""
+        return self.notifier.outbox.recent(ALARM)[::-1]
+
+    def counted(self, name: str) -> float:
+        """The sum of a metric's values, whatever its labels."""
+        lines = self.service.watch.metrics.text().decode().splitlines()
+        return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name))
 
 
-Start = Callable[[Callable[[int], None]], Loop]
+Start = Callable[..., Loop]
 
 
 @pytest.fixture
-def start(tmp_path: Path, packed: Path) -> Iterator[Start]:
+def camera() -> Iterator[FaultServer]:
+    with FaultServer() as made:
+        made.frames = GREEN_FRAMES
+        yield made
+
+
+@pytest.fixture
+def start(tmp_path: Path, packed: Path, camera: FaultServer) -> Iterator[Start]:
+    """Start a loop that looks at `camera` as yard, and at `more` cameras before it."""
     made: list[Loop] = []
-    with FaultServer() as camera:
-        camera.frames = GREEN_FRAMES
 
-        def begin(act: Callable[[int], None]) -> Loop:
-            made.append(Loop(tmp_path, packed, Engine(packed, act), camera.url()))
-            return made[-1]
+    def begin(
+        act: Callable[[int], object] = lambda call: None,
+        more: Sequence[tuple[str, str]] = (),
+        first_test: float = 1e6,
+        sinks: Sequence[Sink] = (),
+    ) -> Loop:
+        made.append(Loop(tmp_path, Engine(packed, act), packed, [*more, ("yard", camera.url())], first_test, sinks))
+        return made[-1]
 
-        yield begin
-        for loop in made:
-            loop.end()
-
-
-def counted(loop: Loop, name: str) -> float:
-    return sum(
-        float(line.rpartition(" ")[2])
-        for line in loop.service.metrics.text().decode().splitlines()
-        if line.startswith(name)
-    )
+    yield begin
+    for loop in made:
+        loop.end()
 
 
 def test_an_engine_that_hangs_for_seconds_is_an_overload_in_the_ledger(start):
     loop = start(lambda call: time.sleep(6) if call == 3 else None)
     wait_until(lambda: "overloaded" in loop.causes(), 30)
-    wait_until(lambda: counted(loop, "rarefault_frames_dropped_total{") > 0)
+    wait_until(lambda: loop.counted("rarefault_frames_dropped_total{") > 0)
 
 
-def test_a_model_that_gives_no_numbers_is_told_and_gives_no_verdict(start, monkeypatch, caplog):
-    nothing = np.full((1, 3), np.nan, np.float32), np.zeros((1, 3, 8, 8), np.float32)
-    monkeypatch.setattr(Engine, "run", lambda self, frames: nothing)
-    loop = start(lambda call: None)
+def test_a_model_that_gives_no_numbers_is_told_and_gives_no_verdict(start, caplog):
+    loop = start(lambda call: NOTHING)
     wait_until(lambda: "model" in loop.causes(), 30)
-    assert counted(loop, "rarefault_frames_evaluated_total{") == 0
+    assert loop.counted("rarefault_frames_evaluated_total{") == 0
     assert "no verdict on frames of yard: the model gave a logit that is no finite number" in caplog.text
     assert loop.running
 
@@ -129,9 +161,80 @@ def test_an_engine_beyond_repair_ends_the_service(start):
     assert str(loop.error) == "the device is gone"
 
 
-def test_a_sender_that_died_ends_the_service(start, monkeypatch):
-    loop = start(lambda call: None)
-    wait_until(lambda: counted(loop, "rarefault_frames_evaluated_total{") > 0)
-    monkeypatch.setattr(Notifier, "alive", False)
+def test_an_event_tells_the_time_of_capture_also_when_the_frame_is_judged_seconds_late(start, camera):
+    loop = start(lambda call: time.sleep(2))
+    wait_until(lambda: loop.counted("rarefault_frames_evaluated_total{") > 0)
+    camera.frames = RED_FRAMES
+    shown = time.time()
+    wait_until(loop.alarms, 40)
+    document = loop.alarms()[0].document
+    captured, recorded = (datetime.fromisoformat(document[n].replace("Z", "+00:00")) for n in ("time", "recorded"))
+    assert captured.timestamp() > shown - 0.5
+    assert 2 <= (recorded - captured).total_seconds() < time.time() - shown + 1
+
+
+def answer_to(loop: Loop, camera: str) -> dict[str, Outcome]:
+    answer = ask(loop.state_dir, camera)
+    wait_until(answer.exists, 40)
+    return read_answer(answer)
+
+
+def test_a_typo_as_first_camera_lives_past_its_test_alarms_and_is_told(start, caplog):
+    loop = start(more=[("typo", "ftp://10.0.0.9/main")], first_test=0)
+    wait_until(lambda: loop.counted('rarefault_test_alarms_total{camera="yard",result="raised"}') == 1, 40)
+    wait_until(lambda: loop.counted('rarefault_frame_tests_total{camera="yard",result="arrived"}') == 1, 40)
+    with pytest.raises(InputError, match=r"camera typo does not run: .*ftp"):
+        answer_to(loop, "typo")
+    wait_until(lambda: loop.service.watch.statuses()["yard"] == {"status": "online", "cause": ""}, 40)
+    status = loop.service.watch.statuses()["typo"]
+    assert (status["status"], status["cause"]) == ("offline", "misconfigured")
+    assert "ftp" in status["problem"]
+    assert status["problem"] in caplog.text
+    assert loop.counted('rarefault_test_alarms_total{camera="typo"') == 0
+    assert loop.running
+
+
+def test_both_self_tests_pass_and_touch_nothing_that_counts(start):
+    loop = start()
+    wait_until(lambda: loop.counted("rarefault_frames_evaluated_total{") > 0)
+    samples = len(loop.notifier.outbox.recent(SAMPLE))
+    outcomes = answer_to(loop, "yard")
+    assert (outcomes[FRAME].passed, outcomes[FAULT].passed) == (True, True), outcomes
+    assert [alarm.document["test"] for alarm in loop.alarms()] == [True]
+    assert loop.counted("rarefault_events_total{") == 0
+    assert len(loop.notifier.outbox.recent(SAMPLE)) == samples
+    assert loop.service.watch.statuses()["yard"] == {"status": "online", "cause": ""}
+
+
+def test_a_camera_whose_frames_stop_fails_the_frame_test_in_a_sentence(start, camera):
+    loop = start()
+    wait_until(lambda: loop.counted("rarefault_frames_evaluated_total{") > 0)
+    camera.fault = "mute"
+    wait_until(lambda: loop.service.watch.statuses()["yard"]["cause"] == "timeout", 60)
+    outcomes = answer_to(loop, "yard")
+    assert not outcomes[FRAME].passed
+    assert "no marked frame of yard came through reader and shared memory within 15 s" in outcomes[FRAME].message
+    assert outcomes[FAULT].passed
+    assert loop.counted('rarefault_frame_tests_total{camera="yard",result="failed"}') == 1
+
+
+class Broken:
+    """A sink with a bug."""
+
+    name = "mqtt"
+
+    def open(self) -> None:
+        raise ZeroDivisionError
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+    def set_camera(self, camera, status) -> None:
+        """Nobody to tell."""
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_sender_that_died_ends_the_service(start):
+    loop = start(sinks=[Broken()])
     wait_until(lambda: not loop.running)
     assert "a sender has died, which only a restart mends" in str(loop.error)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from edge_runtime.alerts.settings import MqttSection, SamplesSection, WebhookSection
 from edge_runtime.alerts.votes import VoteRule
 from edge_runtime.bundle.errors import InputError, UnavailableError
 from edge_runtime.cameras.address import parse_address
@@ -13,11 +14,8 @@ from edge_runtime.cameras.settings import CameraSettings
 from edge_runtime.settings_reader import tomllib
 from edge_runtime.station.settings import (
     HttpSection,
-    MqttSection,
-    SamplesSection,
     StationSection,
     StationSettings,
-    WebhookSection,
     load_station_settings,
 )
 from tests.support import ROOT
@@ -100,7 +98,7 @@ def test_the_least_document_names_the_station(tmp_path):
 
 
 def test_decisions_are_overridden_by_name_the_cameras_own_last(whole):
-    yard, gate = whole.rule("yard-3", RULE), whole.rule("gate", RULE)
+    yard, gate = whole.decision.rule("yard-3", RULE), whole.decision.rule("gate", RULE)
     assert yard.votes == VoteRule(needed=3, window=5, cooldown=60.0)
     assert gate.votes == VoteRule(needed=3, window=4)
     assert yard.decision.thresholds == {"rust": 0.5, "leak": 0.8}
@@ -223,10 +221,10 @@ KEY = re.compile(r"^# (\[?\[[\w.-]+\]\]?|\w+ = .+?)( +#.*)?$")
 
 def test_the_example_is_read_with_all_it_has_commented_out(tmp_path):
     bare = load(tmp_path, EXAMPLE.read_text())
-    assert bare.rule("yard-3", RULE).votes == VoteRule()
+    assert bare.decision.rule("yard-3", RULE).votes == VoteRule()
     opened = "\n".join(KEY.sub(r"\1", line) for line in EXAMPLE.read_text().splitlines())
     whole = load(tmp_path, opened)
-    assert whole.rule("yard-3", RULE).votes == VoteRule(needed=3, window=5)
+    assert whole.decision.rule("yard-3", RULE).votes == VoteRule(needed=3, window=5)
     assert whole.webhook is not None
 
 

@@ -14,7 +14,10 @@ import pytest
 
 from edge_runtime.bundle.errors import UnavailableError
 from edge_runtime.causes import Cause
-from edge_runtime.watchlog.ledger import BEAT_SECONDS, Instant, Ledger, read_night_of
+from edge_runtime.clock import Instant
+from edge_runtime.durable_sqlite import open_database
+from edge_runtime.watchlog.ledger import BEAT_SECONDS, SCHEMA, VERSION, Ledger
+from edge_runtime.watchlog.ledger_query import read_night_of
 from edge_runtime.watchlog.report import log_line, to_html, to_json, watched_share
 from tests.support import ROOT
 
@@ -36,8 +39,8 @@ def at(hours: float, offset: float = 0.0) -> Instant:
 
 
 def blind(ledger, camera, cause, began, ended):
-    ledger.note(camera, cause, at(began).monotonic, at(began))
-    ledger.note(camera, None, at(ended).monotonic, at(ended))
+    ledger.note({camera: (cause, at(began).monotonic)}, at(began))
+    ledger.note({camera: (None, at(ended).monotonic)}, at(ended))
 
 
 def test_a_night_in_one_line(tmp_path):
@@ -61,10 +64,10 @@ def test_a_night_in_one_line(tmp_path):
 def test_a_cause_that_was_found_late_begins_when_it_began_and_nothing_counts_twice(tmp_path):
     ledger = Ledger(tmp_path / "ledger.sqlite3", at(0))
     ledger.watch(["one"], at(0))
-    ledger.note("one", Cause.STALLED, at(1).monotonic - 5, at(1))
-    ledger.note("one", Cause.STALLED, at(1).monotonic - 5, at(1.5))  # no change, no row
-    ledger.note("one", Cause.REFUSED, at(1).monotonic - 5, at(2))  # the same outage by its next name
-    ledger.note("one", None, at(3).monotonic, at(3))
+    ledger.note({"one": (Cause.STALLED, at(1).monotonic - 5)}, at(1))
+    ledger.note({"one": (Cause.STALLED, at(1).monotonic - 5)}, at(1.5))  # no change, no row
+    ledger.note({"one": (Cause.REFUSED, at(1).monotonic - 5)}, at(2))  # the same outage by its next name
+    ledger.note({"one": (None, at(3).monotonic)}, at(3))
     night = ledger.night(4 * 3600, at(4))
     assert sum(interval.seconds for interval in night.blind) == pytest.approx(2 * 3600 + 5)
     assert {interval.cause for interval in night.blind} <= {Cause.STALLED, Cause.REFUSED}
@@ -74,7 +77,7 @@ def test_a_cause_that_was_found_late_begins_when_it_began_and_nothing_counts_twi
 def test_an_interval_that_is_still_open_counts_until_now_and_the_window_cuts(tmp_path):
     ledger = Ledger(tmp_path / "ledger.sqlite3", at(0))
     ledger.watch(["one"], at(0))
-    ledger.note("one", Cause.BLACK, at(2).monotonic, at(2))
+    ledger.note({"one": (Cause.BLACK, at(2).monotonic)}, at(2))
     night = ledger.night(3600, at(4))
     assert [interval.seconds for interval in night.blind] == [3600]
     assert night.due == {"one": 3600}
@@ -87,7 +90,7 @@ def test_time_between_two_runs_of_one_boot_is_not_running_by_the_monotonic_clock
     first = Ledger(path, at(0), boot="a")
     first.watch(["one"], at(0))
     first.beat(at(1))
-    first.note("one", Cause.BLACK, at(1.5).monotonic, at(1.5))  # then the power of the process is cut
+    first.note({"one": (Cause.BLACK, at(1.5).monotonic)}, at(1.5))  # then the power of the process is cut
     stepped = at(3, offset=-10 * 365 * 86400)
     second = Ledger(path, stepped, boot="a")
     second.watch(["one"], stepped)
@@ -119,8 +122,8 @@ def test_across_a_reboot_the_wall_clock_tells_and_the_report_says_about(tmp_path
 def test_a_step_of_the_wall_clock_changes_no_duration(tmp_path, step):
     ledger = Ledger(tmp_path / "ledger.sqlite3", at(0))
     ledger.watch(["one"], at(0))
-    ledger.note("one", Cause.FROZEN, at(1).monotonic, at(1))
-    ledger.note("one", None, at(2).monotonic, at(2, offset=step))
+    ledger.note({"one": (Cause.FROZEN, at(1).monotonic)}, at(1))
+    ledger.note({"one": (None, at(2).monotonic)}, at(2, offset=step))
     night = ledger.night(3 * 3600, at(3, offset=step))
     assert [interval.seconds for interval in night.blind] == [3600]
     ledger.close(at(3, offset=step))
@@ -130,13 +133,14 @@ KILLED = """
 import sys, time
 from pathlib import Path
 from edge_runtime.causes import Cause
-from edge_runtime.watchlog.ledger import Instant, Ledger
+from edge_runtime.clock import Instant
+from edge_runtime.watchlog.ledger import Ledger
 def now(): return Instant(time.monotonic(), time.time())
 ledger = Ledger(Path(sys.argv[1]), now())
 ledger.watch(["one"], now())
 count = 0
 while True:
-    ledger.note("one", Cause.BLACK if count % 2 else None, time.monotonic(), now())
+    ledger.note({"one": (Cause.BLACK if count % 2 else None, time.monotonic())}, now())
     ledger._write_beat(now())
     count += 1
     print(count, flush=True)
@@ -178,7 +182,7 @@ def test_old_runs_and_old_intervals_are_forgotten_but_never_what_lasts(tmp_path)
     for run in range(3):
         ledger = Ledger(path, at(run))
         ledger.watch(["one", "two"], at(run))
-        ledger.note("two", Cause.REFUSED, at(run).monotonic, at(run))
+        ledger.note({"two": (Cause.REFUSED, at(run).monotonic)}, at(run))
         blind(ledger, "one", Cause.BLACK, run + 0.1, run + 0.2)
         blind(ledger, "one", Cause.FROZEN, run + 0.3, run + 0.4)
         if run < 2:
@@ -194,12 +198,12 @@ def test_old_runs_and_old_intervals_are_forgotten_but_never_what_lasts(tmp_path)
 def test_a_full_disk_is_a_sentence_and_the_state_is_noted_when_there_is_room_again(tmp_path):
     ledger = Ledger(tmp_path / "ledger.sqlite3", at(0))
     ledger.watch(["one"], at(0))
-    ledger.note("one", None, at(0).monotonic, at(0))
+    ledger.note({"one": (None, at(0).monotonic)}, at(0))
     ledger._base.execute("CREATE TEMP TRIGGER full BEFORE INSERT ON blind BEGIN SELECT raise(ABORT, 'full'); END")
     with pytest.raises(UnavailableError, match="free or check the disk"):
-        ledger.note("one", Cause.BLACK, at(1).monotonic, at(1))
+        ledger.note({"one": (Cause.BLACK, at(1).monotonic)}, at(1))
     ledger._base.execute("DROP TRIGGER full")
-    ledger.note("one", Cause.BLACK, at(1).monotonic, at(2))
+    ledger.note({"one": (Cause.BLACK, at(1).monotonic)}, at(2))
     assert [(i.cause, i.seconds) for i in ledger.night(3 * 3600, at(3)).blind] == [(Cause.BLACK, 7200)]
     ledger.close(at(3))
 
@@ -276,6 +280,13 @@ def test_a_device_that_restarted_without_the_service_tells_by_the_wall_clock(tmp
     assert (gap.cause, gap.seconds) == (Cause.NOT_RUNNING, 3 * 3600)
 
 
+def test_a_ledger_before_the_first_run_is_an_empty_night(tmp_path):
+    path = tmp_path / "ledger.sqlite3"
+    open_database(path, SCHEMA, VERSION, repair=True).close()
+    night = read_night_of(path, 3600, at(0), at_work=True)
+    assert (night.due, night.blind) == ({}, ())
+
+
 @pytest.mark.parametrize("width", [390, 1280])
 def test_the_page_of_the_night_in_a_browser(tmp_path, opened, width):
     ledger = Ledger(tmp_path / "ledger.sqlite3", at(0))
@@ -296,7 +307,7 @@ def test_many_changes_are_one_commit(tmp_path):
     ledger.watch(names, at(0))
     commits = []
     ledger._base.set_trace_callback(lambda sql: commits.append(sql) if sql.startswith("COMMIT") else None)
-    ledger.note_all(dict.fromkeys(names, (Cause.BLACK, at(1).monotonic)), at(1))
-    ledger.note_all(dict.fromkeys(names, (Cause.BLACK, at(1).monotonic)), at(2))
+    ledger.note(dict.fromkeys(names, (Cause.BLACK, at(1).monotonic)), at(1))
+    ledger.note(dict.fromkeys(names, (Cause.BLACK, at(1).monotonic)), at(2))
     assert len(commits) == 1
     assert {(i.camera, i.seconds) for i in ledger.night(3 * 3600, at(3)).blind} == {(name, 7200) for name in names}

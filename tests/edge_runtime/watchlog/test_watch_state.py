@@ -2,47 +2,42 @@
 
 import pytest
 
-from edge_runtime.cameras.camera import CameraState
 from edge_runtime.causes import Cause
 from edge_runtime.watchlog.watch_state import LATE_SECONDS, WatchState
 
 
-def state(cause: Cause | None = None, since: float = 0.0) -> CameraState:
-    return CameraState("yard", cause, since)
-
-
 @pytest.fixture
-def attendance() -> WatchState:
+def watch_state() -> WatchState:
     return WatchState({"yard": 0.5})  # a verdict every 2 s, late after 4 + 3
 
 
-def test_a_camera_with_verdicts_is_watched(attendance):
-    attendance.judged("yard", 100.0)
-    assert attendance.blind(state(since=50), 104) == (None, 100)
+def test_a_camera_with_verdicts_is_watched(watch_state):
+    watch_state.judged("yard", 100.0)
+    assert watch_state.blind("yard", None, 50, 104) == (None, 100)
 
 
-def test_what_the_camera_says_of_itself_comes_first(attendance):
-    attendance.judged("yard", 100.0)
-    assert attendance.blind(state(Cause.FROZEN, 99), 100) == (Cause.FROZEN, 99)
+def test_what_the_camera_says_of_itself_comes_first(watch_state):
+    watch_state.judged("yard", 100.0)
+    assert watch_state.blind("yard", Cause.FROZEN, 99, 100) == (Cause.FROZEN, 99)
 
 
-def test_frames_without_verdicts_are_an_overload_since_the_last_one(attendance):
-    attendance.judged("yard", 100.0)
-    assert attendance.blind(state(since=50), 104 + LATE_SECONDS) == (None, 100)
-    assert attendance.blind(state(since=50), 104.1 + LATE_SECONDS) == (Cause.OVERLOADED, 100)
-    attendance.judged("yard", 110.0)
-    assert attendance.blind(state(since=50), 111) == (None, 110)
+def test_frames_without_verdicts_are_an_overload_since_the_last_one(watch_state):
+    watch_state.judged("yard", 100.0)
+    assert watch_state.blind("yard", None, 50, 104 + LATE_SECONDS) == (None, 100)
+    assert watch_state.blind("yard", None, 50, 104.1 + LATE_SECONDS) == (Cause.OVERLOADED, 100)
+    watch_state.judged("yard", 110.0)
+    assert watch_state.blind("yard", None, 50, 111) == (None, 110)
 
 
-def test_a_camera_that_came_back_has_time_for_its_first_verdict(attendance):
-    attendance.judged("yard", 100.0)
-    assert attendance.blind(state(since=500), 506) == (None, 500)
-    assert attendance.blind(state(since=500), 508) == (Cause.OVERLOADED, 500)
+def test_a_camera_that_came_back_has_time_for_its_first_verdict(watch_state):
+    watch_state.judged("yard", 100.0)
+    assert watch_state.blind("yard", None, 500, 506) == (None, 500)
+    assert watch_state.blind("yard", None, 500, 508) == (Cause.OVERLOADED, 500)
 
 
-def test_frames_that_cannot_be_judged_name_their_own_cause(attendance):
-    attendance.unfit("yard", Cause.MODEL)
-    assert attendance.blind(state(since=50), 55) == (None, 50)
-    assert attendance.blind(state(since=50), 60) == (Cause.MODEL, 50)
-    attendance.judged("yard", 61)
-    assert attendance.blind(state(since=50), 80) == (Cause.OVERLOADED, 61)
+def test_frames_that_cannot_be_judged_name_their_own_cause(watch_state):
+    watch_state.unfit("yard", Cause.MODEL)
+    assert watch_state.blind("yard", None, 50, 55) == (None, 50)
+    assert watch_state.blind("yard", None, 50, 60) == (Cause.MODEL, 50)
+    watch_state.judged("yard", 61)
+    assert watch_state.blind("yard", None, 50, 80) == (Cause.OVERLOADED, 61)

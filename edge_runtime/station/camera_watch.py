@@ -1,0 +1,125 @@
+"""What a station does with the frames and the states of its cameras: judge the ones, tell everybody the others."""
+
+import logging
+from collections.abc import Mapping, Sequence
+
+from ..alerts.alarm_rules import AlarmRules
+from ..alerts.events import JudgedView, camera_status
+from ..alerts.notifier import Notifier
+from ..alerts.votes import Change
+from ..cameras.camera import CameraState, CapturedFrame
+from ..cameras.settings import CameraPlan
+from ..causes import Cause
+from ..inference.evaluator import Evaluator
+from ..watchlog.ledger_writer import LedgerWriter
+from ..watchlog.watch_state import WatchState
+from .metrics import Metrics
+
+log = logging.getLogger(__name__)
+
+
+class CameraWatch:
+    """Judges frames, and keeps ledger, metrics, sinks and log informed of how each camera does."""
+
+    def __init__(
+        self,
+        plans: Sequence[CameraPlan],
+        evaluator: Evaluator,
+        alarm_rules: AlarmRules,
+        ledger: LedgerWriter,
+        notifier: Notifier,
+        metrics: Metrics,
+    ) -> None:
+        self.evaluator, self.metrics = evaluator, metrics
+        self._problems = {plan.name: plan.problem for plan in plans}
+        self._alarm_rules, self._ledger, self._notifier = alarm_rules, ledger, notifier
+        self._watch_state = WatchState({plan.name: plan.settings.floor_rate for plan in plans})
+        self._causes: dict[str, Cause | None] = {}
+        self._skipped: dict[str, int] = {}
+
+    @property
+    def watched(self) -> int:
+        """The number of cameras that are watched now."""
+        return sum(cause is None for cause in self._causes.values())
+
+    def statuses(self) -> dict[str, dict[str, str]]:
+        """Return the status of each camera as topics and heartbeats hold it."""
+        return {name: self._status(name, cause) for name, cause in self._causes.items()}
+
+    def judge(self, frames: Sequence[CapturedFrame]) -> tuple[set[str], set[str]]:
+        """Judge `frames` in one call of the engine.
+
+        Return the cameras that test frames belong to, and those of them whose test alarm was raised.
+        """
+        parts = [(frame, region, image) for frame in frames for region, image in frame.views()]
+        evaluations = self.evaluator.evaluate_all([(image, self._alarm_rules.rule(f.camera)) for f, _, image in parts])
+        views = [
+            JudgedView(frame.camera, image, evaluation, frame.captured, region, frame.test)
+            for (frame, region, image), evaluation in zip(parts, evaluations, strict=True)
+        ]
+        raised = {view.camera for view in views if self._raises(view) and view.test}
+        self._note_verdicts([view for view in views if not view.test])
+        return {view.camera for view in views if view.test}, raised
+
+    def _raises(self, view: JudgedView) -> bool:
+        """Count one view; return whether it raised an alarm."""
+        if view.evaluation.cause is Cause.MODEL:
+            log.error("no verdict on frames of %s: %s", view.camera, view.evaluation.reason)
+        changes = self._alarm_rules.add(view)
+        for change in changes:
+            self._tell(view, change)
+        return any(change.raised for change in changes)
+
+    def _tell(self, view: JudgedView, change: Change) -> None:
+        fields = {"camera": view.camera, "region": view.region, "label": change.label, "test": view.test}
+        what = f"{'test ' * view.test}alarm {'raised' if change.raised else 'ended'}"
+        log.warning("%s: %s at %s", what, change.label, view.camera, extra={"fields": fields})
+        if change.raised and not view.test:
+            self.metrics.events.labels(view.camera, change.label).inc()
+
+    def _note_verdicts(self, views: Sequence[JudgedView]) -> None:
+        """Note for each camera that its frame was judged in all its parts, or why not."""
+        unfit = {view.camera: view.evaluation.cause for view in views if view.evaluation.cause is not None}
+        for view in views:
+            if view.evaluation.infer_ms is not None:
+                self.metrics.infer_seconds.observe(view.evaluation.infer_ms / 1000)
+        for camera, captured in {view.camera: view.captured for view in views}.items():
+            if camera in unfit:
+                self._watch_state.unfit(camera, unfit[camera])
+            else:
+                self._watch_state.judged(camera, captured)
+                self.metrics.frames_evaluated.labels(camera).inc()
+
+    def open(self, now: float) -> None:
+        """Begin a run in the ledger."""
+        self._ledger.open(now)
+
+    def close(self, now: float) -> None:
+        """End the run in the ledger."""
+        self._ledger.close(now)
+
+    def note(self, states: Mapping[str, CameraState], now: float, elapsed: float) -> None:
+        """Tell how each camera does `now` (monotonic seconds), `elapsed` seconds after the last call."""
+        blind = {name: self._watch_state.blind(name, s.cause, s.since, now) for name, s in states.items()}
+        self._ledger.note(blind, now)
+        for name, (cause, _) in blind.items():
+            if cause is not None:
+                self.metrics.blind_seconds.labels(name, cause.value).inc(elapsed)
+            if name not in self._causes or self._causes[name] is not cause:
+                self._causes[name] = cause
+                self._tell_change(name, cause)
+        for name, state in states.items():
+            self.metrics.frames_dropped.labels(name).inc(state.skipped - self._skipped.get(name, 0))
+            self._skipped[name] = state.skipped
+        self._ledger.tick(now)
+
+    def _tell_change(self, camera: str, cause: Cause | None) -> None:
+        self._notifier.set_camera(camera, self._status(camera, cause))
+        if cause is None:
+            log.info("%s is watched", camera, extra={"fields": {"camera": camera}})
+        else:
+            fields, why = {"camera": camera, "cause": cause.value}, self._problems[camera] or cause.advice
+            log.warning("%s is not watched (%s): %s", camera, cause.value, why, extra={"fields": fields})
+
+    def _status(self, camera: str, cause: Cause | None) -> dict[str, str]:
+        return camera_status(cause, self._problems[camera])

@@ -1,0 +1,40 @@
+"""The lock of a state folder: one service at a time works on it, and others can see that."""
+
+import fcntl
+from pathlib import Path
+from typing import IO
+
+from ..bundle.errors import UnavailableError
+
+
+class StateFolderInUseError(UnavailableError):
+    """The state folder is in use."""
+
+
+def lock_state_folder(state_dir: Path) -> IO[bytes]:
+    """Return a locked file that shows others that a service works here; the lock ends with the process.
+
+    UnavailableError where the folder cannot be written; StateFolderInUseError where somebody else holds the lock.
+    """
+    try:
+        state_dir.mkdir(parents=True, exist_ok=True)
+        file = (state_dir / "lock").open("ab")
+    except OSError as error:
+        raise UnavailableError(f"{state_dir} cannot be written ({error.strerror}); check its permissions") from error
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.close()
+        raise StateFolderInUseError(
+            f"another edge-station works on {state_dir}; stop it, or choose another state_dir"
+        ) from error
+    return file
+
+
+def is_running(state_dir: Path) -> bool:
+    """Whether a service works on `state_dir`."""
+    try:
+        lock_state_folder(state_dir).close()
+    except StateFolderInUseError:
+        return True
+    return False
