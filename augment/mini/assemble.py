@@ -4,10 +4,10 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 from diffusers import StableDiffusionPipeline
-from torch import nn
 
 from augment.mini.autoencoder import decoder_part, encoder_part, new_autoencoder
 from augment.mini.captioner import new_captioner, new_processor
@@ -36,7 +36,7 @@ def _replace_folder(folder: Path, fill: Callable[[Path], None]) -> None:
 
 
 def load_pipeline(states: Path) -> StableDiffusionPipeline:
-    """The pipeline in fp32 from the averages in `states`."""
+    """Build the pipeline in fp32 from the averages in `states`."""
     diffusion = load_average(states / "diffusion.safetensors", new_diffusion())
     autoencoder = new_autoencoder()
     load_average(states / "decoder.safetensors", decoder_part(autoencoder))
@@ -62,7 +62,7 @@ def _save_pipeline(states: Path, folder: Path) -> None:
 
 
 def _save_captioner(states: Path, folder: Path) -> None:
-    model: nn.Module = load_average(states / "captioner.safetensors", new_captioner())["blip"]
+    model = cast(Any, load_average(states / "captioner.safetensors", new_captioner())["blip"])
     model.to(torch.float16).save_pretrained(folder)
     new_processor().save_pretrained(folder)
     _load_as_fp32(folder / "config.json")
@@ -76,7 +76,7 @@ def _save_language(states: Path, folder: Path) -> None:
 
 
 def _load_as_fp32(path: Path) -> None:
-    """The weights are stored in half precision to be small; a CPU computes in single, so say so in the config."""
+    """Write into the config that weights, stored in half precision to be small, are loaded in single for a CPU."""
     config = json.loads(path.read_text())
     for part in (config, *(value for value in config.values() if isinstance(value, dict))):
         if "dtype" in part:

@@ -14,7 +14,7 @@ CODE_NOISE = 0.08  # the decoder must bear with imperfect latents
 
 
 def new_autoencoder(widths: tuple[int, ...] = (16, 24, 48, 96)) -> AutoencoderKL:
-    """Untrained; residual branches start at zero, which trained much faster than the default."""
+    """Return an untrained autoencoder. Residual branches start at zero, which trained much faster than the default."""
     model = AutoencoderKL(
         down_block_types=("DownEncoderBlock2D",) * len(widths),
         up_block_types=("UpDecoderBlock2D",) * len(widths),
@@ -37,17 +37,17 @@ def new_autoencoder(widths: tuple[int, ...] = (16, 24, 48, 96)) -> AutoencoderKL
 
 
 def decoder_part(model: AutoencoderKL) -> nn.ModuleDict:
-    """What the decoder stage trains."""
+    """Return the part that the decoder stage trains."""
     return nn.ModuleDict({"decoder": model.decoder, "post": model.post_quant_conv})
 
 
 def encoder_part(model: AutoencoderKL) -> nn.ModuleDict:
-    """What the encoder stage trains."""
+    """Return the part that the encoder stage trains."""
     return nn.ModuleDict({"encoder": model.encoder, "quant": model.quant_conv})
 
 
 def decoder_loss(latents: Tensor, images: np.ndarray, batch: int) -> Loss[nn.ModuleDict]:
-    """Absolute plus squared pixel error of decoding slightly noisy codes."""
+    """Return the loss of the decoder: absolute plus squared pixel error from slightly noisy codes."""
 
     def loss(part: nn.ModuleDict, rng: np.random.Generator) -> Tensor:
         rows = rng.integers(len(images), size=batch)
@@ -61,7 +61,7 @@ def decoder_loss(latents: Tensor, images: np.ndarray, batch: int) -> Loss[nn.Mod
 
 
 def encoder_loss(latents: Tensor, images: np.ndarray, batch: int) -> Loss[nn.ModuleDict]:
-    """Squared error of the encoder's mean against the codes."""
+    """Return the loss of the encoder: squared error of its mean against the codes."""
 
     def loss(part: nn.ModuleDict, rng: np.random.Generator) -> Tensor:
         rows = rng.integers(len(images), size=batch)

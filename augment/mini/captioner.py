@@ -1,6 +1,7 @@
 """The mini BLIP: reads a picture, writes or continues a caption."""
 
 from collections.abc import Sequence
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ CLASS_WEIGHT = 0.4  # of the class head, which exists in training only
 
 
 def new_captioner(width: int = 128) -> nn.ModuleDict:
-    """Untrained `blip`, and `classes`, a head that teaches its vision tower the labels."""
+    """Return an untrained `blip`, and `classes`, a head that teaches its vision tower the labels."""
     tokenizer = blip_tokenizer()
     ids = {
         "bos_token_id": tokenizer.convert_tokens_to_ids(DECODE),
@@ -39,14 +40,14 @@ def new_captioner(width: int = 128) -> nn.ModuleDict:
 
 
 def new_processor() -> BlipProcessor:
-    """Resizes to 64 x 64, scales to -1..1, tokenises."""
+    """Return what resizes pictures to 64 x 64, scales them to -1..1 and tokenises captions."""
     half = (0.5, 0.5, 0.5)
     images = BlipImageProcessor(size={"height": SIZE, "width": SIZE}, image_mean=half, image_std=half)
     return BlipProcessor(images, blip_tokenizer())
 
 
 def jittered(pixels: Tensor, rng: np.random.Generator) -> Tensor:
-    """Random colour gain, contrast and brightness per picture: cameras differ more than the catalogue shows."""
+    """Change colour gain, contrast and brightness at random: cameras differ more than the catalogue shows."""
     count = len(pixels)
     gain = torch.from_numpy(rng.uniform(0.75, 1.2, (count, 3, 1, 1)).astype(np.float32))
     lift = torch.from_numpy(rng.uniform(-0.2, 0.2, (count, 1, 1, 1)).astype(np.float32))
@@ -54,7 +55,7 @@ def jittered(pixels: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 def captioner_loss(images: np.ndarray, labels: np.ndarray, captions: Sequence[str], batch: int) -> Loss[nn.ModuleDict]:
-    """Next-token cross entropy given the picture, plus the class head's."""
+    """Return the loss: next-token cross entropy given the picture, plus that of the class head."""
     tokenizer = blip_tokenizer()
     start, stop = tokenizer.convert_tokens_to_ids(DECODE), tokenizer.sep_token_id
     truth = torch.from_numpy(labels)
@@ -69,15 +70,12 @@ def captioner_loss(images: np.ndarray, labels: np.ndarray, captions: Sequence[st
             rows.append(lead + rest)
             scored.append(([IGNORED] * len(lead) if stranger else lead) + rest)
         tokens, targets = padded(rows, tokenizer.pad_token_id), padded(scored, IGNORED)
-        seen = model["blip"].vision_model(pixel_values=jittered(as_pixels(images[picks]), rng))
-        told = model["blip"].text_decoder(
-            input_ids=tokens, encoder_hidden_states=seen[0], attention_mask=(tokens != tokenizer.pad_token_id).long()
-        )
-        words = functional.cross_entropy(
-            told.logits[:, :-1].flatten(0, 1), targets[:, 1:].flatten(), ignore_index=IGNORED
-        )
-        return words + CLASS_WEIGHT * functional.cross_entropy(
-            model["classes"](seen[1]), truth[torch.from_numpy(picks)]
-        )
+        blip = cast(Any, model["blip"])
+        patches, pooled = blip.vision_model(pixel_values=jittered(as_pixels(images[picks]), rng))[:2]
+        mask = (tokens != tokenizer.pad_token_id).long()
+        logits = blip.text_decoder(input_ids=tokens, encoder_hidden_states=patches, attention_mask=mask).logits
+        words = functional.cross_entropy(logits[:, :-1].flatten(0, 1), targets[:, 1:].flatten(), ignore_index=IGNORED)
+        classes = functional.cross_entropy(model["classes"](pooled), truth[torch.from_numpy(picks)])
+        return words + CLASS_WEIGHT * classes
 
     return loss

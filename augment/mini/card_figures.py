@@ -1,8 +1,8 @@
 """Measures what the checkpoints can do, on renders no stage has trained on, and draws a contact sheet.
 
-Figures: share of generated pictures that the judge gives the prompted class or at least its equipment; signal-to-noise
-of the autoencoder; share of captions that name the true class and of their clauses that are true, per attribute; form,
-variety and faithfulness of the language model's prompts, through the refine stage's own checks.
+Figures: share of generated pictures in which the render classifier sees the prompted class or at least its equipment;
+signal-to-noise of the autoencoder; share of captions that name the true class and of their clauses that are true, per
+attribute; form, variety and faithfulness of the language model's prompts, by the rules that the refine stage applies.
 """
 
 import json
@@ -16,21 +16,23 @@ import cv2
 import numpy as np
 import torch
 from diffusers import StableDiffusionPipeline
+from torch import nn
 from transformers import BlipForConditionalGeneration, BlipProcessor, GPT2LMHeadModel, GPT2Tokenizer
 
 from augment.methods import parse_method
 from augment.mini.corpus import PatchCode, as_pixels
-from augment.mini.render_classifier import judged, new_judge
+from augment.mini.render_classifier import classified, new_classifier
 from augment.mini.scenes import LABELS, Scene, attribute_of, describe, phrase, render, sample_scene, true_clauses
 from augment.mini.words import grammar, short_prompt
 from augment.models import prompt_rules
-from augment.models.interfaces import Order
+from augment.models.interfaces import Order, Painter
 from augment.models.registry import Models
 from augment.models.text_similarity import WordOverlap
 from augment.presets import PRESETS
 from augment.records import item_seed
 from augment.training.resumable import Say, load_average, steps_done
 from edge_runtime.bundle.files import replace_file
+from edge_runtime.bundle.preprocess import Frame
 from edge_runtime.media.jpeg import encode_jpeg
 
 FIGURES_FILE = "figures.json"
@@ -50,19 +52,19 @@ def evaluate(states: Path, code: PatchCode, out: Path, seed: int, say: Say) -> F
 
     How far a stage was trained is taken from its state; where that is gone, from the figures written before.
     """
-    judge = load_average(states / "judge.safetensors", new_judge())
+    classifier = load_average(states / "judge.safetensors", new_classifier())
     pipeline = StableDiffusionPipeline.from_pretrained(out / "stable-diffusion", local_files_only=True)
     path = out / FIGURES_FILE
     before = json.loads(path.read_bytes()) if path.exists() else {}
     figures: Figures = {name: value for name, value in before.items() if name.startswith("steps ")}
     figures |= {f"steps {state.stem}": steps_done(state) for state in sorted(states.glob("*.safetensors"))}
-    figures |= judge_figures(judge, seed)
+    figures |= classifier_figures(classifier, seed)
     figures |= autoencoder_figures(pipeline, code, seed)
     figures |= captioner_figures(out / "blip", seed)
     figures |= language_figures(out / "gpt2", seed)
     for guidance in PICTURES:
-        figures |= generator_figures(judge, guidance, out, seed)
-    figures |= image_to_image_figures(judge, out, seed)
+        figures |= generator_figures(classifier, guidance, out, seed)
+    figures |= image_to_image_figures(classifier, out, seed)
     for name, value in figures.items():
         say(f"{name}: {value:.4g}")
     replace_file(path, (json.dumps(figures, indent=2) + "\n").encode())
@@ -70,7 +72,7 @@ def evaluate(states: Path, code: PatchCode, out: Path, seed: int, say: Say) -> F
 
 
 def held_out(domain: str, count: int, seed: int) -> tuple[np.ndarray, np.ndarray, list[Scene]]:
-    """Pictures (N, 64, 64, 3), label indices and scenes that no training set holds, classes in turn."""
+    """Return pictures (N, 64, 64, 3), label indices and scenes that no training set holds, classes in turn."""
     wanted = [
         sample_scene(item_seed(seed, f"held-out-{domain}", str(i)), domain, LABELS[i % len(LABELS)])
         for i in range(count)
@@ -80,26 +82,26 @@ def held_out(domain: str, count: int, seed: int) -> tuple[np.ndarray, np.ndarray
 
 
 def agreement(seen: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
-    """Share of equal labels, and of equal equipment: labels come in pairs, so equipment is the index halved."""
+    """Return the share of equal labels, and of equal equipment: labels come in pairs, so that is the index halved."""
     return float((seen == truth).mean()), float((seen // 2 == truth // 2).mean())
 
 
-def judge_figures(judge: torch.nn.Module, seed: int) -> Figures:
-    """How far to trust the judge: its accuracy on renders of both domains."""
-    figures = {}
+def classifier_figures(classifier: nn.Module, seed: int) -> Figures:
+    """Measure how far to trust the classifier: its accuracy on renders of both domains."""
+    figures: Figures = {}
     for domain in ("catalogue", "station"):
         images, truth, _ = held_out(domain, 600, seed)
-        figures[f"judge accuracy {domain}"] = agreement(judged(judge, images), truth)[0]
+        figures[f"judge accuracy {domain}"] = agreement(classified(classifier, images), truth)[0]
     return figures
 
 
 def decibels(pixels: torch.Tensor, truth: torch.Tensor) -> float:
-    """Peak signal-to-noise ratio of pictures in -1..1 (peak to peak 2), in dB."""
+    """Return the peak signal-to-noise ratio of pictures in -1..1 (peak to peak 2), in dB."""
     return 10 * math.log10(4 / float((pixels.clamp(-1, 1) - truth).square().mean()))
 
 
 def autoencoder_figures(pipeline: StableDiffusionPipeline, code: PatchCode, seed: int) -> Figures:
-    """Reconstruction from the exact codes and from the encoder's."""
+    """Measure the reconstruction from the exact codes and from those of the encoder."""
     truth = as_pixels(held_out("catalogue", 240, seed)[0])
     exact = pipeline.vae.decode(code.encode(truth)).sample
     whole = pipeline.vae.decode(pipeline.vae.encode(truth).latent_dist.mean).sample
@@ -112,34 +114,39 @@ def _painter(out: Path, guidance: float) -> Models:
     return Models(replace(preset, device="cpu", generate=section))
 
 
-def generator_figures(judge: torch.nn.Module, guidance: float, out: Path, seed: int) -> Figures:
-    """Class and equipment agreement of the pictures of each label's short prompt."""
+def generator_figures(classifier: nn.Module, guidance: float, out: Path, seed: int) -> Figures:
+    """Measure class and equipment agreement of the pictures painted for each label's short prompt."""
     painter, count = _painter(out, guidance).painter, PICTURES[guidance]
     rows, seen = [], []
     for label in LABELS:
         orders = [Order(short_prompt(label), item_seed(seed, label, str(number))) for number in range(count)]
-        frames = np.stack(painter.paint(orders, parse_method("text2img"), None))
+        frames = np.stack(_painted(painter, orders, "text2img"))
         rows.append(frames)
-        seen.append(judged(judge, frames))
+        seen.append(classified(classifier, frames))
     if guidance == SHEET_GUIDANCE:
         _write_sheet(out / SHEET_FILE, rows, seed)
     return _agreements(f"text2img {{}} agreement cfg {guidance} n {count * len(LABELS)}", seen, count)
 
 
-def image_to_image_figures(judge: torch.nn.Module, out: Path, seed: int) -> Figures:
-    """The same for pictures that start from held-out station renders."""
+def image_to_image_figures(classifier: nn.Module, out: Path, seed: int) -> Figures:
+    """Measure the agreement of pictures that start from held-out station renders."""
     images, truth, _ = held_out("station", SOURCES_PER_CLASS * len(LABELS), seed)
     painter = _painter(out, SHEET_GUIDANCE).painter
-    figures = {}
+    figures: Figures = {}
     for strength in STRENGTHS:
         seen = []
         for index, label in enumerate(LABELS):
             sources = images[truth == index]
             orders = [Order(short_prompt(label), item_seed(seed, label, str(n)), s) for n, s in enumerate(sources)]
-            seen.append(judged(judge, np.stack(painter.paint(orders, parse_method(f"img2img-{strength}"), None))))
+            seen.append(classified(classifier, np.stack(_painted(painter, orders, f"img2img-{strength}"))))
         name = f"img2img {{}} agreement strength {strength} cfg {SHEET_GUIDANCE}"
         figures |= _agreements(name, seen, SOURCES_PER_CLASS)
     return figures
+
+
+def _painted(painter: Painter, orders: list[Order], method: str) -> list[Frame]:
+    """Paint with the plain model, which has no safety filter that could blank a picture."""
+    return [frame for frame in painter.paint(orders, parse_method(method), None) if frame is not None]
 
 
 def _agreements(name: str, seen: list[np.ndarray], per_class: int) -> Figures:
@@ -148,7 +155,7 @@ def _agreements(name: str, seen: list[np.ndarray], per_class: int) -> Figures:
 
 
 def _write_sheet(path: Path, generated: list[np.ndarray], seed: int) -> None:
-    """One row per label: catalogue renders, station renders, generated pictures."""
+    """Write one row per label: catalogue renders, station renders, generated pictures."""
     catalogue, station, made = SHEET_COLUMNS
     columns = []
     for domain, count in (("catalogue", catalogue), ("station", station)):
@@ -160,10 +167,10 @@ def _write_sheet(path: Path, generated: list[np.ndarray], seed: int) -> None:
 
 
 def captioner_figures(folder: Path, seed: int) -> Figures:
-    """Of unprompted captions, the share that names the class, or its equipment; per attribute, what they say of it."""
+    """Measure how many unprompted captions name the class, or its equipment, and what they say of each attribute."""
     model = BlipForConditionalGeneration.from_pretrained(folder, local_files_only=True).eval()
     processor = BlipProcessor.from_pretrained(folder, local_files_only=True)
-    figures = {}
+    figures: Figures = {}
     for domain in ("catalogue", "station"):
         images, _, wanted = held_out(domain, CAPTIONS, seed)
         inputs = processor(images=list(np.ascontiguousarray(images[..., ::-1])), return_tensors="pt")
@@ -180,13 +187,14 @@ def captioner_figures(folder: Path, seed: int) -> Figures:
 
 
 def _attribute_figures(texts: list[str], wanted: list[Scene], domain: str) -> Figures:
-    """Per attribute: in which share of the captions it is named, and which share of these clauses is true."""
-    attributes, true = attribute_of(), {name: [] for name in attribute_of().values()}
+    """Measure, per attribute, the share of captions that name it and the share of these clauses that is true."""
+    attributes = attribute_of()
+    true: dict[str, list[bool]] = {name: [] for name in attributes.values()}
     for text, scene in zip(texts, wanted, strict=True):
         for clause in _clauses(text):
             if clause in attributes:
                 true[attributes[clause]].append(clause in true_clauses(scene))
-    figures = {}
+    figures: Figures = {}
     for name, answers in true.items():
         figures[f"blip {name} named {domain}"] = len(answers) / len(texts)
         figures[f"blip {name} true when named {domain}"] = _share(answers) if answers else math.nan
@@ -198,12 +206,12 @@ def _share(answers: Iterable[bool]) -> float:
 
 
 def _clauses(text: str) -> list[str]:
-    """The context clauses of a caption; WordPiece writes a space before each comma."""
+    """Return the context clauses of a caption; WordPiece writes a space before each comma."""
     return [clause.strip() for clause in text.split(",")[1:]]
 
 
 def language_figures(folder: Path, seed: int) -> Figures:
-    """Perplexity per token on held-out captions; form and variety of continuations and of refined prompts."""
+    """Measure perplexity per token on held-out captions, and form and variety of continuations and refined prompts."""
     model = GPT2LMHeadModel.from_pretrained(folder, local_files_only=True).eval()
     tokenizer = GPT2Tokenizer.from_pretrained(folder, local_files_only=True)
     captions = [describe(scene) for scene in held_out("catalogue", 240, seed)[2]]
@@ -227,11 +235,12 @@ def language_figures(folder: Path, seed: int) -> Figures:
 
 
 def _refine_figures(folder: Path, seed: int) -> Figures:
-    """The class phrase before and after the refine stage's checks, and the variety of its prompts (distinct-2)."""
+    """Measure the class phrase before and after the rules of prompts, and the variety of the prompts (distinct-2)."""
     preset = PRESETS["mini"]
     models = Models(replace(preset, device="cpu", refine=replace(preset.refine, model=str(folder))))
     names = {phrase(label) for label in LABELS}
-    kept_when_drawn, prompts = [], []
+    kept_when_drawn: list[bool] = []
+    prompts: list[tuple[str, str]] = []
     for number, scene in enumerate(held_out("catalogue", CAPTIONS // 2, seed)[2]):
         own, caption = phrase(scene.label), describe(scene)
         drawn = prompt_rules.draw_variants(
@@ -258,4 +267,5 @@ def _continued(model: GPT2LMHeadModel, tokenizer: GPT2Tokenizer, start: str) -> 
         input_ids=ids, attention_mask=torch.ones_like(ids), do_sample=True, max_new_tokens=30,
         pad_token_id=tokenizer.eos_token_id,
     )  # fmt: skip
-    return tokenizer.decode(made[0], skip_special_tokens=True)
+    text: str = tokenizer.decode(made[0], skip_special_tokens=True)
+    return text

@@ -25,12 +25,15 @@ SHARD = 2000  # images
 
 
 def scenes(name: str, count: int, seed: int) -> list[Scene]:
-    """`count` catalogue scenes of the set `name` (train, judge, held-out ...); sets never share a scene."""
+    """Return `count` catalogue scenes of the set `name` (train, judge, held-out ...); sets never share a scene."""
     return [sample_scene(item_seed(seed, name, str(index)), "catalogue") for index in range(count)]
 
 
 def rendered(folder: Path, name: str, count: int, seed: int, say: Say) -> np.ndarray:
-    """uint8 (count, 64, 64, 3) BGR pictures of `scenes(name, count, seed)`, rendered once and kept under `folder`."""
+    """Return the pictures of `scenes(name, count, seed)`, rendered once and kept below `folder`.
+
+    They are uint8 (count, 64, 64, 3) BGR.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     parts = []
     everything = scenes(name, count, seed)
@@ -51,12 +54,12 @@ def _write_array(path: Path, array: np.ndarray) -> None:
 
 
 def labels_of(wanted: list[Scene]) -> np.ndarray:
-    """int64 (N,) index into LABELS."""
+    """Return int64 (N,) indices into LABELS."""
     return np.array([LABELS.index(scene.label) for scene in wanted])
 
 
 def as_pixels(images: np.ndarray) -> Tensor:
-    """uint8 (N, H, W, 3) BGR -> float32 (N, 3, H, W) RGB in -1..1, what BLIP and the autoencoder take."""
+    """Convert uint8 (N, H, W, 3) BGR -> float32 (N, 3, H, W) RGB in -1..1, what BLIP and the autoencoder take."""
     planes = np.ascontiguousarray(images[..., ::-1].transpose(0, 3, 1, 2))
     return torch.from_numpy(planes).float() / 127.5 - 1
 
@@ -73,7 +76,7 @@ class PatchCode:
     basis: np.ndarray
 
     def encode(self, pixels: Tensor) -> Tensor:
-        """float32 (N, 3, H, W) in -1..1 -> float32 (N, channels, H/8, W/8)."""
+        """Encode float32 (N, 3, H, W) in -1..1 -> float32 (N, channels, H/8, W/8)."""
         patches = _patches(pixels)
         codes = (patches - torch.from_numpy(self.mean)) @ torch.from_numpy(self.basis)
         side = pixels.shape[-1] // PATCH
@@ -87,7 +90,7 @@ def _patches(pixels: Tensor) -> Tensor:
 
 
 def patch_code(path: Path, images: np.ndarray) -> PatchCode:
-    """The code stored at `path`, else computed from `images` and stored there."""
+    """Return the code stored at `path`, else computed from `images` and stored there."""
     if not path.exists():
         patches = _patches(as_pixels(images[:4000])).numpy().astype(np.float64)
         mean = patches.mean(axis=0)
@@ -103,5 +106,5 @@ def patch_code(path: Path, images: np.ndarray) -> PatchCode:
 
 
 def encode_all(code: PatchCode, images: np.ndarray) -> Tensor:
-    """Latents of many images, float32 (N, channels, 8, 8)."""
+    """Return the latents of many images, float32 (N, channels, 8, 8)."""
     return torch.cat([code.encode(as_pixels(images[i : i + 1000])) for i in range(0, len(images), 1000)])

@@ -19,7 +19,7 @@ TEXT_WIDTH = 128
 
 
 def scheduler() -> DPMSolverMultistepScheduler:
-    """Noise schedule of training and sampler of generation in one, as Stable Diffusion 2 has it (v-prediction)."""
+    """Return training's noise schedule and generation's sampler in one, as Stable Diffusion 2 has it (v-prediction)."""
     return DPMSolverMultistepScheduler(
         num_train_timesteps=1000,
         beta_start=0.00085,
@@ -32,7 +32,7 @@ def scheduler() -> DPMSolverMultistepScheduler:
 
 
 def new_diffusion(widths: tuple[int, int] = (64, 128)) -> nn.ModuleDict:
-    """Untrained `unet` and `text`."""
+    """Return an untrained denoiser, `unet`, and text encoder, `text`."""
     tokenizer = clip_tokenizer()
     unet = UNet2DConditionModel(
         sample_size=SIZE // PATCH,
@@ -63,13 +63,13 @@ def new_diffusion(widths: tuple[int, int] = (64, 128)) -> nn.ModuleDict:
 
 
 def prompt_tokens(prompts: Sequence[str]) -> Tensor:
-    """int64 (N, 32), padded as the pipeline pads."""
+    """Return int64 (N, 32) tokens, padded as the pipeline pads."""
     batch = clip_tokenizer()(list(prompts), padding="max_length", truncation=True, max_length=CLIP_LENGTH)
     return torch.tensor(batch["input_ids"])
 
 
 def diffusion_loss(latents: Tensor, labels: np.ndarray, wanted: Sequence[Scene], batch: int) -> Loss[nn.ModuleDict]:
-    """The v-prediction loss over `latents` (N, 16, 8, 8) with their scenes' captions, short prompts or none."""
+    """Return the v-prediction loss over `latents` (N, 16, 8, 8) with their scenes' captions, short prompts or none."""
     full = prompt_tokens([describe(scene) for scene in wanted])
     short = prompt_tokens([short_prompt(label) for label in LABELS])[torch.from_numpy(labels)]
     empty = prompt_tokens([""])

@@ -21,7 +21,7 @@ OIL: Colour = (12, 14, 18)
 
 
 def shade(colour: Colour, gain: float) -> Colour:
-    """`colour` made brighter (gain > 1) or darker, kept within 0..255."""
+    """Return `colour` made brighter (gain > 1) or darker, kept within 0..255."""
     blue, green, red = (min(255.0, max(0.0, level * gain)) for level in colour)
     return blue, green, red
 
@@ -34,7 +34,7 @@ class Pen:
     matrix: np.ndarray
 
     def moved(self, dx: float, dy: float, degrees: float = 0.0) -> "Pen":
-        """A pen whose object space is turned by `degrees` (clockwise on screen) and then shifted by (dx, dy)."""
+        """Return a pen whose object space is turned by `degrees` (clockwise on screen) and then shifted by (dx, dy)."""
         cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
         local = np.array([[cos, -sin, dx], [sin, cos, dy], [0, 0, 1]], np.float32)
         return Pen(self.canvas, self.matrix @ local)

@@ -17,7 +17,7 @@ LETTERS = np.array(list("abcdefghijklmnopqrstuvwxyz"))
 
 
 def new_language(width: int = 128) -> GPT2LMHeadModel:
-    """Untrained."""
+    """Return an untrained language model."""
     tokenizer = gpt2_tokenizer()
     return GPT2LMHeadModel(
         GPT2Config(
@@ -37,19 +37,19 @@ def new_language(width: int = 128) -> GPT2LMHeadModel:
 
 
 def made_up(rng: np.random.Generator) -> str:
-    """One to three random words."""
+    """Return one to three random words."""
     return " ".join("".join(rng.choice(LETTERS, rng.integers(3, 9))) for _ in range(rng.integers(1, 4)))
 
 
 def split_caption(caption: str, rng: np.random.Generator) -> tuple[str, str, bool]:
-    """Caption -> (class phrase with its lead, context, whether the class is a made-up one, not worth scoring)."""
+    """Split a caption into (class phrase with its lead, context, whether the class is made up, not worth scoring)."""
     head, comma, context = caption.partition(",")
     stranger = bool(rng.random() < STRANGER_SHARE)
     return (f"a photo of a {made_up(rng)}" if stranger else head), comma + context, stranger
 
 
 def language_loss(captions: Sequence[str], batch: int) -> Loss[nn.Module]:
-    """Next-token cross entropy over whole captions; a made-up class phrase is read but not scored."""
+    """Return the loss: next-token cross entropy over whole captions; a made-up class phrase is read but not scored."""
     tokenizer = gpt2_tokenizer()
 
     def loss(model: nn.Module, rng: np.random.Generator) -> Tensor:
@@ -67,6 +67,6 @@ def language_loss(captions: Sequence[str], batch: int) -> Loss[nn.Module]:
 
 
 def padded(rows: Sequence[Sequence[int]], fill: int) -> Tensor:
-    """int64 (N, longest), filled at the end."""
+    """Return rows of one length, int64 (N, longest), filled at the end."""
     longest = max(len(row) for row in rows)
     return torch.tensor([[*row, *([fill] * (longest - len(row)))] for row in rows])

@@ -25,7 +25,7 @@ from augment.mini.card_figures import evaluate
 from augment.mini.corpus import PatchCode, encode_all, labels_of, patch_code, rendered, scenes
 from augment.mini.diffusion import diffusion_loss, new_diffusion
 from augment.mini.language import language_loss, new_language
-from augment.mini.render_classifier import judge_loss, new_judge
+from augment.mini.render_classifier import classifier_loss, new_classifier
 from augment.mini.scenes import Scene, describe
 from augment.progress import say
 from augment.training.resumable import Loss, Network, Say, Schedule, train
@@ -44,7 +44,7 @@ _COSTS: Mapping[str, tuple[float, float, int, float]] = {
 
 
 def schedules(minutes: float) -> dict[str, Schedule]:
-    """A schedule per trained stage that fills about `minutes` of one CPU core; the same minutes, the same steps."""
+    """Return a schedule per trained stage that fills about `minutes` of one CPU core; steps depend on nothing else."""
     return {
         stage: Schedule(steps=max(1, round(minutes * 60 * share * rate / batch)), batch=batch, rate=speed)
         for stage, (share, rate, batch, speed) in _COSTS.items()
@@ -64,12 +64,12 @@ class Recipe:
 
     @property
     def states(self) -> Path:
-        """Folder of the training states."""
+        """The folder of the training states."""
         return self.work / "states"
 
     @cached_property
     def pictures(self) -> np.ndarray:
-        """uint8 (N, 64, 64, 3) BGR."""
+        """The training pictures, uint8 (N, 64, 64, 3) BGR."""
         return rendered(self.work / "corpus", "train", self.images, self.seed, self.say)
 
     @cached_property
@@ -89,7 +89,7 @@ class Recipe:
 
     @cached_property
     def latents(self) -> Tensor:
-        """float32 (N, 16, 8, 8) codes of `pictures`."""
+        """The codes of `pictures`, float32 (N, 16, 8, 8)."""
         return encode_all(self.code, self.pictures)
 
     def fit(self, stage: str, model: Network, loss: Loss[Network]) -> None:
@@ -98,12 +98,12 @@ class Recipe:
         train(path, model, loss, self.schedules[stage], self.seed, self.say, self.save_seconds)
 
     def batch(self, stage: str) -> int:
-        """Items per step of `stage`."""
+        """Return the number of items per step of `stage`."""
         return self.schedules[stage].batch
 
 
 def _seeded(recipe: Recipe) -> None:
-    """Initial weights come from torch's own generator: the one global state that a stage touches."""
+    """Seed torch's own generator, which initial weights come from: the one global state that a stage touches."""
     torch.manual_seed(recipe.seed)
 
 
@@ -112,12 +112,12 @@ def corpus_stage(recipe: Recipe) -> None:
     recipe.say(f"corpus: {len(recipe.pictures)} pictures, code of {recipe.code.basis.shape[1]} components")
 
 
-def judge_stage(recipe: Recipe) -> None:
-    """Train the classifier that only evaluation uses, on pictures of its own."""
+def classifier_stage(recipe: Recipe) -> None:
+    """Train the render classifier, which only evaluation uses, on pictures of its own."""
     count = max(24, recipe.images // 3)
     images = rendered(recipe.work / "corpus", "judge", count, recipe.seed, recipe.say)
     labels = labels_of(scenes("judge", count, recipe.seed))
-    recipe.fit("judge", new_judge(), judge_loss(images, labels, recipe.batch("judge")))
+    recipe.fit("judge", new_classifier(), classifier_loss(images, labels, recipe.batch("judge")))
 
 
 def diffusion_stage(recipe: Recipe) -> None:
@@ -152,7 +152,7 @@ def language_stage(recipe: Recipe) -> None:
 
 TRAINED: Mapping[str, Callable[[Recipe], None]] = {
     "corpus": corpus_stage,
-    "judge": judge_stage,
+    "judge": classifier_stage,
     "diffusion": diffusion_stage,
     "decoder": decoder_stage,
     "encoder": encoder_stage,

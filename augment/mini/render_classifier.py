@@ -1,4 +1,4 @@
-"""A small classifier of catalogue renders: says what a generated picture shows. It never trains anything else."""
+"""A small classifier of catalogue renders, which measures what generated pictures show. It trains nothing else."""
 
 import numpy as np
 import torch
@@ -11,8 +11,11 @@ from augment.mini.scenes import LABELS
 from augment.training.resumable import Loss
 
 
-def new_judge(width: int = 24) -> nn.Sequential:
-    """Untrained: four strided convolutions; GroupNorm, so that one picture's answer never depends on its batch."""
+def new_classifier(width: int = 24) -> nn.Sequential:
+    """Return an untrained classifier of four strided convolutions.
+
+    Its norms are GroupNorm, so that the answer for one picture never depends on its batch.
+    """
     layers: list[nn.Module] = []
     planes = 3
     for out in (width, 2 * width, 4 * width, 8 * width):
@@ -21,8 +24,8 @@ def new_judge(width: int = 24) -> nn.Sequential:
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(planes * 16, len(LABELS)))
 
 
-def judge_loss(images: np.ndarray, labels: np.ndarray, batch: int) -> Loss[nn.Module]:
-    """Cross entropy on jittered pictures."""
+def classifier_loss(images: np.ndarray, labels: np.ndarray, batch: int) -> Loss[nn.Module]:
+    """Return the loss: cross entropy on jittered pictures."""
     truth = torch.from_numpy(labels)
 
     def loss(model: nn.Module, rng: np.random.Generator) -> Tensor:
@@ -34,7 +37,7 @@ def judge_loss(images: np.ndarray, labels: np.ndarray, batch: int) -> Loss[nn.Mo
 
 
 @torch.no_grad()
-def judged(model: nn.Module, images: np.ndarray) -> np.ndarray:
-    """int64 (N,) index into LABELS that the judge gives each of `images` (N, 64, 64, 3) BGR uint8."""
+def classified(model: nn.Module, images: np.ndarray) -> np.ndarray:
+    """Return the likeliest label of each of `images` (N, 64, 64, 3) BGR uint8: int64 (N,) indices into LABELS."""
     parts = [model(as_pixels(images[i : i + 250])).argmax(dim=1) for i in range(0, len(images), 250)]
     return torch.cat(parts).numpy()

@@ -85,7 +85,7 @@ class Scene:
 
 
 def phrase(label: str) -> str:
-    """How people say a label: `broken_insulator` -> `broken insulator`."""
+    """Return a label in words: `broken_insulator` -> `broken insulator`."""
     return label.replace("_", " ")
 
 
@@ -97,9 +97,9 @@ def sample_scene(seed: int, domain: str, label: str | None = None) -> Scene:
         raise InputError(f"scene label is {label!r}, expected one of {', '.join(LABELS)}")
     rng = np.random.default_rng((seed, DOMAINS.index(domain)))
     drawn = LABELS[rng.integers(len(LABELS))]
-    attributes = [_pick(rng, table) for table in (_BACKGROUNDS, _LIGHTS, _WEATHERS, _VIEWS)]
+    where, light, weather, view = (_pick(rng, table) for table in (_BACKGROUNDS, _LIGHTS, _WEATHERS, _VIEWS))
     camera = tuple(CATALOGUE_CAMERAS)[rng.integers(len(CATALOGUE_CAMERAS))] if domain == "catalogue" else "station"
-    return Scene(label or drawn, *attributes, camera, int(rng.integers(2**62)))
+    return Scene(label or drawn, where, light, weather, view, camera, int(rng.integers(2**62)))
 
 
 def _pick(rng: np.random.Generator, table: Mapping[str, tuple[float, tuple[str, ...]]]) -> str:
@@ -108,7 +108,7 @@ def _pick(rng: np.random.Generator, table: Mapping[str, tuple[float, tuple[str, 
 
 
 def render(scene: Scene, size: int) -> np.ndarray:
-    """The picture of `scene`: uint8 (size, size, 3) BGR."""
+    """Draw the picture of `scene`: uint8 (size, size, 3) BGR."""
     rng = np.random.default_rng(scene.seed)
     canvas = background(scene.background, scene.weather, rng)
     draw(scene.label, Pen(canvas, _placement(scene.view, rng)), rng)
@@ -120,7 +120,7 @@ def render(scene: Scene, size: int) -> np.ndarray:
 
 
 def _placement(view: str, rng: np.random.Generator) -> np.ndarray:
-    """Object space to canvas pixels (2, 3): centred, a little jitter, sheared and narrowed when seen from a side."""
+    """Return the map from object space to canvas pixels (2, 3): jittered, sheared when seen from a side."""
     lean = {"left": -0.16, "right": 0.16}.get(view, 0.0)
     scale = CANVAS * (0.46 if view == "close" else 0.4) * rng.uniform(0.95, 1.05)
     turn = math.radians(rng.uniform(-3, 3))
@@ -133,7 +133,7 @@ def _placement(view: str, rng: np.random.Generator) -> np.ndarray:
 
 
 def describe(scene: Scene) -> str:
-    """A true caption: the class phrase, then some of the context clauses in some order, comma-separated."""
+    """Return a true caption: the class phrase, then some of the context clauses in some order, comma-separated."""
     rng = np.random.default_rng((scene.seed, 1))
     clauses = [words[rng.integers(len(words))] for words in _wordings(scene)]
     kept = rng.permutation(len(clauses))[: rng.integers(1, MOST_CLAUSES + 1)]
@@ -141,12 +141,12 @@ def describe(scene: Scene) -> str:
 
 
 def true_clauses(scene: Scene) -> frozenset[str]:
-    """Every context clause that the grammar may say of `scene`."""
+    """Return every context clause that the grammar may say of `scene`."""
     return frozenset(clause for words in _wordings(scene) for clause in words)
 
 
 def attribute_of() -> dict[str, str]:
-    """Every context clause of the grammar -> the attribute that it speaks of."""
+    """Return the attribute that each context clause of the grammar speaks of."""
     tables = {"background": _BACKGROUNDS, "light": _LIGHTS, "weather": _WEATHERS, "view": _VIEWS}
     choices = {name: [words for _, words in table.values()] for name, table in tables.items()}
     choices["camera"] = list(_CAMERA_CLAUSES.values())

@@ -21,7 +21,7 @@ BERT_SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", DECODE)
 
 @lru_cache
 def grammar() -> tuple[str, ...]:
-    """Captions enough to hold every clause of the grammar many times."""
+    """Return captions enough to hold every clause of the grammar many times."""
     return tuple(describe(sample_scene(seed, "catalogue")) for seed in range(4000))
 
 
@@ -32,7 +32,8 @@ def _learn_merges(texts: Sequence[str], size: int, suffix: str, split: pre_token
         vocab_size=size, end_of_word_suffix=suffix, initial_alphabet=_bytes(), show_progress=False
     )
     bpe.train_from_iterator(texts, trainer)
-    return json.loads(bpe.to_str())["model"]["merges"]
+    merges: list[list[str]] = json.loads(bpe.to_str())["model"]["merges"]
+    return merges
 
 
 def _bytes() -> list[str]:
@@ -45,7 +46,7 @@ def _number(pieces: Sequence[str]) -> dict[str, int]:
 
 @lru_cache
 def clip_tokenizer() -> CLIPTokenizer:
-    """Lower-case byte BPE with word ends, as CLIP has it; ids 0 and 1 are start and end."""
+    """Return lower-case byte BPE with word ends, as CLIP has it; ids 0 and 1 are start and end."""
     split = pre_tokenizers.Sequence([pre_tokenizers.Whitespace(), pre_tokenizers.ByteLevel(add_prefix_space=False)])
     merges = _learn_merges(grammar(), 900, "</w>", split)
     pieces = [START, END, *_bytes(), *(f"{byte}</w>" for byte in _bytes()), *("".join(pair) for pair in merges)]
@@ -54,7 +55,7 @@ def clip_tokenizer() -> CLIPTokenizer:
 
 @lru_cache
 def gpt2_tokenizer() -> GPT2Tokenizer:
-    """Byte BPE with spaces kept inside tokens, as GPT-2 has it."""
+    """Return byte BPE with spaces kept inside tokens, as GPT-2 has it."""
     merges = _learn_merges(grammar(), 600, "", pre_tokenizers.ByteLevel(add_prefix_space=False))
     pieces = [END, *_bytes(), *("".join(pair) for pair in merges)]
     tokenizer = GPT2Tokenizer(_number(pieces), [tuple(pair) for pair in merges], model_max_length=64)
@@ -64,7 +65,7 @@ def gpt2_tokenizer() -> GPT2Tokenizer:
 
 @lru_cache
 def blip_tokenizer() -> BertTokenizer:
-    """Whole words of the grammar, then every printable Latin-1 character on its own and inside a word."""
+    """Return a tokenizer of the grammar's whole words, then every printable Latin-1 character alone and in a word."""
     words = sorted({word for text in grammar() for word in text.replace(",", " ").split()})
     characters = [chr(code) for code in (*range(33, 127), *range(161, 256))]
     pieces = [*BERT_SPECIALS, *characters, *(f"##{character}" for character in characters), *words]
@@ -72,5 +73,5 @@ def blip_tokenizer() -> BertTokenizer:
 
 
 def short_prompt(label: str) -> str:
-    """The caption that names the class and nothing else; also the prefix the captioner is given."""
+    """Return the caption that names the class and nothing else; also the prefix the captioner is given."""
     return f"a photo of a {phrase(label)}"

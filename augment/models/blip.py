@@ -19,15 +19,15 @@ class BlipCaptioner:
         self._device = device
         self._max_new_tokens = max_new_tokens
         self._processor = BlipProcessor.from_pretrained(folder, local_files_only=True)
-        self._model = BlipForConditionalGeneration.from_pretrained(
+        self.model = BlipForConditionalGeneration.from_pretrained(
             folder, local_files_only=True, use_safetensors=True, dtype=torch.float32
         )
-        self._model.to(device).eval()
+        self.model.to(device).eval()
 
     def caption(self, frames: Sequence[Frame], prefix: str) -> list[str]:
         """Return captions that begin with `prefix`, one per (H, W, 3) uint8 BGR frame."""
         images = [cv2.cvtColor(frame, cv2.COLOR_BGR2RGB) for frame in frames]
         inputs = self._processor(images=images, text=[prefix] * len(images), return_tensors="pt").to(self._device)
         with torch.inference_mode(), half_precision(self._device):
-            tokens = self._model.generate(**inputs, max_new_tokens=self._max_new_tokens, do_sample=False, num_beams=1)
+            tokens = self.model.generate(**inputs, max_new_tokens=self._max_new_tokens, do_sample=False, num_beams=1)
         return [text.strip() for text in self._processor.batch_decode(tokens, skip_special_tokens=True)]

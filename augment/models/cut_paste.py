@@ -39,7 +39,7 @@ class Palette:
 
 
 def palette_of(*frames: Frame) -> Palette:
-    """The mean colour of every brightness in `frames` together, gaps filled between neighbours."""
+    """Return the mean colour of every brightness in `frames` together, gaps filled between neighbours."""
     pixels = np.concatenate([frame.reshape(-1, 1, 3) for frame in frames])
     grey = cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY).ravel()
     counts = np.bincount(grey, minlength=256)
@@ -72,7 +72,7 @@ class Fitted:
 
 
 def fit(host: Frame, donor: Frame, box: Box, seed: int) -> Fitted | None:
-    """A place in `host` for the contents of `donor`'s `box`; both uint8 (H, W, 3) BGR. None where there is none."""
+    """Find a place in `host` for what `box` holds in `donor`; both uint8 (H, W, 3) BGR. None where there is none."""
     rng = np.random.default_rng(seed)
     patch, inner = _cut(donor, box, rng)
     if patch.shape[0] >= host.shape[0] or patch.shape[1] >= host.shape[1]:
@@ -81,7 +81,7 @@ def fit(host: Frame, donor: Frame, box: Box, seed: int) -> Fitted | None:
 
 
 def transplant(fitted: Fitted) -> Frame:
-    """The host with the patch in its place."""
+    """Return the host with the patch in its place."""
     host, patch, left, top = fitted.host, fitted.patch, fitted.left, fitted.top
     fade = _fade(patch.shape[:2], fitted.inner)
     palette = palette_of(host, fitted.donor)  # the host alone may not show the colour of the fault's heat
@@ -94,7 +94,7 @@ def transplant(fitted: Fitted) -> Frame:
 
 
 def _cut(donor: Frame, box: Box, rng: np.random.Generator) -> tuple[Frame, tuple[int, int, int, int]]:
-    """The box with its surroundings, scaled and perhaps mirrored, and the box within it: left, top, right, bottom."""
+    """Cut out the box with its surroundings, scaled and perhaps mirrored; also the box's left, top, right, bottom."""
     x, y, width, height = box
     reach = [max(LEAST_MARGIN, MARGIN * side) for side in (width, height)]
     left, top = max(0, int(x - reach[0])), max(0, int(y - reach[1]))
@@ -112,7 +112,7 @@ def _cut(donor: Frame, box: Box, rng: np.random.Generator) -> tuple[Frame, tuple
 
 
 def _fade(shape: tuple[int, int], inner: tuple[int, int, int, int]) -> Grey:
-    """(h, w) weight of the patch: 1 inside the box, falling to 0 at the rim."""
+    """Return the (h, w) weight of the patch: 1 inside the box, falling to 0 at the rim."""
     mask = np.zeros(shape, np.float32)
     left, top, right, bottom = inner
     mask[max(0, top) : bottom, max(0, left) : right] = 1
@@ -124,7 +124,7 @@ def _fade(shape: tuple[int, int], inner: tuple[int, int, int, int]) -> Grey:
 
 
 def _place(host: Frame, patch: Frame, fade: Grey, rng: np.random.Generator) -> tuple[int, int]:
-    """Left and top of one of the places where the host looks most like the patch's surroundings."""
+    """Return left and top of one of the places where the host looks most like the patch's surroundings."""
     ring = 1 - fade
     likeness = cv2.matchTemplate(_grey(host), _grey(patch), cv2.TM_CCORR_NORMED, mask=ring)
     likeness = np.nan_to_num(likeness, nan=0.0, posinf=0.0, neginf=0.0)
@@ -148,7 +148,7 @@ def _grey(frame: Frame) -> Grey:
 
 
 def _composed(host: Frame, patch: Frame, fade: Grey, left: int, top: int, palette: Palette) -> Frame:
-    """The host, hotter by what the patch is hotter than its own surroundings, in the camera's palette.
+    """Return the host, hotter by what the patch is hotter than its own surroundings, in the camera's palette.
 
     Only heat is carried over: the patch's sky and shadows would stand on the host as a square.
     """

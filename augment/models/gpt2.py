@@ -15,10 +15,10 @@ class Gpt2Writer:
         hush("transformers")
         self._device = device
         self._tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        self._model = GPT2LMHeadModel.from_pretrained(
+        self.model = GPT2LMHeadModel.from_pretrained(
             folder, local_files_only=True, use_safetensors=True, dtype=torch.float32
         )
-        self._model.to(device).eval()
+        self.model.to(device).eval()
         self._sampling = {
             "max_new_tokens": max_new_tokens,
             "do_sample": True,
@@ -34,7 +34,7 @@ class Gpt2Writer:
         inputs.pop("token_type_ids", None)
         torch.manual_seed(seed)  # generate() takes no generator of its own
         with torch.inference_mode(), half_precision(self._device):
-            tokens = self._model.generate(**inputs, num_return_sequences=count, **self._sampling)
+            tokens = self.model.generate(**inputs, num_return_sequences=count, **self._sampling)
         new = tokens[:, inputs["input_ids"].shape[1] :]
         texts: list[str] = self._tokenizer.batch_decode(new, skip_special_tokens=True)
         return texts

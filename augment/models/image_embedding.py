@@ -103,7 +103,7 @@ def nearest_distance(rows: Vectors, others: Vectors, excluded: npt.NDArray[np.bo
     likeness = rows @ others.T
     if excluded is not None:
         likeness[excluded] = 0
-    return 1 - likeness.max(axis=1).astype(np.float64)
+    return np.asarray(1 - likeness.max(axis=1).astype(np.float64))
 
 
 class Lite0Embedder:
@@ -123,6 +123,8 @@ class Lite0Embedder:
         return cast(Backbone, network.to(self._device).eval())
 
     def embed(self, frames: Sequence[Frame]) -> Vectors:
+        """Return vectors of unit length, (N, D), of uint8 (H, W, 3) BGR frames of any size."""
+
         def features(batch: Sequence[Frame]) -> Tensor:
             pixels = torch.from_numpy(np.stack([self._spec.apply(frame) for frame in batch])).to(self._device)
             return self._network.features(normalise(pixels)).mean((2, 3))
@@ -152,6 +154,8 @@ class TransformersEmbedder:
         return AutoImageProcessor.from_pretrained(self._found.path, local_files_only=True)
 
     def embed(self, frames: Sequence[Frame]) -> Vectors:
+        """Return vectors of unit length, (N, D), of uint8 (H, W, 3) BGR frames of any size."""
+
         def features(batch: Sequence[Frame]) -> Tensor:
             images = [np.ascontiguousarray(frame[..., ::-1]) for frame in batch]
             inputs = self._processor(images=images, return_tensors="pt").to(self._device)

@@ -22,14 +22,14 @@ CONTEXT = 2.0  # the square's side, in longer sides of the hole
 
 @dataclass(frozen=True)
 class Hole:
-    """What of a host is painted anew, and the square around it; in pixels of the host."""
+    """The part of a host that is painted anew, and the square around it; in pixels of the host."""
 
     fitted: Fitted
     weight: Grey  # (h, w) of the patch's place: 1 inside the fault's box, falling to 0 at the rim
     square: tuple[int, int, int]  # left, top, side; it may reach over the host's rim
 
     def view(self, side: int) -> tuple[Frame, npt.NDArray[np.bool_]]:
-        """The square, (side, side, 3) uint8 BGR, and what of it is painted anew, (side, side)."""
+        """Return the square, (side, side, 3) uint8 BGR, and what of it is painted anew, (side, side)."""
         host = self.fitted.host
         weight = np.zeros(host.shape[:2], np.float32)
         weight[self._place] = self.weight
@@ -39,7 +39,7 @@ class Hole:
         return _scaled(host[np.ix_(rows, columns)], side), _scaled(weight[np.ix_(rows, columns)], side) > 0
 
     def fill(self, painted: Frame) -> Frame:
-        """The host with what `painted`, the square, shows in the hole; in false colours, in the cameras' palette."""
+        """Return the host with what `painted`, the square, shows in the hole; false colours in the cameras' palette."""
         host, (left, top, length) = self.fitted.host, self.square
         height, width = self.weight.shape
         fresh = _scaled(painted, length)[self.fitted.top - top :, self.fitted.left - left :][:height, :width]
@@ -61,7 +61,7 @@ class Hole:
 
 
 def hole_for(fitted: Fitted) -> Hole:
-    """The hole where the fitted patch would go."""
+    """Return the hole where the fitted patch would go."""
     height, width = fitted.patch.shape[:2]
     rows, columns = fitted.host.shape[:2]
     left, top, right, bottom = fitted.inner
@@ -73,12 +73,12 @@ def hole_for(fitted: Fitted) -> Hole:
 
 
 def _ramp(length: int, start: int, stop: int) -> npt.NDArray[np.float64]:
-    """(length,) 1 from `start` to `stop`, falling to 0 at both ends."""
+    """Return (length,) weights: 1 from `start` to `stop`, falling to 0 at both ends."""
     return np.interp(np.arange(length), [0, max(1, start), min(length - 2, stop - 1), length - 1], [0, 1, 1, 0])
 
 
 def _around(start: int, extent: int, length: int, limit: int) -> int:
-    """Where `length` pixels begin that have `extent` from `start` in their middle; within `limit` if they fit."""
+    """Return where `length` pixels begin that have `extent` from `start` in the middle; within `limit` if they fit."""
     begin = start - (length - extent) // 2
     return begin if length > limit else min(max(begin, 0), limit - length)
 

@@ -15,7 +15,7 @@ class Models:
 
     @cached_property
     def device(self) -> str:
-        """`cuda` or `cpu`."""
+        """The device that the models run on, `cuda` or `cpu`."""
         return pick_device(self._settings.device)
 
     @cached_property
@@ -38,14 +38,14 @@ class Models:
 
     @cached_property
     def captioner(self) -> Captioner:
-        """What describes pictures."""
+        """The model that describes pictures."""
         from augment.models.blip import BlipCaptioner
 
         return BlipCaptioner(self.captioner_folder.path, self.device, self._settings.caption.max_new_tokens)
 
     @cached_property
     def writer(self) -> Writer:
-        """What continues captions."""
+        """The model that continues captions."""
         from augment.models.gpt2 import Gpt2Writer
 
         section = self._settings.refine
@@ -62,14 +62,14 @@ class Models:
 
     @cached_property
     def painter(self) -> Painter:
-        """What generates images."""
+        """The model that generates images."""
         from augment.models.stable_diffusion import DiffusionPainter
 
         return DiffusionPainter(self.painter_folder.path, self.device, self._settings)
 
     @cached_property
     def embedder(self) -> Embedder:
-        """What images are compared by."""
+        """The model by whose vectors images are compared."""
         from augment.models.image_embedding import load_embedder
 
         return load_embedder(self._settings.data.embedding, self.device)

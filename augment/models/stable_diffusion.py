@@ -54,7 +54,7 @@ class DiffusionPainter:
         )
         pipeline.set_progress_bar_config(disable=True)
         _place(pipeline, device, section.low_memory)
-        self._pipeline = pipeline
+        self.pipeline = pipeline
         self._device = device
         self._section = section
         self._adapter: Path | None = None  # the one that is loaded
@@ -73,9 +73,9 @@ class DiffusionPainter:
     def _use(self, adapter: Path | None) -> None:
         if adapter == self._adapter:
             return
-        self._pipeline.unload_lora_weights()
+        self.pipeline.unload_lora_weights()
         if adapter is not None:
-            self._pipeline.load_lora_weights(adapter, local_files_only=True, use_safetensors=True)
+            self.pipeline.load_lora_weights(adapter, local_files_only=True, use_safetensors=True)
         self._adapter = adapter
 
     def _diffused(self, orders: Sequence[Order], method: Method) -> tuple[Vectors, list[bool]]:
@@ -92,9 +92,9 @@ class DiffusionPainter:
             "output_type": "np",
         }
         if method.kind == "text2img":
-            output = self._pipeline(**common, height=self.side, width=self.side)
+            output = self.pipeline(**common, height=self.side, width=self.side)
         else:
-            pipeline = StableDiffusionImg2ImgPipeline(**self._pipeline.components, requires_safety_checker=False)
+            pipeline = StableDiffusionImg2ImgPipeline(**self.pipeline.components, requires_safety_checker=False)
             pipeline.set_progress_bar_config(disable=True)
             if method.kind == "inpaint":
                 common["callback_on_step_end"] = self._mask_callback(orders, generators)
@@ -107,10 +107,10 @@ class DiffusionPainter:
         Blended latent diffusion (Avrahami et al. 2022, arXiv:2206.02779). The inpainting pipeline of diffusers does the
         same, but for 4 latent channels alone, and the embedded model has 16.
         """
-        kept = self._encoded(orders) * self._pipeline.vae.config.scaling_factor
+        kept = self._encoded(orders) * self.pipeline.vae.config.scaling_factor
         noise = randn_tensor(kept.shape, generator=generators, device=kept.device, dtype=kept.dtype)
         masks = torch.from_numpy(np.stack([cast(Mask, order.mask) for order in orders])[:, None]).to(kept)
-        fresh = nn.functional.max_pool2d(masks, self._pipeline.vae_scale_factor) > 0  # every cell that it touches
+        fresh = nn.functional.max_pool2d(masks, self.pipeline.vae_scale_factor) > 0  # every cell that it touches
 
         def keep(pipeline: Any, step: int, timestep: Tensor, values: dict[str, Tensor]) -> dict[str, Tensor]:
             as_noisy = pipeline.scheduler.add_noise(kept, noise, timestep[None])  # the scheduler knows its step
@@ -120,13 +120,13 @@ class DiffusionPainter:
 
     def _coded(self, orders: Sequence[Order]) -> Vectors:
         """Pass the sources through encoder and decoder: float (N, side, side, 3) RGB on the 0..1 scale."""
-        decoded = self._pipeline.vae.decode(self._encoded(orders)).sample
-        images: Vectors = self._pipeline.image_processor.postprocess(decoded, output_type="np")
+        decoded = self.pipeline.vae.decode(self._encoded(orders)).sample
+        images: Vectors = self.pipeline.image_processor.postprocess(decoded, output_type="np")
         return images
 
     def _encoded(self, orders: Sequence[Order]) -> Tensor:
         """Return the mean latents of the sources, not scaled: (N, channels, side / 8, side / 8)."""
-        pipeline = self._pipeline
+        pipeline = self.pipeline
         pixels = pipeline.image_processor.preprocess(_sources(orders)).to(self._device, pipeline.vae.dtype)
         latents: Tensor = pipeline.vae.encode(pixels).latent_dist.mean
         return latents

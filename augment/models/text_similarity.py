@@ -74,7 +74,7 @@ class SentenceSimilarity:
 
     @cached_property
     def _model(self) -> "SentenceTransformer":
-        """Loaded when the first text comes: naming the model must not cost its import."""
+        """The model, loaded when the first text comes: naming it must not cost its import."""
         from sentence_transformers import SentenceTransformer
 
         hush("transformers")
@@ -100,7 +100,7 @@ def packaged_folder() -> Path:
 
 
 def _refuse_pickles(folder: Path) -> None:
-    """The library would load a module's pickled weights where it finds no safetensors beside them."""
+    """Raise InputError where a module has pickled weights alone, which the library would load."""
     for weights in sorted(folder.rglob("pytorch_model.bin")):
         if not any(weights.parent.glob("model*.safetensors")):
             raise InputError(

@@ -18,7 +18,7 @@ MODIFIERS = (BALANCED, GATE, UNCURATED)
 
 @dataclass(frozen=True)
 class Arm:
-    """What one arm learns from."""
+    """The kinds of images that one variant of the training learns from."""
 
     name: str
     real: bool
@@ -29,7 +29,7 @@ class Arm:
     dropped: frozenset[str] = frozenset()  # labels whose generated images the gate keeps out
 
     def takes(self, kind: str, record: Record) -> bool:
-        """Whether the arm learns from an image of `kind`: real, or the method that generated it."""
+        """Return whether the arm learns from an image of `kind`: real, or the method that generated it."""
         if kind == REAL:
             return self.real
         wanted = self.methods is None or kind in self.methods

@@ -165,7 +165,7 @@ def learning_rate(section: TrainSettings, step: int) -> float:
 
 
 class _Pool:
-    """What steps draw from, and what the loss adds to their logits."""
+    """The examples that steps draw from, and what the loss adds to their logits."""
 
     def __init__(self, task: Task, weights: npt.NDArray[np.float64], replace: float) -> None:
         self.places = repeated(weights)  # positions of the examples, each as often as it weighs

@@ -24,7 +24,7 @@ Result = TypeVar("Result")
 
 
 class Gate(Protocol):
-    """What decides which generated images an arm may keep."""
+    """Decides which generated images an arm may keep."""
 
     def recall_losses(self, arm: str) -> tuple[frozenset[str], frozenset[str]]:
         """Return (labels that lost recall with `arm`, labels that took their images)."""

@@ -15,7 +15,7 @@ from torchvision.transforms import v2
 
 @dataclass(frozen=True)
 class TransformRanges:
-    """How far a transform may go; symmetric in the logarithm where a factor is meant."""
+    """The limits of a transform; symmetric in the logarithm where a factor is meant."""
 
     smallest_crop: float = 0.7  # share of the image's area
     aspect: float = 4 / 3  # width over height of the crop, or its inverse

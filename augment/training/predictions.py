@@ -15,7 +15,7 @@ PREDICTIONS_FILE = "predictions.json"
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a network says of N images whose labels are known."""
+    """The logits of a network for N images whose labels are known."""
 
     labels: tuple[str, ...]  # the K classes
     ids: Sequence[str]  # of the images

@@ -72,7 +72,7 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Tensors) -> Non
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long and how fast: `steps` of `batch` items at learning rate `rate`."""
+    """The length and the pace of a training: `steps` of `batch` items at learning rate `rate`."""
 
     steps: int
     batch: int

@@ -1,6 +1,8 @@
 """The recipe: a killed and resumed training ends with the weights of an uninterrupted one."""
 
+import itertools
 import json
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -12,17 +14,33 @@ from augment.mini.assemble import assemble
 from augment.mini.recipe import Recipe, run, schedules
 from augment.mini.scenes import describe, sample_scene
 from augment.training.resumable import Schedule, steps_done
+from tests.support.drawn_run import Killed
 
 TINY = Schedule(steps=3, batch=2, rate=1e-3, warmup=1)
 STAGES = ("corpus", "judge", "diffusion", "decoder", "encoder", "captioner", "language")
 
 
-class Killed(Exception):
-    """Stands for kill -9: nothing below catches it."""
+def tiny(work, save_seconds=1e9, kind=Recipe, **options):
+    plan = dict.fromkeys(schedules(1), TINY)
+    return kind(work, plan, images=24, seed=5, say=lambda line: None, save_seconds=save_seconds, **options)
 
 
-def tiny(work, save_seconds=1e9, say=lambda line: None):
-    return Recipe(work, dict.fromkeys(schedules(1), TINY), images=24, seed=5, say=say, save_seconds=save_seconds)
+@dataclass(frozen=True)
+class DyingRecipe(Recipe):
+    """Stops dead before step `dies_at` of stage `dies_in`."""
+
+    dies_in: str = ""
+    dies_at: int = 0
+
+    def fit(self, stage, model, loss):
+        steps = itertools.count()
+
+        def fragile(*arguments):
+            if stage == self.dies_in and next(steps) == self.dies_at:
+                raise Killed
+            return loss(*arguments)
+
+        super().fit(stage, model, fragile)
 
 
 @pytest.fixture(scope="module")
@@ -34,29 +52,11 @@ def whole(tmp_path_factory):
     return work
 
 
-def dies_after(stage, step, monkeypatch):
-    """Make the training of `stage` stop dead before its step `step`, once."""
-    true_fit, seen = Recipe.fit, []
-
-    def fit(self, name, model, loss):
-        def fragile(*args):
-            if name == stage and len(seen) == step:
-                seen.append("dead")
-                raise Killed
-            if name == stage:
-                seen.append("step")
-            return loss(*args)
-
-        return true_fit(self, name, model, fragile)
-
-    monkeypatch.setattr(Recipe, "fit", fit)
-
-
 @pytest.mark.parametrize(("stage", "step"), [("diffusion", 2), ("captioner", 1)])
-def test_killed_and_resumed_equals_uninterrupted(whole, tmp_path, monkeypatch, stage, step):
-    dies_after(stage, step, monkeypatch)
+def test_killed_and_resumed_equals_uninterrupted(whole, tmp_path, stage, step):
+    dying = tiny(tmp_path, save_seconds=-1, kind=DyingRecipe, dies_in=stage, dies_at=step)
     with pytest.raises(Killed):
-        run(tiny(tmp_path, save_seconds=-1), tmp_path / "out", ("corpus", stage))
+        run(dying, tmp_path / "out", ("corpus", stage))
     assert steps_done(tmp_path / "states" / f"{stage}.safetensors") == step
     run(tiny(tmp_path, save_seconds=-1), tmp_path / "out", ("corpus", stage))
     expected = load_file(whole / "states" / f"{stage}.safetensors")

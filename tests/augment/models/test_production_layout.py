@@ -86,7 +86,7 @@ def test_blip_as_published_is_a_pickle_and_the_error_says_what_to_do(tmp_path, m
 
 def test_weights_arrive_under_their_published_names(settings, checkpoints):
     models = Models(settings)
-    writer, pipeline = models.writer._model, models.painter._pipeline
+    writer, pipeline = models.writer.model, models.painter.pipeline
     folder = checkpoints["stable-diffusion"]
     attention = "decoder.mid_block.attentions.0.query.weight"
     for loaded, path, name in (
@@ -115,7 +115,7 @@ def test_captions_begin_with_the_class_and_name_the_model(run, checkpoints):
 
 
 def test_blip_starts_its_decoder_with_the_published_begin_token(checkpoints, settings):
-    model = Models(settings).captioner._model
+    model = Models(settings).captioner.model
     assert model.config.text_config.bos_token_id == 30522
     assert model.config.vision_config.image_size == 384
     assert model.decoder_input_ids == 30522
@@ -144,13 +144,13 @@ def test_images_have_the_models_768_pixels_by_both_methods(run):
 
 def test_the_sampler_keeps_what_the_published_scheduler_says(settings):
     painter = Models(settings).painter
-    config = painter._pipeline.scheduler.config
-    assert type(painter._pipeline.scheduler).__name__ == "DPMSolverMultistepScheduler"
+    config = painter.pipeline.scheduler.config
+    assert type(painter.pipeline.scheduler).__name__ == "DPMSolverMultistepScheduler"
     assert (config.prediction_type, config.beta_schedule, config.steps_offset) == ("v_prediction", "scaled_linear", 1)
-    assert painter._pipeline.text_encoder.config.hidden_act == "gelu"
-    assert painter._pipeline.unet.config.use_linear_projection
+    assert painter.pipeline.text_encoder.config.hidden_act == "gelu"
+    assert painter.pipeline.unet.config.use_linear_projection
     assert painter.side == 768
-    assert painter._pipeline.vae.config.scaling_factor == 0.18215
+    assert painter.pipeline.vae.config.scaling_factor == 0.18215
 
 
 def test_an_adapter_trains_on_this_layout_and_the_painter_takes_it(settings, checkpoints, tmp_path):
