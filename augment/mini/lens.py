@@ -11,6 +11,8 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
+from edge_runtime.media.jpeg import encode_jpeg
+
 CANVAS = 128  # pixels
 HORIZON = 88  # row where ground begins
 
@@ -114,7 +116,7 @@ def captured(image: np.ndarray, camera: CameraModel, rng: np.random.Generator) -
     frame = np.clip(image, 0, 255).astype(np.uint8)
     if camera.overlay:
         _burn_in(frame, rng)
-    _, stored = cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, camera.jpeg_quality])
+    stored = np.frombuffer(encode_jpeg(frame, camera.jpeg_quality), np.uint8)
     return cv2.imdecode(stored, cv2.IMREAD_COLOR)
 
 
