@@ -17,6 +17,8 @@ from edge_runtime.bundle.preprocess import Frame
 
 Canvas = npt.NDArray[np.float32]
 
+from edge_runtime.media.jpeg import encode_jpeg
+
 CANVAS = 128  # pixels
 HORIZON = 88  # row where ground begins
 
@@ -122,7 +124,7 @@ def captured(image: Canvas, camera: CameraModel, rng: np.random.Generator) -> Fr
     frame = np.clip(image, 0, 255).astype(np.uint8)
     if camera.overlay:
         _burn_in(frame, rng)
-    _, stored = cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, camera.jpeg_quality])
+    stored = np.frombuffer(encode_jpeg(frame, camera.jpeg_quality), np.uint8)
     return cast(Frame, cv2.imdecode(stored, cv2.IMREAD_COLOR))
 
 

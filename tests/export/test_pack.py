@@ -1,5 +1,6 @@
+"""Packing: what a bundle holds, and what becomes of an older one where packing fails."""
+
 import shutil
-import threading
 from dataclasses import replace
 
 import numpy as np
@@ -10,10 +11,9 @@ from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.golden import check_golden, load_golden
 from edge_runtime.bundle.store import open_bundle
 from export.checkpoint import checkpoint_digest, save_checkpoint
-from export.folders import replace_folder
-from export.golden_frames import LabelledFrame, choose_golden, made_frames, tolerance
+from export.golden_frames import made_frames, tolerance
 from export.pack import PackTools, pack_bundle, prove
-from export.parity import measure_parity, onnx_runner, torch_logits
+from export.parity import onnx_runner, torch_logits
 from tests.support.narrow_network import CARD, LABELS, SPEC, narrow_network, pictures
 
 
@@ -189,77 +189,3 @@ def test_a_rule_for_other_labels_is_refused(tmp_path, checkpoint, evidence):
     with pytest.raises(InputError, match=r"the decision rule has labels \['clean', 'hot', 'cracked'\], the checkpoint"):
         pack_into(tmp_path / "new", checkpoint, evidence, other)
     assert not (tmp_path / "new").exists()
-
-
-def test_golden_frames_hold_every_label_and_do_not_depend_on_order():
-    def frame(number):
-        return np.full((64, 64, 3), number, np.uint8)
-
-    many = [LabelledFrame(f"{i:03d}", "clean", frame(i)) for i in range(40)]
-    items = [*many, LabelledFrame("900", "hot", frame(200)), LabelledFrame("901", "cracked", frame(201))]
-    chosen = choose_golden(items, SPEC)
-    assert all(np.array_equal(*pair) for pair in zip(chosen, choose_golden(items[::-1], SPEC), strict=True))
-    assert sorted(f[0, 0, 0] for f in chosen[:-5]) == [*range(14), 200, 201]  # 16 real ones, then five made ones
-    made = chosen[-5:]
-    assert [int(f.max()) for f in made[:3]] == [8, 128, 255]
-    assert [int(f.min()) for f in made[:3]] == [0, 128, 240]
-
-
-def test_a_golden_frame_is_larger_than_the_input_but_no_whole_photograph():
-    large = LabelledFrame("1", "hot", np.zeros((600, 800, 3), np.uint8))
-    small = LabelledFrame("2", "hot", np.zeros((90, 80, 3), np.uint8))
-    shapes = [frame.shape[:2] for frame in choose_golden([large, small], SPEC)]
-    assert shapes == [(96, 128), (90, 80), *[(128, 192)] * 5]
-
-
-def test_without_frames_there_is_nothing_to_prove():
-    with pytest.raises(InputError, match="needs golden frames, got none"):
-        choose_golden([], SPEC)
-
-
-def test_tolerance_is_four_times_the_measured_difference_but_not_below_the_floor():
-    expected = np.array([[20.0, -5.0]])
-    assert tolerance("fp32", expected, expected + 0.5) == 2.0
-    assert tolerance("fp32", expected, expected) == pytest.approx(0.02)
-    assert tolerance("fp16", expected / 100, expected / 100) == pytest.approx(0.01)
-
-
-def test_parity_by_hand():
-    rule = DecisionRule(("a", "b"), (), temperature=2.0)
-    expected = np.array([[0.0, 0.0], [0.0, 2 * np.log(3)]])  # probabilities .5 .5 and .25 .75
-    seen = np.array([[0.0, 0.0], [0.0, -2 * np.log(3)]])  # the second frame turned round: .75 .25
-    parity = measure_parity("fp32", expected, seen, rule)
-    assert (parity.frames, parity.agreement) == (2, 0.5)
-    assert parity.worst_probability == pytest.approx(0.5)
-    assert parity.worst_logit == pytest.approx(4 * np.log(3))
-
-
-def test_while_folders_are_swapped_the_name_always_leads_to_one(tmp_path):
-    target, missing, done = tmp_path / "target", [], threading.Event()
-
-    def watch():
-        while not done.is_set():
-            if not (target / "file").exists():
-                missing.append(1)
-
-    target.mkdir()
-    (target / "file").write_text("0")
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    for turn in range(200):
-        (tmp_path / "new").mkdir()
-        (tmp_path / "new" / "file").write_text(str(turn))
-        replace_folder(tmp_path / "new", target)
-    done.set()
-    watcher.join()
-    assert (target / "file").read_text() == "199"
-    assert not missing
-
-
-def test_where_the_file_system_cannot_swap_the_folder_is_still_replaced(tmp_path):
-    for name in ("new", "target", "new.old"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "file").write_text(name)
-    replace_folder(tmp_path / "new", tmp_path / "target", exchange=lambda one, other: False)
-    assert (tmp_path / "target" / "file").read_text() == "new"
-    assert [path.name for path in tmp_path.iterdir()] == ["target"]
