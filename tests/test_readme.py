@@ -51,3 +51,11 @@ def test_links_lead_somewhere(page):
         if not path.exists() or (fragment and fragment not in anchors(path.read_text())):
             broken.append(target)
     assert broken == []
+
+
+def test_the_changelog_begins_with_the_version_of_the_package():
+    version = re.search(r'^version = "(.*)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    assert version is not None
+    assert (
+        re.findall(r"^## (\S+), \d{4}-\d\d-\d\d$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)[0] == version[1]
+    )
