@@ -14,10 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_runtime.bundle.preprocess import Frame
+from edge_runtime.media.jpeg import encode_jpeg
 
 Canvas = npt.NDArray[np.float32]
-
-from edge_runtime.media.jpeg import encode_jpeg
 
 CANVAS = 128  # pixels
 HORIZON = 88  # row where ground begins
