@@ -16,7 +16,7 @@ class Cause(str, Enum):
     CODEC = "codec"
     STALLED = "stalled"
     ENDED = "ended"
-    # Frames come, but they show nothing to judge.
+    # Frames come, but show nothing that could be judged.
     BLACK = "black"
     FROZEN = "frozen"
     COVERED = "covered"
@@ -25,7 +25,7 @@ class Cause(str, Enum):
     MOVED = "moved"
     INFRARED = "infrared"
     RESIZED = "resized"
-    # The camera is well; the station did not look.
+    # The camera is well, but the station gave no verdict.
     OVERLOADED = "overloaded"
     MODEL = "model"
     NOT_RUNNING = "not_running"

@@ -32,11 +32,6 @@ class CameraAddress:
     password: str | None = field(default=None, repr=False)
 
     @property
-    def shown(self) -> str:
-        """The location for people, without secret parameters."""
-        return redact(self.location)
-
-    @property
     def endless(self) -> bool:
         """Whether an end of the stream is a fault that calls for another try."""
         return self.kind in (Kind.RTSP, Kind.MJPEG, Kind.USB)

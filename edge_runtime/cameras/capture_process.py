@@ -102,7 +102,7 @@ class Capture:
         self.shared[Field.STREAMING] = 1
         self.shared[Field.OUTAGE] = self.shared[Field.TRIES] = 0
         self.shared.cause = None
-        notify(self.orders.frame_event)
+        self._wake_station()
         return True
 
     def _end(self) -> None:
@@ -120,7 +120,10 @@ class Capture:
 
     def _fail(self, cause: Cause) -> None:
         note_failure(self.shared, cause, time.monotonic())
-        notify(self.orders.frame_event)
+        self._wake_station()
+
+    def _wake_station(self) -> None:
+        os.eventfd_write(self.orders.frame_event, 1)
 
     def _wait(self) -> None:
         outage = time.monotonic() - self.shared[Field.OUTAGE]
@@ -143,14 +146,6 @@ def note_failure(shared: SharedFrame, cause: Cause, now: float) -> None:
     if not shared[Field.OUTAGE]:
         shared[Field.OUTAGE] = shared[Field.PUBLISHED_AT] or now
     shared[Field.TRIES] += 1
-
-
-def notify(frame_event: int) -> None:
-    """Wake whoever waits for frames."""
-    try:
-        os.eventfd_write(frame_event, 1)
-    except BlockingIOError:  # written 2**64 times and never read: the reader is awake
-        return
 
 
 def main() -> None:

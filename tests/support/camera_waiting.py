@@ -17,7 +17,7 @@ def plan(name: str, address: str, **settings: Any) -> CameraPlan:
     """A camera of which every frame that is checked is judged too; `address` may hold user and password."""
     found = parse_address(address)
     rates = {"floor_rate": 10, "top_rate": 10}
-    return CameraPlan(CameraSettings(name, found.shown, **{**rates, **settings}), found)
+    return CameraPlan(CameraSettings(name, found.location, **{**rates, **settings}), found)
 
 
 class Watch:
