@@ -27,25 +27,25 @@ def scene(seed: int = 0, size: tuple[int, int] = (288, 384)) -> np.ndarray:
 
 
 def thermal(number: int) -> np.ndarray:
-    """One real picture."""
+    """Return one of the real pictures."""
     return cv2.imread(str(sorted(THERMAL.rglob("*.jpg"))[number]))
 
 
 def sensed(picture: np.ndarray, light: float, noise: float = NOISE) -> np.ndarray:
-    """What a sensor makes of `picture` at `light` (1: as it is)."""
+    """Return what a sensor makes of `picture` at `light` (1: as it is)."""
     grain = cv2.randn(np.empty(picture.shape, np.float32), (0, 0, 0), (noise, noise, noise))
     return np.clip(picture * np.float32(light) + grain, 0, 255).astype(np.uint8)
 
 
 def light_at(seconds: float, hours: float) -> float:
-    """Dusk, night and dawn within `hours`, with slow clouds: from 1 down to 0.25 and back."""
+    """Return the light of dusk, night and dawn within `hours`, with slow clouds: from 1 down to 0.25 and back."""
     phase = seconds / 3600 / hours
     clouds = 0.06 * math.sin(seconds / 90) + 0.04 * math.sin(seconds / 17)
     return 0.25 + 0.75 * (math.cos(2 * math.pi * phase) + 1) / 2 + clouds * 0.5
 
 
 def normal_night(picture: np.ndarray, hours: float, step: float, seed: int = 0) -> Iterator[tuple[float, np.ndarray]]:
-    """(seconds, frame) of a night in which nothing happens to the camera; something walks through now and then."""
+    """Yield (seconds, frame) of a night in which nothing happens to the camera; somebody walks through now and then."""
     cv2.setRNGSeed(seed)
     height, width = picture.shape[:2]
     for number in range(int(hours * 3600 / step)):

@@ -166,10 +166,10 @@ def test_a_late_consumer_gets_the_newest_frame_and_the_rest_is_counted():
     with FaultServer() as server, CameraGroup([plan("one", server.url())]) as cameras:
         watch = Watch(cameras)
         watch.until(lambda watch: watch.newest)
-        until = time.monotonic() + 1.5  # the consumer is busy
+        until = time.monotonic() + 3  # the consumer is busy
         wait_until(lambda: time.monotonic() > until)
         (frame,) = cameras.newest(1.0)
-        assert time.monotonic() - frame.captured < 0.5
+        assert frame.captured > until - 1.5
         assert cameras.states()["one"].skipped > 5
 
 
