@@ -15,7 +15,7 @@ import fcntl
 import mmap
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import IntEnum
 
 import numpy as np
@@ -135,8 +135,9 @@ class SharedFrame:
             size = int(height) * int(width) * 3
             pixels = np.frombuffer(self._memory, np.uint8, size, HEAD + slot * SLOT)
             image = pixels.reshape(int(height), int(width), 3).copy()
-            if slot == MARKED_SLOT:  # seldom used: its pages go back to the system
-                self._memory.madvise(mmap.MADV_REMOVE, HEAD + slot * SLOT, SLOT)
+            if slot == MARKED_SLOT:  # seldom used: its pages go back to the system, where the system takes them
+                with suppress(OSError):
+                    self._memory.madvise(mmap.MADV_REMOVE, HEAD + slot * SLOT, SLOT)
             return int(number), image, captured
 
     @contextmanager
