@@ -1,4 +1,4 @@
-"""The outbox: an event is on disk before it is sent to anybody, and stays until every sink has it.
+"""The outbox: an event is on disk before it is sent, and stays until every sink has it.
 
 Pictures are files, written and flushed first; then one transaction commits the event with one delivery for each sink.
 So a committed event always has its pictures, and a crash in between leaves files that `sweep` removes. Files, and not
@@ -60,7 +60,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Entry:
-    """A committed event as a sink gets it. `pictures` are files that may be gone by now."""
+    """A committed event, as a sink gets it. `pictures` are files that may be gone by now."""
 
     seq: int
     id: str
@@ -72,7 +72,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Budget:
-    """Bytes of pictures to keep: of `samples` alone, and in all."""
+    """The bytes of pictures to keep: those of `samples` alone, and in `total`."""
 
     total: int = 4 << 30
     samples: int = 1 << 30
@@ -205,7 +205,7 @@ class Outbox:
     def prune(self) -> None:
         """Keep the budget: the oldest samples go first, then pictures of the oldest alarms that every sink has.
 
-        At most so many at once that nobody waits for long; the next commit goes on. A full disk waits for that, too.
+        At most PRUNED_AT_ONCE events at once, so that no caller waits for long; the next commit goes on.
         """
         with self._lock, contextlib.suppress(UnavailableError), disk("the pictures"):
             for _ in range(PRUNED_AT_ONCE):
