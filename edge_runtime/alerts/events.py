@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ..bundle.decision import Decision
@@ -105,7 +105,7 @@ class Reporter:
             "kind": kind,
             "station": self._station,
             **({"camera": camera} if camera else {}),
-            **moment.to_json(),
+            **asdict(moment),
             **content,
             "model": self._model,
         }

@@ -171,15 +171,11 @@ class Outbox:
 
     def pending(self, sink: str) -> int:
         """Count the deliveries that `sink` still has to take."""
-        with self._lock, disk("the outbox"):
-            row = self._one("SELECT count(*) FROM deliveries WHERE sink = ? AND state = 'pending'", sink)
-        return int(row[0])
+        return self._count(sink, PENDING)
 
     def parked(self, sink: str) -> int:
         """Count the deliveries that `sink` has refused for good."""
-        with self._lock, disk("the outbox"):
-            row = self._one("SELECT count(*) FROM deliveries WHERE sink = ? AND state = 'parked'", sink)
-        return int(row[0])
+        return self._count(sink, PARKED)
 
     def states(self, seq: int) -> dict[str, tuple[str, str]]:
         """Return by sink the state of entry `seq`, and the reason where that is parked."""
@@ -321,6 +317,12 @@ class Outbox:
         seq, identity, kind, camera, document, pictures = row
         files = {name: self._state_dir / picture["file"] for name, picture in json.loads(pictures).items()}
         return Entry(seq, identity, kind, camera, json.loads(document), files)
+
+    def _count(self, sink: str, state: str) -> int:
+        # The state stands in the query's text, where SQLite sees that a partial index has all the rows.
+        with self._lock, disk("the outbox"):
+            row = self._one(f"SELECT count(*) FROM deliveries WHERE sink = ? AND state = '{state}'", sink)
+        return int(row[0])
 
     def _one(self, query: str, *values: object) -> Any:
         return self._database.execute(query, values).fetchone()

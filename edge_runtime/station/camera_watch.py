@@ -30,9 +30,9 @@ class CameraWatch:
         notifier: Notifier,
         metrics: Metrics,
     ) -> None:
-        self.evaluator, self.metrics = evaluator, metrics
+        self.evaluator, self.ledger, self.metrics = evaluator, ledger, metrics
         self._problems = {plan.name: plan.problem for plan in plans}
-        self._alarm_rules, self._ledger, self._notifier = alarm_rules, ledger, notifier
+        self._alarm_rules, self._notifier = alarm_rules, notifier
         self._watch_state = WatchState({plan.name: plan.settings.floor_rate for plan in plans})
         self._causes: dict[str, Cause | None] = {}
         self._skipped: dict[str, int] = {}
@@ -90,18 +90,10 @@ class CameraWatch:
                 self._watch_state.judged(camera, captured)
                 self.metrics.frames_evaluated.labels(camera).inc()
 
-    def open(self, now: float) -> None:
-        """Begin a run in the ledger."""
-        self._ledger.open(now)
-
-    def close(self, now: float) -> None:
-        """End the run in the ledger."""
-        self._ledger.close(now)
-
     def note(self, states: Mapping[str, CameraState], now: float, elapsed: float) -> None:
         """Report how each camera does `now` (monotonic seconds), `elapsed` seconds after the last call."""
         blind = {name: self._watch_state.blind(name, s.cause, s.since, now) for name, s in states.items()}
-        self._ledger.note(blind, now)
+        self.ledger.note(blind, now)
         for name, (cause, _) in blind.items():
             if cause is not None:
                 self.metrics.blind_seconds.labels(name, cause.value).inc(elapsed)
@@ -111,7 +103,7 @@ class CameraWatch:
         for name, state in states.items():
             self.metrics.frames_dropped.labels(name).inc(state.skipped - self._skipped.get(name, 0))
             self._skipped[name] = state.skipped
-        self._ledger.tick(now)
+        self.ledger.tick(now)
 
     def _report_change(self, camera: str, cause: Cause | None) -> None:
         self._notifier.set_camera(camera, self._status(camera, cause))

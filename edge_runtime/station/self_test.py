@@ -179,7 +179,7 @@ class SelfTests:
 
 
 def prepare_requests(state_dir: Path) -> None:
-    """Make the folder of requests, which has to belong to the service and not to a user who asks; remove old answers."""
+    """Make the folder of requests, so that it belongs to the service and not to a user; remove old answers."""
     with contextlib.suppress(OSError):  # a full disk: the tests of the schedule need no folder
         (state_dir / REQUESTS).mkdir(exist_ok=True)
         for path in (state_dir / REQUESTS).glob(f"*{ANSWER}"):
