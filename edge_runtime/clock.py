@@ -67,10 +67,6 @@ class Moment:
     recorded: str
     clock: str
 
-    def to_json(self) -> dict[str, str]:
-        """Return the fields as an event holds them."""
-        return {"time": self.time, "recorded": self.recorded, "clock": self.clock}
-
 
 class Clock:
     """Reads the wall clock and watches it for steps. A process has one; any thread may read it."""

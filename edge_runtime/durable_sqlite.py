@@ -1,4 +1,4 @@
-"""SQLite for what must survive: flushed at each commit, checked when opened, set aside when damaged."""
+"""SQLite databases that survive a power cut: flushed at each commit, checked when opened, set aside when damaged."""
 
 import contextlib
 import logging
@@ -38,7 +38,7 @@ def open_database(path: Path, tables: str, version: int, repair: bool) -> sqlite
 
 
 def _is_damage(error: Exception) -> bool:
-    """SQLite raises the bare class for a file that is malformed or no database."""
+    """Whether the database is damaged: SQLite raises the bare class for a file that is malformed or no database."""
     return type(error) is sqlite3.DatabaseError
 
 
@@ -64,7 +64,7 @@ def _prepared(path: Path, tables: str, version: int) -> sqlite3.Connection:
 
 
 def set_aside(path: Path) -> None:
-    """Rename the closed database, so that a new one can take its place and somebody can look at this one."""
+    """Rename the closed database, so that a new one can take its place and this one can be examined."""
     aside = f"{path.name}{DAMAGED}{time.time_ns()}"
     for suffix in ("", "-wal", "-shm"):
         part = path.with_name(path.name + suffix)
@@ -74,7 +74,7 @@ def set_aside(path: Path) -> None:
 
 @contextlib.contextmanager
 def transaction(database: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
-    """All of it, on disk, or nothing."""
+    """Put all of the block on disk, or nothing of it."""
     database.execute("BEGIN IMMEDIATE")
     try:
         yield database
@@ -87,7 +87,7 @@ def transaction(database: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
 
 @contextlib.contextmanager
 def disk(what: str) -> Iterator[None]:
-    """Folds what the disk and SQLite raise about `what` into UnavailableError, or DamagedError."""
+    """Turn what the disk and SQLite raise about `what` into UnavailableError, or DamagedError."""
     try:
         yield
     except (sqlite3.Error, OSError) as error:

@@ -36,7 +36,7 @@ class _JsonLines(_Lines):
 
 
 def log_to_stderr(secrets: Iterable[str]) -> None:
-    """From now on every record of the process goes to standard error, without these `secrets`."""
+    """Send every record of the process to standard error from now on, without these `secrets`."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter((_Lines if sys.stderr.isatty() else _JsonLines)(secrets))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)

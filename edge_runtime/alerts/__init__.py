@@ -1,1 +1,1 @@
-"""From decisions to delivered alarms: votes, events, the outbox and whoever is told."""
+"""Alarms: votes on judged frames, events and their pictures, the outbox, and the sinks that deliver them."""

@@ -1,7 +1,6 @@
 """Alarm rules: votes on judged frames raise alarms, frames worth learning from are kept, test frames are kept apart."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from ..bundle.decision import DecisionRule
 from ..clock import Clock
@@ -9,14 +8,6 @@ from .events import JudgedView, Reporter
 from .outbox_spool import OutboxSpool
 from .sample_selection import SampleSelector
 from .votes import CameraRule, Change, Votes
-
-
-@dataclass
-class _ViewVotes:
-    """The votes of one view of one camera, and those of test frames, which never touch the others."""
-
-    votes: Votes
-    test_votes: Votes
 
 
 class AlarmRules:
@@ -31,7 +22,7 @@ class AlarmRules:
         samples: SampleSelector,
     ) -> None:
         self._rules = rules
-        self._votes: dict[tuple[str, str], _ViewVotes] = {}  # by camera and region
+        self._votes: dict[tuple[str, str, bool], Votes] = {}  # by camera, region and whether it is a test
         self._reporter, self._spool, self._clock, self._samples = reporter, spool, clock, samples
 
     def rule(self, camera: str) -> DecisionRule:
@@ -46,27 +37,22 @@ class AlarmRules:
         decision = view.evaluation.decision
         if decision is None:
             return ()
-        votes = self._votes_of(view.camera, view.region)
-        changes = (votes.test_votes if view.test else votes.votes).add(decision, view.captured)
+        key = (view.camera, view.region, view.test)
+        if key not in self._votes:
+            self._votes[key] = Votes(self._rules[view.camera].votes, self.rule(view.camera).fault_labels)
+        votes = self._votes[key]
+        changes = votes.add(decision, view.captured)
         for change in changes:
             if change.raised:
                 self._spool.record(self._reporter.alarm(view, change, self._clock.read(view.captured)))
         if not view.test:
-            self._keep_if_hard(view, votes.votes.standing)
+            self._keep_if_hard(view, votes.standing)
         return changes
 
     def end_test(self, camera: str) -> None:
         """Forget the votes of test frames, so that the next test alarm begins anew."""
-        self._votes_of(camera, "").test_votes = self._new_votes(camera)
+        self._votes.pop((camera, "", True), None)
 
     def _keep_if_hard(self, view: JudgedView, standing: frozenset[str]) -> None:
         if (reason := self._samples.reason(view, standing)) is not None:
             self._spool.record(self._reporter.sample(view, reason, self._clock.read(view.captured)))
-
-    def _votes_of(self, camera: str, region: str) -> _ViewVotes:
-        if (camera, region) not in self._votes:
-            self._votes[camera, region] = _ViewVotes(self._new_votes(camera), self._new_votes(camera))
-        return self._votes[camera, region]
-
-    def _new_votes(self, camera: str) -> Votes:
-        return Votes(self._rules[camera].votes, self.rule(camera).fault_labels)

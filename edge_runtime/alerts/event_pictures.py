@@ -18,18 +18,18 @@ _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
 def clean_jpeg(frame: Frame) -> bytes:
-    """uint8 (H, W, 3) BGR -> JPEG, nothing drawn on it."""
+    """Return a uint8 (H, W, 3) BGR frame as JPEG, with nothing drawn on it."""
     return encode_jpeg(frame, FRAME_QUALITY)
 
 
 def annotated_jpeg(frame: Frame, cam: Cam, lines: Sequence[str]) -> bytes:
-    """`frame` under the heat of `cam` (h, w), at most 960 pixels long, with `lines` of text in a strip below it."""
+    """Return `frame` under the heat of `cam` (h, w), at most 960 pixels long, above a strip with `lines` of text."""
     picture = overlay(frame, cam, ANNOTATED_SIDE)
     return encode_jpeg(np.vstack([picture, _caption(picture.shape[1], lines)]), ANNOTATED_QUALITY)
 
 
 def _caption(width: int, lines: Sequence[str]) -> Frame:
-    """White on black; each line shrinks to the width."""
+    """Return a strip of text, white on black; each line shrinks to the width."""
     height = 24  # pixels of a line
     strip: Frame = np.zeros((height * len(lines), width, 3), np.uint8)
     for place, line in enumerate(lines):

@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ..bundle.decision import Decision
@@ -21,9 +21,9 @@ KINDS = (ALARM, HEARTBEAT, SAMPLE)  # in the order in which they are sent
 
 @dataclass(frozen=True)
 class Record:
-    """One thing to keep and to tell. `pictures` are JPEGs by name; `camera` is empty for the station's own.
+    """An event to keep and to send. `pictures` are JPEGs by name; `camera` is empty for the station's own.
 
-    `id` names it for ever: who receives it twice can tell by the id.
+    `id` never changes, so a receiver recognises an event that arrives twice.
     """
 
     id: str
@@ -35,7 +35,7 @@ class Record:
 
 @dataclass(frozen=True)
 class JudgedView:
-    """What the model was shown of one camera and what it said.
+    """What the model was shown of one camera, and its evaluation.
 
     `image` is uint8 (H, W, 3) BGR, the whole frame where `region` is empty. `captured` is the frame's time in monotonic
     seconds. `test` marks the frame of a test alarm.
@@ -105,7 +105,7 @@ class Reporter:
             "kind": kind,
             "station": self._station,
             **({"camera": camera} if camera else {}),
-            **moment.to_json(),
+            **asdict(moment),
             **content,
             "model": self._model,
         }

@@ -43,7 +43,7 @@ log = logging.getLogger(__name__)
 
 
 class MqttSink:
-    """One broker."""
+    """Sends events and states to one broker."""
 
     name = "mqtt"
 
@@ -71,7 +71,7 @@ class MqttSink:
             for camera, status in self._cameras.items():
                 link.publish(self._topic(camera, "status"), status, retain=True)
 
-    def probe(self) -> None:
+    def check(self) -> None:
         """Connect beside a station that may be running, publish nothing, and leave. UnavailableError says why not."""
         link = _Link(self._topic("status"), self._settings, f"{self._client_id}-check")
         try:
@@ -107,7 +107,7 @@ class MqttSink:
         return self._broker_answer(entry, code)
 
     def close(self) -> None:
-        """Publish the offline states, so that nobody has to wait for the last will, and disconnect."""
+        """Publish the offline states, so that no receiver has to wait for the last will, and disconnect."""
         with self._lock:
             self._closed = True
             link, cameras = self._link, list(self._cameras)
@@ -151,7 +151,7 @@ class MqttSink:
 
 
 class _Link:
-    """One connection, from its beginning to its end."""
+    """One connection to the broker; a new one is made after it is lost."""
 
     def __init__(self, status_topic: str, settings: MqttSection, client_id: str) -> None:
         self._status_topic, self._settings = status_topic, settings
@@ -219,7 +219,7 @@ class _Link:
         self._wait(lambda: False, LEAVE_SECONDS / 2)
 
     def drop(self) -> None:
-        """Shut the socket whatever it is doing; paho's thread ends by that, and one that waits here comes back."""
+        """Shut the socket whatever it is doing; that ends paho's thread, and the waiting of another one."""
         self._lose("the connection was closed")
         for callback in ("on_connect", "on_disconnect", "on_publish"):  # else both would live on in a cycle
             setattr(self._client, callback, None)
@@ -240,7 +240,7 @@ class _Link:
             self._client.tls_set_context(context)
 
     def _wait(self, condition: Callable[[], bool], seconds: float) -> bool:
-        """Whether `condition` came true before the time was over or the connection lost."""
+        """Wait; return whether `condition` came true before the time was over or the connection lost."""
         deadline = time.monotonic() + seconds
         with self._changed:
             while not condition() and not self.lost and (left := deadline - time.monotonic()) > 0:

@@ -51,7 +51,7 @@ class Notifier:
             log.error("%d alarms are lost: the disk has not taken them before the stop", self.spool.waiting)
 
     def set_camera(self, camera: str, status: Mapping[str, str]) -> None:
-        """Tell a status made by `events.camera_status` at once, and again where a connection returns."""
+        """Send a status made by `events.camera_status` at once, and again where a connection returns."""
         for sink in self._sinks:
             sink.set_camera(camera, status)
 

@@ -81,7 +81,7 @@ class OutboxSpool:
         return True
 
     def _drop_pictures(self) -> None:
-        """Oldest first, take the pictures from waiting alarms until the rest fits into memory."""
+        """Take the pictures from waiting alarms, oldest first, until the rest fits into memory."""
         held = sum(len(data) for record in self._waiting for data in record.pictures.values())
         for place, record in enumerate(self._waiting):
             if held <= self._memory_bytes:

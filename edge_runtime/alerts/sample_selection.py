@@ -1,4 +1,4 @@
-"""Which frames the central team would learn most from. Pure; time is passed in."""
+"""Selects the frames that the central team would learn most from. Pure; time is passed in."""
 
 from collections import Counter
 
@@ -13,7 +13,7 @@ MEMORY = 100_000  # frames; then all counts are halved, so that last year does n
 
 
 class SampleSelector:
-    """Sees every evaluated view of every camera, and picks few."""
+    """Selects few of all evaluated views as samples."""
 
     def __init__(self, settings: SamplesSection) -> None:
         self._settings = settings

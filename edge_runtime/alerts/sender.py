@@ -70,7 +70,7 @@ class Sender:
         self._wake.set()
 
     def begin_stop(self) -> None:
-        """Begin to end: no further event, and the sink is closed."""
+        """Begin to stop: no further event is sent, and the sink is closed."""
         self._stopping.set()
         self._wake.set()
         self._sink.close()

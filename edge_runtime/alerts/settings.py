@@ -1,4 +1,4 @@
-"""Settings of alarms: how votes decide, whom the station tells, and which samples it keeps."""
+"""Settings of alarms: how votes decide, which sinks get events, and which samples are kept."""
 
 import dataclasses
 from collections.abc import Iterable

@@ -16,7 +16,7 @@ class Verdict(Enum):
     TAKEN = "taken"  # the receiver has acknowledged it
     REFUSED = "refused"  # it will never take this one
     HELD = "held"  # it does not take events of this camera for now
-    UNREACHABLE = "unreachable"  # it takes none for now, or nobody knows whether it did
+    UNREACHABLE = "unreachable"  # it takes none for now, or it is unknown whether it did
 
 
 @dataclass(frozen=True)
@@ -39,17 +39,17 @@ class Sink(Protocol):
     def name(self) -> str:
         """The name by which the outbox knows the sink."""
 
-    def probe(self) -> None:
-        """Try the connection beside a running station, and tell nothing. UnavailableError says what is wrong."""
+    def check(self) -> None:
+        """Try the connection beside a running station, and send nothing. UnavailableError says what is wrong."""
 
     def open(self) -> None:
-        """Be ready to send; cheap where it is. UnavailableError where that cannot be now."""
+        """Get ready to send, which costs little where it is. UnavailableError where that is not possible now."""
 
     def send(self, entry: Entry) -> Answer:
         """Offer one event."""
 
     def set_camera(self, camera: str, status: Mapping[str, str]) -> None:
-        """Tell a status made by `events.camera_status`, from any thread; a sink that keeps no states does nothing."""
+        """Send a status made by `events.camera_status`, from any thread; a sink that keeps no states does nothing."""
 
     def close(self) -> None:
         """Take leave of the receiver within two seconds."""

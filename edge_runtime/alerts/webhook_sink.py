@@ -28,7 +28,7 @@ MAX_ANSWER = 1 << 16  # bytes
 
 
 class WebhookSink:
-    """One address that takes signed events."""
+    """Sends signed events to one address."""
 
     name = "webhook"
 
@@ -42,7 +42,7 @@ class WebhookSink:
         if self._closed:
             raise UnavailableError("the webhook is left: the station stops")
 
-    def probe(self) -> None:
+    def check(self) -> None:
         """Connect, with TLS where the address says so, and leave without a request."""
         self._settings.secret()
         url = urlsplit(self._settings.address())
@@ -75,7 +75,7 @@ class WebhookSink:
         self._abort()
 
     def _post(self, identity: str, body: bytes) -> tuple[int, float | None]:
-        """Return the status, and the seconds of Retry-After."""
+        """POST the body; return the status, and the seconds of Retry-After."""
         url, secret = urlsplit(self._settings.address()), self._settings.secret()
         stamp = str(int(self._wall()))
         headers = {

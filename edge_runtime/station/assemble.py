@@ -1,4 +1,4 @@
-"""Puts a station together from its settings: everything that the service works with is made, and opened, here."""
+"""Puts a station together from its settings: the parts of the service are made here, and outbox and lock opened."""
 
 import contextlib
 import logging

@@ -1,4 +1,4 @@
-"""What a station does with the frames and the states of its cameras: judge the ones, tell everybody the others."""
+"""Judges the frames of the cameras, and reports the state of each camera to ledger, metrics, sinks and log."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 class CameraWatch:
-    """Judges frames, and keeps ledger, metrics, sinks and log informed of how each camera does."""
+    """Judges frames and reports states; one thread calls it."""
 
     def __init__(
         self,
@@ -30,9 +30,9 @@ class CameraWatch:
         notifier: Notifier,
         metrics: Metrics,
     ) -> None:
-        self.evaluator, self.metrics = evaluator, metrics
+        self.evaluator, self.ledger, self.metrics = evaluator, ledger, metrics
         self._problems = {plan.name: plan.problem for plan in plans}
-        self._alarm_rules, self._ledger, self._notifier = alarm_rules, ledger, notifier
+        self._alarm_rules, self._notifier = alarm_rules, notifier
         self._watch_state = WatchState({plan.name: plan.settings.floor_rate for plan in plans})
         self._causes: dict[str, Cause | None] = {}
         self._skipped: dict[str, int] = {}
@@ -67,10 +67,10 @@ class CameraWatch:
             log.error("no verdict on frames of %s: %s", view.camera, view.evaluation.reason)
         changes = self._alarm_rules.add(view)
         for change in changes:
-            self._tell(view, change)
+            self._report_alarm(view, change)
         return any(change.raised for change in changes)
 
-    def _tell(self, view: JudgedView, change: Change) -> None:
+    def _report_alarm(self, view: JudgedView, change: Change) -> None:
         fields = {"camera": view.camera, "region": view.region, "label": change.label, "test": view.test}
         what = f"{'test ' * view.test}alarm {'raised' if change.raised else 'ended'}"
         log.warning("%s: %s at %s", what, change.label, view.camera, extra={"fields": fields})
@@ -90,30 +90,22 @@ class CameraWatch:
                 self._watch_state.judged(camera, captured)
                 self.metrics.frames_evaluated.labels(camera).inc()
 
-    def open(self, now: float) -> None:
-        """Begin a run in the ledger."""
-        self._ledger.open(now)
-
-    def close(self, now: float) -> None:
-        """End the run in the ledger."""
-        self._ledger.close(now)
-
     def note(self, states: Mapping[str, CameraState], now: float, elapsed: float) -> None:
-        """Tell how each camera does `now` (monotonic seconds), `elapsed` seconds after the last call."""
+        """Report how each camera does `now` (monotonic seconds), `elapsed` seconds after the last call."""
         blind = {name: self._watch_state.blind(name, s.cause, s.since, now) for name, s in states.items()}
-        self._ledger.note(blind, now)
+        self.ledger.note(blind, now)
         for name, (cause, _) in blind.items():
             if cause is not None:
                 self.metrics.blind_seconds.labels(name, cause.value).inc(elapsed)
             if name not in self._causes or self._causes[name] is not cause:
                 self._causes[name] = cause
-                self._tell_change(name, cause)
+                self._report_change(name, cause)
         for name, state in states.items():
             self.metrics.frames_dropped.labels(name).inc(state.skipped - self._skipped.get(name, 0))
             self._skipped[name] = state.skipped
-        self._ledger.tick(now)
+        self.ledger.tick(now)
 
-    def _tell_change(self, camera: str, cause: Cause | None) -> None:
+    def _report_change(self, camera: str, cause: Cause | None) -> None:
         self._notifier.set_camera(camera, self._status(camera, cause))
         if cause is None:
             log.info("%s is watched", camera, extra={"fields": {"camera": camera}})

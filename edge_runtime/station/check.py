@@ -149,7 +149,7 @@ def _sinks(settings: StationSettings) -> Iterator[Finding]:
 
 def _tried(sink: Sink) -> Finding:
     try:
-        sink.probe()
+        sink.check()
     except UnavailableError as error:
         return Finding(False, f"{sink.name}: {error}")
     return Finding(True, f"{sink.name} can be reached")

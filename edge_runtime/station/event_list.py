@@ -15,7 +15,7 @@ from .open_outbox import open_outbox
 from .settings import load_station_settings
 
 States = Mapping[str, tuple[str, str]]
-"""By sink: state and reason."""
+"""State and reason of the deliveries, by sink."""
 
 
 @click.command(cls=Command)

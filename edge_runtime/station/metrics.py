@@ -38,7 +38,7 @@ class Metrics:
         )
 
     def set_model(self, name: str, version: str, digest: str) -> None:
-        """Tell the model at work; the one before is forgotten."""
+        """Show the model at work in the place of the one before."""
         self._model.clear()
         self._model.labels(name, version, digest[:12]).set(1)
 
@@ -50,7 +50,7 @@ class Metrics:
             self.test_alarms.labels(camera, "raised" if passed else "failed").inc()
 
     def watch(self, outbox: Outbox, spool: OutboxSpool, sinks: Mapping[str, Check]) -> None:
-        """Also tell what waits in the outbox and in memory, and the trouble of each sink, read at each scrape."""
+        """Also show what waits in the outbox and in memory, and the trouble of each sink, read at each scrape."""
         self.registry.register(_Waiting(outbox, spool, sinks))
 
     def text(self) -> bytes:

@@ -1,4 +1,4 @@
-"""Two self tests of a running station, which together prove the way from a camera to whoever is told of alarms.
+"""Two self tests of a running station, which together prove the way from a camera to the receivers of alarms.
 
 The frame test asks a camera for a marked copy of its next frame and waits until that has come whole through reader and
 shared memory. The fault test shows a known fault, a golden frame of the bundle, to the model: it proves model, votes,
@@ -62,7 +62,7 @@ class FaultPictures:
 
 
 class Schedule:
-    """When which camera is tested next; times in monotonic seconds."""
+    """Decides when which camera is tested next; times in monotonic seconds."""
 
     def __init__(self, cameras: Sequence[str], interval: float, first: float) -> None:
         """Test one of `cameras` at `first` and then every `interval` seconds; never where that is 0."""
@@ -88,7 +88,7 @@ class Outcome:
 
 @dataclass
 class _Running:
-    """The two tests of one camera under way; `answer` is the file that gets their outcomes, if somebody asked."""
+    """The two tests of one camera under way; `answer` is the file for their outcomes, where a command asked."""
 
     camera: str
     answer: Path | None
@@ -98,7 +98,7 @@ class _Running:
 
 
 class SelfTests:
-    """Begins the tests that are asked for or due, and tells what came of them by log, metrics and answer files."""
+    """Begins the tests that are asked for or due, and reports their outcomes by log, metrics and answer files."""
 
     def __init__(
         self,
@@ -179,7 +179,7 @@ class SelfTests:
 
 
 def prepare_requests(state_dir: Path) -> None:
-    """Make the folder of requests, so that it belongs to the service whoever asks, and remove old answers."""
+    """Make the folder of requests, so that it belongs to the service and not to a user; remove old answers."""
     with contextlib.suppress(OSError):  # a full disk: the tests of the schedule need no folder
         (state_dir / REQUESTS).mkdir(exist_ok=True)
         for path in (state_dir / REQUESTS).glob(f"*{ANSWER}"):

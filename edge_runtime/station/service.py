@@ -48,7 +48,7 @@ class Service:
         """Watch until `stop`; UnavailableError where the status port is taken or a part is beyond repair."""
         self.server.start({"loop": self._stuck, "senders": self._silent})
         try:
-            self.watch.open(self._started)
+            self.watch.ledger.open(self._started)
             self.notifier.start()
             with self.cameras:
                 systemd.notify(systemd.READY)
@@ -59,7 +59,7 @@ class Service:
         finally:
             systemd.notify(systemd.STOPPING)
             self.server.stop()
-            self.watch.close(time.monotonic())
+            self.watch.ledger.close(time.monotonic())
 
     def step(self) -> None:
         """Judge what is due, and tick when it is time."""

@@ -1,4 +1,4 @@
-"""`station.toml`: what a station watches, how it decides and whom it tells. Secrets never stand in its text."""
+"""`station.toml`: the station, its cameras, decisions and sinks. Secrets never stand in its text."""
 
 import dataclasses
 import os

@@ -14,7 +14,7 @@ class StateFolderInUseError(UnavailableError):
 def lock_state_folder(state_dir: Path) -> IO[bytes]:
     """Return a locked file that shows others that a service works here; the lock ends with the process.
 
-    UnavailableError where the folder cannot be written; StateFolderInUseError where somebody else holds the lock.
+    UnavailableError where the folder cannot be written; StateFolderInUseError where another process holds the lock.
     """
     try:
         state_dir.mkdir(parents=True, exist_ok=True)

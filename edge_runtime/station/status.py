@@ -1,4 +1,4 @@
-"""`edge-station status`: is the service at work, which cameras are watched, what waits, and what was not watched."""
+"""`edge-station status`: whether the service works, which cameras are watched, what waits, what was not watched."""
 
 import json
 from collections.abc import Mapping

@@ -77,7 +77,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def version_string(self) -> str:
-        """Return a server header without a version, which is nobody else's business."""
+        """Return a server header that tells no versions."""
         return "rarefault"
 
     def log_message(self, format: str, *arguments: Any) -> None:

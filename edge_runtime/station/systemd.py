@@ -1,4 +1,4 @@
-"""What systemd wants to hear from a service of Type=notify (sd_notify(3)); silent where nobody listens."""
+"""Tells systemd how a service of Type=notify does (sd_notify(3)); does nothing where systemd has not started it."""
 
 import contextlib
 import os
@@ -8,7 +8,7 @@ READY, STOPPING, ALIVE = "READY=1", "STOPPING=1", "WATCHDOG=1"
 
 
 def notify(*states: str) -> None:
-    """Tell systemd; a socket that is gone or full is no reason to stop."""
+    """Send `states` to systemd; a socket that is gone or full is no reason to stop."""
     address = os.environ.get("NOTIFY_SOCKET")
     if not address:
         return

@@ -1,4 +1,4 @@
-"""Keeps the ledger of a running service, whatever the disk does, and writes the night's report in the morning."""
+"""Writes the ledger of a running service, whatever the disk does, and the night's report in the morning."""
 
 import json
 import logging

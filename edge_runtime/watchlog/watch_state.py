@@ -1,4 +1,4 @@
-"""Is each camera really watched? Its condition and its last verdict give one cause. Pure; time is passed in."""
+"""Derives from a camera's condition and its last verdict whether it is watched. Pure; time is passed in."""
 
 from collections.abc import Mapping
 

@@ -55,8 +55,8 @@ def alarm(station: Station) -> dict:
     before = len(station.subscriber.events())
     station.camera.frames = RED_FRAMES
     wait_until(lambda: len(station.subscriber.events()) > before, 30)
-    station.camera.frames = GREEN_FRAMES
     ended = sum("alarm ended" in line["message"] for line in station.logged())
+    station.camera.frames = GREEN_FRAMES
     wait_until(lambda: sum("alarm ended" in line["message"] for line in station.logged()) > ended, 30)
     return station.subscriber.events()[before]
 
@@ -83,7 +83,9 @@ def test_hours_and_decades_in_one_night(station):
     yard = json.loads(station.call("status", "--json").stdout)["night"]["cameras"]["yard"]
     lived = service.create_time() and yard["due_seconds"]
     assert 10 < lived < 300  # by monotonic time, whatever the wall said
-    assert [b["cause"] for b in yard["blind"] if b["cause"] != "starting"] == ["frozen"]
+    assert [b["cause"] for b in yard["blind"] if b["cause"] not in ("starting", "overloaded")] == [
+        "frozen"
+    ]  # a busy machine
     assert yard["blind"][-1]["seconds"] < 60
     assert json.loads(station.page("healthz"))["status"] == "ok"
 

@@ -71,7 +71,7 @@ def test_it_goes_on_keeps_its_alarms_and_recovers(station, small):
     before = counted(station, "rarefault_frames_evaluated_total{")
     wait_until(lambda: counted(station, "rarefault_frames_evaluated_total{") > before + 5)
     assert station.page("healthz")
-    assert len(station.subscriber.events()) + counted(station, "rarefault_alarms_in_memory") == 3
+    wait_until(lambda: len(station.subscriber.events()) + counted(station, "rarefault_alarms_in_memory") == 3)
     (small / "filler").unlink()
     wait_until(lambda: len({event["id"] for event in station.subscriber.events()}) == 3, 30)
     wait_until(lambda: counted(station, "rarefault_alarms_in_memory") == 0)
