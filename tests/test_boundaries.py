@@ -38,7 +38,8 @@ ARROWS = {
     },
 }
 COMMANDS = ("augment.cli", "augment.demo", "augment.study")
-FOR_THE_LAB = ("bundle", "media", "inference", "settings_reader", "cli_errors")  # what of the edge export and augment may import
+# What of the edge export and augment may import.
+FOR_THE_LAB = ("bundle", "media", "inference", "settings_reader", "cli_errors")
 
 WALLED_OFF = ("torch", "torchvision", "transformers", "diffusers", "onnx", "export", "augment")
 

@@ -140,3 +140,15 @@ def test_every_module_has_a_test_file_of_its_name_or_a_reason():
     modules = [path.relative_to(ROOT).with_suffix("") for path in files(*PACKAGES) if not path.name.startswith("__")]
     untested = {str(path) for path in modules if not (ROOT / "tests" / path.parent / f"test_{path.name}.py").exists()}
     assert untested - set(TESTED_ELSEWHERE) == set()
+
+
+def test_no_docstring_is_a_fragment_that_leans_on_the_name():
+    leaning = ("Of ", "As ", "That ", "By ", "Those ", "With ", "In ")
+    found = [
+        f"{path.relative_to(ROOT)}: {text.splitlines()[0]}"
+        for path in files(*PACKAGES)
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Module))
+        and (text := ast.get_docstring(node) or "").startswith(leaning)
+    ]
+    assert found == []
