@@ -50,6 +50,8 @@ TESTED_ELSEWHERE = {
     "edge_runtime/cli_errors": "the commands are run whole: classify/test_cli, station/test_cli",
     "edge_runtime/durable_sqlite": "alerts/test_outbox, watchlog/test_ledger",
     "edge_runtime/secret_files": "station/test_settings",
+    "edge_runtime/station/camera_watch": "test_service, test_service_loop",
+    "edge_runtime/station/assemble": "test_service, test_service_loop",
     "edge_runtime/station/check": "test_cli",
     "edge_runtime/station/open_outbox": "test_service, test_cli",
     "edge_runtime/station/state_lock": "test_service, test_cli",
