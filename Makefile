@@ -15,7 +15,7 @@ test: .venv/dev chromium mosquitto faketime rtsp
 # without torch. A Python that is not here is skipped. On 3.12 coverage costs nothing, so there it has a floor.
 EDGE_PYTHONS ?= 3.10 3.12
 EDGE_ROOMS ?= bundle media inference classify alerts watchlog
-EDGE_FLOOR ?= 80
+EDGE_FLOOR ?= 85
 test-edge: mosquitto
 	@for version in $(EDGE_PYTHONS); do \
 	  python=$$(.ci/find-python $$version) || { echo "no Python $$version: the edge's tests on it are skipped"; continue; }; \

@@ -1,16 +1,45 @@
-"""The architecture, executable: who may import whom, and that nobody goes in circles."""
+"""The architecture, executable: which room may import which, that nobody goes in circles, what never loads together."""
 
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support import ROOT
 
-ROOMS = ("edge_runtime", "export", "augment")  # each may import itself and those before it
+PACKAGES = ("edge_runtime", "export", "augment")  # each may import itself and those before it
+
+# What each room of a package may import of the same package: a room, or one module of it. "ground" are the files in the
+# package's root folder; in augment those that start work (COMMANDS) are "commands". The order is from low to high.
+ARROWS = {
+    "edge_runtime": {
+        "bundle": "",
+        "ground": "bundle.errors bundle.files",
+        "media": "ground bundle",
+        "inference": "ground bundle",
+        "classify": "ground bundle media inference",
+        "cameras": "ground bundle media inference.blank_check",
+        "alerts": "ground bundle media inference",
+        "watchlog": "ground bundle",
+        "station": "ground bundle media inference cameras alerts watchlog",
+    },
+    "augment": {
+        "ground": "",
+        "data": "ground",
+        "models": "ground data",
+        "evaluation": "ground data models",
+        "training": "ground data models evaluation",
+        "report": "ground data evaluation",
+        "stages": "ground data models evaluation training report.contact_sheets",
+        "mini": "ground models training",
+        "commands": "ground data models evaluation training report stages mini",
+    },
+}
+COMMANDS = ("augment.cli", "augment.demo", "augment.study")
+# What of the edge export and augment may import.
+FOR_THE_LAB = ("bundle", "media", "inference", "settings_reader", "cli_errors")
 
 WALLED_OFF = ("torch", "torchvision", "transformers", "diffusers", "onnx", "export", "augment")
 
@@ -40,43 +69,78 @@ def test_the_wall_holds():
     assert "the edge reached for cv2" in done.stderr
 
 
-def modules(root: Path, *rooms: str) -> dict[str, Path]:
-    """Dotted name -> file of every module of `rooms`."""
-    files = [path for room in rooms for path in sorted((root / room).rglob("*.py"))]
+def modules(root: Path, *packages: str) -> dict[str, Path]:
+    """Dotted name -> file of every module of `packages`."""
+    files = [path for package in packages for path in sorted((root / package).rglob("*.py"))]
     return {".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__"): path for path in files}
 
 
 def imported(name: str, path: Path, known: dict[str, Path]) -> set[str]:
-    """Names of what the module imports when it is imported; of our own the module, of others the whole dotted name."""
+    """Names of what the module imports, wherever the import stands: inside functions and under TYPE_CHECKING too.
+
+    Of our own modules the module, of others the whole dotted name.
+    """
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
     found = set()
-    for node in at_import_time(ast.parse(path.read_text()).body):
+    for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
-            continue
-        base = package.rsplit(".", node.level - 1)[0] if node.level else ""
-        source = ".".join(part for part in (base, node.module) if part)
-        found |= {full if (full := f"{source}.{alias.name}") in known else source for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = package.rsplit(".", node.level - 1)[0] if node.level else ""
+            source = ".".join(part for part in (base, node.module) if part)
+            found |= {full if (full := f"{source}.{alias.name}") in known else source for alias in node.names}
     return found - {name}
 
 
-def at_import_time(body: list[ast.stmt]) -> Iterator[ast.Import | ast.ImportFrom]:
-    """Import statements outside of functions and of `if TYPE_CHECKING`."""
-    for node in body:
-        if isinstance(node, (ast.Import, ast.ImportFrom)):
-            yield node
-        elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
-            yield from at_import_time(node.orelse)
-        elif not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            for block in ("body", "orelse", "finalbody"):
-                yield from at_import_time(getattr(node, block, []))
-            for handler in getattr(node, "handlers", []):
-                yield from at_import_time(handler.body)
+def room(name: str, path: Path) -> str:
+    """The room that a module lies in."""
+    inside = name.split(".")[1:]
+    if len(inside) > 1 or (inside and path.name == "__init__.py"):
+        return inside[0]
+    return "commands" if name in COMMANDS else "ground"
 
 
-def cycle(root: Path, *rooms: str) -> list[str]:
-    """The modules of one import cycle, or an empty list."""
-    known = modules(root, *rooms)
+def wrong_imports(root: Path, package: str) -> list[str]:
+    """Imports between the rooms of `package` that ARROWS does not have."""
+    known = modules(root, package)
+    wrong = []
+    for name, path in known.items():
+        allowed = ARROWS[package][room(name, path)].split()
+        for target in sorted(imported(name, path, known) & set(known)):
+            to = room(target, known[target])
+            if to != room(name, path) and not {to, target.partition(".")[2]} & set(allowed):
+                wrong.append(f"{name} imports {target}")
+    return wrong
+
+
+@pytest.mark.parametrize("package", ARROWS)
+def test_rooms_import_only_what_the_table_says(package):
+    assert wrong_imports(ROOT, package) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "from edge_runtime.station import service",
+        "from ..station.service import Service",
+        "def later():\n    import edge_runtime.station.service",
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from ..station import service",
+    ],
+)
+def test_the_table_finds_a_planted_wrong_import(tmp_path, line):
+    for place in ("cameras", "station"):
+        (tmp_path / "edge_runtime" / place).mkdir(parents=True)
+        (tmp_path / "edge_runtime" / place / "__init__.py").touch()
+    (tmp_path / "edge_runtime" / "station" / "service.py").write_text("from ..cameras import camera\n")
+    (tmp_path / "edge_runtime" / "cameras" / "camera.py").write_text(line + "\n")
+    assert wrong_imports(tmp_path, "edge_runtime") == [
+        "edge_runtime.cameras.camera imports edge_runtime.station.service"
+    ]
+
+
+def cycle(root: Path, *packages: str) -> list[str]:
+    """The modules of one import cycle, imports inside functions counted, or an empty list."""
+    known = modules(root, *packages)
     graph = {name: sorted(imported(name, path, known) & set(known)) for name, path in known.items()}
     done: set[str] = set()
 
@@ -94,32 +158,34 @@ def cycle(root: Path, *rooms: str) -> list[str]:
 
 
 def test_no_module_imports_itself_through_others():
-    assert cycle(ROOT, *ROOMS) == []
+    assert cycle(ROOT, *PACKAGES) == []
 
 
 @pytest.mark.parametrize("back", ["from .a import x", "import room.a", "from room import a", "from . import a"])
 def test_the_search_finds_a_planted_cycle(tmp_path, back):
-    room = tmp_path / "room"
-    room.mkdir()
-    (room / "__init__.py").write_text("")
-    (room / "a.py").write_text("try:\n    from room import b\nexcept ImportError:\n    pass\n")
-    (room / "b.py").write_text("import room.c\n")
-    (room / "c.py").write_text(back + "\n")
-    assert cycle(tmp_path, "room") == ["room.a", "room.b", "room.c", "room.a"]
-    (room / "c.py").write_text(f"def later():\n    {back}\n")
+    folder = tmp_path / "room"
+    folder.mkdir()
+    (folder / "__init__.py").write_text("")
+    (folder / "a.py").write_text("try:\n    from room import b\nexcept ImportError:\n    pass\n")
+    (folder / "b.py").write_text("import room.c\n")
+    for planted in (back, f"def later():\n    {back}"):
+        (folder / "c.py").write_text(planted + "\n")
+        assert cycle(tmp_path, "room") == ["room.a", "room.b", "room.c", "room.a"]
+    (folder / "c.py").write_text("")
     assert cycle(tmp_path, "room") == []
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_imports_between_rooms_point_down_even_inside_functions(room):
-    above = ROOMS[ROOMS.index(room) + 1 :]
-    for name, path in modules(ROOT, room).items():
-        for node in ast.walk(ast.parse(path.read_text())):
-            targets = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            if isinstance(node, ast.ImportFrom) and not node.level:
-                targets = [node.module or ""]
-            wrong = [target for target in targets if target.partition(".")[0] in above]
-            assert not wrong, f"{name} imports {wrong}"
+@pytest.mark.parametrize("package", PACKAGES)
+def test_packages_import_only_those_below_them(package):
+    above = PACKAGES[PACKAGES.index(package) + 1 :]
+    known = modules(ROOT, *PACKAGES)
+    for name, path in modules(ROOT, package).items():
+        targets = imported(name, path, known)
+        wrong = [target for target in targets if target.partition(".")[0] in above]
+        if package != "edge_runtime":
+            edge = [target for target in targets if target.startswith("edge_runtime.")]
+            wrong += [target for target in edge if target.split(".")[1] not in FOR_THE_LAB]
+        assert not wrong, f"{name} imports {wrong}"
 
 
 def test_the_contract_needs_the_standard_library_and_numpy_and_in_one_place_opencv():

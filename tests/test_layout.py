@@ -1,0 +1,156 @@
+"""How large rooms and functions may grow, where each rule has its one home, and where each module has its tests."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support import ROOT
+
+PACKAGES = ("edge_runtime", "export", "augment")
+MOST_FILES_IN_THE_ROOT, MOST_FILES_IN_A_ROOM = 12, 16
+MOST_LINES = 45  # of a function, its docstring included
+
+# What a rule is written with, and the one module that may write it.
+HOMES = {
+    r"^PRECISIONS\b": "edge_runtime/bundle/manifest.py",
+    r"^Frames = ": "edge_runtime/bundle/preprocess.py",
+    r"^CURRENT_SLOT\b": "edge_runtime/bundle/store.py",
+    r"IMWRITE_JPEG_QUALITY": "edge_runtime/media/jpeg.py",
+    r"^VIDEO_SUFFIXES\b": "edge_runtime/media/video_files.py",
+    r"^class Region\b": "edge_runtime/cameras/regions.py",
+    r"b64encode\(f?\"\{user": "edge_runtime/cameras/http_auth.py",
+    r"^LEAST_RATE\b": "edge_runtime/alerts/sink.py",
+    r"^def \w+_delay\(": "edge_runtime/delays.py",
+    r"\bsys\.executable\b(?!, \"-m\", \"edge_runtime\.classify)": "edge_runtime/child_process.py",
+    r"ClickException\(str\(": "edge_runtime/cli_errors.py",
+    r"^\s+import tomllib|get_type_hints": "edge_runtime/settings_reader.py",
+    r"time\.monotonic\(\), time\.time\(\)": "edge_runtime/clock.py",
+    r"\"predictions\.json\"": "augment/training/predictions.py",
+    r"^(EMPTY_SHARE|SNR_CAP)\b": "augment/training/diffusion_loss.py",
+    r"^def nearest_distance\b": "augment/models/image_embedding.py",
+    r"\(1 \+ step\) / \(10 \+ step\)|\(step \+ 1\) / \(step \+ 10\)": "augment/training/ema.py",
+    r"^PRESETS\b": "augment/presets.py",
+}
+
+# Modules without a test file of their own name, and where their tests stand instead.
+TESTED_ELSEWHERE = {
+    "edge_runtime/bundle/errors": "two classes without a body",
+    "edge_runtime/inference/openvino_engine": "one contract over every engine: test_engines",
+    "edge_runtime/classify/runner": "edge-classify is run whole: test_cli",
+    "edge_runtime/alerts/event_pictures": "test_events, test_alarm_rules",
+    "edge_runtime/alerts/outbox_spool": "test_outbox, test_alarm_rules",
+    "edge_runtime/alerts/sink": "one contract over both sinks: test_sender, test_mqtt_sink, test_webhook_sink",
+    "edge_runtime/alerts/settings": "station.toml is read whole: station/test_settings",
+    "edge_runtime/cameras/capture_process": "runs as a process of its own: test_camera_group",
+    "edge_runtime/cameras/thumbnail": "test_picture_health, test_change_gate",
+    "edge_runtime/child_process": "media/test_video_files, cameras/test_camera_group",
+    "edge_runtime/cli_errors": "the commands are run whole: classify/test_cli, station/test_cli",
+    "edge_runtime/durable_sqlite": "alerts/test_outbox, watchlog/test_ledger",
+    "edge_runtime/secret_files": "station/test_settings",
+    "edge_runtime/station/camera_watch": "test_service, test_service_loop",
+    "edge_runtime/station/assemble": "test_service, test_service_loop",
+    "edge_runtime/station/check": "test_cli",
+    "edge_runtime/station/open_outbox": "test_service, test_cli",
+    "edge_runtime/station/state_lock": "test_service, test_cli",
+    "edge_runtime/station/status": "test_cli",
+    "edge_runtime/station/status_server": "test_metrics",
+    "edge_runtime/station/systemd": "test_service",
+    "edge_runtime/watchlog/ledger_query": "test_ledger",
+    "edge_runtime/watchlog/report": "test_ledger",
+    "augment/arrays": "type aliases",
+    "augment/demo": "the loop is run whole: test_pipeline",
+    "augment/licences": "stages/test_pack, test_pipeline",
+    "augment/methods": "models/test_inpaint_mask, stages/test_generate",
+    "augment/progress": "test_pipeline",
+    "augment/data/image_store": "stages/test_dataset",
+    "augment/data/manifest_csv": "test_sources",
+    "augment/evaluation/arm_comparison": "stages/test_compare",
+    "augment/evaluation/tables": "stages/test_compare",
+    "augment/mini/archive": "the recipe is run whole on a few images: test_recipe",
+    "augment/mini/assemble": "test_recipe",
+    "augment/mini/autoencoder": "test_recipe",
+    "augment/mini/captioner": "test_recipe",
+    "augment/mini/card_figures": "test_recipe",
+    "augment/mini/corpus": "test_recipe",
+    "augment/mini/diffusion": "test_recipe",
+    "augment/mini/equipment": "test_scenes",
+    "augment/mini/language": "test_recipe",
+    "augment/mini/lens": "test_scenes",
+    "augment/mini/render_classifier": "test_recipe",
+    "augment/mini/words": "test_recipe, test_checkpoints",
+    "augment/models/blip": "test_production_layout",
+    "augment/models/gpt2": "test_production_layout",
+    "augment/models/interfaces": "protocols",
+    "augment/models/prompt_rules": "stages/test_refine",
+    "augment/models/stable_diffusion": "test_production_layout",
+    "augment/report/contact_sheets": "test_build, test_browser",
+    "augment/report/figures": "test_build",
+    "augment/report/page": "test_build, test_browser",
+    "augment/stages/caption": "test_refine, models/test_production_layout",
+    "augment/training/diffusion_loss": "test_lora or mini/test_recipe",
+    "augment/training/frame_cache": "test_finetune",
+    "augment/training/lora": "stages/test_adapt",
+    "augment/training/predictions": "stages/test_train, test_harm_gate",
+    "augment/training/split_batch_norm": "test_ema",
+}
+
+
+def files(*packages: str) -> list[Path]:
+    return [path for package in packages for path in sorted((ROOT / package).rglob("*.py"))]
+
+
+def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    nodes = ast.walk(ast.parse(path.read_text()))
+    yield from (node for node in nodes if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)))
+
+
+def test_no_folder_is_too_full_to_look_through():
+    counts: dict[Path, int] = {}
+    for path in files(*PACKAGES):
+        counts[path.parent] = counts.get(path.parent, 0) + 1
+    assert counts[ROOT / "edge_runtime"] <= MOST_FILES_IN_THE_ROOT
+    assert {str(folder): count for folder, count in counts.items() if count > MOST_FILES_IN_A_ROOM} == {}
+
+
+def test_the_service_leaves_its_assembly_to_others():
+    text = (ROOT / "edge_runtime" / "station" / "service.py").read_text()
+    own = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.ImportFrom) and node.level]
+    assert len(text.splitlines()) < 200
+    assert len(own) < 12
+
+
+def test_every_function_fits_a_screen():
+    sizes = {
+        f"{path.relative_to(ROOT)}:{node.name}": node.end_lineno - node.lineno + 1
+        for path in files(*PACKAGES)
+        for node in functions(path)
+        if node.end_lineno is not None
+    }
+    assert {name: lines for name, lines in sizes.items() if lines > MOST_LINES} == {}
+
+
+@pytest.mark.parametrize("pattern", HOMES)
+def test_each_rule_has_one_home(pattern):
+    written = {str(path.relative_to(ROOT)) for path in files(*PACKAGES) if re.search(pattern, path.read_text(), re.M)}
+    assert written == {HOMES[pattern]}
+
+
+def test_every_module_has_a_test_file_of_its_name_or_a_reason():
+    modules = [path.relative_to(ROOT).with_suffix("") for path in files(*PACKAGES) if not path.name.startswith("__")]
+    untested = {str(path) for path in modules if not (ROOT / "tests" / path.parent / f"test_{path.name}.py").exists()}
+    assert untested - set(TESTED_ELSEWHERE) == set()
+
+
+def test_no_docstring_is_a_fragment_that_leans_on_the_name():
+    leaning = ("Of ", "As ", "That ", "By ", "Those ", "With ", "In ")
+    found = [
+        f"{path.relative_to(ROOT)}: {text.splitlines()[0]}"
+        for path in files(*PACKAGES)
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Module))
+        and (text := ast.get_docstring(node) or "").startswith(leaning)
+    ]
+    assert found == []
