@@ -50,6 +50,13 @@ inline = ["frame", "heatmap"]
 
 [http]
 port = {http}
+{more}
+"""
+MQTT = """
+[mqtt]
+host = "127.0.0.1"
+port = {broker}
+tls = false
 """
 
 
@@ -89,10 +96,10 @@ def edge_station(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[
 class OldStation:
     """The 0.1.0 state folder under today's service, with a webhook as its receiver and cameras that refuse."""
 
-    def __init__(self, folder: Path, receiver: int) -> None:
+    def __init__(self, folder: Path, receiver: int, more: str = "") -> None:
         self.folder = folder
         (folder / "secret").write_bytes(SECRET)
-        settings = STATION.format(closed=free_port(), receiver=receiver, http=free_port())
+        settings = STATION.format(closed=free_port(), receiver=receiver, http=free_port(), more=more)
         (folder / "station.toml").write_text(settings)
 
     def __enter__(self) -> "OldStation":
@@ -181,6 +188,26 @@ def test_the_whole_outbox_is_delivered_in_order_with_pictures(old):
             for name, picture in event.get("pictures", {}).items():
                 assert hashlib.sha256(base64.b64decode(picture["data"])).hexdigest() == picture["sha256"], name
     assert all(event["pictures"] for event in receiver.accepted if event["kind"] != "heartbeat")
+
+
+def test_the_whole_outbox_reaches_a_broker_in_order(old, tmp_path):
+    pytest.importorskip("paho.mqtt", reason="the extra `station` is not installed")
+    from tests.support import mosquitto_broker
+
+    if mosquitto_broker.MOSQUITTO is None:
+        pytest.skip("mosquitto is not installed")
+    expected = [name for kind, name, _ in stored(old, "mqtt") if kind == "alarm"]
+    samples = [name for kind, name, _ in stored(old, "mqtt") if kind == "sample"]
+    broker = mosquitto_broker.Broker(tmp_path / "broker").start()
+    subscriber = mosquitto_broker.Subscriber(broker.port)
+    try:
+        with OldStation(old, free_port(), MQTT.format(broker=broker.port)):
+            wait_until(lambda: len(subscriber.events("/sample")) == 2, 60)
+            assert [event["id"] for event in subscriber.events()] == expected
+            assert [event["id"] for event in subscriber.events("/sample")] == samples
+    finally:
+        subscriber.close()
+        broker.kill()
 
 
 def test_what_0_1_0_parked_is_sent_on_request(old):
