@@ -14,34 +14,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edge_runtime.bundle.errors import InputError, RarefaultError
+from augment.record_types import ComparisonSummary
+from augment.records import COMPARISON, CURATION, EXPORT, STAGES, SYNTHETIC, Document, R, RunFolder, S, Stage
+from edge_runtime.bundle.errors import InputError
+from edge_runtime.cli_errors import Group
 
 if TYPE_CHECKING:
-    from augment.records import Document, RunFolder
+    from augment.models.registry import Models
     from augment.settings import Settings
+    from edge_runtime.bundle.preprocess import Frame
 
-# Command of each stage, in the order of the pipeline, with the module whose `run` it calls.
-STAGES = {
-    "dataset": "augment.stages.dataset",
-    "caption": "augment.stages.caption",
-    "refine": "augment.stages.refine",
-    "adapt": "augment.stages.adapt",
-    "generate": "augment.stages.generate",
-    "curate": "augment.stages.curate",
-    "train": "augment.stages.train",
-    "compare": "augment.stages.compare",
-    "export": "augment.stages.pack",
-}
-
-
-class Group(click.Group):
-    """Turns a foreseen failure into one sentence and exit code 1; a bug keeps its traceback."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except RarefaultError as error:
-            raise click.ClickException(str(error)) from error
+COMMANDS = {stage.command: stage for stage in STAGES}
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -87,64 +70,60 @@ def init(directory: Path, data: str, preset: str, faults: tuple[str, ...]) -> No
 @main.command()
 @pipeline_argument
 @click.option(
-    "--from", "first", type=click.Choice(list(STAGES)), help="Start here; earlier results are taken as they are."
+    "--from", "first", type=click.Choice(list(COMMANDS)), help="Start here; earlier results are taken as they are."
 )
-@click.option("--until", "last", type=click.Choice(list(STAGES)), help="Stop after this stage.")
+@click.option("--until", "last", type=click.Choice(list(COMMANDS)), help="Stop after this stage.")
 @strict_option
 def run(pipeline: Path, first: str | None, last: str | None, strict: bool) -> None:
     """Run all stages, from images to bundle and report; a second call resumes where the first one stopped."""
-    names = list(STAGES)
+    names = list(COMMANDS)
     start = names.index(first) if first else 0
     stop = names.index(last) + 1 if last else len(names)
     if start >= stop:
         raise click.UsageError(f"--from {first} comes after --until {last}")
     run_pipeline(pipeline, names[start:stop])
-    if strict and "compare" in names[start:stop]:
+    if strict and COMPARISON.command in names[start:stop]:
         _exit_by_verdict(pipeline)
 
 
-def _stage_command(name: str) -> Callable[..., None]:
+def _help(stage: Stage[Any, Any]) -> str:
+    return f"{stage.help} (stage {STAGES.index(stage) + 1} of {len(STAGES)})."
+
+
+def _stage_command(stage: Stage[Any, Any]) -> Callable[..., None]:
     @pipeline_argument
     def command(pipeline: Path) -> None:
-        run_pipeline(pipeline, [name])
+        run_pipeline(pipeline, [stage.command])
 
     return command
 
 
-for _name, _meaning in {
-    "dataset": "Read, check, group and split the real images (stage 1 of 9).",
-    "caption": "Let BLIP describe every training image (stage 2 of 9).",
-    "refine": "Let GPT-2 turn captions into varied prompts (stage 3 of 9).",
-    "adapt": "Teach Stable Diffusion the station's look, where a method asks for it (stage 4 of 9).",
-    "generate": "Let Stable Diffusion paint what each class lacks (stage 5 of 9).",
-    "curate": "Reject generated images that are blank, copies or too near the test set (stage 6 of 9).",
-    "train": "Train the classifier on real, synthetic and both (stage 7 of 9).",
-}.items():
-    main.command(_name, help=_meaning)(_stage_command(_name))
+for _stage in STAGES:
+    if _stage not in (COMPARISON, EXPORT):  # these have options of their own
+        main.command(_stage.command, help=_help(_stage))(_stage_command(_stage))
 
 
-@main.command()
+@main.command(help=_help(COMPARISON))
 @pipeline_argument
 @strict_option
 def compare(pipeline: Path, strict: bool) -> None:
-    """Measure every arm on the locked test set (stage 8 of 9)."""
-    run_pipeline(pipeline, ["compare"])
+    """Run the stage, and leave with the verdict's exit code if `strict`."""
+    run_pipeline(pipeline, [COMPARISON.command])
     if strict:
         _exit_by_verdict(pipeline)
 
 
-@main.command()
+@main.command(help=_help(EXPORT))
 @pipeline_argument
 @click.option("--bench", is_flag=True, help="Then time every engine and precision that runs here.")
 def export(pipeline: Path, bench: bool) -> None:
-    """Pack the chosen classifier as a bundle for the edge (stage 9 of 9)."""
-    run_pipeline(pipeline, ["export"])
+    """Run the stage, and time the bundle's engines if `bench`."""
+    run_pipeline(pipeline, [EXPORT.command])
     if bench:
         from edge_runtime.bundle.store import open_bundle
         from edge_runtime.inference.compare_engines import compare_engines
 
-        folder = pipeline if pipeline.is_dir() else pipeline.parent
-        click.echo(compare_engines(open_bundle(folder / "bundle")))
+        click.echo(compare_engines(open_bundle(_run_folder(pipeline).path / "bundle")))
 
 
 @main.command()
@@ -158,7 +137,6 @@ def export(pipeline: Path, bench: bool) -> None:
 )
 def report(folder: Path, minutes_per_image: float) -> None:
     """Write RUN/report/index.html, one self-contained page."""
-    from augment.records import RunFolder
     from augment.report.build import write_report
 
     click.echo(f"report     {write_report(RunFolder(folder), minutes_per_image)}")
@@ -172,7 +150,7 @@ def demo(out: Path, seed: int) -> None:
     from augment.demo import classify_unseen, prepare
 
     pipeline = prepare(out, seed)
-    run_pipeline(pipeline, list(STAGES))
+    run_pipeline(pipeline, list(COMMANDS))
     classify_unseen(out, seed)
 
 
@@ -193,7 +171,7 @@ def benchmark(name: str, out: Path, draws: int, data: str, faults: tuple[str, ..
     pairs = dict(pair.split("=") for pair in hosts)
     plan = prepare(name, out, draws, str(Path(data).resolve()) if data else "", faults, pairs)
     for pipeline in plan.pipelines:
-        run_pipeline(pipeline, list(STAGES)[: list(STAGES).index("export")])
+        run_pipeline(pipeline, list(COMMANDS)[: STAGES.index(EXPORT)])
     click.echo(f"\n{table(pool(plan))}\n\n{out / RESULTS} written")
 
 
@@ -201,58 +179,67 @@ def run_pipeline(pipeline: Path, names: list[str]) -> None:
     """Run the stages called `names`, and write the report after the last one."""
     from augment.data.sources import check_source
     from augment.models.registry import Models
-    from augment.records import RunFolder
     from augment.settings import load_settings
 
     settings = load_settings(pipeline)
     check_source(settings)
     _settle_process(small=settings.generate.model == "mini")
-    folder = RunFolder(pipeline if pipeline.is_dir() else pipeline.parent)
-    models = Models(settings)
+    folder = _run_folder(pipeline)
+    models = Models(settings, _render)
     for name in names:
-        if name == "generate" and "curate" in names:
+        if name == SYNTHETIC.command and CURATION.command in names:
             continue  # the two take turns until the quota is met
-        if name == "curate" and "generate" in names:
+        if name == CURATION.command and SYNTHETIC.command in names:
             _generate_and_curate(settings, folder, models)
         else:
-            _run_stage(name, settings, folder, models)
-    if names[-1] == "export":
+            _run_stage(COMMANDS[name], settings, folder, models)
+    if names[-1] == EXPORT.command:
         from augment.report.build import write_report
 
         click.echo(f"{'report':10} {write_report(folder)}")
 
 
+def _run_folder(pipeline: Path) -> RunFolder:
+    return RunFolder(pipeline if pipeline.is_dir() else pipeline.parent)
+
+
+def _render(seed: int, domain: str, label: str, side: int) -> "Frame":
+    """Draw a scene, for the methods that use the mini renderer instead of a painter."""
+    from augment.mini.scenes import render, sample_scene
+
+    return render(sample_scene(seed, domain, label), side)
+
+
 def _exit_by_verdict(pipeline: Path) -> None:
     """Leave with the verdict's exit code."""
-    from augment.records import RunFolder
-
-    folder = RunFolder(pipeline if pipeline.is_dir() else pipeline.parent)
-    raise SystemExit(VERDICT_EXIT[folder.require("comparison").summary["verdict"]])
+    raise SystemExit(VERDICT_EXIT[_run_folder(pipeline).require(COMPARISON).summary.verdict])
 
 
-def _generate_and_curate(settings: "Settings", folder: "RunFolder", models: Any) -> None:
-    """Paint and judge in turns until every class has its quota or the rounds are used up."""
+def _generate_and_curate(settings: "Settings", folder: RunFolder, models: "Models") -> None:
+    """Paint and curate in turns until every class has its quota or the rounds are used up."""
     before = None
     while True:
-        synthetic = _run_stage("generate", settings, folder, models, unless=before)
+        synthetic = _run_stage(SYNTHETIC, settings, folder, models, unless=before)
         if synthetic.digest == before:
             return
-        _run_stage("curate", settings, folder, models)
+        _run_stage(CURATION, settings, folder, models)
         before = synthetic.digest
 
 
 def _run_stage(
-    name: str, settings: "Settings", folder: "RunFolder", models: Any, unless: str | None = None
-) -> "Document":
+    stage: Stage[R, S], settings: "Settings", folder: RunFolder, models: "Models", unless: str | None = None
+) -> Document[R, S]:
     """Run one stage and print its line, unless its document has the digest `unless`."""
-    module = importlib.import_module(STAGES[name])
+    from augment.evaluation.tables import table
+
+    module = importlib.import_module(stage.module)
     started = time.monotonic()
-    needs_models = name in ("caption", "refine", "adapt", "generate")
-    document = module.run(settings, folder, models) if needs_models else module.run(settings, folder)
+    extra = (models,) if stage.needs_models else ()
+    document: Document[R, S] = module.run(settings, folder, *extra)
     if document.digest != unless:
-        click.echo(f"{name:10} {module.told(document)}  [{time.monotonic() - started:.0f} s]")
-    if name == "compare":
-        click.echo(f"\n{module.table(document.summary)}\n")
+        click.echo(f"{stage.command:10} {module.summary_line(document)}  [{time.monotonic() - started:.0f} s]")
+    if isinstance(document.summary, ComparisonSummary):
+        click.echo(f"\n{table(document.summary)}\n")
     return document
 
 

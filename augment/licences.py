@@ -1,7 +1,6 @@
 """What the makers of a data set or model allow: one line for each that a bundle comes from."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from augment.settings import Settings
 
@@ -25,14 +24,14 @@ KNOWN = {
 }
 
 
-def licences(settings: Settings, models: Mapping[str, Any]) -> dict[str, str]:
-    """By "data" or a model's role: its licence. `models` are as documents hold them: role -> name, revision, digest."""
+def licences(settings: Settings, models: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    """Return the licences, by "data" or a model's role. `models` are role -> name, revision, digest or source."""
     data = settings.data.licence or (ELPV if settings.data.source == "elpv-dataset" else "not stated (data.licence)")
     return {"data": data, **{role: _of(identity) for role, identity in models.items()}}
 
 
-def _of(identity: Mapping[str, Any]) -> str:
+def _of(identity: Mapping[str, str]) -> str:
     if identity.get("source") == "none":
         return OWN  # drawn at random
-    told = " ".join(str(identity.get(key, "")) for key in ("name", "revision", "source")).lower()
-    return next((licence for part, licence in KNOWN.items() if part in told), UNKNOWN)
+    known = " ".join(identity.get(key, "") for key in ("name", "revision", "source")).lower()
+    return next((licence for part, licence in KNOWN.items() if part in known), UNKNOWN)

@@ -10,48 +10,212 @@ import json
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeAlias, TypeVar
 
+from augment.json_objects import JsonObject, from_json, plain
+from augment.record_types import (
+    AdapterRecord,
+    AdapterSummary,
+    CaptionRecord,
+    ComparisonRecord,
+    ComparisonSummary,
+    CurationRecord,
+    CurationSummary,
+    DatasetRecord,
+    DatasetSummary,
+    ExportRecord,
+    ExportSummary,
+    GeneratedRecord,
+    NoSummary,
+    PlainJson,
+    PromptRecord,
+    PromptSummary,
+    SyntheticSummary,
+    TrainingRecord,
+    TrainingSummary,
+)
+from augment.settings import as_json
 from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.files import replace_file, sha256_bytes
 
-STAGES = ("dataset", "captions", "prompts", "adapter", "synthetic", "curation", "training", "comparison", "export")
 SCHEMA_VERSION = 1
 
-Record = dict[str, Any]
+Identity: TypeAlias = Mapping[str, str] | str  # of a model: name, and sha256 or revision; or a digest alone
+R = TypeVar("R", bound=JsonObject)
+S = TypeVar("S", bound=JsonObject)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Document:
-    """What one stage found, made or judged.
+class Stage(Generic[R, S]):
+    """One stage of the pipeline: its command, the document it writes, and the module whose `run` makes that."""
 
-    `parent` is the digest of the input document (for the first stage, of the data source). `settings` and `models`
-    are what the result depends on; `summary` holds what is true of the whole and not of one record.
+    command: str
+    document: str
+    module: str
+    help: str
+    record: type[R]
+    summary: type[S]
+    needs_models: bool = False  # whether `run` takes the pretrained models
+
+
+DATASET = Stage(
+    "dataset",
+    "dataset",
+    "augment.stages.dataset",
+    "Read, check, group and split the real images",
+    DatasetRecord,
+    DatasetSummary,
+)
+CAPTIONS = Stage(
+    "caption",
+    "captions",
+    "augment.stages.caption",
+    "Let BLIP describe every training image",
+    CaptionRecord,
+    NoSummary,
+    needs_models=True,
+)
+PROMPTS = Stage(
+    "refine",
+    "prompts",
+    "augment.stages.refine",
+    "Let GPT-2 turn captions into varied prompts",
+    PromptRecord,
+    PromptSummary,
+    needs_models=True,
+)
+ADAPTER = Stage(
+    "adapt",
+    "adapter",
+    "augment.stages.adapt",
+    "Teach Stable Diffusion the station's look, where a method asks for it",
+    AdapterRecord,
+    AdapterSummary,
+    needs_models=True,
+)
+SYNTHETIC = Stage(
+    "generate",
+    "synthetic",
+    "augment.stages.generate",
+    "Let Stable Diffusion paint what each class lacks",
+    GeneratedRecord,
+    SyntheticSummary,
+    needs_models=True,
+)
+CURATION = Stage(
+    "curate",
+    "curation",
+    "augment.stages.curate",
+    "Reject generated images that are blank, copies or too near the test set",
+    CurationRecord,
+    CurationSummary,
+)
+TRAINING = Stage(
+    "train",
+    "training",
+    "augment.stages.train",
+    "Train the classifier on real, synthetic and both",
+    TrainingRecord,
+    TrainingSummary,
+)
+COMPARISON = Stage(
+    "compare",
+    "comparison",
+    "augment.stages.compare",
+    "Measure every arm on the locked test set",
+    ComparisonRecord,
+    ComparisonSummary,
+)
+EXPORT = Stage(
+    "export",
+    "export",
+    "augment.stages.pack",
+    "Pack the chosen classifier as a bundle for the edge",
+    ExportRecord,
+    ExportSummary,
+)
+# In the order of the pipeline: each one's document is made from the one before.
+STAGES: tuple[Stage[Any, Any], ...] = (
+    DATASET,
+    CAPTIONS,
+    PROMPTS,
+    ADAPTER,
+    SYNTHETIC,
+    CURATION,
+    TRAINING,
+    COMPARISON,
+    EXPORT,
+)
+
+
+@dataclass(frozen=True)
+class StageInputs:
+    """What a stage's result depends on.
+
+    `parent` is the digest of the input document (for the first stage, of the data source). `defaults` are what settings
+    are that nobody sets; they decide nothing but which older document counts as made from the same settings.
     """
 
-    stage: str
     parent: str | None
-    settings: Mapping[str, Any]
-    models: Mapping[str, Any]
-    records: Sequence[Record]
-    summary: Mapping[str, Any] = field(default_factory=dict)
+    settings: PlainJson = field(default_factory=dict)
+    models: Mapping[str, Identity] = field(default_factory=dict)
+    defaults: PlainJson = field(default_factory=dict, compare=False)
+
+    @classmethod
+    def of(
+        cls,
+        parent: str | None,
+        section: object,
+        others: PlainJson,
+        models: Mapping[str, Identity],
+        leaving_out: Sequence[str] = (),
+    ) -> "StageInputs":
+        """Inputs of a stage that depends on a `section` of the settings, but for some keys, and on `others` first."""
+        own, defaults = as_json(section), as_json(type(section)())
+        settings = {**others, **{key: value for key, value in own.items() if key not in leaving_out}}
+        return cls(parent, settings, models, defaults)
+
+    def to_json(self) -> dict[str, object]:
+        """The object that documents and the keys of journals hold."""
+        return {"parent": self.parent, "settings": dict(self.settings), "models": dict(self.models)}
+
+    def settings_of(self, earlier: "StageInputs") -> dict[str, object]:
+        """The settings of `earlier`; one that it does not know has the default that it has here."""
+        return {**{key: self.defaults[key] for key in self.settings.keys() & self.defaults.keys()}, **earlier.settings}
+
+    def same(self, earlier: "StageInputs") -> bool:
+        """Whether a document made from `earlier` is the one that these inputs would make."""
+        before = replace(earlier, settings=self.settings_of(earlier))
+        return digest_of(self.to_json()) == digest_of(before.to_json())
+
+
+@dataclass(frozen=True)
+class Document(Generic[R, S]):
+    """What one stage found, made or judged; `summary` holds what is true of the whole and not of one record."""
+
+    stage: Stage[R, S]
+    inputs: StageInputs
+    records: Sequence[R]
+    summary: S
     version: int = 1
     created: str = ""
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
+        """The document as it stands on disk; its objects are for `json_text`."""
         return {
-            "schema": f"rarefault/{self.stage}",
+            "schema": f"rarefault/{self.stage.document}",
             "schema_version": SCHEMA_VERSION,
             "version": self.version,
-            "parent": self.parent,
+            "parent": self.inputs.parent,
             "created": self.created,
-            "settings": dict(self.settings),
-            "models": dict(self.models),
-            "summary": dict(self.summary),
-            "records": list(self.records),
+            "settings": self.inputs.settings,
+            "models": self.inputs.models,
+            "summary": self.summary,
+            "records": self.records,
         }
 
     @property
@@ -60,10 +224,16 @@ class Document:
         content = {key: value for key, value in self.to_json().items() if key != "created"}
         return digest_of(content)
 
+    def model(self, role: str) -> Mapping[str, str]:
+        """What identifies the model of `role`."""
+        found = self.inputs.models[role]
+        return {"sha256": found} if isinstance(found, str) else found
 
-def digest_of(value: Any) -> str:
-    """Hex SHA-256 of a JSON value; key order and white space do not count."""
-    return sha256_bytes(json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode())
+
+def digest_of(value: object) -> str:
+    """Hex SHA-256 of a JSON value or JsonObject; key order and white space do not count."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=plain)
+    return sha256_bytes(text.encode())
 
 
 def item_seed(run_seed: int, stage: str, item: str) -> int:
@@ -71,7 +241,7 @@ def item_seed(run_seed: int, stage: str, item: str) -> int:
     return int(sha256_bytes(f"{run_seed}/{stage}/{item}".encode())[:16], 16) >> 1
 
 
-def spread(records: Sequence[Record], count: int) -> list[Record]:
+def spread(records: Sequence[T], count: int) -> list[T]:
     """`count` of the records, evenly over the list; all where there are no more, or `count` is 0."""
     if not 0 < count < len(records):
         return list(records)
@@ -84,115 +254,92 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def stage(self, stage: str) -> Path:
-        """The stage's folder, made if absent."""
-        folder = self.path / stage
+    def subfolder(self, name: str) -> Path:
+        """The folder `name` of the run, such as a stage's, made if absent."""
+        folder = self.path / name
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
-    def latest(self, stage: str) -> Document | None:
+    def latest(self, stage: Stage[R, S]) -> Document[R, S] | None:
         """The newest whole document of `stage`; damaged ones are passed over."""
-        for path in sorted((self.path / stage).glob("v[0-9][0-9][0-9][0-9].json"), reverse=True):
+        for path in sorted((self.path / stage.document).glob("v[0-9][0-9][0-9][0-9].json"), reverse=True):
             try:
                 return _document(stage, json.loads(path.read_bytes()), path)
             except ValueError:  # half a file from a foreign copy; an older whole one still counts
                 continue
         return None
 
-    def require(self, stage: str) -> Document:
+    def require(self, stage: Stage[R, S]) -> Document[R, S]:
         """The newest document of `stage`, made from the newest of the stage before it, and so on back to the first.
 
         Raises InputError that names the command to run. Without this check a new split could meet images that were
         generated from what is now a test image.
         """
         document = self.latest(stage)
+        command = f"rarefault {stage.command} {self.path / 'pipeline.toml'}"
         if document is None:
-            raise InputError(f"{self.path} holds no {stage} document yet; run `{self._command(stage)}` first")
+            raise InputError(f"{self.path} holds no {stage.document} document yet; run `{command}` first")
         place = STAGES.index(stage)
-        if place and self.require(STAGES[place - 1]).digest != document.parent:
+        if place and self.require(STAGES[place - 1]).digest != document.inputs.parent:
             raise InputError(
-                f"the {stage} document of {self.path} was made from an earlier {STAGES[place - 1]} document; "
-                f"run `{self._command(stage)}` again"
+                f"the {stage.document} document of {self.path} was made from an earlier "
+                f"{STAGES[place - 1].document} document; run `{command}` again"
             )
         return document
 
-    def _command(self, stage: str) -> str:
-        return f"rarefault {COMMANDS[stage]} {self.path / 'pipeline.toml'}"
-
-    def finished(
-        self, stage: str, parent: str | None, settings: Mapping[str, Any], models: Mapping[str, Any]
-    ) -> Document | None:
+    def finished(self, stage: Stage[R, S], inputs: StageInputs) -> Document[R, S] | None:
         """The newest document if it was made from exactly these inputs, so that the stage need not run again."""
         document = self.latest(stage)
-        if document is None:
-            return None
-        made_from = [document.parent, document.settings, document.models]
-        same = digest_of([parent, dict(settings), dict(models)]) == digest_of(made_from)
-        return document if same else None
+        return document if document is not None and inputs.same(document.inputs) else None
 
-    def write(self, document: Document) -> Document:
+    def write(self, document: Document[R, S]) -> Document[R, S]:
         """Give `document` the next version and today's date, and put it on disk whole."""
-        folder = self.stage(document.stage)
+        folder = self.subfolder(document.stage.document)
         taken = [int(match[1]) for path in folder.iterdir() if (match := re.fullmatch(r"v(\d{4})\.json", path.name))]
-        stamped = Document(
-            stage=document.stage,
-            parent=document.parent,
-            settings=document.settings,
-            models=document.models,
-            records=document.records,
-            summary=document.summary,
-            version=max(taken, default=0) + 1,
-            created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        )
-        text = json.dumps(stamped.to_json(), indent=1, ensure_ascii=False) + "\n"
+        created = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        stamped = replace(document, version=max(taken, default=0) + 1, created=created)
+        text = json.dumps(stamped.to_json(), indent=1, ensure_ascii=False, default=plain) + "\n"
         replace_file(folder / f"v{stamped.version:04d}.json", text.encode())
         return stamped
 
-    def journal(self, stage: str, key: Any) -> "Journal":
-        """The stage's journal for exactly the inputs that `key` (any JSON value) stands for."""
-        return Journal(self.stage(stage) / "journal.jsonl", digest_of(key))
+    def journal(self, stage: Stage[Any, Any], kind: type[R], key: object) -> "Journal[R]":
+        """The stage's journal of `kind` objects for exactly the inputs that `key` (any JSON value) stands for."""
+        return Journal(self.subfolder(stage.document) / "journal.jsonl", kind, digest_of(key))
 
 
-# The command that makes each stage's document.
-COMMANDS = {
-    "dataset": "dataset",
-    "captions": "caption",
-    "prompts": "refine",
-    "adapter": "adapt",
-    "synthetic": "generate",
-    "curation": "curate",
-    "training": "train",
-    "comparison": "compare",
-    "export": "export",
-}
-
-
-def _document(stage: str, content: Any, path: Path) -> Document:
-    if not isinstance(content, dict) or content.get("schema") != f"rarefault/{stage}":
-        raise ValueError(f"{path} is not a rarefault/{stage} document")
+def _document(stage: Stage[R, S], content: Any, path: Path) -> Document[R, S]:
+    if not isinstance(content, dict) or content.get("schema") != f"rarefault/{stage.document}":
+        raise ValueError(f"{path} is not a rarefault/{stage.document} document")
     if content["schema_version"] != SCHEMA_VERSION:
         raise InputError(
             f"{path} has schema_version {content['schema_version']}, this program reads {SCHEMA_VERSION}: "
             "use the version of rarefault that wrote it"
         )
-    names = ("parent", "settings", "models", "records", "summary", "version", "created")
     try:
-        return Document(stage=stage, **{name: content[name] for name in names})
+        return Document(
+            stage,
+            StageInputs(content["parent"], content["settings"], content["models"]),
+            [from_json(stage.record, record) for record in content["records"]],
+            from_json(stage.summary, content["summary"]),
+            content["version"],
+            content["created"],
+        )
     except KeyError as missing:
         raise ValueError(f"{path} lacks {missing}") from missing
 
 
-class Journal:
+class Journal(Generic[R]):
     """Finished items of an unfinished stage, one JSON line each, keyed by `id`.
 
     A line counts only when it is whole; a journal begun from other inputs is thrown away.
     """
 
-    def __init__(self, path: Path, key: str) -> None:
+    def __init__(self, path: Path, kind: type[R], key: str) -> None:
         self.path = path
+        self.kind = kind
         self.key = key
 
-    def read(self) -> dict[str, Record]:
+    def read(self) -> dict[str, R]:
         """The records so far by id, in the order in which they were added. Comes before the first `add`."""
         if not self.path.exists():
             return {}
@@ -203,11 +350,11 @@ class Journal:
             return {}
         if cut_off:  # a kill came in the middle of a line; what is added must not continue it
             os.truncate(self.path, len(content) - len(cut_off))
-        return {record["id"]: record for record in map(json.loads, lines)}
+        return {record["id"]: from_json(self.kind, record) for record in map(json.loads, lines)}
 
-    def add(self, records: Iterable[Record]) -> None:
+    def add(self, records: Iterable[R]) -> None:
         """Append `records` and wait until the disk has them."""
-        lines = [json.dumps(record, ensure_ascii=False) for record in records]
+        lines = [json.dumps(record, ensure_ascii=False, default=plain) for record in records]
         if not self.path.exists():
             replace_file(self.path, self.key.encode() + b"\n")
         with self.path.open("ab") as file:
@@ -216,5 +363,5 @@ class Journal:
             os.fsync(file.fileno())
 
     def clear(self) -> None:
-        """The stage's document is written: the journal has done its work."""
+        """Remove the journal: the stage's document is written."""
         self.path.unlink(missing_ok=True)

@@ -10,7 +10,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from safetensors.numpy import load_file
@@ -18,11 +17,13 @@ from safetensors.numpy import load_file
 from augment.arrays import Numbers
 from augment.data.sources import check_source
 from augment.evaluation.arm_comparison import Truth, summarise
+from augment.json_objects import as_plain
 from augment.mini.archive import Share, write_archive
 from augment.mini.scenes import FAULT_LABELS, LABELS, TWINS
 from augment.presets import PRESETS
 from augment.progress import say
-from augment.records import Document, Record, RunFolder, item_seed
+from augment.record_types import ComparisonRecord, ComparisonSummary, PlainJson, TrainedArm, TrainingRecord
+from augment.records import ADAPTER, COMPARISON, TRAINING, RunFolder, item_seed
 from augment.settings import DataSettings, Settings, as_json, load_settings, write_settings
 from augment.stages.compare import temperature
 from augment.training.arms import BALANCED, GATE, UNCURATED
@@ -36,7 +37,7 @@ SPECTRUM = ("img2img-0.3", "img2img-0.5", "img2img-0.7", "img2img-0.9")
 CONTROLS = ("codec", "render-catalogue", "render-station")  # what curation would rightly throw out: taken uncurated
 SCENES_COMBINED = ("text2img", "edit-0.7", "adapted-text2img", "adapted-edit-0.7")
 SCENES_METHODS = (*SCENES_COMBINED, *SPECTRUM, *CONTROLS)
-# Rendered images per class: sound equipment, faults.
+# Rendered images per class: healthy equipment, faults.
 TRAIN, VALIDATION, TEST = (20, 4), (10, 4), (50, 200)
 GENERATED = 24  # images per class and method
 GENERATED_PHOTOS = 20
@@ -101,8 +102,8 @@ def _prepare_scenes(out: Path, draw: int) -> Path:
     return _write(folder, settings)
 
 
-def _counts(sound: int, fault: int) -> dict[str, int]:
-    return {label: fault if label in FAULT_LABELS else sound for label in LABELS}
+def _counts(healthy: int, fault: int) -> dict[str, int]:
+    return {label: fault if label in FAULT_LABELS else healthy for label in LABELS}
 
 
 def _prepare_photos(out: Path, data: DataSettings, hosts: dict[str, str], draw: int, fold: int, folds: int) -> Path:
@@ -172,8 +173,8 @@ def _write(folder: Path, settings: Settings) -> Path:
     return pipeline
 
 
-def pool(plan: Plan) -> dict[str, Any]:
-    """Compare the arms over all draws together and write OUT/results.json; returns what it holds.
+def pool(plan: Plan) -> ComparisonSummary:
+    """Compare the arms over all draws together and write OUT/results.json; return the comparison.
 
     Raises InputError where the draws were not measured on the same test images.
     """
@@ -182,44 +183,44 @@ def pool(plan: Plan) -> dict[str, Any]:
     names = sorted(tested[0])
     if any(sorted(found) != names for found in tested):
         raise InputError(f"the draws below {plan.out} differ in their test images; remove the folder and run again")
-    training = draws[0][0].require("training")
-    labels, faults = (tuple(training.summary[key]) for key in ("labels", "fault_labels"))
-    targets = np.array([labels.index(tested[0][name]["label"]) for name in names])
-    truth = Truth(labels, faults, targets, [tested[0][name]["group"] for name in names])
+    training = draws[0][0].require(TRAINING)
+    labels, faults = tuple(training.summary.labels), tuple(training.summary.fault_labels)
+    targets = np.array([labels.index(tested[0][name].label) for name in names])
+    truth = Truth(labels, faults, targets, [tested[0][name].group for name in names])
     settings = load_settings(plan.draws[0][0])
-    records, logits = [], {}
+    trainings, logits = [], {}
     for draw, folders in enumerate(draws):
         for arm in settings.train.arms:
             found = _logits(folders, arm)
-            records.append({"id": f"{arm}/draw-{draw}", "arm": arm, "seed": draw, "dropped": _dropped(folders, arm)})
+            trainings.append(TrainedArm(id=f"{arm}/draw-{draw}", arm=arm, seed=draw, dropped=_dropped(folders, arm)))
             logits[f"{arm}/draw-{draw}"] = np.stack([found[name] for name in names])
-    whole = Document("training", None, {}, training.models, records, training.summary)
-    results = {
+    summary = summarise(replace(settings, seed=0), trainings, truth, logits)
+    results: PlainJson = {
         "draws": len(draws),
         "folds": len(draws[0]),
         "settings": as_json(replace(settings, seed=0, cache="", data=replace(settings.data, source="", fold=0))),
         "images": _images(training.records),
-        "adapters": [folder.require("adapter").summary for folders in draws for folder in folders],
-        **summarise(replace(settings, seed=0), whole, truth, logits),
+        "adapters": [as_plain(folder.require(ADAPTER).summary) for folders in draws for folder in folders],
+        **as_plain(summary),
     }
     replace_file(plan.out / RESULTS, (json.dumps(results, indent=1, ensure_ascii=False) + "\n").encode())
-    return results
+    return summary
 
 
-def _tested(folders: Sequence[RunFolder]) -> dict[str, Record]:
-    """The test images of one draw by id. Raises InputError where two folds tested one image."""
-    records = [record for folder in folders for record in folder.require("comparison").records]
-    found = {record["id"]: record for record in records}
+def _tested(folders: Sequence[RunFolder]) -> dict[str, ComparisonRecord]:
+    """Return the test images of one draw by id. Raises InputError where two folds tested one image."""
+    records = [record for folder in folders for record in folder.require(COMPARISON).records]
+    found = {record.id: record for record in records}
     if len(found) < len(records):
         raise InputError(f"two folds beside {folders[0].path} tested the same image; remove them and run again")
     return found
 
 
 def _logits(folders: Sequence[RunFolder], arm: str) -> dict[str, Numbers]:
-    """Calibrated logits (K,) of one arm for every test image of a draw, by id."""
+    """Return the calibrated logits (K,) of one arm for every test image of a draw, by id."""
     found: dict[str, Numbers] = {}
     for folder in folders:
-        ids = [record["id"] for record in folder.require("comparison").records]
+        ids = [record.id for record in folder.require(COMPARISON).records]
         path = folder.path / "comparison" / "logits" / arm / "seed-0.safetensors"
         calibrated = load_file(path)["logits"] / temperature(folder.path / "training" / arm / "seed-0")
         found |= dict(zip(ids, calibrated, strict=True))
@@ -227,11 +228,11 @@ def _logits(folders: Sequence[RunFolder], arm: str) -> dict[str, Numbers]:
 
 
 def _dropped(folders: Sequence[RunFolder], arm: str) -> list[str]:
-    """The labels whose generated images the gate kept out of an arm in some fold."""
-    trainings = [record for folder in folders for record in folder.require("training").records]
-    return sorted({label for record in trainings if record["arm"] == arm for label in record["dropped"]})
+    """Return the labels whose generated images the gate kept out of an arm in some fold."""
+    trainings = [record for folder in folders for record in folder.require(TRAINING).records]
+    return sorted({label for record in trainings if record.arm == arm for label in record.dropped})
 
 
-def _images(records: Sequence[Record]) -> Mapping[str, dict[str, int]]:
-    """Training images of each arm, real and generated, in the first run."""
-    return {record["arm"]: {kind: sum(of.values()) for kind, of in record["images"].items()} for record in records}
+def _images(records: Sequence[TrainingRecord]) -> Mapping[str, dict[str, int]]:
+    """Count the training images of each arm, real and generated, in the first run."""
+    return {record.arm: {kind: sum(of.values()) for kind, of in record.images.items()} for record in records}

@@ -8,7 +8,7 @@ cameras) and 100 bad ones. The archive is the demo's: 427 station pictures, 8 to
 
 import argparse
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,9 +16,20 @@ import cv2
 import numpy as np
 
 from augment.data.image_store import ImageStore
+from augment.json_objects import from_json
 from augment.mini.scenes import FAULT_LABELS, LABELS, STATION_COUNTS, TWINS, render, sample_scene, write_station
 from augment.presets import PRESETS
-from augment.records import Document, Record, RunFolder, item_seed
+from augment.record_types import CurationRecord, DatasetRecord, GeneratedRecord, SyntheticSummary
+from augment.records import (
+    ADAPTER,
+    CAPTIONS,
+    PROMPTS,
+    SYNTHETIC,
+    Document,
+    RunFolder,
+    StageInputs,
+    item_seed,
+)
 from augment.settings import DataSettings, Settings
 from augment.stages import curate, dataset
 from edge_runtime.bundle.preprocess import Frame
@@ -35,6 +46,10 @@ KINDS = {
 }
 
 
+Facts = dict[str, str]  # what a generated image's record says
+Found = tuple[str, CurationRecord]
+
+
 def main() -> None:
     """Print what was rejected of each kind, for which reason."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -47,31 +62,32 @@ def main() -> None:
         print(f"seed {seed}", *(f"  {line}" for line in _lines(found)), sep="\n", flush=True)
 
 
-def measure(path: Path, seed: int) -> list[Record]:
-    """The curation's records of one seeded pool, each with its `kind`: good, or one of `KINDS`."""
+def measure(path: Path, seed: int) -> list[Found]:
+    """Curate one seeded pool; return what it found, each with its kind: good, or one of `KINDS`."""
     write_station(path / "images", dict(STATION_COUNTS), seed=item_seed(seed, "curation", "archive"), size=128)
     data = DataSettings(source=str((path / "images").resolve()), faults=FAULT_LABELS, duplicate_bits=0, burst_gap=0)
     preset = PRESETS["mini"]
     settings = replace(preset, seed=seed, data=data, generate=replace(preset.generate, hosts=dict(TWINS)))
     folder = RunFolder(path / "run")
     real = dataset.run(settings, folder)
-    parent = real
-    for stage in ("captions", "prompts", "adapter"):
-        parent = folder.write(Document(stage, parent.digest, {"pool": seed}, {}, []))
+    parent = real.digest
+    for stage in (CAPTIONS, PROMPTS, ADAPTER):
+        inputs = StageInputs(parent, {"pool": seed})
+        parent = folder.write(Document(stage, inputs, [], from_json(stage.summary, {}))).digest
     kinds, records = {}, []
     for number, (kind, record, picture) in enumerate(_pictures(settings, real.records, seed)):
         made = {"host": None, "source": None, "method": "text2img", **record, "id": f"{number:04d}", "blanked": None}
         made["path"] = f"synthetic/images/{made['id']}.png"
         (folder.path / made["path"]).parent.mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(folder.path / made["path"]), picture)
-        records.append(made)
+        records.append(from_json(GeneratedRecord, made))
         kinds[made["id"]] = kind
-    folder.write(Document("synthetic", parent.digest, {}, {}, records, {"wanted": {}, "round": 1}))
-    return [{**record, "kind": kinds[record["id"]]} for record in curate.run(settings, folder).records]
+    folder.write(Document(SYNTHETIC, StageInputs(parent), records, SyntheticSummary(round=1, wanted={})))
+    return [(kinds[record.id], record) for record in curate.run(settings, folder).records]
 
 
-def _pictures(settings: Settings, real: list[Record], seed: int) -> Iterator[tuple[str, Record, Frame]]:
-    """(kind, what the record says, pixels) in a seeded order."""
+def _pictures(settings: Settings, real: Sequence[DatasetRecord], seed: int) -> Iterator[tuple[str, Facts, Frame]]:
+    """Yield (kind, what the record says, pixels) in a seeded order."""
     rng = np.random.default_rng(item_seed(seed, "curation", "pool"))
     store = ImageStore(settings)
     sound_of = dict(TWINS)
@@ -79,11 +95,11 @@ def _pictures(settings: Settings, real: list[Record], seed: int) -> Iterator[tup
     def rendered(label: str) -> Frame:
         return render(sample_scene(int(rng.integers(2**62)), str(rng.choice(["catalogue", "station"])), label), SIDE)
 
-    def disguised(split: str) -> tuple[Record, Frame]:
-        records = [record for record in real if record["split"] == split]
+    def disguised(split: str) -> tuple[Facts, Frame]:
+        records = [record for record in real if record.split == split]
         record = records[rng.integers(len(records))]
         change = DISGUISES[rng.integers(len(DISGUISES))]
-        return {"label": record["label"]}, change(cv2.resize(store.frame(record), (SIDE, SIDE), interpolation=3), rng)
+        return {"label": record.label}, change(cv2.resize(store.frame(record), (SIDE, SIDE), interpolation=3), rng)
 
     def other_than(label: str) -> str:
         near = {label, sound_of.get(label), *(fault for fault, sound in TWINS.items() if sound == label)}
@@ -101,9 +117,9 @@ def _pictures(settings: Settings, real: list[Record], seed: int) -> Iterator[tup
         if place % 2:
             found.append(("fault missing", {"label": label}, rendered(sound_of[label])))
             continue
-        hosts = [record for record in real if record["split"] == "train" and record["label"] == sound_of[label]]
+        hosts = [record for record in real if record.split == "train" and record.label == sound_of[label]]
         host = hosts[rng.integers(len(hosts))]
-        record = {"label": label, "method": "transplant", "host": host["id"]}
+        record = {"label": label, "method": "transplant", "host": host.id}
         found.append(("fault missing", record, _faint(store.frame(host), rng)))
     for at in rng.permutation(len(found)):
         yield found[at]
@@ -142,23 +158,23 @@ def _noisy(frame: Frame, rng: np.random.Generator) -> Frame:
 DISGUISES: tuple[Callable[[Frame, np.random.Generator], Frame], ...] = (_compressed, _brighter, _mirrored, _noisy)
 
 
-def _lines(records: list[Record]) -> Iterator[str]:
-    good = [record for record in records if record["kind"] == "good"]
-    lost = Counter(record["reasons"][0] for record in good if not record["kept"])
+def _lines(records: list[Found]) -> Iterator[str]:
+    good = [record for kind, record in records if kind == "good"]
+    lost = Counter(record.reasons[0] for record in good if not record.kept)
     share = 100 * sum(lost.values()) / len(good)
     yield f"good: {sum(lost.values())} of {len(good)} lost ({share:.1f} %): {dict(lost)}"
     right = 0
     for kind, reason in KINDS.items():
-        own = [record for record in records if record["kind"] == kind]
-        named = sum(reason in record["reasons"] for record in own)
+        own = [record for other, record in records if other == kind]
+        named = sum(reason in record.reasons for record in own)
         right += named
-        others = Counter(tuple(record["reasons"]) for record in own if reason not in record["reasons"])
-        rejected = sum(not record["kept"] for record in own)
+        others = Counter(tuple(record.reasons) for record in own if reason not in record.reasons)
+        rejected = sum(not record.kept for record in own)
         yield f"{kind}: {rejected} of {len(own)} rejected, {named} for that reason" + (
             f"; {dict(others)}" if others else ""
         )
-    bad = [record for record in records if record["kind"] != "good"]
-    yield f"bad: {sum(not record['kept'] for record in bad)} of {len(bad)} rejected, {right} for the right reason"
+    bad = [record for kind, record in records if kind != "good"]
+    yield f"bad: {sum(not record.kept for record in bad)} of {len(bad)} rejected, {right} for the right reason"
 
 
 if __name__ == "__main__":

@@ -16,7 +16,8 @@ import click
 import numpy as np
 
 from augment.data.image_store import ImageStore
-from augment.records import Record, RunFolder
+from augment.record_types import DatasetRecord
+from augment.records import DATASET, EXPORT, RunFolder
 from augment.settings import load_settings
 from edge_runtime.bundle.preprocess import Frame
 from edge_runtime.bundle.store import Bundle, open_bundle
@@ -36,13 +37,13 @@ class Run:
 
     bundle: Bundle
     store: ImageStore
-    records: list[Record]
+    records: list[DatasetRecord]
     frames: np.ndarray
     expected: Logits  # by torch
 
     @property
     def targets(self) -> np.ndarray:
-        return np.array([self.bundle.manifest.labels.index(record["label"]) for record in self.records])
+        return np.array([self.bundle.manifest.labels.index(record.label) for record in self.records])
 
 
 @click.command()
@@ -56,8 +57,8 @@ def main(runs: tuple[Path, ...]) -> None:
 def _check(path: Path) -> bool:
     folder, store = RunFolder(path), ImageStore(load_settings(path))
     bundle = open_bundle(path / "bundle")
-    records = [record for record in folder.require("dataset").records if record["split"] == "test"]
-    network, _ = load_checkpoint(path / "training" / folder.require("export").summary["training"])
+    records = [record for record in folder.require(DATASET).records if record.split == "test"]
+    network, _ = load_checkpoint(path / "training" / folder.require(EXPORT).summary.training)
     spec = bundle.manifest.input
     frames: list[Frame] = [spec.apply(store.frame(record)) for record in records]
     stacked = np.stack(frames)

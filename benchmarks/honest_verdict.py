@@ -16,7 +16,8 @@ from augment.arrays import Numbers
 from augment.evaluation.arm_comparison import Truth, summarise
 from augment.evaluation.metrics import FAIL, INCONCLUSIVE, PASS
 from augment.mini.scenes import FAULT_LABELS, LABELS, render, sample_scene
-from augment.records import Document, item_seed
+from augment.record_types import TrainedArm
+from augment.records import item_seed
 from augment.settings import CompareSettings, Settings, TrainSettings
 from augment.training import linear_probe
 from export.network import build_network, load_initial_weights, normalise
@@ -81,13 +82,12 @@ def verdict(case: str, repeat: int, draws: int, backbone: Backbone) -> str:
         for arm, (features, labels, weights) in arms_of(case, f"{repeat}/{draw}", backbone).items():
             weight, bias, _ = linear_probe.solve(features, labels, weights, linear_probe.PENALTIES[-1], len(LABELS))
             logits[f"{arm}/{draw}"] = test @ weight.T + bias
-            records.append({"id": f"{arm}/{draw}", "arm": arm, "seed": draw})
+            records.append(TrainedArm(id=f"{arm}/{draw}", arm=arm, seed=draw))
     settings = Settings(
         train=TrainSettings(arms=("real", "candidate")), compare=CompareSettings(baseline="real", candidate="candidate")
     )
     truth = Truth(LABELS, FAULT_LABELS, targets, [str(number) for number in range(len(targets))])
-    training = Document("training", None, {}, {}, records, {"fault_labels": list(FAULT_LABELS)})
-    return summarise(settings, training, truth, logits)["verdict"]
+    return summarise(settings, records, truth, logits).verdict
 
 
 def main() -> None:

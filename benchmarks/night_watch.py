@@ -23,7 +23,7 @@ import click
 import cv2
 
 from augment.data.image_store import ImageStore
-from augment.records import RunFolder
+from augment.records import DATASET, RunFolder
 from augment.settings import load_settings
 from benchmarks.watch.count import Count, count_alarms, share
 from benchmarks.watch.film import HOT_SECONDS, View, choose_views, make_films
@@ -44,7 +44,7 @@ from edge_runtime.inference.evaluator import Evaluator
 def main(run: Path, minutes: int, sound: int, out: Path | None, seed: int) -> None:
     """Film, watch, count."""
     bundle, store, seconds = open_bundle(run / "bundle"), ImageStore(load_settings(run)), 60 * minutes
-    records = [record for record in RunFolder(run).require("dataset").records if record["split"] == "test"]
+    records = [record for record in RunFolder(run).require(DATASET).records if record.split == "test"]
     views = choose_views(records, bundle.manifest.fault_labels, store, sound, seconds, seed)
     opinions = ask_model(views, Evaluator(bundle, load_engine(bundle, ENGINE, PRECISION)))
     cv2.setRNGSeed(seed)

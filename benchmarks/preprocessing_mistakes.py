@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from augment.records import RunFolder
+from augment.records import EXPORT, RunFolder
 from edge_runtime.bundle.golden import GoldenSet, golden_pictures, load_golden
 from edge_runtime.bundle.preprocess import Frame, PreprocessSpec
 from edge_runtime.bundle.store import Bundle, open_bundle
@@ -118,7 +118,7 @@ def caught(
 def main(run: Path) -> None:
     """Print by how much each mistake is beyond the tolerance of each precision."""
     bundle = open_bundle(run / "bundle")
-    network, _ = load_checkpoint(run / "training" / RunFolder(run).require("export").summary["training"])
+    network, _ = load_checkpoint(run / "training" / RunFolder(run).require(EXPORT).summary.training)
     golden = load_golden(bundle)
     columns = {precision: caught(network, bundle, golden, precision) for precision in bundle.manifest.precisions}
     click.echo(f"{'times the tolerance':<40}" + "".join(f"{precision:>8}" for precision in columns))

@@ -14,12 +14,14 @@ from typing import Any
 import numpy as np
 
 from augment.evaluation.metrics import class_recall, metrics
+from augment.json_objects import from_json
 from augment.mini.scenes import FAULT_LABELS, LABELS, render, sample_scene
 from augment.presets import PRESETS
+from augment.record_types import CurationRecord, DatasetRecord
 from augment.records import item_seed
 from augment.settings import DataSettings, Settings, TrainSettings
 from augment.stages import train
-from augment.training.arms import parse_arm
+from augment.training.arms import TrainingImage, parse_arm
 from augment.training.finetune import fit, predict
 from edge_runtime.bundle.preprocess import Frames
 from export.checkpoint import load_checkpoint
@@ -89,13 +91,18 @@ def _pictures(seed: int) -> tuple[train.Material, Frames]:
     ]
     material = train.Material(
         labels=tuple(sorted(LABELS)),
-        records=[{"id": "/".join(map(str, row)), "label": row[3], "kept": True} for row in rows],
-        splits=[row[0] for row in rows],
-        kinds=[row[2] for row in rows],
+        images=[_image(*row) for row in rows],
         digests={train.REAL: f"seed {seed}", train.SYNTHETIC: f"seed {seed}"},
     )
     frames = [render(_scene(seed, split, domain, label, index), SIDE) for split, domain, _, label, index in rows]
     return material, np.stack(frames)
+
+
+def _image(split: str, domain: str, kind: str, label: str, index: int) -> TrainingImage:
+    name = f"{split}/{domain}/{kind}/{label}/{index}"
+    if kind == train.REAL:
+        return from_json(DatasetRecord, {"id": name, "label": label, "split": split})
+    return from_json(CurationRecord, {"id": name, "label": label, "method": kind, "kept": True})
 
 
 def _measure(

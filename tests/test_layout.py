@@ -26,13 +26,14 @@ HOMES = {
     r"^def \w+_delay\(": "edge_runtime/delays.py",
     r"\bsys\.executable\b(?!, \"-m\", \"edge_runtime\.classify)": "edge_runtime/child_process.py",
     r"ClickException\(str\(": "edge_runtime/cli_errors.py",
-    r"^\s+import tomllib|get_type_hints": "edge_runtime/settings_reader.py",
+    r"^\s+import tomllib": "edge_runtime/settings_reader.py",
     r"time\.monotonic\(\), time\.time\(\)": "edge_runtime/clock.py",
     r"\"predictions\.json\"": "augment/training/predictions.py",
     r"^(EMPTY_SHARE|SNR_CAP)\b": "augment/training/diffusion_loss.py",
     r"^def nearest_distance\b": "augment/models/image_embedding.py",
     r"\(1 \+ step\) / \(10 \+ step\)|\(step \+ 1\) / \(step \+ 10\)": "augment/training/ema.py",
     r"^PRESETS\b": "augment/presets.py",
+    r"^STAGES: tuple\[Stage": "augment/records.py",
 }
 
 # Modules without a test file of their own name, and where their tests stand instead.
@@ -62,6 +63,8 @@ TESTED_ELSEWHERE = {
     "edge_runtime/watchlog/report": "test_ledger",
     "augment/arrays": "type aliases",
     "augment/demo": "the loop is run whole: test_pipeline",
+    "augment/json_objects": "test_records",
+    "augment/record_types": "test_records",
     "augment/licences": "stages/test_pack, test_pipeline",
     "augment/methods": "models/test_inpaint_mask, stages/test_generate",
     "augment/progress": "test_pipeline",
@@ -88,7 +91,6 @@ TESTED_ELSEWHERE = {
     "augment/models/stable_diffusion": "test_production_layout",
     "augment/report/contact_sheets": "test_build, test_browser",
     "augment/report/figures": "test_build",
-    "augment/report/page": "test_build, test_browser",
     "augment/stages/caption": "test_refine, models/test_production_layout",
     "augment/training/diffusion_loss": "test_lora or mini/test_recipe",
     "augment/training/frame_cache": "test_finetune",

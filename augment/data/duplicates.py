@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
+from augment.data.image_store import resize_by_area
 from augment.data.perceptual_hash import Hashes, hamming_distances
 
 Pairs: TypeAlias = NDArray[np.int64]  # (M, 2), the smaller position first
@@ -31,22 +32,22 @@ _BLOCK = 1024  # rows of the distance matrix at a time: 1024 x 50,000 x 8 bytes 
 
 
 def thumbnail_of(frame: NDArray[np.uint8]) -> Thumbnail:
-    """The picture in little, by area."""
-    return cv2.resize(frame, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
+    """Return the picture as a thumbnail of THUMBNAIL x THUMBNAIL pixels."""
+    return resize_by_area(frame, THUMBNAIL, THUMBNAIL)
 
 
-def hash_pairs(hashes: Hashes, bits: int) -> Pairs:
-    """All pairs of 64-bit hashes (N,) whose Hamming distance is at most `bits`."""
+def hash_pairs(hashes: Hashes, bits: int, block: int = _BLOCK) -> Pairs:
+    """Find all pairs of 64-bit hashes (N,) whose Hamming distance is at most `bits`; `block` rows at a time."""
     found = []
-    for start in range(0, len(hashes), _BLOCK):
-        distance = hamming_distances(hashes[start : start + _BLOCK], hashes[start:])
+    for start in range(0, len(hashes), block):
+        distance = hamming_distances(hashes[start : start + block], hashes[start:])
         first, second = np.nonzero(distance <= bits)
         found.append(np.stack([first, second], axis=1)[first < second] + start)
     return np.concatenate(found) if found else np.empty((0, 2), np.int64)
 
 
 def duplicate_pairs(hashes: Hashes, thumbnails: Sequence[Thumbnail], bits: int) -> Pairs:
-    """Perceptual duplicates: hashes within `bits`, and either equal hashes or the same detail in the thumbnails.
+    """Find perceptual duplicates: hashes within `bits`, and either equal hashes or the same detail in the thumbnails.
 
     The hash alone sees little more than layout: by it, hundreds of different solar cells are one. Where pictures agree
     in their detail too, they do show one thing.
@@ -58,17 +59,19 @@ def duplicate_pairs(hashes: Hashes, thumbnails: Sequence[Thumbnail], bits: int) 
         or shifted_correlation(details[first], details[second], DETAIL_SHIFT) >= SAME_DETAIL
         for first, second in candidates
     ]
-    return candidates[np.array(same, bool)]
+    kept: Pairs = candidates[np.array(same, bool)]
+    return kept
 
 
 def detail(thumbnail: Thumbnail) -> NDArray[np.float32]:
-    """Grey levels less the means of their row and column: what bars, horizons and vignettes leave of a picture."""
+    """Return grey levels less the means of their row and column: a picture without its bars, horizons and vignettes."""
     grey = cv2.cvtColor(thumbnail, cv2.COLOR_BGR2GRAY).astype(np.float32)
-    return grey - grey.mean(axis=0, keepdims=True) - grey.mean(axis=1, keepdims=True) + grey.mean()
+    left: NDArray[np.float32] = grey - grey.mean(axis=0, keepdims=True) - grey.mean(axis=1, keepdims=True) + grey.mean()
+    return left
 
 
 def burst_pairs(paths: Sequence[str], thumbnails: Sequence[Thumbnail], gap: int, similarity: float) -> Pairs:
-    """Pairs of files that look alike and whose numbers differ by at most `gap`.
+    """Find pairs of files that look alike and whose numbers differ by at most `gap`.
 
     The class folder does not count: of one asset, the shots with and without the fault lie in two class folders under
     consecutive numbers.
@@ -89,28 +92,28 @@ def burst_pairs(paths: Sequence[str], thumbnails: Sequence[Thumbnail], gap: int,
 
 
 def _series(path: str) -> tuple[tuple[str, ...], int] | None:
-    """What files of one series share, and the file's number in it: normal/a/IMG_0012.jpg -> (a, IMG_, ""), 12."""
+    """Split a path into its series and its number in that: normal/a/IMG_0012.jpg -> (a, IMG_, ""), 12."""
     pure = PurePosixPath(path)
     match = re.fullmatch(r"(.*?)(\d+)(\D*)", pure.stem)
     return ((*pure.parts[1:-1], match[1], match[3]), int(match[2])) if match else None
 
 
 def _burst_view(thumbnail: Thumbnail) -> Thumbnail:
-    return cv2.resize(thumbnail, (BURST_SIDE, BURST_SIDE), interpolation=cv2.INTER_AREA)
+    return resize_by_area(thumbnail, BURST_SIDE, BURST_SIDE)
 
 
 def burst_similarity(first: Thumbnail, second: Thumbnail) -> float:
-    """Pearson correlation of two colour pictures at the best shift of up to a quarter of their side; -1 to 1."""
+    """Return the Pearson correlation (-1 to 1) of two pictures at the best shift of up to a quarter of their side."""
     return shifted_correlation(first, second, first.shape[0] // 4)
 
 
 def shifted_correlation(first: NDArray[Any], second: NDArray[Any], shift: int) -> float:
-    """The best correlation of the centre of one with any window of the other, whichever way round is better."""
+    """Return the best correlation of the centre of one with any window of the other, whichever way round is better."""
     return max(_best_window(first, second, shift), _best_window(second, first, shift))
 
 
 def _best_window(first: NDArray[Any], second: NDArray[Any], shift: int) -> float:
-    """An even centre correlates with nothing."""
+    """Return the best correlation of the centre of `first` in `second`; an even centre correlates with nothing."""
     centre = first[shift:-shift, shift:-shift]
     if np.ptp(centre.reshape(-1, *first.shape[2:]), axis=0).max() < _EVEN:
         return 0.0
@@ -119,7 +122,7 @@ def _best_window(first: NDArray[Any], second: NDArray[Any], shift: int) -> float
 
 
 def same_value_pairs(values: Sequence[str | None]) -> Pairs:
-    """Pairs that chain positions with equal values; None equals nothing."""
+    """Return pairs that chain positions with equal values; None equals nothing."""
     latest: dict[str, int] = {}
     pairs = []
     for position, value in enumerate(values):
@@ -132,7 +135,7 @@ def same_value_pairs(values: Sequence[str | None]) -> Pairs:
 
 
 def groups_of(ids: Sequence[str], pairs: Pairs) -> list[str]:
-    """The group of each image: the smallest id among all that `pairs` connect with it, directly or in steps."""
+    """Name the group of each image: the smallest id among all that `pairs` connect with it, directly or in steps."""
     count = len(ids)
     graph = coo_matrix((np.ones(len(pairs), bool), (pairs[:, 0], pairs[:, 1])), shape=(count, count))
     _, component = connected_components(graph, directed=False)

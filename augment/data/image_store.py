@@ -1,15 +1,23 @@
-"""From a dataset record to its pixels: the one place that knows where the images lie."""
+"""Open the image of a dataset record: the one module that knows where the images lie."""
 
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
+import cv2
+
 from augment.data.sources import source_root
-from augment.records import Record
+from augment.record_types import DatasetRecord
 from augment.settings import Settings
 from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.preprocess import Frame, PreprocessSpec
 from edge_runtime.media.image_files import read_image
+
+
+def resize_by_area(frame: Frame, width: int, height: int) -> Frame:
+    """Resize a picture to `width` x `height` pixels; every pixel is the mean of the area that it covers."""
+    resized: Frame = cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA)
+    return resized
 
 
 class ImageStore:
@@ -20,27 +28,27 @@ class ImageStore:
 
     @cached_property
     def root(self) -> Path:
-        """The folder to which record paths are relative."""
+        """The folder that the paths of the records start at."""
         return source_root(self._data)
 
-    def path(self, record: Record) -> Path:
-        """Where the record's file lies."""
-        return self.root / record["path"]
+    def path(self, record: DatasetRecord) -> Path:
+        """Return the path of the record's file."""
+        return self.root / record.path
 
-    def frame(self, record: Record) -> Frame:
-        """The record's image, uint8 (H, W, 3) BGR, upright. Raises InputError where it is not what the record says."""
+    def frame(self, record: DatasetRecord) -> Frame:
+        """Return the record's image, uint8 (H, W, 3) BGR, upright. Raises InputError where its size is another."""
         frame = read_image(self.path(record)).frame
-        if frame.shape[:2] != (record["height"], record["width"]):
-            seen, expected = f"{frame.shape[1]} x {frame.shape[0]}", f"{record['width']} x {record['height']}"
+        if frame.shape[:2] != (record.height, record.width):
+            seen, expected = f"{frame.shape[1]} x {frame.shape[0]}", f"{record.width} x {record.height}"
             raise InputError(
                 f"{self.path(record)} is {seen} pixels, the dataset document says {expected}: "
                 "the image has changed; run `rarefault dataset` again"
             )
         return frame
 
-    def reduced(self, record: Record, spec: PreprocessSpec) -> Frame | None:
-        """The record's image decoded as small as `spec` allows; None where it can only be decoded whole."""
-        if spec.reduction(record["height"], record["width"]) == 1:
+    def reduced(self, record: DatasetRecord, spec: PreprocessSpec) -> Frame | None:
+        """Return the record's image decoded as small as `spec` allows; None where it can only be decoded whole."""
+        if spec.reduction(record.height, record.width) == 1:
             return None
         frame = read_image(self.path(record), replace(spec, decode="reduced")).frame
-        return None if frame.shape[:2] == (record["height"], record["width"]) else frame
+        return None if frame.shape[:2] == (record.height, record.width) else frame

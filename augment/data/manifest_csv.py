@@ -2,7 +2,7 @@
 
 import csv
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,7 +38,7 @@ def read_manifest(path: Path) -> Iterator[ManifestRow]:
         raise InputError(f"{path} is no CSV text in UTF-8 ({error}); save it as one") from None
 
 
-def _check_header(names: tuple[str, ...] | list[str], path: Path) -> None:
+def _check_header(names: Sequence[str], path: Path) -> None:
     if len(set(names)) < len(names):
         raise InputError(f"{path}: a column stands twice in the header {','.join(names)}")
     for name in names if len(names) > 1 else ():  # a single name is a line without commas

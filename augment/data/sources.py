@@ -62,13 +62,13 @@ def check_source(settings: Settings) -> Source:
 
 
 def list_candidates(data: DataSettings) -> Source:
-    """The candidates of `data.source`, sorted by path. Raises InputError where the layout is not there."""
+    """List the candidates of `data.source`, sorted by path. Raises InputError where the layout is not there."""
     layout = data.layout if data.layout != "auto" else _recognise(data.source)
     return _READERS[layout](data.source)
 
 
 def source_root(data: DataSettings) -> Path:
-    """The folder to which the paths of the records are relative."""
+    """Return the folder to which the paths of the records are relative."""
     layout = data.layout if data.layout != "auto" else _recognise(data.source)
     return _ROOTS[layout](data.source)
 
@@ -117,7 +117,7 @@ def _list_folders(source: str) -> Source:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """Every file below `folder` by name; links to folders are not followed, since they can form loops."""
+    """Yield every file below `folder` by name; links to folders are not followed, since they can form loops."""
     for parent, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         links = [name for name in folders if (Path(parent) / name).is_symlink()]
@@ -181,7 +181,7 @@ def _pets_names(path: Path) -> Iterator[str]:
 
 
 def _pets_label(name: str) -> str:
-    """american_bulldog_12 -> American Bulldog, as torchvision names its classes."""
+    """Turn american_bulldog_12 into American Bulldog, as torchvision names its classes."""
     return " ".join(part.title() for part in name.rsplit("_", 1)[0].split("_"))
 
 
@@ -227,6 +227,10 @@ def _manifest_path(source: str) -> Path:
     return path
 
 
+def _manifest_root(source: str) -> Path:
+    return _manifest_path(source).parent
+
+
 def _list_manifest(source: str) -> Source:
     path = _manifest_path(source)
     candidates: dict[str, Candidate] = {}
@@ -239,7 +243,7 @@ def _list_manifest(source: str) -> Source:
 
 
 def _joined(first: Candidate, second: Candidate, where: str) -> Candidate:
-    """Rows of one image add up its boxes; they may not contradict each other."""
+    """Join two rows of one image, which add up its boxes; raise InputError where they contradict each other."""
     for name in ("label", "group", "sides"):
         if getattr(first, name) != getattr(second, name):
             seen = f"{getattr(first, name)!r} and {getattr(second, name)!r}"
@@ -276,7 +280,7 @@ _ROOTS = {
     "folders": _folders_root,
     "oxford-pets": _require_pets_root,
     "elpv": _elpv_root,
-    "manifest": lambda source: _manifest_path(source).parent,
+    "manifest": _manifest_root,
 }
 
 

@@ -90,11 +90,11 @@ def _without(members: Sequence[Member], pairs: Pairs, left_out: list[int]) -> tu
     keep = np.ones(len(members), bool)
     keep[left_out] = False
     place = np.cumsum(keep) - 1
-    return [members[at] for at in np.flatnonzero(keep)], place[pairs[keep[pairs].all(axis=1)]].reshape(-1, 2)
+    return [members[at] for at in np.flatnonzero(keep).tolist()], place[pairs[keep[pairs].all(axis=1)]].reshape(-1, 2)
 
 
 def assign_sides(members: Sequence[Member], shares: Shares, seed: int) -> dict[str, str]:
-    """The side of every id. `members` come from `settle_groups`: within a group, the fixed sides agree."""
+    """Assign every id its side. `members` come from `settle_groups`: within a group, the fixed sides agree."""
     members = sorted(members, key=lambda member: member.id)
     side_of = {member.group: member.fixed for member in members if member.fixed is not None}
     allowed = _allowed(member for member in members if member.group not in side_of)
@@ -107,7 +107,7 @@ def assign_sides(members: Sequence[Member], shares: Shares, seed: int) -> dict[s
 
 
 def _allowed(members: Iterable[Member]) -> dict[str, tuple[str, ...]]:
-    """The sides on which all members of a group may stand."""
+    """Return the sides on which all members of a group may stand."""
     allowed: dict[str, tuple[str, ...]] = {}
     for member in members:
         common = allowed.get(member.group, SIDES)
@@ -132,7 +132,7 @@ def _deal(members: list[Member], sides: tuple[str, ...], shares: Shares, seed: i
 
 
 def _deal_fold(members: list[Member], shares: Shares, seed: int) -> dict[str, str]:
-    """One fold of whole groups for testing, the next for validation: over all folds each image is tested once."""
+    """Deal one fold of whole groups for testing, the next for validation: over all folds each image is tested once."""
     labels = [member.label for member in members]
     groups = [member.group for member in members]
     parts = [{groups[at] for at in fold} for fold in _stratified(labels, groups, shares.folds, seed)]
@@ -142,7 +142,7 @@ def _deal_fold(members: list[Member], shares: Shares, seed: int) -> dict[str, st
 
 
 def _stratified(labels: list[str], groups: list[str], folds: int, seed: int) -> list[Labels]:
-    """The positions of each fold: whole groups, of each class about the same part."""
+    """Return the positions of each fold: whole groups, of each class about the same part."""
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed % 2**32)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The least populated class", UserWarning)  # rare classes are our business
@@ -150,7 +150,7 @@ def _stratified(labels: list[str], groups: list[str], folds: int, seed: int) -> 
 
 
 def _carve(members: list[Member], side: str, share: float, dealt: int, seed: int) -> set[str]:
-    """Groups that hold about `share` of the `dealt` images and, of each class in `members`, the same part."""
+    """Choose groups that hold about `share` of the `dealt` images and, of each class in `members`, the same part."""
     if not members:
         return set()
     labels = [member.label for member in members]
@@ -165,7 +165,7 @@ def _carve(members: list[Member], side: str, share: float, dealt: int, seed: int
 
 
 def _wins(lot: float, side: str, share: float) -> bool:
-    """Lots from 0 to 1: the lowest go to the test set, the highest to the validation set."""
+    """Whether a lot from 0 to 1 wins a place: the lowest go to the test set, the highest to the validation set."""
     return lot < share if side == TEST else lot >= 1 - share
 
 

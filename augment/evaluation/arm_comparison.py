@@ -1,18 +1,34 @@
-"""What the logits of several trainings on one test set say about their arms. Pure: logits and records in, JSON out."""
+"""Compare arms by the logits of their trainings on one test set. Pure: logits and records in, the summary out."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from augment.arrays import Labels, Numbers
 from augment.evaluation import metrics
 from augment.evaluation.metrics import FAULT_OR_NOT, FAULT_RECALL, METRICS, Draws, Resampled
-from augment.records import Document, Record, item_seed
+from augment.json_objects import from_json
+from augment.record_types import (
+    ArmResult,
+    ComparisonSummary,
+    Difference,
+    HeldOutCounts,
+    ImageCounts,
+    Interval,
+    McNemar,
+    Measured,
+    Reliability,
+    TrainedArm,
+)
+from augment.records import item_seed
 from augment.settings import CompareSettings, Settings
 from edge_runtime.bundle.decision import DecisionRule
 from export.calibration import reliability
+
+Logits: TypeAlias = npt.NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True)
@@ -30,59 +46,51 @@ class Truth:
         held = set(self.targets.tolist())
         return [index for index, label in enumerate(self.labels) if label in self.faults and index in held]
 
-    def counts(self) -> dict[str, Any]:
-        """Images and groups, in all and per class: few groups mean little evidence, however many images they hold."""
+    def counts(self) -> HeldOutCounts:
+        """Count images and groups, in all and per class: few groups mean little evidence, however many their images."""
         per_class = {}
         for index, label in enumerate(self.labels):
             rows = np.flatnonzero(self.targets == index).tolist()
-            per_class[label] = {"images": len(rows), "groups": len({self.groups[row] for row in rows})}
-        return {"images": len(self.targets), "groups": len(set(self.groups)), "per_class": per_class}
+            per_class[label] = ImageCounts(images=len(rows), groups=len({self.groups[row] for row in rows}))
+        return HeldOutCounts(images=len(self.targets), groups=len(set(self.groups)), per_class=per_class)
 
 
-def summarise(settings: Settings, training: Document, truth: Truth, logits: Mapping[str, Numbers]) -> dict[str, Any]:
-    """Arms, differences and verdict from calibrated logits (N, K) by training id ("arm/seed-n")."""
+def summarise(
+    settings: Settings, trainings: Sequence[TrainedArm], truth: Truth, logits: Mapping[str, Logits]
+) -> ComparisonSummary:
+    """Compare all arms with the baseline, by calibrated logits (N, K) of each training ("arm/seed-n")."""
     section = settings.compare
-    of_arm: dict[str, list[Record]] = {}
-    for record in training.records:
-        of_arm.setdefault(record["arm"], []).append(record)
-    found = {arm: np.stack([logits[record["id"]] for record in records]) for arm, records in of_arm.items()}
-    seeds = min(len(records) for records in of_arm.values())
+    of_arm: dict[str, list[TrainedArm]] = {}
+    for training in trainings:
+        of_arm.setdefault(training.arm, []).append(training)
+    seeds = min(len(own) for own in of_arm.values())
     generator = np.random.default_rng(item_seed(settings.seed, "comparison", "bootstrap"))
     draws = metrics.draw(truth.targets, truth.groups, seeds, section.resamples, generator)
-    measured = {arm: Arm(truth, values, draws) for arm, values in found.items()}
-    differences = {
-        arm: _difference(truth, measured[section.baseline], measured[arm], section)
-        for arm in measured
-        if arm != section.baseline
+    scores = {
+        arm: ArmScores(truth, np.stack([logits[training.id] for training in own]), draws) for arm, own in of_arm.items()
     }
-    adjusted = metrics.holm([found["mcnemar"]["p"] for found in differences.values()])
-    for found, p in zip(differences.values(), adjusted, strict=True):
-        found["mcnemar"]["p_holm"] = p
-    return {
-        "baseline": section.baseline,
-        "candidate": section.candidate,
-        "metric": section.metric,
-        "confidence": section.confidence,
-        "resamples": section.resamples,
-        "labels": list(truth.labels),
-        "fault_labels": list(truth.faults),
-        "test": truth.counts(),
-        "arms": {arm: measured[arm].to_json(section.confidence) for arm in measured},
-        "differences": differences,
-        "verdict": differences[section.candidate]["verdict"],
-        "gate": {arm: _dropped(records) for arm, records in of_arm.items() if _dropped(records)},
-    }
+    differences = _differences(truth, scores, section)
+    dropped = {arm: sorted({label for training in own for label in training.dropped}) for arm, own in of_arm.items()}
+    return ComparisonSummary(
+        baseline=section.baseline,
+        candidate=section.candidate,
+        metric=section.metric,
+        confidence=section.confidence,
+        resamples=section.resamples,
+        labels=list(truth.labels),
+        fault_labels=list(truth.faults),
+        test=truth.counts(),
+        arms={arm: found.result(section.confidence) for arm, found in scores.items()},
+        differences=differences,
+        verdict=differences[section.candidate].verdict,
+        gate={arm: labels for arm, labels in dropped.items() if labels},
+    )
 
 
-def _dropped(trainings: Sequence[Record]) -> list[str]:
-    """The labels whose generated images the gate kept out of an arm."""
-    return sorted({label for record in trainings for label in record.get("dropped", ())})
-
-
-class Arm:
+class ArmScores:
     """One arm's predictions (S, N), one row per training, and its metrics on the test set and on all resamples."""
 
-    def __init__(self, truth: Truth, logits: Numbers, draws: Draws) -> None:
+    def __init__(self, truth: Truth, logits: Logits, draws: Draws) -> None:
         self.truth = truth
         self.predicted: Labels = logits.argmax(axis=2)
         rule = DecisionRule(truth.labels, (), 1.0, {})
@@ -102,68 +110,91 @@ class Arm:
         self.metrics = (*METRICS, FAULT_RECALL, FAULT_OR_NOT)
         held, faults = self.truth.fault_classes, [label in self.truth.faults for label in self.truth.labels]
         is_fault = np.isin(self.truth.targets, held).astype(np.int64)
-        said = np.stack([found[:, faults].sum(axis=1) > 0.5 for found in probabilities]).astype(np.int64)
-        for found, recall, answers in zip(self.per_seed, self.recall, said, strict=True):
+        answered = np.stack([found[:, faults].sum(axis=1) > 0.5 for found in probabilities]).astype(np.int64)
+        for found, recall, answers in zip(self.per_seed, self.recall, answered, strict=True):
             found[FAULT_RECALL] = float(np.mean([recall[index] for index in held]))
             found[FAULT_OR_NOT] = float((answers == is_fault).mean())
         added = {
             FAULT_RECALL: np.nanmean(self.resampled.recall[:, held], axis=1),
-            FAULT_OR_NOT: metrics.resample(is_fault, said, self.truth.groups, 2, draws).metrics["accuracy"],
+            FAULT_OR_NOT: metrics.resample(is_fault, answered, self.truth.groups, 2, draws).metrics["accuracy"],
         }
         self.resampled = Resampled({**self.resampled.metrics, **added}, self.resampled.recall)
 
     def mean(self, metric: str) -> float:
+        """Return the mean of a metric over the trainings."""
         return float(np.mean([found[metric] for found in self.per_seed]))
 
     def mean_recall(self, label: int) -> float:
+        """Return the mean recall of a class over the trainings."""
         return float(np.mean([found[label] for found in self.recall]))
 
     def held(self) -> list[int]:
-        """The classes that the test set holds."""
+        """Return the classes that the test set holds."""
         return [index for index, recall in enumerate(self.recall[0]) if recall is not None]
 
-    def to_json(self, confidence: float) -> dict[str, Any]:
-        recall: dict[str, Any] = dict.fromkeys(self.truth.labels)
-        for index in self.held():
-            resampled = self.resampled.recall[:, index]
-            recall[self.truth.labels[index]] = _interval(self.mean_recall(index), resampled, confidence)
+    def result(self, confidence: float) -> ArmResult:
+        """Sum the arm up, with intervals of this confidence."""
         counts = [metrics.confusion(self.truth.targets, row, len(self.truth.labels)) for row in self.predicted]
-        return {
-            "seeds": len(self.predicted),
-            "metrics": {metric: self._metric(metric, confidence) for metric in self.metrics},
-            "recall": recall,
-            "reliability": self.reliability,
-            "confusion": np.sum(counts, axis=0).tolist(),  # of all seeds together: rows truth, columns prediction
-        }
+        return ArmResult(
+            seeds=len(self.predicted),
+            metrics={metric: self._metric(metric, confidence) for metric in self.metrics},
+            recall=self.by_label(self.mean_recall, self.resampled.recall, confidence),
+            reliability=from_json(Reliability, self.reliability),
+            confusion=np.sum(counts, axis=0).tolist(),
+        )
 
-    def _metric(self, metric: str, confidence: float) -> dict[str, Any]:
+    def by_label(
+        self, value_of: Callable[[int], float], resampled: Numbers, confidence: float
+    ) -> dict[str, Interval | None]:
+        """Return for each label the interval of a value, by its resamples (R, K); None where it has no test image."""
+        found: dict[str, Interval | None] = dict.fromkeys(self.truth.labels)
+        for index in self.held():
+            found[self.truth.labels[index]] = metrics.interval(value_of(index), resampled[:, index], confidence)
+        return found
+
+    def _metric(self, metric: str, confidence: float) -> Measured:
         per_seed = [found[metric] for found in self.per_seed]
         spread = float(np.std(per_seed, ddof=1)) if len(per_seed) > 1 else None
-        whole = _interval(self.mean(metric), self.resampled.metrics[metric], confidence)
-        return {**whole, "std": spread, "per_seed": per_seed}
+        whole = metrics.interval(self.mean(metric), self.resampled.metrics[metric], confidence)
+        return Measured(**vars(whole), std=spread, per_seed=per_seed)
 
 
-def _difference(truth: Truth, baseline: Arm, arm: Arm, section: CompareSettings) -> dict[str, Any]:
-    """`arm` minus `baseline` on the same resamples. McNemar compares the labels that averaged probabilities give."""
-    changes = {}
-    for metric in arm.metrics:
-        change = arm.resampled.metrics[metric] - baseline.resampled.metrics[metric]
-        changes[metric] = _interval(arm.mean(metric) - baseline.mean(metric), change, section.confidence)
-    recall: dict[str, Any] = dict.fromkeys(truth.labels)
-    for index in arm.held():
-        change = arm.resampled.recall[:, index] - baseline.resampled.recall[:, index]
-        value = arm.mean_recall(index) - baseline.mean_recall(index)
-        recall[truth.labels[index]] = _interval(value, change, section.confidence)
-    only_baseline, only_arm, p = metrics.mcnemar_test(truth.targets, baseline.pooled, arm.pooled)
-    decisive = changes[section.metric]
+def _differences(truth: Truth, scores: Mapping[str, ArmScores], section: CompareSettings) -> dict[str, Difference]:
+    """Subtract the baseline from every other arm. McNemar compares the labels that averaged probabilities give."""
+    baseline = scores[section.baseline]
+    others = {arm: found for arm, found in scores.items() if arm != section.baseline}
+    tests = {arm: metrics.mcnemar_test(truth.targets, baseline.pooled, found.pooled) for arm, found in others.items()}
+    adjusted = metrics.holm([p for _, _, p in tests.values()])
     return {
-        "metrics": changes,
-        "recall": recall,
-        "harmed": [label for label, change in recall.items() if change and change["high"] < 0],
-        "mcnemar": {"only_baseline_right": only_baseline, "only_arm_right": only_arm, "p": p},
-        "verdict": metrics.verdict(metrics.Interval(**decisive)),
+        arm: _difference(
+            baseline,
+            found,
+            McNemar(only_baseline_right=tests[arm][0], only_arm_right=tests[arm][1], p=tests[arm][2], p_holm=p_holm),
+            section,
+        )
+        for (arm, found), p_holm in zip(others.items(), adjusted, strict=True)
     }
 
 
-def _interval(value: float, resampled: Numbers, confidence: float) -> dict[str, float]:
-    return asdict(metrics.interval(value, resampled, confidence))
+def _difference(baseline: ArmScores, arm: ArmScores, mcnemar: McNemar, section: CompareSettings) -> Difference:
+    """Subtract `baseline` from `arm` on the same resamples."""
+    changes = {
+        metric: metrics.interval(
+            arm.mean(metric) - baseline.mean(metric),
+            arm.resampled.metrics[metric] - baseline.resampled.metrics[metric],
+            section.confidence,
+        )
+        for metric in arm.metrics
+    }
+
+    def change(label: int) -> float:
+        return arm.mean_recall(label) - baseline.mean_recall(label)
+
+    recall = arm.by_label(change, arm.resampled.recall - baseline.resampled.recall, section.confidence)
+    return Difference(
+        metrics=changes,
+        recall=recall,
+        harmed=[label for label, found in recall.items() if found and found.high < 0],
+        mcnemar=mcnemar,
+        verdict=metrics.verdict(changes[section.metric]),
+    )

@@ -1,10 +1,10 @@
-"""Whether a generated image shows what its label says: two committees of classifiers that have not seen it.
+"""Check whether a generated image shows what its label says, by two sets of classifiers that have not seen it.
 
 One is trained on real images alone, in folds, and knows the fault; the other on real images and the other generated
 ones, which share the generator's look, so that a few wrong labels stand out (confident learning, Northcutt et al. 2021,
-arXiv:1911.00068). Their log-probabilities are averaged: an image that the whole generator gets wrong fools only the
+arXiv:1911.00068). Both log-probabilities are averaged: an image that the whole generator gets wrong fools only the
 second, a look that the camera never has confuses only the first. No image, real or generated, is judged by a classifier
-that learnt from its own source; and a class whose real images the first committee does not recognise is not judged.
+that learnt from its own source; and a class whose real images the first set does not recognise is not judged.
 """
 
 import warnings
@@ -18,30 +18,35 @@ from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.pipeline import Pipeline, make_pipeline
 
 from augment.arrays import Labels, Numbers, Vectors
-from augment.records import Record, item_seed
+from augment.record_types import DatasetRecord, GeneratedRecord
+from augment.records import item_seed
 
 FOLDS = 4
 DIMENSIONS = 128  # of the embedding that are kept; the rest costs time and adds nothing
-DOUBT = 1.0  # nats, of both committees together, by which another class may be likelier
-LEAST_RECALL = 0.5  # of a class's real images by the first committee; with less it knows nothing about the class
+DOUBT = 1.0  # nats, of both classifiers together, by which another class may be likelier
+LEAST_RECALL = 0.5  # of a class's real images by the first set; with less it knows nothing about the class
 NEVER = 1e-6  # probability of a class that a classifier has no image of
 
 
 def agreement(
-    seed: int, training: Sequence[Record], real: Vectors, painted: Sequence[Record], pool: Vectors
+    seed: int,
+    training: Sequence[DatasetRecord],
+    real: Vectors,
+    painted: Sequence[GeneratedRecord],
+    pool: Vectors,
 ) -> tuple[Labels, list[str]]:
-    """(of each generated image how many classes are clearly likelier than its label; the likeliest label).
+    """Return for each generated image how many classes are clearly likelier than its label, and the likeliest label.
 
-    The number is 0 where the committees cannot judge the label.
+    The number is 0 where the classifiers cannot judge the label.
     """
-    labels = sorted({record["label"] for record in [*training, *painted]})
-    own = np.array([labels.index(record["label"]) for record in painted], np.int64)
+    labels = sorted({record.label for record in training} | {record.label for record in painted})
+    own = np.array([labels.index(record.label) for record in painted], np.int64)
     if not len(own):
         return own, []
     fold_of = _folds(training, item_seed(seed, "curation", "committee"))
-    targets = np.array([labels.index(record["label"]) for record in training])
+    targets = np.array([labels.index(record.label) for record in training])
     folds = np.array([_fold(record, training, fold_of) for record in painted])
-    real_folds = np.array([fold_of[record["group"]] for record in training])
+    real_folds = np.array([fold_of[record.group] for record in training])
     total = np.zeros((len(painted), len(labels)))
     recognised = np.zeros(len(targets), bool)
     for fold in range(FOLDS):
@@ -64,7 +69,7 @@ def agreement(
 def recall_with(
     features: Vectors, labels: Sequence[str], held_out: Vectors, truth: Sequence[str]
 ) -> dict[str, float | None]:
-    """Recall of each class on held-out images of a classifier trained on `features`; None where it has none there."""
+    """Measure a classifier trained on `features` by its recall of each class on held-out images; None without any."""
     names = sorted(set(labels))
     if len(names) < 2 or not truth:
         return dict.fromkeys(names)
@@ -73,10 +78,10 @@ def recall_with(
     return {name: float(np.mean(found[true == name] == name)) if (true == name).any() else None for name in names}
 
 
-def _folds(training: Sequence[Record], seed: int) -> dict[str, int]:
-    """The fold of each group of training images."""
-    labels = [record["label"] for record in training]
-    groups = [record["group"] for record in training]
+def _folds(training: Sequence[DatasetRecord], seed: int) -> dict[str, int]:
+    """Assign a fold to each group of training images."""
+    labels = [record.label for record in training]
+    groups = [record.group for record in training]
     fold_of = {group: place % FOLDS for place, group in enumerate(sorted(set(groups)))}
     if len(fold_of) >= FOLDS and max(Counter(labels).values()) >= FOLDS:
         splitter = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed % 2**32)
@@ -87,15 +92,15 @@ def _folds(training: Sequence[Record], seed: int) -> dict[str, int]:
     return fold_of
 
 
-def _fold(record: Record, training: Sequence[Record], fold_of: dict[str, int]) -> int:
-    """The fold of the real image that a generated one starts from; by its id where it starts from none."""
-    start = record["host"] or record["source"]
-    group = next((real["group"] for real in training if real["id"] == start), None)
-    return fold_of[group] if group in fold_of else int(item_seed(0, "committee", record["id"]) % FOLDS)
+def _fold(record: GeneratedRecord, training: Sequence[DatasetRecord], fold_of: dict[str, int]) -> int:
+    """Return the fold of the real image that a generated one starts from; by its id where it starts from none."""
+    start = record.host or record.source
+    group = next((real.group for real in training if real.id == start), None)
+    return fold_of[group] if group in fold_of else int(item_seed(0, "committee", record.id) % FOLDS)
 
 
 def embedding_classifier(features: Vectors, targets: Labels) -> Pipeline:
-    """A balanced logistic regression on embeddings (N, D): quick, and good enough to judge images by."""
+    """Fit a balanced logistic regression on embeddings (N, D): quick, and good enough to judge images by."""
     model = make_pipeline(
         PCA(min(DIMENSIONS, *features.shape), svd_solver="covariance_eigh"),
         LogisticRegression(C=100.0, max_iter=500, tol=1e-3, class_weight="balanced"),

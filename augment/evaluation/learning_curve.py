@@ -7,14 +7,15 @@ the network that is shipped, and generated images play no part.
 import math
 import warnings
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from scipy.optimize import curve_fit
 from sklearn.model_selection import StratifiedGroupKFold
 
 from augment.arrays import Labels, Numbers, Vectors
 from augment.evaluation.label_check import embedding_classifier
+from augment.record_types import ClassCurve, LearningCurve
 
 SHARES = (0.25, 0.5, 0.75, 1.0)  # of the images of every class
 REPEATS, FOLDS = 3, 4
@@ -25,8 +26,8 @@ ENOUGH, PHOTOGRAPH, MORE_THAN, TOO_FEW = "enough", "photograph", "more than", "t
 
 def learning_curve(
     features: Vectors, targets: Labels, groups: Sequence[str], labels: Sequence[str], seed: int, recall_target: float
-) -> dict[str, Any]:
-    """Recall (0..1) at each share of the images, and advice per class; plain JSON values.
+) -> LearningCurve:
+    """Measure recall (0..1) at each share of the images, and derive advice for each class.
 
     `features` (N, D), `targets` (N,) and `groups` are those of the training images. The advice of a class is "enough",
     "photograph" or "more than" so many further images to reach `recall_target`, or "too few" images to say.
@@ -35,26 +36,26 @@ def learning_curve(
     classes = {}
     for label, name in enumerate(labels):
         own = targets == label
-        count, held = int(own.sum()), len({groups[row] for row in np.flatnonzero(own)})
+        count, held = int(own.sum()), len({groups[row] for row in np.flatnonzero(own).tolist()})
         images = [_part(count * (FOLDS - 1) / FOLDS, share) for share in SHARES]
         curve = recall[:, label]
         known = count >= LEAST_IMAGES and held >= LEAST_GROUPS and not np.isnan(curve).any()
-        advice = _advice(images, curve, count, recall_target) if known else {"says": TOO_FEW, "photograph": None}
+        says, photograph = _advice(images, curve, count, recall_target) if known else (TOO_FEW, None)
         shown = [None if np.isnan(value) else float(value) for value in curve]
-        classes[name] = {"images": images, "recall": shown, "now": count, **advice}
-    return {
-        "recall_target": recall_target,
-        "shares": list(SHARES),
-        "macro_recall": [None if np.isnan(row).all() else float(np.nanmean(row)) for row in recall],
-        "classes": classes,
-    }
+        classes[name] = ClassCurve(images=images, recall=shown, now=count, says=says, photograph=photograph)
+    return LearningCurve(
+        recall_target=recall_target,
+        shares=list(SHARES),
+        macro_recall=[None if np.isnan(row).all() else float(np.nanmean(row)) for row in recall],
+        classes=classes,
+    )
 
 
 def _part(count: float, share: float) -> int:
     return max(1, round(count * share))
 
 
-def _recall(features: Vectors, targets: Labels, groups: np.ndarray, classes: int, seed: int) -> Numbers:
+def _recall(features: Vectors, targets: Labels, groups: npt.NDArray[np.str_], classes: int, seed: int) -> Numbers:
     """(len(SHARES), classes) mean recall over repeats and folds of whole groups; NaN where a class is not tested."""
     hits, tested = np.zeros((len(SHARES), classes)), np.zeros(classes)
     if len(np.unique(groups)) < FOLDS or classes < 2 or np.bincount(targets).max() < FOLDS:
@@ -84,16 +85,19 @@ def _first(order: Labels, targets: Labels, share: float) -> Labels:
     return np.concatenate([own[: _part(len(own), share)] for own in rows])
 
 
-def _advice(images: Sequence[int], recall: Numbers, now: int, target: float) -> dict[str, Any]:
-    """Extrapolate error = a n^-b, 0 <= b <= 1 (Hestness et al. 2017, arXiv:1712.00409)."""
+def _advice(images: Sequence[int], recall: Numbers, now: int, target: float) -> tuple[str, int]:
+    """Return the advice and its number of images.
+
+    Errors are extrapolated as a n^-b with 0 <= b <= 1 (Hestness et al. 2017, arXiv:1712.00409).
+    """
     if recall[-1] >= target:
-        return {"says": ENOUGH, "photograph": 0}
+        return ENOUGH, 0
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Covariance of the parameters")
         (scale, power), _ = curve_fit(
             lambda n, a, b: a * n**-b, np.array(images, float), 1 - recall, p0=(1.0, 0.3), bounds=([0, 0], [50, 1])
         )
     if scale * (MOST_TIMES * now) ** -power > 1 - target:
-        return {"says": MORE_THAN, "photograph": (MOST_TIMES - 1) * now}
+        return MORE_THAN, (MOST_TIMES - 1) * now
     needed = (scale / (1 - target)) ** (1 / power)
-    return {"says": PHOTOGRAPH, "photograph": max(1, math.ceil(needed) - now)}
+    return PHOTOGRAPH, max(1, math.ceil(needed) - now)

@@ -1,4 +1,4 @@
-"""How good, how sure: metrics of one set of predictions, and paired comparisons of two.
+"""Metrics of one set of predictions, and paired comparisons of two.
 
 Labels are whole numbers 0..K-1 here. A macro average is over the classes that the truth holds: a class without an image
 has no recall, and counting it as 0 would punish the model for the data.
@@ -6,6 +6,7 @@ has no recall, and counting it as 0 would punish the model for the data.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,7 @@ from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
 from augment.arrays import Labels, Numbers
+from augment.record_types import Interval
 
 METRICS = ("accuracy", "macro_f1", "macro_recall")
 # Only where labels are marked as faults:
@@ -22,17 +24,8 @@ FAULT_OR_NOT = "fault_or_not"  # accuracy of the two-class question, whichever f
 PASS, FAIL, INCONCLUSIVE = "PASS", "FAIL", "INCONCLUSIVE"
 
 
-@dataclass(frozen=True)
-class Interval:
-    """A value and the range that the data leave it, at the confidence of the call that made it."""
-
-    value: float
-    low: float
-    high: float
-
-
 def metrics(truth: Labels, predicted: Labels) -> dict[str, float]:
-    """accuracy, macro_f1 and macro_recall, each in 0..1; `truth` and `predicted` are (N,) with N at least 1."""
+    """Return accuracy, macro_f1 and macro_recall, each in 0..1; `truth` and `predicted` are (N,) with N at least 1."""
     present = np.unique(truth)
     macro = {"labels": present, "average": "macro", "zero_division": 0}
     return {
@@ -43,19 +36,20 @@ def metrics(truth: Labels, predicted: Labels) -> dict[str, float]:
 
 
 def class_recall(truth: Labels, predicted: Labels, classes: int) -> list[float | None]:
-    """Recall of each class in 0..1; None for a class that the truth does not hold."""
+    """Return the recall of each class in 0..1; None for a class that the truth does not hold."""
     counts = confusion(truth, predicted, classes)
     support = counts.sum(axis=1)
     return [float(counts[k, k] / support[k]) if support[k] else None for k in range(classes)]
 
 
 def confusion(truth: Labels, predicted: Labels, classes: int) -> npt.NDArray[np.int64]:
-    """(classes, classes) image counts: row = truth, column = prediction."""
-    return confusion_matrix(truth, predicted, labels=np.arange(classes))
+    """Count images as (classes, classes): row = truth, column = prediction."""
+    counts: npt.NDArray[np.int64] = confusion_matrix(truth, predicted, labels=np.arange(classes))
+    return counts
 
 
 def mcnemar_test(truth: Labels, first: Labels, second: Labels) -> tuple[int, int, float]:
-    """(images only `first` has right, images only `second` has right, exact two-sided p).
+    """Return (images only `first` has right, images only `second` has right, exact two-sided p).
 
     The test takes the images for independent; bursts of one asset make its p too small.
     """
@@ -67,7 +61,7 @@ def mcnemar_test(truth: Labels, first: Labels, second: Labels) -> tuple[int, int
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """p-values of several tests made together, adjusted so that one false alarm among them is as rare as in one test.
+    """Adjust the p-values of several tests made together so that one false alarm among them is as rare as in one test.
 
     Holm 1979, Scandinavian Journal of Statistics 6.
     """
@@ -75,7 +69,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def verdict(difference: Interval) -> str:
-    """PASS where the whole interval lies above 0, FAIL where it lies below, INCONCLUSIVE where it holds 0."""
+    """Return PASS where the whole interval lies above 0, FAIL where it lies below, INCONCLUSIVE where it holds 0."""
     if difference.low > 0:
         return PASS
     return FAIL if difference.high < 0 else INCONCLUSIVE
@@ -128,7 +122,8 @@ def resample(truth: Labels, predicted: Labels, groups: Sequence[str], classes: i
 
     def averaged(name: str) -> Numbers:
         values = np.stack([found[name] for found in per_seed], axis=1)  # (R, S) or (R, S, K)
-        return values[rows, draws.seeds].mean(axis=1)
+        means: Numbers = values[rows, draws.seeds].mean(axis=1)
+        return means
 
     return Resampled({name: averaged(name) for name in METRICS}, averaged("recall"))
 
@@ -136,7 +131,7 @@ def resample(truth: Labels, predicted: Labels, groups: Sequence[str], classes: i
 def _weighted(
     truth: Labels, predicted: Labels, index: Labels, groups: int, classes: int, weights: Numbers
 ) -> dict[str, Numbers]:
-    """The metrics of one training in all resamples, from counts per group: sums of counts are all they need."""
+    """Compute the metrics of one training in all resamples from counts per group: sums of counts are all they need."""
     hit = weights @ _counts(index, truth, truth == predicted, (groups, classes))  # each (R, K)
     support = weights @ _counts(index, truth, np.ones(len(truth)), (groups, classes))
     named = weights @ _counts(index, predicted, np.ones(len(truth)), (groups, classes))
@@ -152,15 +147,15 @@ def _weighted(
     }
 
 
-def _counts(index: Labels, labels: Labels, values: npt.NDArray, shape: tuple[int, int]) -> Numbers:
+def _counts(index: Labels, labels: Labels, values: npt.NDArray[Any], shape: tuple[int, int]) -> Numbers:
     counts = np.zeros(shape)
     np.add.at(counts, (index, labels), values)
     return counts
 
 
 def interval(value: float, resampled: Numbers, confidence: float) -> Interval:
-    """`value` with the percentile interval of its (R,) resamples; resamples without the class (NaN) are left out."""
+    """Return `value` with the percentile interval of its (R,) resamples; those without the class (NaN) are left out."""
     tail = (1 - confidence) / 2
     known = resampled[~np.isnan(resampled)]
     low, high = np.quantile(known, [tail, 1 - tail])
-    return Interval(float(value), float(low), float(high))
+    return Interval(value=float(value), low=float(low), high=float(high))

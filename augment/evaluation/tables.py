@@ -1,9 +1,9 @@
 """Numbers with their intervals as people read them, and the comparison as a plain text table."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from augment.evaluation.metrics import FAULT_OR_NOT, FAULT_RECALL
+from augment.record_types import ComparisonSummary, Interval
 
 METRIC_NAMES = {
     "accuracy": "accuracy",
@@ -14,45 +14,43 @@ METRIC_NAMES = {
 }
 
 
-def measured(summary: Mapping[str, Any]) -> list[str]:
-    """The metrics that a comparison holds, in the order of METRIC_NAMES."""
-    held = next(iter(summary["arms"].values()))["metrics"]
+def measured(summary: ComparisonSummary) -> list[str]:
+    """List the metrics that a comparison holds, in the order of METRIC_NAMES."""
+    held = next(iter(summary.arms.values())).metrics
     return [metric for metric in METRIC_NAMES if metric in held]
 
 
-def percent(interval: Mapping[str, float]) -> str:
-    """`71.2 % (65.0 to 77.1)`"""
-    return f"{100 * interval['value']:.1f} % ({100 * interval['low']:.1f} to {100 * interval['high']:.1f})"
+def percent(interval: Interval) -> str:
+    """Write an interval as `71.2 % (65.0 to 77.1)`."""
+    return f"{100 * interval.value:.1f} % ({100 * interval.low:.1f} to {100 * interval.high:.1f})"
 
 
-def points(interval: Mapping[str, float]) -> str:
-    """`+3.1 (-0.4 to +6.6) points`, of a hundred"""
-    return f"{100 * interval['value']:+.1f} ({100 * interval['low']:+.1f} to {100 * interval['high']:+.1f}) points"
+def points(interval: Interval) -> str:
+    """Write a difference as `+3.1 (-0.4 to +6.6) points`, of a hundred."""
+    return f"{100 * interval.value:+.1f} ({100 * interval.low:+.1f} to {100 * interval.high:+.1f}) points"
 
 
-def table(summary: Mapping[str, Any]) -> str:
-    """The comparison as plain text: arms, differences, recall per class; `!` marks fault classes."""
-    arms = list(summary["arms"])
-    test = summary["test"]
+def table(summary: ComparisonSummary) -> str:
+    """Write the comparison as plain text: arms, differences, recall per class; `!` marks fault classes."""
+    arms = list(summary.arms)
+    test = summary.test
     metrics = measured(summary)
     rows = [["arm", *(METRIC_NAMES[metric] for metric in metrics)]]
     for arm in arms:
-        rows.append([arm, *(percent(summary["arms"][arm]["metrics"][metric]) for metric in metrics)])
-    for arm, difference in summary["differences"].items():
-        cells = [points(difference["metrics"][metric]).removesuffix(" points") for metric in metrics]
-        rows.append([f"{arm} - {summary['baseline']}", *cells])
+        rows.append([arm, *(percent(summary.arms[arm].metrics[metric]) for metric in metrics)])
+    for arm, difference in summary.differences.items():
+        cells = [points(difference.metrics[metric]).removesuffix(" points") for metric in metrics]
+        rows.append([f"{arm} - {summary.baseline}", *cells])
     classes = [["class", "test images", *(f"recall, {arm}" for arm in arms)]]
-    for label in summary["labels"]:
-        mark = "!" if label in summary["fault_labels"] else " "
-        recalls = [summary["arms"][arm]["recall"][label] for arm in arms]
+    for label in summary.labels:
+        mark = "!" if label in summary.fault_labels else " "
+        recalls = [summary.arms[arm].recall[label] for arm in arms]
         cells = [percent(recall) if recall else "no image" for recall in recalls]
-        classes.append([f"{mark} {label}", str(test["per_class"][label]["images"]), *cells])
-    head = f"{test['images']} test images in {test['groups']} groups; {100 * summary['confidence']:g} % intervals"
-    mcnemar = summary["differences"][summary["candidate"]]["mcnemar"]
-    tail = f"McNemar p = {mcnemar['p']:.3g}; verdict on {METRIC_NAMES[summary['metric']]}: {summary['verdict']}"
-    harmed = [
-        f"{arm} harms {', '.join(found['harmed'])}" for arm, found in summary["differences"].items() if found["harmed"]
-    ]
+        classes.append([f"{mark} {label}", str(test.per_class[label].images), *cells])
+    head = f"{test.images} test images in {test.groups} groups; {100 * summary.confidence:g} % intervals"
+    mcnemar = summary.differences[summary.candidate].mcnemar
+    tail = f"McNemar p = {mcnemar.p:.3g}; verdict on {METRIC_NAMES[summary.metric]}: {summary.verdict}"
+    harmed = [f"{arm} harms {', '.join(found.harmed)}" for arm, found in summary.differences.items() if found.harmed]
     return "\n".join([head, "", *_aligned(rows), "", *_aligned(classes), "", *harmed, tail])
 
 

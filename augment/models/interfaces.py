@@ -68,6 +68,13 @@ class Painter(Protocol):
         """
 
 
+class Renderer(Protocol):
+    """A function that draws an image instead of painting it."""
+
+    def __call__(self, seed: int, domain: str, label: str, side: int) -> Frame:
+        """Return a drawn image of `label`, uint8 (side, side, 3) BGR; `domain` is catalogue or station."""
+
+
 class TokenBudget(Protocol):
     """The length of text that the painter's text encoder can hold."""
 

@@ -2,7 +2,7 @@
 
 from functools import cached_property
 
-from augment.models.interfaces import Captioner, Embedder, Painter, TextSimilarity, TokenBudget, Writer
+from augment.models.interfaces import Captioner, Embedder, Painter, Renderer, TextSimilarity, TokenBudget, Writer
 from augment.models.model_folders import ModelFolder, find_model, pick_device
 from augment.settings import Settings
 
@@ -10,8 +10,9 @@ from augment.settings import Settings
 class Models:
     """Loads each model of `settings`, and the library that runs it, when it is first asked for, and not before."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, renderer: Renderer | None = None) -> None:
         self._settings = settings
+        self.renderer = renderer  # for the methods that draw instead of painting
 
     @cached_property
     def device(self) -> str:

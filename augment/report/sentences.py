@@ -1,14 +1,14 @@
-"""What a run found, in words for people who know no statistics. Pure: summaries in, sentences out."""
+"""Sentences about what a run found, for people who know no statistics. Pure: summaries in, sentences out."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
 from augment.evaluation.learning_curve import ENOUGH
 from augment.evaluation.metrics import FAIL, INCONCLUSIVE, PASS
 from augment.evaluation.tables import METRIC_NAMES
-from augment.records import Record
+from augment.record_types import ComparisonSummary, Evaluation, LearningCurve, TrainingRecord
 
 HEADLINES = {
     PASS: "Generated images helped.",
@@ -28,38 +28,38 @@ CERTAINTY = {
 }
 
 
-def answers(summary: Mapping[str, Any], trainings: Sequence[Record]) -> list[tuple[str, str]]:
-    """(question, answer): what was tried, whether it helped, how sure that is. `summary` is the comparison's."""
-    baseline, candidate, metric = (summary[key] for key in ("baseline", "candidate", "metric"))
-    before, after = (summary["arms"][arm]["metrics"][metric]["value"] for arm in (baseline, candidate))
-    change = summary["differences"][candidate]["metrics"][metric]
+def answers(summary: ComparisonSummary, trainings: Sequence[TrainingRecord]) -> list[tuple[str, str]]:
+    """Return (question, answer) pairs: what was tried, whether it helped, how sure that is."""
+    baseline, candidate, metric = (summary.baseline, summary.candidate, summary.metric)
+    before, after = (summary.arms[arm].metrics[metric].value for arm in (baseline, candidate))
+    change = summary.differences[candidate].metrics[metric]
     tried = (
         f"Two classifiers were compared. One, called {baseline}, learnt from {_pictures(trainings, baseline)}. The "
         f"other, called {candidate}, learnt from {_pictures(trainings, candidate)}. Both then named "
-        f"{summary['test']['images']} test pictures that no training has seen."
+        f"{summary.test.images} test pictures that no training has seen."
     )
     helped = (
         f"Measured by {METRIC_NAMES[metric]} ({METRIC_MEANINGS[metric]}), {baseline} reaches {100 * before:.1f} and "
-        f"{candidate} {100 * after:.1f}: a change of {100 * change['value']:+.1f} points."
+        f"{candidate} {100 * after:.1f}: a change of {100 * change.value:+.1f} points."
     )
     sure = (
-        f"With {100 * summary['confidence']:g} % confidence the change lies between {100 * change['low']:+.1f} and "
-        f"{100 * change['high']:+.1f} points. {CERTAINTY[summary['verdict']]}"
+        f"With {100 * summary.confidence:g} % confidence the change lies between {100 * change.low:+.1f} and "
+        f"{100 * change.high:+.1f} points. {CERTAINTY[summary.verdict]}"
     )
     return [("What was tried", tried), ("Did it help?", helped), ("How sure is that?", sure)]
 
 
-def _pictures(trainings: Sequence[Record], arm: str) -> str:
-    own = [record for record in trainings if record["arm"] == arm]
-    real, generated = (sum(own[0]["images"][kind].values()) for kind in ("real", "synthetic"))
+def _pictures(trainings: Sequence[TrainingRecord], arm: str) -> str:
+    own = [record for record in trainings if record.arm == arm]
+    real, generated = (sum(own[0].images[kind].values()) for kind in ("real", "synthetic"))
     parts = [f"{count} {kind}" for count, kind in ((real, "real"), (generated, "generated")) if count]
     return f"{' and '.join(parts)} pictures ({len(own)} training{'s' * (len(own) > 1)})"
 
 
-def next_steps(summary: Mapping[str, Any], curve: Mapping[str, Any] | None, packed: str | None) -> list[str]:
-    """What to do now. `packed` is the arm whose network the bundle holds, if there is one."""
-    baseline, candidate, verdict = (summary[key] for key in ("baseline", "candidate", "verdict"))
-    harmed = ", ".join(map(said, summary["differences"][candidate]["harmed"]))
+def next_steps(summary: ComparisonSummary, curve: LearningCurve | None, packed: str | None) -> list[str]:
+    """Say what to do now. `packed` is the arm whose network the bundle holds, if there is one."""
+    baseline, candidate, verdict = (summary.baseline, summary.candidate, summary.verdict)
+    harmed = ", ".join(map(in_words, summary.differences[candidate].harmed))
     ship = {
         PASS: f"The classifier that learnt from generated images too ({candidate}) may be shipped.",
         FAIL: f"Ship the classifier without these generated images ({baseline}). Look at the contact sheets: a "
@@ -75,44 +75,44 @@ def next_steps(summary: Mapping[str, Any], curve: Mapping[str, Any] | None, pack
             f'The bundle holds {packed} all the same: set export.arm = "{baseline}" and run `rarefault export` before '
             "it goes to a station."
         )
-    if curve and any(found["says"] != ENOUGH for found in curve["classes"].values()):
+    if curve and any(found.says != ENOUGH for found in curve.classes.values()):
         steps.append("Photograph more: the table below says what, and how many.")
     return steps
 
 
-def class_changes(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """(gained, lost or neither; sentence) of every fault class, and of other classes that lost."""
-    harmed = summary["differences"][summary["candidate"]]["harmed"]
-    others = [label for label in harmed if label not in summary["fault_labels"]]
+def class_changes(summary: ComparisonSummary) -> list[tuple[str, str]]:
+    """Return (gained, lost or neither; sentence) for every fault class, and for other classes that lost."""
+    harmed = summary.differences[summary.candidate].harmed
+    others = [label for label in harmed if label not in summary.fault_labels]
     return [
-        *(_change(summary, label, "fault") for label in summary["fault_labels"]),
+        *(_change(summary, label, "fault") for label in summary.fault_labels),
         *(_change(summary, label, "no fault") for label in others),
     ]
 
 
-def _change(summary: Mapping[str, Any], label: str, kind: str) -> tuple[str, str]:
-    change = summary["differences"][summary["candidate"]]["recall"][label]
+def _change(summary: ComparisonSummary, label: str, kind: str) -> tuple[str, str]:
+    change = summary.differences[summary.candidate].recall[label]
     if change is None:
-        return "Unknown", f"the test set holds no picture of {said(label)} ({kind})."
-    before, after = (100 * summary["arms"][summary[key]]["recall"][label]["value"] for key in ("baseline", "candidate"))
-    word = "Better" if change["low"] > 0 else "Worse" if change["high"] < 0 else "No clear change"
+        return "Unknown", f"the test set holds no picture of {in_words(label)} ({kind})."
+    before, after = (100 * recall for recall in _recalls(summary, label))
+    word = "Better" if change.low > 0 else "Worse" if change.high < 0 else "No clear change"
     found = f"{after:.0f} instead of {before:.0f}" if f"{after:.0f}" != f"{before:.0f}" else f"{after:.0f}, as before"
-    images = summary["test"]["per_class"][label]["images"]
+    images = summary.test.per_class[label].images
     measured = f"{images} test picture{'s' * (images > 1)}"
-    return word, f"of 100 pictures of {said(label)} ({kind}) it finds {found}, measured on {measured}."
+    return word, f"of 100 pictures of {in_words(label)} ({kind}) it finds {found}, measured on {measured}."
 
 
-def gate_sentences(summary: Mapping[str, Any]) -> list[str]:
-    """What the gate kept out of each arm."""
+def gate_sentences(summary: ComparisonSummary) -> list[str]:
+    """Say what the gate kept out of each arm."""
     return [
-        f"The gate left the generated images of {', '.join(map(said, labels))} out of {arm}, because on validation "
+        f"The gate left the generated images of {', '.join(map(in_words, labels))} out of {arm}, because on validation "
         "images they cost another class its recall, or nothing was gained with them."
-        for arm, labels in summary.get("gate", {}).items()
+        for arm, labels in (summary.gate or {}).items()
     ]
 
 
 def hours(used: int, minutes: float) -> str:
-    """What as many real pictures would cost, if one takes `minutes`."""
+    """Say what as many real pictures would cost, if one takes `minutes`."""
     return (
         f"The arm under test learnt from {used} generated images. If finding, taking and labelling one picture takes "
         f"{minutes:g} minutes, as many real ones would take {used * minutes / 60:.1f} hours. The minutes are an "
@@ -120,73 +120,82 @@ def hours(used: int, minutes: float) -> str:
     )
 
 
-def said(label: str) -> str:
-    """A label as a word in a sentence."""
+def in_words(label: str) -> str:
+    """Write a label as a word in a sentence."""
     return label.replace("_", " ")
 
 
 # What can be seen in the figures, for those who don't see them
 
 
-def recall_bars(summary: Mapping[str, Any]) -> str:
-    """The classes that moved most between baseline and candidate."""
-    baseline, candidate = summary["baseline"], summary["candidate"]
-    changes = summary["differences"][candidate]["recall"]
-    known = sorted((change["value"], label) for label, change in changes.items() if change)
+def recall_bars(summary: ComparisonSummary) -> str:
+    """Name the classes that moved most between baseline and candidate."""
+    baseline, candidate = summary.baseline, summary.candidate
+    changes = summary.differences[candidate].recall
+    known = sorted((change.value, label) for label, change in changes.items() if change)
     (fall, lowest), (rise, highest) = known[0], known[-1]
     moved = [("rise", highest)] * (rise > 0) + [("fall", lowest)] * (fall < 0)
-    told = [f"Largest {word} from {baseline} to {candidate}: {_moved(summary, label)}." for word, label in moved]
-    return " ".join(["Bars of the recall of each class, one for each arm.", *told])
+    text = [f"Largest {word} from {baseline} to {candidate}: {_moved(summary, label)}." for word, label in moved]
+    return " ".join(["Bars of the recall of each class, one for each arm.", *text])
 
 
-def _moved(summary: Mapping[str, Any], label: str) -> str:
-    before, after = (summary["arms"][summary[key]]["recall"][label]["value"] for key in ("baseline", "candidate"))
-    return f"{said(label)}, {_percent(before)} to {_percent(after)}"
+def _recalls(summary: ComparisonSummary, label: str) -> tuple[float, float]:
+    """Return the recall of a class by the baseline and by the candidate; NaN where the test set has no image of it."""
+    found = [summary.arms[arm].recall[label] for arm in (summary.baseline, summary.candidate)]
+    before, after = (math.nan if recall is None else recall.value for recall in found)
+    return before, after
 
 
-def learning_curves(curve: Mapping[str, Any]) -> str:
-    """Where the mean over the classes begins and ends."""
-    share, (first, *_, last) = curve["shares"][0], curve["macro_recall"]
-    told = "Lines of the recall of each class against its number of real images."
+def _moved(summary: ComparisonSummary, label: str) -> str:
+    before, after = _recalls(summary, label)
+    return f"{in_words(label)}, {_percent(before)} to {_percent(after)}"
+
+
+def learning_curves(curve: LearningCurve) -> str:
+    """Say where the mean over the classes begins and ends."""
+    share, (first, *_, last) = curve.shares[0], curve.macro_recall
+    text = "Lines of the recall of each class against its number of real images."
     if first is None or last is None:
-        return told
+        return text
     begins = f"{_percent(first)} with {_percent(share)} of the images"
-    return f"{told} The mean over the classes is {begins}, {_percent(last)} with all."
+    return f"{text} The mean over the classes is {begins}, {_percent(last)} with all."
 
 
-def confusion_matrix(summary: Mapping[str, Any], arm: str) -> str:
-    """The commonest mistake of an arm."""
-    labels, counts = summary["labels"], np.array(summary["arms"][arm]["confusion"])
+def confusion_matrix(summary: ComparisonSummary, arm: str) -> str:
+    """Name the commonest mistake of an arm."""
+    labels, counts = summary.labels, np.array(summary.arms[arm].confusion)
     wrong = counts - np.diag(np.diag(counts))
     true, given = np.unravel_index(wrong.argmax(), wrong.shape)
-    told = f"Grid of true classes against the labels that {arm} gave."
+    text = f"Grid of true classes against the labels that {arm} gave."
     if not wrong[true, given]:
-        return f"{told} It made no mistake."
-    mistake = f"{said(labels[true])} was called {said(labels[given])} in {wrong[true, given]} of {counts[true].sum()}"
-    return f"{told} Commonest mistake: {mistake} answers."
+        return f"{text} It made no mistake."
+    mistake = (
+        f"{in_words(labels[true])} was called {in_words(labels[given])} in {wrong[true, given]} of {counts[true].sum()}"
+    )
+    return f"{text} Commonest mistake: {mistake} answers."
 
 
-def reliability(summary: Mapping[str, Any], arms: Sequence[str]) -> str:
-    """How often each arm is right in the bin that holds most of its answers."""
-    told = ["Lines of how often an answer is right against the probability it was given."]
+def reliability(summary: ComparisonSummary, arms: Sequence[str]) -> str:
+    """Say how often each arm is right in the bin that holds most of its answers."""
+    text = ["Lines of how often an answer is right against the probability it was given."]
     for arm in arms:
-        fullest = max(summary["arms"][arm]["reliability"]["bins"], key=lambda found: found["images"])
-        told.append(
-            f"Most answers of {arm} are given {_percent(fullest['confidence'])} on average, and "
-            f"{_percent(fullest['accuracy'])} of them are right."
+        fullest = max(summary.arms[arm].reliability.bins, key=lambda found: found.images)
+        text.append(
+            f"Most answers of {arm} are given {_percent(fullest.confidence)} on average, and "
+            f"{_percent(fullest.accuracy)} of them are right."
         )
-    return " ".join(told)
+    return " ".join(text)
 
 
-def validation_curves(histories: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]]) -> str:
-    """The last value of every training."""
-    told = [f"{arm} {', '.join(_last_looks(trainings))}" for arm, trainings in histories.items()]
-    return f"Lines of macro F1 on the validation images during training. At the end: {'; '.join(told)}."
+def validation_curves(histories: Mapping[str, Sequence[Sequence[Evaluation]]]) -> str:
+    """List the last value of every training."""
+    text = [f"{arm} {', '.join(_last_values(trainings))}" for arm, trainings in histories.items()]
+    return f"Lines of macro F1 on the validation images during training. At the end: {'; '.join(text)}."
 
 
-def _last_looks(trainings: Sequence[Sequence[Mapping[str, Any]]]) -> Iterator[str]:
-    for looks in trainings:
-        yield _percent(looks[-1]["validation"]["macro_f1"])
+def _last_values(trainings: Sequence[Sequence[Evaluation]]) -> Iterator[str]:
+    for evaluations in trainings:
+        yield _percent(evaluations[-1].validation["macro_f1"])
 
 
 def _percent(share: float) -> str:

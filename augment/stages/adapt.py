@@ -1,91 +1,115 @@
 """Stage 4, adapt: a low-rank adapter teaches the generator the look of the station's own training images.
 
-Training stops by what is painted, not by its loss: at every look the adapter paints images of the validation images'
-classes, and the kernel distance between the two sets of embeddings is measured (KID, Binkowski et al. 2018,
-arXiv:1801.01401). The nearest look is kept, or none if the plain model was nearer.
+Training stops by what is painted, not by its loss: every so many steps the adapter paints images of the validation
+images' classes, and the kernel distance between the two sets of embeddings is measured (KID, Binkowski et al. 2018,
+arXiv:1801.01401). The adapter of the least distance is kept, or none if the plain model was nearer.
 """
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 
-from augment.arrays import Numbers
-from augment.data.image_store import ImageStore
+from augment.arrays import Numbers, Vectors
+from augment.data.image_store import ImageStore, resize_by_area
+from augment.data.split import TRAIN, VAL
 from augment.methods import Method, parse_method
 from augment.models.image_embedding import nearest_distance
 from augment.models.interfaces import Order
 from augment.models.model_folders import folder_digest
 from augment.models.registry import Models
 from augment.progress import progress, say
-from augment.records import Document, Record, RunFolder, item_seed, spread
-from augment.settings import Settings, as_json
+from augment.record_types import AdapterRecord, AdapterSummary, DatasetRecord, Memorisation, PromptRecord
+from augment.records import (
+    ADAPTER,
+    CAPTIONS,
+    DATASET,
+    PROMPTS,
+    Document,
+    RunFolder,
+    StageInputs,
+    item_seed,
+    spread,
+)
+from augment.settings import Settings
+from edge_runtime.bundle.preprocess import Frame
 
-STAGE = "adapter"
 STATE_FILE = "training.safetensors"  # of the unfinished training
 TEXT2IMG = Method("text2img", "text2img")
+# (name, step, folder of the adapter or None) -> the evaluation's record
+Evaluate = Callable[[str, int, Path | None], AdapterRecord]
+AdapterDocument = Document[AdapterRecord, AdapterSummary]
 
 
-def run(settings: Settings, folder: RunFolder, models: Models) -> Document:
-    """Train the adapter if a method of generating asks for it: records of the looks; the summary names the best."""
-    prompts = folder.require("prompts")
+def run(settings: Settings, folder: RunFolder, models: Models, evaluate: Evaluate | None = None) -> AdapterDocument:
+    """Train the adapter if a method of generating asks for it: a record per evaluation; the summary names the best.
+
+    `evaluate` takes the place of `Evaluation.evaluate`.
+    """
+    prompts = folder.require(PROMPTS)
     if not any(parse_method(name).adapted for name in settings.generate.methods):
-        inputs = {"parent": prompts.digest, "settings": {}, "models": {}}
-        summary = {"path": None, "sha256": None}
-        return folder.finished(STAGE, **inputs) or folder.write(Document(STAGE, records=[], summary=summary, **inputs))
+        unused = StageInputs(prompts.digest)
+        none = Document(ADAPTER, unused, [], AdapterSummary(path=None, sha256=None))
+        return folder.finished(ADAPTER, unused) or folder.write(none)
     sampling = {key: getattr(settings.generate, key) for key in ("steps", "guidance", "negative_prompt", "size")}
-    inputs = {
-        "parent": prompts.digest,
-        "settings": {"seed": settings.seed, "sampling": sampling, **as_json(settings.adapt)},
-        "models": {"painter": models.painter_folder.identity, "embedder": models.embedder.identity},
-    }
-    if done := folder.finished(STAGE, **inputs):
+    identities = {"painter": models.painter_folder.identity, "embedder": models.embedder.identity}
+    others = {"seed": settings.seed, "sampling": sampling}
+    inputs = StageInputs.of(prompts.digest, settings.adapt, others, identities)
+    if done := folder.finished(ADAPTER, inputs):
         return done
-    journal = folder.journal(STAGE, inputs)
-    looks = journal.read()
-    if not looks:  # a state of other settings must not be taken up
-        (folder.stage(STAGE) / STATE_FILE).unlink(missing_ok=True)
-    viewer = _Viewer(settings, folder, models)
-    for record in _looks(settings, folder, models, viewer, looks):
+    journal = folder.journal(ADAPTER, AdapterRecord, inputs.to_json())
+    known = journal.read()
+    if not known:  # a state of other settings must not be taken up
+        (folder.subfolder(ADAPTER.document) / STATE_FILE).unlink(missing_ok=True)
+    evaluate = evaluate or Evaluation(settings, folder, models).evaluate
+    for record in _evaluations(settings, folder, models, evaluate, known):
         journal.add([record])
-        looks[record["id"]] = record
-    records = list(looks.values())
-    document = folder.write(Document(STAGE, records=records, summary=_keep_best(folder, records), **inputs))
+        known[record.id] = record
+    records = list(known.values())
+    document = folder.write(Document(ADAPTER, inputs, records, _keep_best(folder, records)))
     journal.clear()
     return document
 
 
-def told(document: Document) -> str:
-    """The stage in one line."""
+def summary_line(document: AdapterDocument) -> str:
+    """Say in one line what the stage did."""
     if not document.records:
         return "no method of generating uses an adapter"
-    first = document.records[0]["distance"]
-    best = min(document.records, key=lambda record: record["distance"])
-    if not best["step"]:
+    first = document.records[0].distance
+    best = _best(document.records)
+    if not best.step:
         return (
             f"no adapter kept: none of {len(document.records) - 1} came nearer to the validation images ({first:.4f})"
         )
-    return f"step {best['step']}: distance to the validation images {first:.4f} -> {best['distance']:.4f}"
+    return f"step {best.step}: distance to the validation images {first:.4f} -> {best.distance:.4f}"
 
 
-def _looks(settings: Settings, folder: RunFolder, models: Models, viewer: "_Viewer", seen: dict[str, Record]):
-    """Train from look to look until the match stops improving; yields the record of each look not yet in `seen`."""
+def _best(records: Sequence[AdapterRecord]) -> AdapterRecord:
+    return min(records, key=lambda record: record.distance)
+
+
+def _evaluations(
+    settings: Settings,
+    folder: RunFolder,
+    models: Models,
+    evaluate: Evaluate,
+    known: dict[str, AdapterRecord],
+) -> Iterator[AdapterRecord]:
+    """Train until the match stops improving; yield every evaluation that is not yet `known`. The caller adds it."""
     section = settings.adapt
     steps = [*range(0, section.steps, section.evaluate_every), section.steps]
     trainer = None
     for place, step in enumerate(steps):
-        distances = [record["distance"] for record in list(seen.values())[:place]]
+        distances = [record.distance for record in list(known.values())[:place]]
         if len(distances) - int(np.argmin(distances or [0])) > section.patience:
             return
         name = f"step-{step:05d}"
-        if name in seen:
+        if name in known:
             continue
         trainer = trainer or _Trainer(settings, folder, models)
-        path = trainer.train(step) if step else None
-        record = {"id": name, "step": step, **viewer.look(path)}
-        say(f"adapt: step {step} of at most {section.steps}, distance {record['distance']:.4f}")
+        record = evaluate(name, step, trainer.train(step) if step else None)
+        say(f"adapt: step {step} of at most {section.steps}, distance {record.distance:.4f}")
         yield record
 
 
@@ -95,16 +119,16 @@ class _Trainer:
     def __init__(self, settings: Settings, folder: RunFolder, models: Models) -> None:
         from augment.training.lora import Adaptation
 
-        self._settings, self._place = settings, folder.stage(STAGE)
-        captions = {record["id"]: record["caption"] for record in folder.require("captions").records}
-        records = [record for record in folder.require("dataset").records if record["id"] in captions]
-        seed = item_seed(settings.seed, STAGE, "initial")
+        self._settings, self._place = settings, folder.subfolder(ADAPTER.document)
+        captions = {record.id: record.caption for record in folder.require(CAPTIONS).records}
+        records = [record for record in folder.require(DATASET).records if record.id in captions]
+        seed = item_seed(settings.seed, ADAPTER.document, "initial")
         self._adaptation = Adaptation(models.painter_folder.path, models.device, settings.adapt, seed)
-        latents = self._adaptation.encode(_frames(settings, records, models.painter.side))
-        self._loss = self._adaptation.loss(latents, [captions[record["id"]] for record in records])
+        latents = self._adaptation.encode(np.stack(_frames(settings, records, models.painter.side)))
+        self._loss = self._adaptation.loss(latents, [captions[record.id] for record in records])
 
     def train(self, step: int) -> Path:
-        """Train until `step`; returns the folder of the averaged adapter."""
+        """Train until `step`; return the folder of the averaged adapter."""
         from augment.training.resumable import Schedule, train
 
         section = self._settings.adapt
@@ -115,83 +139,85 @@ class _Trainer:
         return path
 
 
-class _Viewer:
-    """Paints for the classes of some validation images and compares."""
+class Evaluation:
+    """Paints for the classes of some validation images and compares what it painted with them."""
 
     def __init__(self, settings: Settings, folder: RunFolder, models: Models) -> None:
-        records = folder.require("dataset").records
+        records = folder.require(DATASET).records
         self._settings, self._models = settings, models
         self._embedder = models.embedder
-        by_split = {split: [record for record in records if record["split"] == split] for split in ("train", "val")}
-        shown = spread(by_split["val"], settings.adapt.look_images)
-        self._orders = _orders(settings, shown, folder.require("prompts").records)
+        by_split = {split: [record for record in records if record.split == split] for split in (TRAIN, VAL)}
+        shown = spread(by_split[VAL], settings.adapt.look_images)
+        self._orders = _orders(settings, shown, folder.require(PROMPTS).records)
         side = models.painter.side
         self._validation = self._embedder.embed(_frames(settings, shown, side))
-        self._training = self._embedder.embed(_frames(settings, by_split["train"], side))
+        self._training = self._embedder.embed(_frames(settings, by_split[TRAIN], side))
 
-    def look(self, adapter: Path | None) -> Record:
-        """`distance` of what the adapter paints to the validation images, and how near it comes to training images."""
-        frames = []
+    def evaluate(self, name: str, step: int, adapter: Path | None) -> AdapterRecord:
+        """Measure how far what the adapter paints is from the validation images, and how near to training images."""
+        frames: list[Frame] = []
         size = self._settings.generate.batch_size
         starts = range(0, len(self._orders), size)
-        for start in progress(starts, len(starts), "batches painted for a look"):
+        for start in progress(starts, len(starts), "batches painted for an evaluation"):
             painted = self._models.painter.paint(self._orders[start : start + size], TEXT2IMG, adapter)
             frames += [frame for frame in painted if frame is not None]
-        found = self._embedder.embed(np.stack(frames))
+        found = self._embedder.embed(frames)
         near, usual = (
             nearest_distance(images, self._training).astype(np.float32) for images in (found, self._validation)
         )
-        return {
-            "distance": kernel_distance(found, self._validation),
-            "memorisation": {
-                "median_nearest_painted": float(np.median(near)),
-                "median_nearest_validation": float(np.median(usual)),
-                "nearer_than_any_validation_image": int((near < usual.min()).sum()),
-                "painted": len(near),
-            },
-        }
+        memorisation = Memorisation(
+            median_nearest_painted=float(np.median(near)),
+            median_nearest_validation=float(np.median(usual)),
+            nearer_than_any_validation_image=int((near < usual.min()).sum()),
+            painted=len(near),
+        )
+        distance = kernel_distance(found, self._validation)
+        return AdapterRecord(id=name, step=step, distance=distance, memorisation=memorisation)
 
 
-def _orders(settings: Settings, shown: Sequence[Record], prompts: Sequence[Record]) -> list[Order]:
-    """One order for each validation image: a prompt of its class, the same seed at every look."""
+def _orders(settings: Settings, shown: Sequence[DatasetRecord], prompts: Sequence[PromptRecord]) -> list[Order]:
+    """Make one order for each validation image: a prompt of its class, the same seed at every evaluation."""
     orders = []
     for record in shown:
-        texts = [prompt["prompt"] for prompt in prompts if prompt["label"] == record["label"]]
+        texts = [prompt.prompt for prompt in prompts if prompt.label == record.label]
         if texts:
-            seed = item_seed(settings.seed, STAGE, f"look/{record['id']}")
+            seed = item_seed(settings.seed, ADAPTER.document, f"look/{record.id}")
             orders.append(Order(texts[seed % len(texts)], seed))
     return orders
 
 
-def _frames(settings: Settings, records: Sequence[Record], side: int) -> np.ndarray:
-    """uint8 (N, side, side, 3) BGR."""
+def _frames(settings: Settings, records: Sequence[DatasetRecord], side: int) -> list[Frame]:
+    """Open the images of `records`, each resized to uint8 (side, side, 3) BGR."""
     store = ImageStore(settings)
-    frames = (store.frame(record) for record in records)
-    return np.stack([cv2.resize(frame, (side, side), interpolation=cv2.INTER_AREA) for frame in frames])
+    return [resize_by_area(store.frame(record), side, side) for record in records]
 
 
-def kernel_distance(one: Numbers, other: Numbers) -> float:
-    """Unbiased squared maximum mean discrepancy of embeddings (N, D) and (M, D), cubic kernel; 0 means alike."""
+def kernel_distance(one: Vectors, other: Vectors) -> float:
+    """Return the unbiased squared maximum mean discrepancy of embeddings (N, D) and (M, D), cubic kernel; 0: alike."""
 
-    def kernel(left: Numbers, right: Numbers) -> Numbers:
-        return (left.astype(np.float64) @ right.T + 1) ** 3
+    def kernel(left: Vectors, right: Vectors) -> Numbers:
+        cubed: Numbers = (left.astype(np.float64) @ right.T + 1) ** 3
+        return cubed
 
-    def within(rows: Numbers) -> float:
+    def within(rows: Vectors) -> float:
         matrix = kernel(rows, rows)
         return float((matrix.sum() - np.trace(matrix)) / (len(rows) * (len(rows) - 1)))
 
     return within(one) + within(other) - 2 * float(kernel(one, other).mean())
 
 
-def _keep_best(folder: RunFolder, records: Sequence[Record]) -> Record:
-    """Remove the training state and all adapters but the best; the document's summary."""
-    best = min(records, key=lambda record: record["distance"])
-    place = folder.stage(STAGE)
+def _keep_best(folder: RunFolder, records: Sequence[AdapterRecord]) -> AdapterSummary:
+    """Remove the training state and all adapters but the best; return the document's summary."""
+    best = _best(records)
+    place = folder.subfolder(ADAPTER.document)
     (place / STATE_FILE).unlink(missing_ok=True)
     for record in records:
         if record is not best:
-            shutil.rmtree(place / record["id"], ignore_errors=True)
-    summary = {"best_step": best["step"], "memorisation": best["memorisation"]}
-    if not best["step"]:
-        return {"path": None, "sha256": None, **summary}
-    return {"path": f"{STAGE}/{best['id']}", "sha256": folder_digest(place / best["id"]), **summary}
+            shutil.rmtree(place / record.id, ignore_errors=True)
+    kept = best.step > 0
+    return AdapterSummary(
+        path=f"{ADAPTER.document}/{best.id}" if kept else None,
+        sha256=folder_digest(place / best.id) if kept else None,
+        best_step=best.step,
+        memorisation=best.memorisation,
+    )

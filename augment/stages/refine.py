@@ -25,72 +25,67 @@ from augment.models.prompt_rules import (
 )
 from augment.models.registry import Models
 from augment.progress import progress
-from augment.records import Document, Record, RunFolder, item_seed
-from augment.settings import Settings, as_json
+from augment.record_types import CaptionRecord, PromptRecord, PromptSummary, RefinedCaption
+from augment.records import CAPTIONS, PROMPTS, Document, RunFolder, StageInputs, item_seed
+from augment.settings import Settings
 
-STAGE = "prompts"
+PromptDocument = Document[PromptRecord, PromptSummary]
 
 
-def run(settings: Settings, folder: RunFolder, models: Models) -> Document:
-    """Write the prompts: records `{id, source, label, caption, context, prompt, tokens, drawn, kept}`.
-
-    `context` is the id of the caption whose context went in, `drawn` and `kept` count the continuations of the prompt's
-    caption; the summary counts why the others were rejected.
-    """
-    captions = folder.require("captions")
-    inputs = {
-        "parent": captions.digest,
-        "settings": {"seed": settings.seed, **as_json(settings.refine)},
-        "models": {
-            "writer": models.writer_folder.identity,
-            "text_encoder": models.painter_folder.identity,
-            "meaning": models.text_similarity.identity,
-        },
+def run(settings: Settings, folder: RunFolder, models: Models) -> PromptDocument:
+    """Write the prompts of every caption; the summary counts why other continuations were rejected."""
+    captions = folder.require(CAPTIONS)
+    identities = {
+        "writer": models.writer_folder.identity,
+        "text_encoder": models.painter_folder.identity,
+        "meaning": models.text_similarity.identity,
     }
-    if done := folder.finished(STAGE, **inputs):
+    inputs = StageInputs.of(captions.digest, settings.refine, {"seed": settings.seed}, identities)
+    if done := folder.finished(PROMPTS, inputs):
         return done
-    journal = folder.journal(STAGE, inputs)
+    journal = folder.journal(PROMPTS, RefinedCaption, inputs.to_json())
     written = journal.read()
-    phrases = {settings.phrase(record["label"]) for record in captions.records}
+    phrases = {settings.phrase(record.label) for record in captions.records}
     for record in progress(captions.records, len(captions.records), "captions refined"):
-        if record["id"] not in written:
-            written[record["id"]] = _refine_one(settings, models, record, captions.records, phrases)
-            journal.add([written[record["id"]]])
-    results = [written[record["id"]] for record in captions.records]
-    document = folder.write(
-        Document(
-            STAGE,
-            records=list(_prompts(captions.records, results)),
-            summary=_summary(settings, captions.records, results, phrases),
-            **inputs,
-        )
-    )
+        if record.id not in written:
+            written[record.id] = _refine_one(settings, models, record, captions.records, phrases)
+            journal.add([written[record.id]])
+    results = [written[record.id] for record in captions.records]
+    summary = _summary(settings, captions.records, results, phrases)
+    document = folder.write(Document(PROMPTS, inputs, list(_prompts(captions.records, results)), summary))
     journal.clear()
     return document
 
 
-def told(document: Document) -> str:
-    """The stage in one line."""
+def summary_line(document: PromptDocument) -> str:
+    """Say in one line what the stage did."""
     summary = document.summary
-    reasons = ", ".join(f"{count} {reason}" for reason, count in summary["rejected"].items())
-    return f"{summary['prompts']} prompts from {summary['captions']} captions; rejected: {reasons or 'none'}"
+    reasons = ", ".join(f"{count} {reason}" for reason, count in summary.rejected.items())
+    return f"{summary.prompts} prompts from {summary.captions} captions; rejected: {reasons or 'none'}"
 
 
 def _refine_one(
-    settings: Settings, models: Models, caption: Record, captions: Sequence[Record], phrases: Collection[str]
-) -> Record:
-    own = settings.phrase(caption["label"])
+    settings: Settings,
+    models: Models,
+    caption: CaptionRecord,
+    captions: Sequence[CaptionRecord],
+    phrases: Collection[str],
+) -> RefinedCaption:
+    """Draw continuations of the caption, with its own or another context, until enough pass or the rounds are over."""
+    own = settings.phrase(caption.label)
     others = {phrase for phrase in phrases if phrase != own}
     section, budget = settings.refine, models.token_budget
     context = caption
     if section.contexts == "all":
-        seed = item_seed(settings.seed, STAGE, f"{caption['id']}/context")
+        seed = item_seed(settings.seed, PROMPTS.document, f"{caption.id}/context")
         context = draw_context(caption, captions, own, others, seed)
     mixed = with_context(caption, context)
-    drawn, usable, rejected = 0, [], Counter()
+    drawn = 0
+    usable: list[str] = []
+    rejected: Counter[str] = Counter()
     kept: list[str] = []
     for turn in range(section.rounds):
-        seed = item_seed(settings.seed, STAGE, f"{caption['id']}/{turn}" if turn else caption["id"])
+        seed = item_seed(settings.seed, PROMPTS.document, f"{caption.id}/{turn}" if turn else caption.id)
         for text in draw_variants(models.writer, mixed, section, seed):
             drawn += 1
             reason = objection(text, own, others, budget)
@@ -102,72 +97,71 @@ def _refine_one(
         if len(kept) == section.variants:
             break
     rejected.update(turned_down)
-    texts = kept or [own_prompt({**caption, "caption": mixed}, own, others, budget)]
-    return {
-        "id": caption["id"],
-        "context": context["id"],
-        "prompts": texts,
-        "tokens": [budget.tokens(text) for text in texts],
-        "drawn": drawn,
-        "rejected": dict(sorted(rejected.items())),
-        "kept_itself": not kept,
-    }
+    texts = kept or [own_prompt(mixed, caption.prefix, own, others, budget)]
+    return RefinedCaption(
+        id=caption.id,
+        context=context.id,
+        prompts=texts,
+        tokens=[budget.tokens(text) for text in texts],
+        drawn=drawn,
+        rejected=dict(sorted(rejected.items())),
+        kept_itself=not kept,
+    )
 
 
 def draw_context(
-    caption: Record, captions: Sequence[Record], phrase: str, other_phrases: Collection[str], seed: int
-) -> Record:
-    """One of `captions`, each as likely, whose context names none of `other_phrases`; `caption` where there is none."""
+    caption: CaptionRecord, captions: Sequence[CaptionRecord], phrase: str, other_phrases: Collection[str], seed: int
+) -> CaptionRecord:
+    """Draw one of `captions`, each as likely, whose context names none of `other_phrases`; else return `caption`."""
     drawn = (captions[at] for at in np.random.default_rng(seed).permutation(len(captions)))
     fits = (other for other in drawn if not class_objection(with_context(caption, other), phrase, other_phrases))
     return next(fits, caption)
 
 
-def with_context(caption: Record, other: Record) -> str:
-    """The class of `caption` with what `other` says beyond its own."""
-    return caption["prefix"] + other["caption"].removeprefix(other["prefix"])
+def with_context(caption: CaptionRecord, other: CaptionRecord) -> str:
+    """Return the class of `caption` with what `other` says beyond its own."""
+    return caption.prefix + other.caption.removeprefix(other.prefix)
 
 
-def own_prompt(caption: Record, phrase: str, other_phrases: Collection[str], budget: TokenBudget) -> str:
-    """The caption; else what conditioned it; else the bare `phrase`: the first that shows the class and no other."""
-    texts = [trim(text, budget) for text in (caption["caption"], caption["prefix"], phrase)]
+def own_prompt(caption: str, prefix: str, phrase: str, other_phrases: Collection[str], budget: TokenBudget) -> str:
+    """Return the caption, its prefix or the bare `phrase`: the first that shows the class and no other."""
+    texts = [trim(text, budget) for text in (caption, prefix, phrase)]
     return next((text for text in texts if not class_objection(text, phrase, other_phrases)), texts[-1])
 
 
-def _prompts(captions: list[Record], results: list[Record]) -> Iterator[Record]:
+def _prompts(captions: Sequence[CaptionRecord], results: Sequence[RefinedCaption]) -> Iterator[PromptRecord]:
     for caption, result in zip(captions, results, strict=True):
-        for number, (text, tokens) in enumerate(zip(result["prompts"], result["tokens"], strict=True)):
-            yield {
-                "id": f"{caption['id']}-{number}",
-                "source": caption["id"],
-                "label": caption["label"],
-                "caption": caption["caption"],
-                "context": result["context"],
-                "prompt": text,
-                "tokens": tokens,
-                "drawn": result["drawn"],
-                "kept": 0 if result["kept_itself"] else len(result["prompts"]),
-            }
+        for number, (text, tokens) in enumerate(zip(result.prompts, result.tokens, strict=True)):
+            yield PromptRecord(
+                id=f"{caption.id}-{number}",
+                source=caption.id,
+                label=caption.label,
+                caption=caption.caption,
+                context=result.context,
+                prompt=text,
+                tokens=tokens,
+                drawn=result.drawn,
+                kept=0 if result.kept_itself else len(result.prompts),
+            )
 
 
 def _summary(
-    settings: Settings, captions: list[Record], results: list[Record], phrases: Collection[str]
-) -> dict[str, object]:
+    settings: Settings, captions: Sequence[CaptionRecord], results: Sequence[RefinedCaption], phrases: Collection[str]
+) -> PromptSummary:
     lost = 0
-    for caption, result in zip(captions, results, strict=True):
-        own = settings.phrase(caption["label"])
-        lost += sum(class_objection(text, own, set(phrases) - {own}) is not None for text in result["prompts"])
-    prompts = sum(len(result["prompts"]) for result in results)
     rejected: Counter[str] = Counter()
-    for result in results:
-        rejected.update(result["rejected"])
-    drawn = sum(result["drawn"] for result in results)
-    return {
-        "captions": len(results),
-        "prompts": prompts,
-        "drawn": drawn,
-        "class_kept_when_drawn": 1 - (rejected[CLASS_LOST] + rejected[OTHER_CLASS]) / drawn if drawn else None,
-        "class_kept": 1 - lost / prompts if prompts else None,
-        "rejected": dict(sorted(rejected.items())),
-        "kept_themselves": sum(result["kept_itself"] for result in results),
-    }
+    for caption, result in zip(captions, results, strict=True):
+        own = settings.phrase(caption.label)
+        lost += sum(class_objection(text, own, set(phrases) - {own}) is not None for text in result.prompts)
+        rejected.update(result.rejected)
+    prompts = sum(len(result.prompts) for result in results)
+    drawn = sum(result.drawn for result in results)
+    return PromptSummary(
+        captions=len(results),
+        prompts=prompts,
+        drawn=drawn,
+        class_kept_when_drawn=1 - (rejected[CLASS_LOST] + rejected[OTHER_CLASS]) / drawn if drawn else None,
+        class_kept=1 - lost / prompts if prompts else None,
+        rejected=dict(sorted(rejected.items())),
+        kept_themselves=sum(result.kept_itself for result in results),
+    )

@@ -8,19 +8,28 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import nn
 
-from augment.arrays import Labels
+from augment.arrays import Labels, Numbers
 from augment.data.image_store import ImageStore
+from augment.data.split import TRAIN, VAL
 from augment.models.model_folders import pick_device
-from augment.records import Document, Record, RunFolder, digest_of, item_seed
+from augment.record_types import (
+    CurationRecord,
+    CurationSummary,
+    DatasetRecord,
+    DatasetSummary,
+    PlainJson,
+    TrainingRecord,
+    TrainingSummary,
+)
+from augment.records import CURATION, DATASET, TRAINING, Document, RunFolder, StageInputs, digest_of, item_seed
 from augment.settings import Settings, as_json
-from augment.training.arms import REAL, SYNTHETIC, Arm, parse_arm
+from augment.training.arms import REAL, SYNTHETIC, Arm, TrainingImage, parse_arm
 from augment.training.finetune import Examples, Task, fit
 from augment.training.frame_cache import cached_frames
 from augment.training.harm_gate import HarmGate, train_gated
@@ -31,7 +40,7 @@ from edge_runtime.media.image_files import read_image
 from export.checkpoint import WEIGHTS_FILE
 from export.network import build_network, load_initial_weights
 
-STAGE = "training"
+TrainingDocument = Document[TrainingRecord, TrainingSummary]
 
 
 @dataclass(frozen=True)
@@ -39,73 +48,70 @@ class Material:
     """The images of all trainings, one row of the frame cache each, real ones first."""
 
     labels: tuple[str, ...]
-    records: Sequence[Record]
-    splits: Sequence[str]  # of each row: train or val; generated images are always train
-    kinds: Sequence[str]  # of each row: real, or the method that generated it
+    images: Sequence[TrainingImage]
     digests: Mapping[str, str]  # real, synthetic -> digest of the document that decides what there is of it
 
-    def examples(self, split: str, takes: Callable[[str, Record], bool]) -> Examples:
-        """The images of a split whose kind and record `takes` accepts."""
-        facts = zip(self.splits, self.kinds, self.records, strict=True)
-        rows = [row for row, (side, kind, record) in enumerate(facts) if side == split and takes(kind, record)]
-        targets = [self.labels.index(self.records[row]["label"]) for row in rows]
-        ids = [self.records[row]["id"] for row in rows]
+    def examples(self, split: str, takes: Callable[[TrainingImage], bool]) -> Examples:
+        """Return the images of a split that `takes` accepts; generated images are always for training."""
+        rows = [row for row, image in enumerate(self.images) if _split(image) == split and takes(image)]
+        targets = [self.labels.index(self.images[row].label) for row in rows]
+        ids = [self.images[row].id for row in rows]
         return Examples(np.array(rows, dtype=np.int64), np.array(targets, dtype=np.int64), ids)
 
 
-def run(settings: Settings, folder: RunFolder) -> Document:
+def _split(image: TrainingImage) -> str:
+    return image.split if isinstance(image, DatasetRecord) else TRAIN
+
+
+def _is_real(image: TrainingImage) -> bool:
+    return isinstance(image, DatasetRecord)
+
+
+def run(settings: Settings, folder: RunFolder) -> TrainingDocument:
     """Train every arm with every seed; a record says what one learned from, how far it went and how well it did."""
-    dataset, curation = folder.require("dataset"), folder.require("curation")
+    dataset, curation = folder.require(DATASET), folder.require(CURATION)
     arms = [parse_arm(name, settings.generate.methods) for name in settings.train.arms]
     material = gather(dataset, curation, arms)
-    build, initial = initial_network(settings, len(material.labels))
-    inputs = {
-        "parent": curation.digest,
-        "settings": {
-            "seed": settings.seed,
-            "dataset": dataset.digest,
-            "faults": list(settings.data.faults),
-            "baseline": settings.compare.baseline,  # what gates compare with
-            **as_json(settings.train),
-        },
-        "models": {"initial_weights": initial},
+    labels = material.labels
+    build, initial = initial_network(settings, len(labels))
+    others = {
+        "seed": settings.seed,
+        "dataset": dataset.digest,
+        "faults": list(settings.data.faults),
+        "baseline": settings.compare.baseline,  # what gates compare with
     }
-    if done := folder.finished(STAGE, **inputs):
+    inputs = StageInputs.of(curation.digest, settings.train, others, {"initial_weights": initial})
+    if done := folder.finished(TRAINING, inputs):
         return done
     _check(settings, material)
-    frames = _frames(settings, folder, material)
-    train_one = _trainer(settings, folder, material, frames, build, initial)
+    train_one = _trainer(settings, folder, material, build, initial)
+    place = folder.subfolder(TRAINING.document)
 
-    def trained(arm: Arm, seed: int) -> Record:
+    def trained(arm: Arm, seed: int) -> TrainingRecord:
         task = plan(settings, material, arm, seed, initial, build)
-        return _record(task, train_one(task, folder.stage(STAGE) / arm.name / f"seed-{seed}"), arm, material)
+        return _record(task, train_one(task, place / arm.name / f"seed-{seed}"), arm, material)
 
     # Seeds outside: a stopped run has whole comparisons, not whole arms.
     records = [trained(arm, seed) for seed in range(settings.train.seeds) for arm in arms if not arm.gated]
-    gate, seeds = HarmGate(settings, folder.stage(STAGE)), range(settings.train.seeds)
+    gate, seeds = HarmGate(settings, place), range(settings.train.seeds)
     for arm in arms:
         if arm.gated:
-            records += train_gated(arm, material.labels, lambda arm: [trained(arm, seed) for seed in seeds], gate)
-    order = {arm: place for place, arm in enumerate(settings.train.arms)}
-    records.sort(key=lambda record: (order[record["arm"]], record["seed"]))
-    summary = {
-        "labels": list(material.labels),
-        "fault_labels": _fault_labels(settings, material.labels),
-        "input": _input(settings).to_json(),
-    }
-    return folder.write(Document(STAGE, records=records, summary=summary, **inputs))
+            records += train_gated(arm, labels, lambda arm: [trained(arm, seed) for seed in seeds], gate)
+    records.sort(key=lambda record: (settings.train.arms.index(record.arm), record.seed))
+    faults, spec = _fault_labels(settings, labels), _input(settings)
+    summary = TrainingSummary(labels=list(labels), fault_labels=faults, input=spec.to_json())
+    return folder.write(Document(TRAINING, inputs, records, summary))
 
 
 def _trainer(
     settings: Settings,
     folder: RunFolder,
     material: Material,
-    frames: Frames,
     build: Callable[[int], nn.Module],
     initial: Mapping[str, str],
-) -> Callable[[Task, Path], dict[str, Any]]:
-    """How one task is trained into a folder: the whole network, or a classifier on its frozen features."""
-    device = pick_device(settings.device)
+) -> Callable[[Task, Path], PlainJson]:
+    """Return what trains one task into a folder: the whole network, or a classifier on its frozen features."""
+    device, frames = pick_device(settings.device), _frames(settings, folder, material)
     if settings.train.layers == "all":
         return lambda task, place: fit(task, frames, place, device)
     from augment.models.image_embedding import cache_folder
@@ -119,7 +125,7 @@ def _trainer(
         "width": section.width,
         "input": _input(settings).to_json(),
     }
-    ids = [record["id"] for record in material.records]
+    ids = [image.id for image in material.images]
     place, spec = cache_folder(settings, folder), _input(settings)
     file = place / f"features-{digest_of([key])[:16]}.onnx"
     extract = feature_extractor(build(0).to(device).eval(), device, (spec.height, spec.width), file)
@@ -127,41 +133,38 @@ def _trainer(
     return lambda task, place: fit_classifier(task, cache, place)
 
 
-def told(document: Document) -> str:
-    """The stage in one line."""
-    best = max(document.records, key=lambda record: record["validation"]["macro_f1"])
-    weights = document.models["initial_weights"]["source"]
+def summary_line(document: TrainingDocument) -> str:
+    """Say in one line what the stage did."""
+    best = max(document.records, key=lambda record: record.validation["macro_f1"])
+    weights = document.model("initial_weights")["source"]
     return (
         f"{len(document.records)} trainings from {'scratch' if weights == 'none' else weights}; "
-        f"best on validation: {best['id']}, macro F1 {best['validation']['macro_f1']:.3f}"
+        f"best on validation: {best.id}, macro F1 {best.validation['macro_f1']:.3f}"
     )
 
 
-def gather(dataset: Document, curation: Document, arms: Sequence[Arm]) -> Material:
-    """Real training and validation images, and the generated images that an arm may take."""
-    real = [record for record in dataset.records if record["split"] in ("train", "val")]
-    kept = [
-        record
-        for record in curation.records
-        if record["path"] and any(arm.takes(record["method"], record) for arm in arms)
-    ]
-    labels = tuple(sorted({record["label"] for record in dataset.records}))
+def gather(
+    dataset: Document[DatasetRecord, DatasetSummary],
+    curation: Document[CurationRecord, CurationSummary],
+    arms: Sequence[Arm],
+) -> Material:
+    """Gather the real training and validation images, and the generated images that an arm may take."""
+    real = [image for image in dataset.records if image.split in (TRAIN, VAL)]
+    wanted = [image for image in curation.records if image.path and any(arm.takes(image) for arm in arms)]
     return Material(
-        labels=labels,
-        records=[*real, *kept],
-        splits=[record["split"] for record in real] + ["train"] * len(kept),
-        kinds=[REAL] * len(real) + [record["method"] for record in kept],
+        labels=tuple(sorted({record.label for record in dataset.records})),
+        images=[*real, *wanted],
         digests={REAL: dataset.digest, SYNTHETIC: curation.digest},
     )
 
 
 def initial_network(settings: Settings, classes: int) -> tuple[Callable[[int], nn.Module], dict[str, str]]:
-    """(a builder: seed number -> the network with its initial weights, what these weights are)."""
+    """Return a builder (seed number -> the network with its initial weights), and what these weights are."""
     section = settings.train
 
     def build(seed: int) -> nn.Module:
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(item_seed(settings.seed, STAGE, f"seed-{seed}/initial"))
+            torch.manual_seed(item_seed(settings.seed, TRAINING.document, f"seed-{seed}/initial"))
             network = build_network(section.backbone, classes, section.width)
             load_initial_weights(network, section.weights)
         return network
@@ -177,30 +180,22 @@ def plan(
     initial: Mapping[str, str],
     build: Callable[[int], nn.Module],
 ) -> Task:
-    """The training of `arm` with `seed`. Its key leaves out the other arms and seeds: adding one retrains nothing."""
+    """Plan the training of `arm` with `seed`. Its key leaves out other arms and seeds: one more retrains nothing."""
     section = {name: value for name, value in as_json(settings.train).items() if name not in ("arms", "seeds")}
     # A generated image can't change what the real arm learns, so a new curation doesn't retrain it.
     sources = {kind: material.digests[kind] for kind in {REAL, *arm.kinds}}
-    training = material.examples("train", arm.takes)
-    generated = np.array([material.kinds[row] != REAL for row in training.rows.tolist()])
+    training = material.examples(TRAIN, arm.takes)
+    generated = np.array([not _is_real(material.images[row]) for row in training.rows.tolist()])
     shares = settings.train.synthetic_shares if generated.any() and not generated.all() else (0.0,)
     instead = stand_ins(training.targets, generated)
     drawn = ~instead if settings.train.replace else np.full(len(generated), True)
 
-    def weights(drawn: npt.NDArray[np.bool_], share: float) -> npt.NDArray[np.float64]:
+    def weights(drawn: npt.NDArray[np.bool_], share: float) -> Numbers:
         found = np.zeros(len(drawn))
         found[drawn] = weights_of(training.targets[drawn], generated[drawn], arm, share)
         return found
 
-    card = {
-        "backbone": settings.train.backbone,
-        "width": settings.train.width,
-        "labels": list(material.labels),
-        "fault_labels": _fault_labels(settings, material.labels),
-        "input": _input(settings).to_json(),
-        "weights": dict(initial),
-        "training": {"arm": arm.name, "seed": seed},
-    }
+    card = _card(settings, material, arm, seed, initial)
     return Task(
         name=f"{arm.name}/seed-{seed}",
         key=digest_of([section, sources, card, settings.seed, sorted(arm.dropped)]),
@@ -214,14 +209,27 @@ def plan(
         weightings={share: weights(drawn, share) for share in shares},
         last_weights=weights(~instead, 0.0),
         strong_views=arm.balanced,
-        validation=material.examples("val", _is_real),
+        validation=material.examples(VAL, _is_real),
         build=lambda: build(seed),
         card=card,
     )
 
 
-def weights_of(targets: Labels, generated: npt.NDArray[np.bool_], arm: Arm, share: float) -> npt.NDArray[np.float64]:
-    """(N,) weight of each training example; all 1 unless the arm balances, or `share` is above 0.
+def _card(settings: Settings, material: Material, arm: Arm, seed: int, initial: Mapping[str, str]) -> PlainJson:
+    """Return what the checkpoint's card says before the training."""
+    return {
+        "backbone": settings.train.backbone,
+        "width": settings.train.width,
+        "labels": list(material.labels),
+        "fault_labels": _fault_labels(settings, material.labels),
+        "input": _input(settings).to_json(),
+        "weights": dict(initial),
+        "training": {"arm": arm.name, "seed": seed},
+    }
+
+
+def weights_of(targets: Labels, generated: npt.NDArray[np.bool_], arm: Arm, share: float) -> Numbers:
+    """Return the weight (N,) of each training example; all 1 unless the arm balances, or `share` is above 0.
 
     Balanced: every class weighs the same. `share` is what generated images together weigh in a class that has both
     kinds (DataDream, Kim et al. 2024, arXiv:2407.10910, takes 0.2).
@@ -239,19 +247,15 @@ def weights_of(targets: Labels, generated: npt.NDArray[np.bool_], arm: Arm, shar
     return weights
 
 
-def _is_real(kind: str, _record: Record) -> bool:
-    return kind == REAL
-
-
 def _check(settings: Settings, material: Material) -> None:
     for arm in settings.train.arms:
         plain = parse_arm(arm, settings.generate.methods).ungated
         if plain not in settings.train.arms:
             raise InputError(f"train.arms names {arm}, whose gate watches {plain}; name that arm too")
-    if not len(material.examples("val", _is_real).rows):
+    if not len(material.examples(VAL, _is_real).rows):
         raise InputError("no validation image: raise data.validation_share, or add images, and run `rarefault dataset`")
     for arm in settings.train.arms:
-        if not len(material.examples("train", parse_arm(arm, settings.generate.methods).takes).rows):
+        if not len(material.examples(TRAIN, parse_arm(arm, settings.generate.methods).takes).rows):
             raise InputError(
                 f"arm {arm} has no image to learn from; raise generate.floor or generate.target, or loosen curate.*, "
                 "or leave the arm out of train.arms"
@@ -261,12 +265,14 @@ def _check(settings: Settings, material: Material) -> None:
 def _frames(settings: Settings, folder: RunFolder, material: Material) -> Frames:
     store = ImageStore(settings)
 
-    def opened(record: Record) -> Frames:
-        # Only records of generated images say whether curation kept them; their paths start at the run folder.
-        return read_image(folder.path / record["path"]).frame if "kept" in record else store.frame(record)
+    def opened(image: TrainingImage) -> Frames:
+        if isinstance(image, DatasetRecord):
+            return store.frame(image)
+        return read_image(folder.path / (image.path or "")).frame
 
+    place = folder.subfolder(TRAINING.document)
     key = dict(material.digests)
-    return cached_frames(folder.stage(STAGE), material.records, _input(settings), opened, key, "training images")
+    return cached_frames(place, material.images, _input(settings), opened, key, "training images")
 
 
 def _input(settings: Settings) -> PreprocessSpec:
@@ -277,21 +283,19 @@ def _fault_labels(settings: Settings, labels: Sequence[str]) -> list[str]:
     return [label for label in labels if label in settings.data.faults]
 
 
-def _record(task: Task, card: Mapping[str, Any], arm: Arm, material: Material) -> Record:
-    counts = Counter(
-        (REAL if material.kinds[row] == REAL else SYNTHETIC, material.records[row]["label"])
-        for row in set(task.training.rows.tolist())
-    )
+def _record(task: Task, card: PlainJson, arm: Arm, material: Material) -> TrainingRecord:
+    images = [material.images[row] for row in set(task.training.rows.tolist())]
+    counts = Counter((REAL if _is_real(image) else SYNTHETIC, image.label) for image in images)
     done = card["training"]
-    return {
-        "id": task.name,
-        "arm": arm.name,
-        "seed": task.seed,
-        "dropped": sorted(arm.dropped),
-        "path": f"{STAGE}/{task.name}",
-        "sha256": card["files"][WEIGHTS_FILE]["sha256"],
-        "steps": done["steps"],
-        "best_step": done["best_step"],
-        "validation": done["validation"],
-        "images": {kind: {label: counts[kind, label] for label in task.labels} for kind in (REAL, SYNTHETIC)},
-    }
+    return TrainingRecord(
+        id=task.name,
+        arm=arm.name,
+        seed=task.seed,
+        dropped=sorted(arm.dropped),
+        path=f"{TRAINING.document}/{task.name}",
+        sha256=card["files"][WEIGHTS_FILE]["sha256"],
+        steps=done["steps"],
+        best_step=done["best_step"],
+        validation=done["validation"],
+        images={kind: {label: counts[kind, label] for label in task.labels} for kind in (REAL, SYNTHETIC)},
+    )

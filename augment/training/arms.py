@@ -5,8 +5,9 @@ A name joins parts by "+": `real`, `synthetic` (every method), `combined` (both)
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
-from augment.records import Record
+from augment.record_types import CurationRecord, DatasetRecord
 from edge_runtime.bundle.errors import InputError
 
 REAL, SYNTHETIC = "real", "synthetic"
@@ -14,6 +15,7 @@ BALANCED = "balanced"
 GATE = "gate"
 UNCURATED = "uncurated"
 MODIFIERS = (BALANCED, GATE, UNCURATED)
+TrainingImage: TypeAlias = DatasetRecord | CurationRecord  # real or generated
 
 
 @dataclass(frozen=True)
@@ -28,12 +30,12 @@ class Arm:
     uncurated: bool = False  # what curation rejected too: to see what curation is worth
     dropped: frozenset[str] = frozenset()  # labels whose generated images the gate keeps out
 
-    def takes(self, kind: str, record: Record) -> bool:
-        """Return whether the arm learns from an image of `kind`: real, or the method that generated it."""
-        if kind == REAL:
+    def takes(self, image: TrainingImage) -> bool:
+        """Whether the arm learns from a real or generated image."""
+        if isinstance(image, DatasetRecord):
             return self.real
-        wanted = self.methods is None or kind in self.methods
-        return wanted and bool(record["kept"] or self.uncurated) and record["label"] not in self.dropped
+        wanted = self.methods is None or image.method in self.methods
+        return wanted and (image.kept or self.uncurated) and image.label not in self.dropped
 
     @property
     def ungated(self) -> str:

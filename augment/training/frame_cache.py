@@ -4,30 +4,44 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Protocol, TypeVar
 
 import numpy as np
 
 from augment.progress import progress
-from augment.records import Record, digest_of
+from augment.records import digest_of
 from edge_runtime.bundle.files import replace_file
 from edge_runtime.bundle.preprocess import Frame, Frames, PreprocessSpec
 
-Open = Callable[[Record], Frame]
-"""The frame, uint8 (H, W, 3) BGR, of the image that a record names; InputError where it cannot be read."""
+
+class Identified(Protocol):
+    """An image's record, whatever else it holds."""
+
+    @property
+    def id(self) -> str:
+        """The id of the image."""
+
+
+Image = TypeVar("Image", bound=Identified)
 
 ROWS_BETWEEN_MARKS = 256  # what a killed run decodes again at most
 
 
 def cached_frames(
-    folder: Path, records: Sequence[Record], spec: PreprocessSpec, opened: Open, key: Any, what: str
+    folder: Path,
+    records: Sequence[Image],
+    spec: PreprocessSpec,
+    opened: Callable[[Image], Frame],
+    key: object,
+    what: str,
 ) -> Frames:
     """Return uint8 (len(records), height, width, 3) BGR, read-only, mapped from `folder`/frames-<digest>.npy.
 
     The file is made where it is absent, and a making that was killed goes on. `key` (any JSON value) stands for what
-    the images' content depends on beside their ids; files of other content in `folder` are removed.
+    the images' content depends on beside their ids; files of other content in `folder` are removed. `opened` returns
+    the frame, uint8 (H, W, 3) BGR, of a record, and raises InputError where it cannot be read.
     """
-    digest = digest_of([spec.to_json(), [record["id"] for record in records], key])[:16]
+    digest = digest_of([spec.to_json(), [record.id for record in records], key])[:16]
     path = folder / f"frames-{digest}.npy"
     if not path.exists():
         _remove_others(folder, digest)
@@ -42,7 +56,9 @@ def _remove_others(folder: Path, digest: str) -> None:
             path.unlink()
 
 
-def _fill(path: Path, records: Sequence[Record], spec: PreprocessSpec, opened: Open, what: str) -> None:
+def _fill(
+    path: Path, records: Sequence[Image], spec: PreprocessSpec, opened: Callable[[Image], Frame], what: str
+) -> None:
     """Decode into a spare file, noting how far it got; the spare gets its name when it is whole."""
     spare, mark = path.with_suffix(".part"), path.with_suffix(".rows")
     begun = int(mark.read_text()) if spare.exists() and mark.exists() else 0

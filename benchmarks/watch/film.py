@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from augment.data.image_store import ImageStore
-from augment.records import Record
+from augment.record_types import DatasetRecord
 from edge_runtime.bundle.preprocess import Frame
 from tests.support.night_clips import sensed
 
@@ -49,34 +49,34 @@ class View:
 
 
 def choose_views(
-    records: Sequence[Record], faults: Sequence[str], store: ImageStore, sound: int, seconds: int, seed: int
+    records: Sequence[DatasetRecord], faults: Sequence[str], store: ImageStore, sound: int, seconds: int, seed: int
 ) -> list[View]:
     """All `records` of faults, each with the moment at which its lens opens, and about `sound` of the others.
 
     As many of each sound label, and no two of one burst, as far as there are such.
     """
     moments, draw = random.Random(f"moments {seed}"), random.Random(f"sound {seed}")
-    hot = sorted((record for record in records if record["label"] in faults), key=lambda record: record["path"])
-    chosen: list[tuple[Record, int | None]] = [
+    hot = sorted((record for record in records if record.label in faults), key=lambda record: record.path)
+    chosen: list[tuple[DatasetRecord, int | None]] = [
         (record, moments.randint(FIRST, seconds - HOT_SECONDS - LAST)) for record in hot
     ]
-    labels = sorted({record["label"] for record in records} - set(faults))
+    labels = sorted({record.label for record in records} - set(faults))
     for label in labels:
         chosen += [(record, None) for record in _one_of_each_burst(records, label, draw)[: sound // len(labels)]]
-    named = ((f"{record['label']}-{number:02}", record, opens) for number, (record, opens) in enumerate(chosen, 1))
+    named = ((f"{record.label}-{number:02}", record, opens) for number, (record, opens) in enumerate(chosen, 1))
     return [_view(name, record, opens, store) for name, record, opens in named]
 
 
-def _one_of_each_burst(records: Sequence[Record], label: str, chance: random.Random) -> list[Record]:
-    mine = sorted((record for record in records if record["label"] == label), key=lambda record: record["path"])
+def _one_of_each_burst(records: Sequence[DatasetRecord], label: str, chance: random.Random) -> list[DatasetRecord]:
+    mine = sorted((record for record in records if record.label == label), key=lambda record: record.path)
     chance.shuffle(mine)
-    return list({record["group"]: record for record in mine}.values())
+    return list({record.group: record for record in mine}.values())
 
 
-def _view(camera: str, record: Record, opens: int | None, store: ImageStore) -> View:
+def _view(camera: str, record: DatasetRecord, opens: int | None, store: ImageStore) -> View:
     frame = store.frame(record)
     even = frame[: frame.shape[0] // 2 * 2, : frame.shape[1] // 2 * 2]  # H.264 halves the colours' resolution
-    return View(camera, record["label"], even, tuple(tuple(box) for box in record.get("boxes", ())), opens)
+    return View(camera, record.label, even, tuple(tuple(box) for box in record.boxes), opens)
 
 
 def make_films(views: Iterable[View], folder: Path, seconds: int) -> None:

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from augment.cli import STAGES
+from augment.records import STAGES
 
 
 def rarefault(*arguments):
@@ -33,7 +33,7 @@ def test_help_names_every_stage_without_loading_a_model_library():
     assert loaded.stdout.strip() == "[]"
     shown = rarefault("--help")
     assert shown.returncode == 0
-    assert [name for name in STAGES if name not in shown.stdout] == []
+    assert [stage.command for stage in STAGES if stage.command not in shown.stdout] == []
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_a_mistake_in_the_settings_stops_the_run_before_anything_is_loaded(tmp_p
     pipeline.write_text(pipeline.read_text().replace("width = ", "widht = "))
     done = rarefault("run", pipeline)
     assert done.returncode == 1
-    assert "unknown key train.widht; did you mean width?" in done.stderr
+    assert "train.widht is unknown; did you mean width?" in done.stderr
     assert [path.name for path in pipeline.parent.iterdir()] == ["pipeline.toml"]
 
 

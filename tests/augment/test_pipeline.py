@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from augment.records import STAGES, RunFolder
+from augment.records import COMPARISON, DATASET, STAGES, TRAINING, RunFolder
 from tests.support import rendered_run
 
 KILL_AFTER = (7.0, 9.0, 12.0)  # seconds; start-up takes about five
@@ -30,7 +30,7 @@ def test_every_stage_says_what_it_did(whole):
 def test_every_document_names_the_digest_of_its_input(whole):
     folder = RunFolder(whole[0] / "run")
     chain = [folder.latest(stage) for stage in STAGES]
-    assert [document.parent for document in chain[1:]] == [document.digest for document in chain[:-1]]
+    assert [document.inputs.parent for document in chain[1:]] == [document.digest for document in chain[:-1]]
 
 
 def test_a_second_run_makes_nothing_new(whole):
@@ -71,23 +71,23 @@ def test_test_images_are_opened_by_the_first_stage_and_by_compare_alone(whole, t
     rendered_run.prepare(tmp_path / "run", images)
     shutil.copytree(root / "run" / "dataset", tmp_path / "run" / "dataset")
     shutil.copytree(root / "run" / "cache", tmp_path / "run" / "cache")
-    records = RunFolder(root / "run").require("dataset").records
+    records = RunFolder(root / "run").require(DATASET).records
     for record in records:
-        if record["split"] == "test":
-            (images / record["path"]).unlink()
+        if record.split == "test":
+            (images / record.path).unlink()
     command = [*rendered_run.command(tmp_path / "run" / "pipeline.toml"), "--from", "caption"]
     done = subprocess.run(command, env=rendered_run.ONE_THREAD, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "\ntrain " in done.stdout
     assert "\ncompare " not in done.stdout
     assert "does not exist" in done.stderr or "no such file" in done.stderr.lower()
-    expected, seen = (RunFolder(folder).latest("training") for folder in (root / "run", tmp_path / "run"))
-    assert [r["sha256"] for r in seen.records] == [r["sha256"] for r in expected.records]
+    expected, seen = (RunFolder(folder).latest(TRAINING) for folder in (root / "run", tmp_path / "run"))
+    assert [r.sha256 for r in seen.records] == [r.sha256 for r in expected.records]
 
 
 def test_strict_leaves_with_the_verdict(whole):
     pipeline = whole[0] / "run" / "pipeline.toml"
-    verdict = RunFolder(pipeline.parent).require("comparison").summary["verdict"]
+    verdict = RunFolder(pipeline.parent).require(COMPARISON).summary.verdict
     command = [sys.executable, "-m", "augment.cli", "compare", str(pipeline)]
     plain, strict = (
         subprocess.run([*command, *flag], env=rendered_run.ONE_THREAD, capture_output=True, check=False).returncode

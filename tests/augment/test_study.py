@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from augment.records import Document, RunFolder
+from augment.json_objects import as_plain
+from augment.records import COMPARISON, STAGES, RunFolder
 from augment.settings import load_settings, write_settings
 from augment.stages import compare, train
 from augment.study import BASELINE, Plan, pool, prepare
@@ -40,12 +41,13 @@ def runs(tmp_path_factory):
 
 def test_draws_are_stacked_over_the_same_test_images(runs):
     root, (first, second) = runs
-    results = pool(Plan(root, [[first], [second]]))
-    assert results == json.loads((root / "results.json").read_bytes())
+    summary = pool(Plan(root, [[first], [second]]))
+    results = json.loads((root / "results.json").read_bytes())
+    assert results | as_plain(summary) == results
     assert (results["draws"], results["arms"]["real"]["seeds"]) == (2, 2)
     for arm in ARMS:
         single = [
-            RunFolder(pipeline.parent).require("comparison").summary["arms"][arm]["metrics"]["macro_f1"]["value"]
+            RunFolder(pipeline.parent).require(COMPARISON).summary.arms[arm].metrics["macro_f1"].value
             for pipeline in (first, second)
         ]
         found = results["arms"][arm]["metrics"]["macro_f1"]
@@ -66,8 +68,8 @@ def test_folds_are_joined(runs, tmp_path):
     whole = pool(Plan(root, [[first], [second]]))
     plan = Plan(tmp_path, [halves(first, tmp_path / "0"), halves(second, tmp_path / "1")])
     joined = pool(plan)
-    assert joined["folds"] == 2
-    assert joined["arms"] == whole["arms"]
+    assert json.loads((tmp_path / "results.json").read_bytes())["folds"] == 2
+    assert joined.arms == whole.arms
 
 
 def halves(pipeline, target):
@@ -78,10 +80,10 @@ def halves(pipeline, target):
     for part in (0, 1):
         copy = RunFolder(target / str(part))
         copy.path.mkdir(parents=True)
-        for stage in ("dataset", "captions", "prompts", "adapter", "synthetic", "curation", "training"):
+        for stage in STAGES[: STAGES.index(COMPARISON)]:
             copy.write(source.require(stage))
-        document = source.require("comparison")
-        copy.write(Document("comparison", document.parent, {}, {}, document.records[part::2], document.summary))
+        document = source.require(COMPARISON)
+        copy.write(replace(document, records=document.records[part::2]))
         for arm in ARMS:
             path = copy.path / "comparison/logits" / arm / "seed-0.safetensors"
             path.parent.mkdir(parents=True)

@@ -6,12 +6,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from augment.records import Document, Record, RunFolder
+from augment.record_types import DatasetRecord
+from augment.records import ADAPTER, CAPTIONS, CURATION, DATASET, PROMPTS, SYNTHETIC, RunFolder
 from augment.settings import CompareSettings, DataSettings, Settings, TrainSettings
 from augment.stages import train
 from augment.training.arms import parse_arm
 from augment.training.finetune import Task
 from edge_runtime.bundle.preprocess import Frames, PreprocessSpec
+from tests.support.made_documents import made
 
 LABELS = ("breaker_burnt", "breaker_ok", "tank_ok")
 COUNTS = {"train": (4, 12, 12), "val": (4, 6, 6), "test": (5, 8, 8)}
@@ -42,16 +44,16 @@ def tiny_settings(source: Path, **train: object) -> Settings:
 def tiny_run(folder: Path) -> tuple[Settings, RunFolder]:
     """Images on disk, the documents of the stages before training, and settings for them."""
     source, run = folder / "images", RunFolder(folder / "run")
-    parent = run.write(Document("dataset", None, {}, {}, _real(source), _dataset_summary())).digest
+    parent = run.write(made(DATASET, None, _real(source), _dataset_summary())).digest
     for stage, role in (
-        ("captions", "captioner"),
-        ("prompts", "writer"),
-        ("adapter", "painter"),
-        ("synthetic", "painter"),
+        (CAPTIONS, "captioner"),
+        (PROMPTS, "writer"),
+        (ADAPTER, "painter"),
+        (SYNTHETIC, "painter"),
     ):
         models = {role: {"name": f"mini/{role}", "sha256": "0" * 64}}
-        parent = run.write(Document(stage, parent, {"seed": 0}, models, [])).digest
-    run.write(Document("curation", parent, {}, {}, _generated(run.path), {"rejected": {"blank": 1}}))
+        parent = run.write(made(stage, parent, settings={"seed": 0}, models=models)).digest
+    run.write(made(CURATION, parent, _generated(run.path), {"rejected": {"blank": 1}}))
     return tiny_settings(source), run
 
 
@@ -71,7 +73,7 @@ def _dataset_summary() -> dict[str, object]:
     }
 
 
-def _real(source: Path) -> list[Record]:
+def _real(source: Path) -> list[dict[str, object]]:
     records = []
     for split, counts in COUNTS.items():
         for label, count in enumerate(counts):
@@ -92,8 +94,8 @@ def _real(source: Path) -> list[Record]:
     return records
 
 
-def _generated(run: Path) -> list[Record]:
-    records: list[Record] = [
+def _generated(run: Path) -> list[dict[str, object]]:
+    records: list[dict[str, object]] = [
         {
             "id": "blanked",
             "label": LABELS[0],
@@ -116,6 +118,7 @@ def _generated(run: Path) -> list[Record]:
                     "path": path,
                     "kept": True,
                     "reasons": [],
+                    "scores": {},
                 }
             )
     return records
@@ -137,10 +140,11 @@ def tiny_task(folder: Path, arm: str = "real", **changed: object) -> tuple[Task,
     settings, run = tiny_run(folder)
     settings = short(settings, arms=(arm,), **changed)
     arms = [parse_arm(arm, settings.generate.methods)]
-    material = train.gather(run.require("dataset"), run.require("curation"), arms)
+    material = train.gather(run.require(DATASET), run.require(CURATION), arms)
     build, initial = train.initial_network(settings, len(material.labels))
     spec = PreprocessSpec(settings.train.size, settings.train.size)
-    paths = [(run.path if "kept" in record else folder / "images") / record["path"] for record in material.records]
+    roots = [folder / "images" if isinstance(image, DatasetRecord) else run.path for image in material.images]
+    paths = [root / image.path for root, image in zip(roots, material.images, strict=True)]
     frames = np.stack([spec.apply(cv2.imread(str(path))) for path in paths])
     return train.plan(settings, material, arms[0], 0, initial, build), frames
 

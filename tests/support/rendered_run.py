@@ -82,9 +82,9 @@ def results(folder: Path) -> dict[str, object]:
     """Every document without its date, every image and weight file by digest: what two runs must have in common."""
     documents = {}
     for stage in STAGES:
-        for path in sorted((folder / stage).glob("v*.json")):
+        for path in sorted((folder / stage.document).glob("v*.json")):
             content = json.loads(path.read_bytes())
-            documents[f"{stage}/{path.name}"] = {key: content[key] for key in content if key not in VOLATILE}
+            documents[f"{stage.document}/{path.name}"] = {key: content[key] for key in content if key not in VOLATILE}
     files = [
         *folder.glob("synthetic/images/**/*.png"),
         *folder.glob("training/**/*.safetensors"),

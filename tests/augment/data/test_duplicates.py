@@ -49,9 +49,9 @@ def test_hash_pairs_equal_those_counted_bit_by_bit(values: list[int], bits: int)
     assert hash_pairs(np.array(values, np.uint64), bits).tolist() == expected
 
 
-def test_hash_pairs_are_found_across_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("augment.duplicates._BLOCK", 2)
-    assert hash_pairs(np.array([1, 2**40, 2**50, 1, 2**40], np.uint64), 0).tolist() == [[0, 3], [1, 4]]
+def test_hash_pairs_are_found_across_blocks() -> None:
+    hashes = np.array([1, 2**40, 2**50, 1, 2**40], np.uint64)
+    assert hash_pairs(hashes, 0, block=2).tolist() == [[0, 3], [1, 4]]
 
 
 def test_a_shared_layout_without_shared_detail_is_no_duplicate() -> None:

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from augment.evaluation.label_check import agreement, recall_with
+from augment.json_objects import from_json
+from augment.record_types import GeneratedRecord
 
 DIMENSIONS = 16
 LABELS = ("leak", "smoke", "sound")
@@ -18,12 +20,13 @@ def points(label: str, count: int, seed: int, look: float = 0.0) -> np.ndarray:
     return found / np.linalg.norm(found, axis=1, keepdims=True)
 
 
-def records(prefix: str, label: str, count: int, source: str | None = None) -> list[dict]:
+def records(prefix: str, label: str, count: int, source: str | None = None) -> list[GeneratedRecord]:
+    names = [f"{prefix}-{label}-{n}" for n in range(count)]
+    sources = [source or f"real-{label}-{n % 5}" for n in range(count)]
     return [
-        {"id": f"{prefix}-{label}-{n}", "label": label, "group": f"{prefix}-{label}-{n}", "host": None,
-         "source": source or f"real-{label}-{n % 5}"}
-        for n in range(count)
-    ]  # fmt: skip
+        from_json(GeneratedRecord, {"id": name, "label": label, "group": name, "host": None, "source": start})
+        for name, start in zip(names, sources, strict=True)
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -34,31 +37,31 @@ def judged():
     painted = [record for label in LABELS for record in records("made", label, 20)]
     shown = ["leak"] * 14 + ["smoke"] * 3 + ["sound"] * 3 + ["smoke"] * 20 + ["sound"] * 20
     pool = np.concatenate([points(label, 1, 100 + at, look=0.8) for at, label in enumerate(shown)])
-    ranks, rivals = agreement(0, training, real, painted, pool)
-    return ranks, rivals, shown
+    ranks, alternatives = agreement(0, training, real, painted, pool)
+    return ranks, alternatives, shown
 
 
 def test_right_labels_are_the_likeliest_and_wrong_ones_are_not(judged):
-    ranks, rivals, shown = judged
-    assert rivals == shown
+    ranks, alternatives, shown = judged
+    assert alternatives == shown
     wrong = np.array([at in range(14, 20) for at in range(60)])
     assert (ranks[wrong] > 0).all()
     assert (ranks[~wrong] == 0).all()
 
 
 def test_an_image_is_not_judged_by_a_classifier_that_learnt_from_its_source():
-    """A picture of smoke labelled leak, with a twin under its own label in the training set: the twin may not vouch."""
+    """A picture of smoke labelled leak, with a copy under its own label in the training set: the copy may not vouch."""
     training = [record for label in LABELS for record in records("real", label, 12)]
     real = np.concatenate([points(label, 12, 1) for label in LABELS])
     odd = points("smoke", 1, 77)
     real[0] = odd[0]  # real-leak-0, a wrong label in the archive
     copies = records("made", "leak", 6, source="real-leak-0")
-    ranks, rivals = agreement(0, training, real, copies, np.repeat(odd, 6, axis=0))
-    assert set(rivals) == {"smoke"}
+    ranks, alternatives = agreement(0, training, real, copies, np.repeat(odd, 6, axis=0))
+    assert set(alternatives) == {"smoke"}
     assert (ranks > 0).all()
 
 
-def test_a_class_that_the_real_committee_does_not_know_is_not_judged():
+def test_a_class_that_the_first_set_does_not_know_is_not_judged():
     """The real images of leak look like smoke or like nothing: whoever judged by them would throw out good ones."""
     odd = np.concatenate([points("smoke", 6, 8), points("sound", 6, 9)])
     real = np.concatenate([odd, *(points(label, 40, 1) for label in ("smoke", "sound"))])
@@ -72,10 +75,10 @@ def test_a_class_that_the_real_committee_does_not_know_is_not_judged():
 
 def test_nothing_painted_is_nothing_judged():
     training = [record for label in LABELS for record in records("real", label, 12)]
-    ranks, rivals = agreement(
+    ranks, alternatives = agreement(
         0, training, np.concatenate([points(label, 12, 1) for label in LABELS]), [], np.empty((0, 16))
     )
-    assert (len(ranks), rivals) == (0, [])
+    assert (len(ranks), alternatives) == (0, [])
 
 
 def test_recall_is_that_of_the_held_out_images_and_none_where_there_are_none():

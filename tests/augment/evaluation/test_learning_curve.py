@@ -23,37 +23,36 @@ def measured():
 
 
 def test_classes_are_told_apart_by_what_they_need(measured):
-    says = {label: found["says"] for label, found in measured["classes"].items()}
+    says = {label: found.says for label, found in measured.classes.items()}
     assert says["easy"] == ENOUGH
     assert says["rare"] == TOO_FEW
     assert says["noise"] in (PHOTOGRAPH, MORE_THAN)
-    assert measured["classes"]["noise"]["photograph"] > 24
-    assert measured["classes"]["easy"]["photograph"] == 0
-    assert measured["classes"]["rare"]["photograph"] is None
+    assert measured.classes["noise"].photograph > 24
+    assert measured.classes["easy"].photograph == 0
+    assert measured.classes["rare"].photograph is None
 
 
 def test_sizes_are_those_of_the_folds_and_recall_rises(measured):
-    assert measured["classes"]["blur"]["images"] == [4, 9, 14, 18]
-    assert measured["classes"]["blur"]["now"] == 24
-    assert measured["macro_recall"][-1] > measured["macro_recall"][0]
-    assert measured["shares"] == [0.25, 0.5, 0.75, 1.0]
+    assert measured.classes["blur"].images == [4, 9, 14, 18]
+    assert measured.classes["blur"].now == 24
+    assert measured.macro_recall[-1] > measured.macro_recall[0]
+    assert measured.shares == [0.25, 0.5, 0.75, 1.0]
 
 
 def test_the_advice_follows_the_power_law():
     images = [10, 20, 40, 80]
     recall = 1 - 2 * np.array(images, float) ** -0.5  # 0.9 needs 400
     found = learning_curve._advice(images, recall, 100, 0.9)
-    assert found["says"] == PHOTOGRAPH
-    assert found["photograph"] == pytest.approx(300, rel=0.02)
-    assert learning_curve._advice(images, recall, 100, 0.99) == {"says": MORE_THAN, "photograph": 900}
-    assert learning_curve._advice(images, np.full(4, 0.3), 100, 0.9) == {"says": MORE_THAN, "photograph": 900}
+    assert found == (PHOTOGRAPH, pytest.approx(300, rel=0.02))
+    assert learning_curve._advice(images, recall, 100, 0.99) == (MORE_THAN, 900)
+    assert learning_curve._advice(images, np.full(4, 0.3), 100, 0.9) == (MORE_THAN, 900)
 
 
 def test_a_curve_that_hardly_rises_overflows_nothing():
     recall = np.array([0.48776942, 0.50056712, 0.49970354, 0.485164])
     with np.errstate(all="raise"):
         found = learning_curve._advice([41, 83, 124, 166], recall, 221, 0.9)
-    assert found == {"says": MORE_THAN, "photograph": 1989}
+    assert found == (MORE_THAN, 1989)
 
 
 def test_the_same_seed_gives_the_same_curve_and_one_class_gives_none():
@@ -63,4 +62,4 @@ def test_the_same_seed_gives_the_same_curve_and_one_class_gives_none():
     first, second = (learning_curve.learning_curve(features, targets, groups, "ab", 5, 0.9) for _ in range(2))
     assert first == second
     alone = learning_curve.learning_curve(features, np.zeros(40, int), groups, "a", 5, 0.9)
-    assert alone["classes"]["a"]["recall"] == [None] * 4
+    assert alone.classes["a"].recall == [None] * 4

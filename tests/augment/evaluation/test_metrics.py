@@ -64,7 +64,7 @@ def test_mcnemar_of_equal_predictions_is_certain_of_nothing():
     ],
 )
 def test_the_verdict_is_the_side_of_zero(low, high, expected):
-    assert metrics.verdict(Interval((low + high) / 2, low, high)) == expected
+    assert metrics.verdict(Interval(value=(low + high) / 2, low=low, high=high)) == expected
 
 
 def test_resamples_agree_with_scikit_learn_on_the_images_they_stand_for():
@@ -95,7 +95,7 @@ def test_groups_are_drawn_whole_and_within_their_class():
 def test_equal_arms_differ_by_nothing():
     truth = np.repeat([0, 1], 50)
     arm = np.random.default_rng(0).integers(2, size=(2, 100))
-    assert difference(truth, arm, arm, one_image_groups(100)) == Interval(0.0, 0.0, 0.0)
+    assert difference(truth, arm, arm, one_image_groups(100)) == Interval(value=0.0, low=0.0, high=0.0)
 
 
 def test_the_interval_of_an_accuracy_is_that_of_the_binomial():

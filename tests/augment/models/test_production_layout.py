@@ -13,12 +13,13 @@ from augment.models.interfaces import Order
 from augment.models.model_folders import find_model, folder_digest
 from augment.models.registry import Models
 from augment.presets import PRESETS
-from augment.records import Document, RunFolder
+from augment.records import CAPTIONS, DATASET, PROMPTS, SYNTHETIC, RunFolder
 from augment.settings import DataSettings
 from augment.stages import adapt, caption, generate, refine
 from augment.training.lora import Adaptation
 from edge_runtime.bundle.errors import InputError
 from tests.support import published_layout
+from tests.support.made_documents import made
 
 LABELS = {"burst_valve": 1, "sound_valve": 2}
 
@@ -68,7 +69,7 @@ def run(settings, tmp_path_factory):
             target.parent.mkdir(exist_ok=True)
             cv2.imwrite(str(target), image)
             records.append({"id": path, "path": path, "label": label, "split": "train", "width": 60, "height": 40})
-    folder.write(Document("dataset", None, {}, {}, records))
+    folder.write(made(DATASET, None, records))
     models = Models(settings)
     for stage in (caption, refine, adapt, generate):
         stage.run(settings, folder, models)
@@ -107,11 +108,11 @@ def test_weights_arrive_under_their_published_names(settings, checkpoints):
 
 
 def test_captions_begin_with_the_class_and_name_the_model(run, checkpoints):
-    document = run.require("captions")
+    document = run.require(CAPTIONS)
     assert [
-        record["caption"].startswith(f"a photo of a {record['label'].replace('_', ' ')}") for record in document.records
+        record.caption.startswith(f"a photo of a {record.label.replace('_', ' ')}") for record in document.records
     ] == [True] * 3
-    assert document.models["captioner"] == {"name": "blip", "sha256": folder_digest(checkpoints["blip"])}
+    assert document.inputs.models["captioner"] == {"name": "blip", "sha256": folder_digest(checkpoints["blip"])}
 
 
 def test_blip_starts_its_decoder_with_the_published_begin_token(checkpoints, settings):
@@ -122,24 +123,24 @@ def test_blip_starts_its_decoder_with_the_published_begin_token(checkpoints, set
 
 
 def test_prompts_keep_the_class_and_fit_the_text_encoder(run, settings):
-    document = run.require("prompts")
+    document = run.require(PROMPTS)
     assert Models(settings).token_budget.limit == 77
     for record in document.records:
-        assert record["label"].replace("_", " ") in record["prompt"]
-        assert record["tokens"] <= 77
-    assert {role: identity["name"] for role, identity in document.models.items()} == {
+        assert record.label.replace("_", " ") in record.prompt
+        assert record.tokens <= 77
+    assert {role: identity["name"] for role, identity in document.inputs.models.items()} == {
         "writer": "gpt2", "text_encoder": "stable-diffusion", "meaning": "lexical"
     }  # fmt: skip
 
 
 def test_images_have_the_models_768_pixels_by_both_methods(run):
-    document = run.require("synthetic")
-    assert [(r["label"], r["method"]) for r in sorted(document.records, key=lambda r: r["method"])] == [
+    document = run.require(SYNTHETIC)
+    assert [(r.label, r.method) for r in sorted(document.records, key=lambda r: r.method)] == [
         ("burst_valve", "img2img-0.5"),
         ("burst_valve", "text2img"),
     ]
     for record in document.records:
-        assert cv2.imread(str(run.path / record["path"])).shape == (768, 768, 3)
+        assert cv2.imread(str(run.path / record.path)).shape == (768, 768, 3)
 
 
 def test_the_sampler_keeps_what_the_published_scheduler_says(settings):

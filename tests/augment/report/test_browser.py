@@ -5,12 +5,14 @@ from dataclasses import replace
 import pytest
 
 from augment.evaluation.learning_curve import SHARES
-from augment.records import Document, RunFolder
+from augment.json_objects import as_plain
+from augment.records import CURATION, RunFolder
 from augment.report import contact_sheets
 from augment.report.build import write_report
 from augment.settings import write_settings
 from augment.stages import compare, train
 from tests.support.drawn_run import tiny_run
+from tests.support.made_documents import made
 
 WIDTHS = (390, 1280)  # pixels: a phone, a desk
 
@@ -29,8 +31,8 @@ def page_path(tmp_path_factory):
 
 def _complete_curation(folder: RunFolder) -> None:
     """The same curation with contact sheets and a learning curve."""
-    old = folder.require("curation")
-    labels = sorted({record["label"] for record in old.records})
+    old = folder.require(CURATION)
+    labels = sorted({record.label for record in old.records})
     says = ("enough", "photograph", "too few")
     curve = {
         "recall_target": 0.9,
@@ -41,8 +43,9 @@ def _complete_curation(folder: RunFolder) -> None:
             for label, word in zip(labels, says, strict=True)
         },
     }
-    summary = {**old.summary, "sheets": contact_sheets.write(folder, old.records), "learning_curve": curve}
-    folder.write(Document("curation", old.parent, {}, {}, old.records, summary))
+    sheets = contact_sheets.write(folder, old.records)
+    summary = {**as_plain(old.summary), "sheets": as_plain(sheets), "learning_curve": curve}
+    folder.write(made(CURATION, old.inputs.parent, as_plain(old.records), summary))
 
 
 @pytest.mark.parametrize("width", WIDTHS)

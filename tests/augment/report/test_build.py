@@ -7,9 +7,11 @@ import cv2
 import numpy as np
 import pytest
 
-from augment.records import RunFolder
+from augment.json_objects import as_plain, from_json
+from augment.record_types import ComparisonSummary, Evaluation
+from augment.records import COMPARISON, TRAINING, RunFolder
 from augment.report import figures, sentences
-from augment.report.build import limits, write_report
+from augment.report.build import Documents, limits, write_report
 from augment.settings import write_settings
 from augment.stages import compare, train
 from edge_runtime.bundle.errors import InputError
@@ -62,9 +64,9 @@ def test_the_page_is_whole_and_asks_nothing_of_the_network(reported):
 def test_the_page_tells_verdict_numbers_and_provenance(reported):
     folder, path = reported
     text = Page(path.read_text()).text
-    comparison = folder.require("comparison")
-    assert sentences.HEADLINES[comparison.summary["verdict"]] in text
-    for _, answer in sentences.answers(comparison.summary, folder.require("training").records):
+    comparison = folder.require(COMPARISON)
+    assert sentences.HEADLINES[comparison.summary.verdict] in text
+    for _, answer in sentences.answers(comparison.summary, folder.require(TRAINING).records):
         assert answer in text
     assert "breaker_burnt (fault)" in text
     assert "tank_ok (fault)" not in text
@@ -106,8 +108,7 @@ def test_a_second_report_is_the_same(reported):
 
 def test_limits_name_what_the_numbers_cannot_show(reported):
     folder, _ = reported
-    documents = {stage: folder.require(stage) for stage in ("dataset", "synthetic", "training", "comparison")}
-    told = " ".join(limits(documents))
+    told = " ".join(limits(Documents.of(folder)))
     assert "mini/painter are the small embedded ones" in told
     assert "Few test images" in told
     assert "breaker_burnt (5)" in told
@@ -139,12 +140,14 @@ def test_parts_that_a_run_lacks_are_left_out(reported):
 
 
 def test_figures_are_pictures_with_the_same_bytes_each_time(reported):
-    summary = reported[0].require("comparison").summary
-    looks = [{"step": 2, "validation": {"macro_f1": 0.4}}, {"step": 4, "validation": {"macro_f1": 0.6}}]
+    summary = reported[0].require(COMPARISON).summary
+    history = [
+        Evaluation(step=step, training_loss=1.0, validation={"macro_f1": value}) for step, value in ((2, 0.4), (4, 0.6))
+    ]
     for made in (
         lambda: figures.confusion_matrix(summary, "real"),
         lambda: figures.recall_bars(summary),
-        lambda: figures.validation_curves({"real": [looks], "combined": [looks, looks]}),
+        lambda: figures.validation_curves({"real": [history], "combined": [history, history]}),
     ):
         png = made()
         assert png == made()
@@ -154,10 +157,11 @@ def test_figures_are_pictures_with_the_same_bytes_each_time(reported):
 
 
 def test_figures_draw_many_classes_and_classes_without_images(reported):
-    summary = dict(reported[0].require("comparison").summary)
+    summary = as_plain(reported[0].require(COMPARISON).summary)
     labels = [f"class {index:02d}" for index in range(37)]
     arm = {"recall": dict.fromkeys(labels), "confusion": np.zeros((37, 37), int).tolist()}
     summary |= {"labels": labels, "arms": {"real": arm, "combined": arm}}
+    summary = from_json(ComparisonSummary, summary)
     for png in (figures.confusion_matrix(summary, "real"), figures.recall_bars(summary)):
         height, width, _ = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR).shape
         assert 500 < width < 2500

@@ -1,8 +1,12 @@
 """Sentences of the report, for a comparison small enough to read."""
 
+from dataclasses import replace
+
 import pytest
 
 from augment.evaluation.metrics import FAIL, INCONCLUSIVE, PASS
+from augment.json_objects import as_plain, from_json
+from augment.record_types import ComparisonSummary, Evaluation, LearningCurve, TrainingRecord
 from augment.report import sentences
 
 LABELS = ["burnt_fuse", "oil_leak", "hail", "sound", "worn"]
@@ -16,7 +20,7 @@ def recalls(*values: float | None) -> dict[str, dict[str, float] | None]:
     return {label: None if value is None else change(value) for label, value in zip(LABELS, values, strict=True)}
 
 
-def comparison(verdict: str = PASS) -> dict[str, object]:
+def comparison(verdict: str = PASS, **changed: object) -> ComparisonSummary:
     """Fuses gain, leaks gain a little, hail is not in the test set, sound pictures lose."""
     bins = [{"confidence": 0.55, "accuracy": 0.4, "images": 3}, {"confidence": 0.92, "accuracy": 0.85, "images": 17}]
     matrix = [[9, 0, 0, 1, 0], [0, 7, 0, 3, 0], [0] * 5, [0, 5, 0, 35, 0], [0, 0, 0, 0, 10]]
@@ -29,7 +33,7 @@ def comparison(verdict: str = PASS) -> dict[str, object]:
         "recall": recalls(0.14, 0.001, None, -0.15, 0.0),
         "harmed": ["sound"],
     }
-    return {
+    content = {
         "baseline": "real",
         "candidate": "both",
         "metric": "macro_f1",
@@ -41,18 +45,21 @@ def comparison(verdict: str = PASS) -> dict[str, object]:
         "differences": {"both": difference},
         "verdict": verdict,
     }
+    return from_json(ComparisonSummary, {**content, **changed})
 
 
-def training(arm: str, generated: int) -> dict[str, object]:
-    return {"arm": arm, "images": {"real": {"oil_leak": 4, "sound": 20}, "synthetic": {"oil_leak": generated}}}
+def training(arm: str, generated: int) -> TrainingRecord:
+    images = {"real": {"oil_leak": 4, "sound": 20}, "synthetic": {"oil_leak": generated}}
+    return from_json(TrainingRecord, {"arm": arm, "images": images})
 
 
-def curve(*says: str) -> dict[str, object]:
-    return {
+def curve(*says: str) -> LearningCurve:
+    content = {
         "shares": [0.25, 0.5, 0.75, 1.0],
         "macro_recall": [0.5, 0.6, 0.65, 0.7],
         "classes": {str(at): {"says": word} for at, word in enumerate(says)},
     }
+    return from_json(LearningCurve, {"recall_target": 0.9, **content})
 
 
 def test_the_answers_say_what_was_tried_what_came_of_it_and_how_sure_that_is():
@@ -100,8 +107,8 @@ def test_photographs_are_asked_for_where_a_class_needs_them(says, told):
 
 
 def test_the_gate_is_told_only_where_it_dropped_something():
-    assert sentences.gate_sentences({**comparison(), "gate": {}}) == []
-    (sentence,) = sentences.gate_sentences({**comparison(), "gate": {"both+gate": ["oil_leak"]}})
+    assert sentences.gate_sentences(comparison(gate={})) == []
+    (sentence,) = sentences.gate_sentences(comparison(gate={"both+gate": ["oil_leak"]}))
     assert "images of oil leak out of both+gate" in sentence
 
 
@@ -115,14 +122,15 @@ def test_alternative_texts_say_what_the_figures_show():
         summary, ["real"]
     )
     assert sentences.learning_curves(curve()).endswith("50 % with 25 % of the images, 70 % with all.")
-    looks = [{"validation": {"macro_f1": value}} for value in (0.2, 0.66)]
-    assert sentences.validation_curves({"real": [looks, looks[:1]]}).endswith("At the end: real 66 %, 20 %.")
+    history = [from_json(Evaluation, {"validation": {"macro_f1": value}}) for value in (0.2, 0.66)]
+    assert sentences.validation_curves({"real": [history, history[:1]]}).endswith("At the end: real 66 %, 20 %.")
 
 
 def test_alternative_texts_of_figures_with_little_in_them():
-    summary = comparison()
-    summary["arms"]["real"]["confusion"] = [[3, 0], [0, 4]]
-    summary["differences"]["both"]["recall"] = {"hail": None, "worn": change(0.0)}
+    plain = as_plain(comparison())
+    plain["arms"]["real"]["confusion"] = [[3, 0], [0, 4]]
+    plain["differences"]["both"]["recall"] = {"hail": None, "worn": change(0.0)}
+    summary = from_json(ComparisonSummary, plain)
     assert sentences.confusion_matrix(summary, "real").endswith("It made no mistake.")
     assert sentences.recall_bars(summary) == "Bars of the recall of each class, one for each arm."
-    assert sentences.learning_curves({**curve(), "macro_recall": [None] * 4}).endswith("number of real images.")
+    assert sentences.learning_curves(replace(curve(), macro_recall=[None] * 4)).endswith("number of real images.")

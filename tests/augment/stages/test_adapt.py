@@ -7,7 +7,8 @@ import pytest
 
 from augment.mini.scenes import write_station
 from augment.models.registry import Models
-from augment.records import RunFolder
+from augment.record_types import AdapterRecord, Memorisation
+from augment.records import CAPTIONS, DATASET, RunFolder
 from augment.stages import adapt, caption, dataset, refine
 from augment.training import lora
 from tests.support.rendered_run import labels, small_settings
@@ -57,65 +58,67 @@ def test_it_learns_from_each_image_with_its_own_caption(tmp_path, images, monkey
     learned = []
     monkeypatch.setattr(lora.Adaptation, "loss", lambda self, latents, texts: learned.append((len(latents), texts)))
     adapt._Trainer(settings, folder, Models(settings))
-    captions = {record["id"]: record["caption"] for record in folder.require("captions").records}
-    training = [record["id"] for record in folder.require("dataset").records if record["split"] == "train"]
+    captions = {record.id: record.caption for record in folder.require(CAPTIONS).records}
+    training = [record.id for record in folder.require(DATASET).records if record.split == "train"]
     assert settings.refine.contexts == "all"  # prompts have mixed contexts; these have not
     assert learned == [(len(training), [captions[image] for image in training])]
 
 
-def test_looks_are_recorded_and_the_nearest_adapter_alone_is_kept(tmp_path, images):
+def test_evaluations_are_recorded_and_the_nearest_adapter_alone_is_kept(tmp_path, images):
     settings, folder = run_folder(tmp_path, images, learning_rate=3e-3)
     document = adapt.run(settings, folder, Models(settings))
-    assert [record["step"] for record in document.records] == [0, 2, 4]
-    best = min(document.records, key=lambda record: record["distance"])
+    assert [record.step for record in document.records] == [0, 2, 4]
+    best = min(document.records, key=lambda record: record.distance)
     kept = [path.name for path in (tmp_path / "adapter").iterdir() if path.is_dir()]
-    assert document.summary["best_step"] == best["step"]
-    assert kept == ([best["id"]] if best["step"] else [])
-    assert document.summary["path"] == (f"adapter/{best['id']}" if best["step"] else None)
-    assert best["memorisation"]["painted"] == 6  # as many as there are validation images
+    assert document.summary.best_step == best.step
+    assert kept == ([best.id] if best.step else [])
+    assert document.summary.path == (f"adapter/{best.id}" if best.step else None)
+    assert best.memorisation.painted == 6  # as many as there are validation images
     assert not (tmp_path / "adapter" / adapt.STATE_FILE).exists()
     assert adapt.run(settings, folder, Models(settings)).version == document.version
 
 
-def test_a_killed_training_ends_like_one_that_was_not(tmp_path, images, monkeypatch):
+def test_a_killed_training_ends_like_one_that_was_not(tmp_path, images):
     settings, whole = run_folder(tmp_path / "whole", images)
     expected = adapt.run(settings, whole, Models(settings))
     _, folder = run_folder(tmp_path / "killed", images)
-    look, calls = adapt._Viewer.look, []
+    evaluation = adapt.Evaluation(settings, folder, Models(settings))
 
-    def dying(viewer, path):
-        calls.append(path)
-        if len(calls) == 3:
+    def dying(name, step, path):
+        if step == 4:
             raise KeyboardInterrupt
-        return look(viewer, path)
+        return evaluation.evaluate(name, step, path)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(adapt._Viewer, "look", dying)
-        with pytest.raises(KeyboardInterrupt):
-            adapt.run(settings, folder, Models(settings))
+    with pytest.raises(KeyboardInterrupt):
+        adapt.run(settings, folder, Models(settings), dying)
     assert adapt.run(settings, folder, Models(settings)).digest == expected.digest
 
 
-def test_it_stops_when_the_match_no_longer_improves(tmp_path, images, monkeypatch):
+def evaluated(name, step, distance):
+    memorisation = Memorisation(
+        median_nearest_painted=0.2, median_nearest_validation=0.3, nearer_than_any_validation_image=0, painted=6
+    )
+    return AdapterRecord(id=name, step=step, distance=distance, memorisation=memorisation)
+
+
+def test_it_stops_when_the_match_no_longer_improves(tmp_path, images):
     settings, folder = run_folder(tmp_path, images, steps=10, patience=1)
     distances = iter([0.5, 0.4, 0.45, 0.1])
-    monkeypatch.setattr(
-        adapt._Viewer, "look", lambda viewer, path: {"distance": next(distances), "memorisation": {"painted": 0}}
+    document = adapt.run(
+        settings, folder, Models(settings), lambda name, step, path: evaluated(name, step, next(distances))
     )
-    document = adapt.run(settings, folder, Models(settings))
-    assert [record["distance"] for record in document.records] == [0.5, 0.4, 0.45]
-    assert document.summary["best_step"] == 2
-    assert adapt.told(document) == "step 2: distance to the validation images 0.5000 -> 0.4000"
+    assert [record.distance for record in document.records] == [0.5, 0.4, 0.45]
+    assert document.summary.best_step == 2
+    assert adapt.summary_line(document) == "step 2: distance to the validation images 0.5000 -> 0.4000"
 
 
-def test_an_adapter_that_does_no_good_is_not_kept(tmp_path, images, monkeypatch):
+def test_an_adapter_that_does_no_good_is_not_kept(tmp_path, images):
     settings, folder = run_folder(tmp_path, images)
-    monkeypatch.setattr(
-        adapt._Viewer, "look", lambda viewer, path: {"distance": 0.2 if path is None else 0.3, "memorisation": {}}
+    document = adapt.run(
+        settings, folder, Models(settings), lambda name, step, path: evaluated(name, step, 0.3 if path else 0.2)
     )
-    document = adapt.run(settings, folder, Models(settings))
-    assert document.summary == {"path": None, "sha256": None, "best_step": 0, "memorisation": {}}
-    assert "no adapter kept" in adapt.told(document)
+    assert (document.summary.path, document.summary.sha256, document.summary.best_step) == (None, None, 0)
+    assert "no adapter kept" in adapt.summary_line(document)
 
 
 def test_nothing_is_trained_where_no_method_asks(tmp_path, images):
@@ -123,5 +126,5 @@ def test_nothing_is_trained_where_no_method_asks(tmp_path, images):
     settings = replace(settings, generate=replace(settings.generate, methods=("text2img",)))
     models = Models(settings)
     document = adapt.run(settings, folder, models)
-    assert (document.records, document.summary["path"]) == ([], None)
+    assert (document.records, document.summary.path) == ([], None)
     assert not {"painter", "embedder"} & vars(models).keys()

@@ -6,12 +6,15 @@ import cv2
 import numpy as np
 import pytest
 
+from augment.json_objects import from_json
 from augment.presets import PRESETS
-from augment.records import Document, RunFolder
+from augment.record_types import DatasetRecord
+from augment.records import ADAPTER, CAPTIONS, DATASET, PROMPTS, SYNTHETIC, RunFolder
 from augment.settings import CurateSettings, DataSettings, Settings
 from augment.stages import curate
 from augment.stages.curate import Measure, Pool, Seen
 from edge_runtime.bundle.errors import InputError
+from tests.support.made_documents import made
 
 SECTION = CurateSettings(blank_std=4, duplicate_bits=1, copy_bits=2, lookalike_bits=3, ceiling=1.2, top_k=1, visible=10)
 FAR = 0xFFFF_FFFF_0000_0000
@@ -39,7 +42,7 @@ def real(count: int) -> tuple[Seen, list[dict[str, str]]]:
     """`count` training images of class leak, each with its own hash, neighbours at a distance of 1 - cos(0.5)."""
     images = [(NOWHERE ^ (0xFFF << 3 * place), vector(0.5 * place)) for place in range(count)]
     return seen(*images, details=list(range(1, count + 1))), [
-        {"label": "leak", "group": str(place)} for place in range(count)
+        from_json(DatasetRecord, {"label": "leak", "group": str(place)}) for place in range(count)
     ]
 
 
@@ -52,7 +55,7 @@ def pool_of(*images: tuple[int, np.ndarray], **other: object) -> Pool:
     count = len(images)
     defaults = {
         "spreads": np.full(count, 50.0), "changes": np.full(count, np.nan), "origins": np.full(count, -1),
-        "ranks": np.zeros(count, int), "rivals": ["leak"] * count, "labels": ["leak"] * count,
+        "ranks": np.zeros(count, int), "alternatives": ["leak"] * count, "labels": ["leak"] * count,
         "methods": ["text2img"] * count, "mirrored": np.array([~np.uint64(h) for h, _ in images], np.uint64),
     }  # fmt: skip
     return Pool(seen=seen(*images), **{**defaults, **other})
@@ -60,8 +63,8 @@ def pool_of(*images: tuple[int, np.ndarray], **other: object) -> Pool:
 
 def reasons(pool: Pool, held_out: Seen = NOBODY, section: CurateSettings = SECTION) -> list[list[str]]:
     settings = Settings(data=DataSettings(faults=("leak",)), curate=section)
-    measure = Measure.of(section, TRAINING, [record["group"] for record in RECORDS], noise=1.0)
-    return curate.judge(pool, TRAINING, held_out, RECORDS, settings, measure)[0]
+    measure = Measure.of(section, TRAINING, [record.group for record in RECORDS], noise=1.0)
+    return curate.reject_reasons(pool, TRAINING, held_out, RECORDS, settings, measure)[0]
 
 
 def beside(place: int, axis: int) -> np.ndarray:
@@ -113,8 +116,8 @@ def test_where_real_images_share_detail_more_of_it_is_asked_for():
     alike = replace(TRAINING, hashes=np.full(10, FAR, np.uint64))
     common = np.random.default_rng(0).normal(size=(32, 32))
     alike.details[:] = TRAINING.details * 0.5 + common
-    assert Measure.of(SECTION, TRAINING, groups, 1.0).bar == pytest.approx(0.6)
-    assert 0.75 < Measure.of(SECTION, alike, groups, 1.0).bar < 0.95
+    assert Measure.of(SECTION, TRAINING, groups, 1.0).threshold == pytest.approx(0.6)
+    assert 0.75 < Measure.of(SECTION, alike, groups, 1.0).threshold < 0.95
 
 
 def test_very_near_is_a_copy_whatever_the_hash_says():
@@ -132,7 +135,7 @@ def test_held_out_images_have_their_own_limit():
 
 def test_a_picture_of_another_world_goes_and_so_does_noise():
     assert reasons(pool_of((FAR, vector(0.2, axis=8)))) == [[curate.OUT_OF_WORLD]]
-    groups = [record["group"] for record in RECORDS]
+    groups = [record.group for record in RECORDS]
     assert Measure.of(SECTION, TRAINING, groups, noise=1.0).ceiling == pytest.approx(1.2 * USUAL, abs=1e-6)
     assert Measure.of(SECTION, TRAINING, groups, noise=0.1).ceiling == pytest.approx(0.09)
 
@@ -145,7 +148,7 @@ def test_an_inserted_fault_may_be_near_its_host_but_must_be_seen():
 
 def test_a_fault_that_looks_sound_lacks_its_fault_and_other_confusions_are_a_wrong_class():
     pictures = [ONE, TWO, THREE]
-    pool = pool_of(*pictures, ranks=np.array([1, 1, 0]), rivals=["tank_ok", "leak", "leak"])
+    pool = pool_of(*pictures, ranks=np.array([1, 1, 0]), alternatives=["tank_ok", "leak", "leak"])
     assert reasons(pool) == [[curate.NO_FAULT], [curate.WRONG_CLASS], []]
     assert reasons(pool, section=replace(SECTION, top_k=2)) == [[], [], []]
 
@@ -178,7 +181,7 @@ def texture(seed: int) -> np.ndarray:
     return cv2.resize(np.random.default_rng(seed).integers(0, 256, (8, 8, 3), np.uint8), (64, 64))
 
 
-def test_the_stage_reads_pictures_counts_reasons_and_says_what_is_missing(tmp_path, monkeypatch):
+def test_the_stage_reads_pictures_counts_reasons_and_says_what_is_missing(tmp_path):
     folder = RunFolder(tmp_path)
     pictures = {"a1": texture(1), "a2": texture(1), "a3": np.full((64, 64, 3), 255, np.uint8), "b1": texture(4)}
     records = []
@@ -207,31 +210,33 @@ def test_the_stage_reads_pictures_counts_reasons_and_says_what_is_missing(tmp_pa
         )
     settings = replace(PRESETS["mini"], data=DataSettings(source=str(source)))
     settings = replace(settings, curate=replace(settings.curate, top_k=0))
-    embed(settings, folder, real_records)
-    parent = folder.write(Document("dataset", None, {}, {}, real_records))
-    for stage in ("captions", "prompts", "adapter"):
-        parent = folder.write(Document(stage, parent.digest, {}, {}, []))
+    embed(settings, folder, made(DATASET, None, real_records).records)
+    parent = folder.write(made(DATASET, None, real_records))
+    for stage in (CAPTIONS, PROMPTS, ADAPTER):
+        parent = folder.write(made(stage, parent.digest))
     summary = {"wanted": {"text2img": {"a": 3, "b": 2}}, "round": 1}
-    folder.write(Document("synthetic", parent.digest, {}, {}, records, summary=summary))
+    folder.write(made(SYNTHETIC, parent.digest, records, summary=summary))
 
     document = curate.run(settings, folder)
 
-    kept = {record["id"]: record["kept"] for record in document.records}
+    kept = {record.id: record.kept for record in document.records}
     assert kept == {"a1": True, "a2": False, "a3": False, "b1": True, "b2": False}
-    assert document.summary["missing"] == {"a": 2, "b": 1}
-    assert document.summary["rejected"] == {curate.BLANK: 1, curate.DUPLICATE: 1, "blanked by the filter": 1}
-    assert set(document.summary["validation_recall"]) == {"a", "b"}
-    sheets = {(sheet["label"], sheet["kind"]): sheet["images"] for sheet in document.summary["sheets"]}
+    assert document.summary.missing == {"a": 2, "b": 1}
+    assert document.summary.rejected == {curate.BLANK: 1, curate.DUPLICATE: 1, "blanked by the filter": 1}
+    assert set(document.summary.validation_recall) == {"a", "b"}
+    sheets = {(sheet.label, sheet.kind): sheet.images for sheet in document.summary.sheets}
     assert sheets == {("a", "kept"): 1, ("a", "rejected"): 2, ("b", "kept"): 1}
-    for sheet in document.summary["sheets"]:
-        assert cv2.imread(str(tmp_path / sheet["path"])).shape[1] == 8 * 96
+    for sheet in document.summary.sheets:
+        assert cv2.imread(str(tmp_path / sheet.path)).shape[1] == 8 * 96
     assert curate.run(settings, folder).version == 1
 
-    monkeypatch.setattr(curate, "learning_curve", lambda *_: pytest.fail("the real images are the same"))
-    folder.write(Document("synthetic", parent.digest, {"round": 2}, {}, records, summary=summary))
+    # The real images are the same, so the curve of the first round is taken over as it stands.
+    marked = replace(document.summary, learning_curve=replace(document.summary.learning_curve, macro_recall=[0.125]))
+    folder.write(replace(document, summary=marked))
+    folder.write(made(SYNTHETIC, parent.digest, records, summary, settings={"round": 2}))
     again = curate.run(settings, folder)
-    assert again.version == 2
-    assert again.summary["learning_curve"] == document.summary["learning_curve"]
+    assert again.version == 3
+    assert again.summary.learning_curve.macro_recall == [0.125]
 
 
 def generated(name, path, blanked):
@@ -259,4 +264,4 @@ def test_test_images_are_not_opened(tmp_path):
     store = curate.Fingerprints(settings, RunFolder(tmp_path / "run"), "cpu")
     record = {"id": "t0", "path": "t0.png", "split": "test", "phash": "0" * 16, "width": 1, "height": 1}
     with pytest.raises(InputError, match="run `rarefault dataset` again"):
-        curate._real(settings, store, [record])
+        curate._real(settings, store, made(DATASET, None, [record]).records)

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,13 +16,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import augment.stages.dataset
 from augment.data.image_store import ImageStore
-from augment.records import Document, Journal, RunFolder
+from augment.json_objects import as_plain
+from augment.record_types import FileFacts
+from augment.records import DATASET, Document, RunFolder
 from augment.settings import DataSettings, Settings
+from augment.stages import dataset
 from augment.stages.dataset import run
 from edge_runtime.bundle.errors import InputError
+from edge_runtime.media.image_files import read_image
 from tests.support import DATA
+from tests.support.sample_events import wait_until
 
 
 def picture(seed: int, width: int = 48, height: int = 40) -> np.ndarray:
@@ -54,16 +57,16 @@ def made(source: Path, out: Path, **data: Any) -> Document:
 
 
 def by_path(document: Document) -> dict[str, Any]:
-    return {record["path"]: record for record in document.records}
+    return {record.path: record for record in document.records}
 
 
 def reasons(document: Document, key: str) -> dict[str, str]:
-    return {entry["path"]: entry["reason"] for entry in document.summary[key]}
+    return {entry.path: entry.reason for entry in getattr(document.summary, key)}
 
 
 def content(document: Document) -> Any:
     """What must not depend on where the images lie and when they were read."""
-    return {"records": document.records, "summary": document.summary, "parent": document.parent}
+    return {"records": document.records, "summary": document.summary, "parent": document.inputs.parent}
 
 
 def test_a_record_says_what_the_file_is_and_where_it_stands(tmp_path: Path) -> None:
@@ -73,25 +76,22 @@ def test_a_record_says_what_the_file_is_and_where_it_stands(tmp_path: Path) -> N
     sha256 = hashlib.sha256(data).hexdigest()
     with Image.open(tmp_path / "in/hot/hot30.png") as image:
         phash = str(imagehash.phash(image))
-    assert record == {
+    assert as_plain(record) == {
         "id": sha256[:16],
         "path": "hot/hot30.png",
         "sha256": sha256,
         "width": 48,
         "height": 40,
         "label": "hot",
-        "split": record["split"],
+        "split": record.split,
         "group": sha256[:16],
         "origin": "folders",
         "phash": phash,
         "notes": [],
     }
-    assert [r["id"] for r in document.records] == sorted(r["id"] for r in document.records)
-    assert (
-        document.summary["splits"] == {"train": 14, "val": 5, "test": 5}
-        or sum(document.summary["splits"].values()) == 24
-    )
-    assert str(tmp_path) not in json.dumps(content(document))
+    assert [r.id for r in document.records] == sorted(r.id for r in document.records)
+    assert document.summary.splits == {"train": 14, "val": 5, "test": 5} or sum(document.summary.splits.values()) == 24
+    assert str(tmp_path) not in json.dumps(as_plain(content(document)))
 
 
 def test_hostile_files_are_quarantined_with_a_reason_and_never_a_crash(tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ def test_other_modes_and_wrong_extensions_are_converted_with_a_note(tmp_path: Pa
     Image.fromarray(picture(1003, 60, 50)).convert("CMYK").save(root / "ok/cmyk.jpg")
     write(root / "ok/deep.png", (picture(1004, 60, 50)[..., 0].astype(np.uint16) * 256))
     records = by_path(made(root, tmp_path / "run"))
-    notes = {name: " ".join(records[f"ok/{name}"]["notes"]) for name in ("gif.jpg", "rgba.jpg", "cmyk.jpg", "deep.png")}
+    notes = {name: " ".join(records[f"ok/{name}"].notes) for name in ("gif.jpg", "rgba.jpg", "cmyk.jpg", "deep.png")}
     assert "GIF named .jpg" in notes["gif.jpg"]
     assert "PNG named .jpg" in notes["rgba.jpg"]
     assert "CMYK" in notes["cmyk.jpg"]
@@ -135,14 +135,14 @@ def test_orientation_is_honoured(tmp_path: Path) -> None:
     write(root / "ok/turned.jpg", picture(5, 80, 60), exif=turned)
     settings = settings_for(root)
     record = by_path(run(settings, RunFolder(tmp_path / "run")))["ok/turned.jpg"]
-    assert (record["width"], record["height"]) == (60, 80)
+    assert (record.width, record.height) == (60, 80)
     assert ImageStore(settings).frame(record).shape == (80, 60, 3)
 
 
 def test_a_changed_image_is_noticed_when_it_is_opened(tmp_path: Path) -> None:
     settings = settings_for(scenes(tmp_path / "in"))
     record = run(settings, RunFolder(tmp_path / "run")).records[0]
-    write(tmp_path / "in" / record["path"], picture(1, 99, 98))
+    write(tmp_path / "in" / record.path, picture(1, 99, 98))
     with pytest.raises(InputError, match="is 99 x 98 pixels, the dataset document says 48 x 40"):
         ImageStore(settings).frame(record)
 
@@ -154,7 +154,7 @@ def test_copies_are_dropped_and_contradicting_copies_quarantined(tmp_path: Path)
     write(root / "ok/twin.png", picture(5000))
     document = made(root, tmp_path / "run")
     assert reasons(document, "dropped") == {"ok/zz_copy.png": "has the same bytes as ok/ok00.png"}
-    assert document.summary["exact_copies"] == 1
+    assert document.summary.exact_copies == 1
     assert set(reasons(document, "quarantined")) == {"hot/twin.png", "ok/twin.png"}
     assert "as hot and as ok" in reasons(document, "quarantined")["ok/twin.png"]
 
@@ -170,18 +170,18 @@ def test_re_encoded_images_and_bursts_stand_on_one_side(tmp_path: Path) -> None:
     records = by_path(document)
     for at in range(12):
         again, first = records[f"ok/again_{'abcdefghijkl'[at]}.jpg"], records[f"ok/ok{at}0.png"]
-        assert (again["group"], again["split"]) == (first["group"], first["split"])
+        assert (again.group, again.split) == (first.group, first.split)
         shots = records[f"hot/mast_{10 * at}.png"], records[f"ok/mast_{10 * at + 1}.png"]
-        assert shots[0]["group"] == shots[1]["group"]
-        assert shots[0]["split"] == shots[1]["split"]
-    assert document.summary["perceptual_pairs"] >= 12
-    assert document.summary["straddling_pairs"] == 0
+        assert shots[0].group == shots[1].group
+        assert shots[0].split == shots[1].split
+    assert document.summary.perceptual_pairs >= 12
+    assert document.summary.straddling_pairs == 0
 
 
 def test_the_line_for_the_terminal_counts_what_was_left_out(tmp_path: Path) -> None:
     root = scenes(tmp_path / "in")
     (root / "ok/empty.jpg").touch()
-    line = augment.dataset.told(made(root, tmp_path / "run"))
+    line = dataset.summary_line(made(root, tmp_path / "run"))
     assert line.startswith("24 images of 2 classes in 24 groups: ")
     assert line.endswith("; 0 of 0 duplicate pairs across the split; 1 quarantined (reasons in the document)")
 
@@ -192,11 +192,11 @@ def test_groups_of_a_manifest_are_kept_and_its_boxes_recorded(tmp_path: Path) ->
     lines = [f"{row},mast {at % 8},{at},2,10,12" for at, row in enumerate(rows)]
     (root / "list.csv").write_text("\n".join(["path,label,group,x,y,w,h", *lines]))
     document = made(root / "list.csv", tmp_path / "run")
-    assert document.summary["groups"] == 8
+    assert document.summary.groups == 8
     for at, row in enumerate(rows):
         record = by_path(document)[row.split(",")[0]]
-        assert record["boxes"] == [[at, 2.0, 10.0, 12.0]]
-        assert record["group"] == min(by_path(document)[other.split(",")[0]]["id"] for other in rows[at % 8 :: 8])
+        assert record.boxes == [[at, 2.0, 10.0, 12.0]]
+        assert record.group == min(by_path(document)[other.split(",")[0]].id for other in rows[at % 8 :: 8])
 
 
 def test_lists_of_a_manifest_are_respected(tmp_path: Path) -> None:
@@ -206,8 +206,8 @@ def test_lists_of_a_manifest_are_respected(tmp_path: Path) -> None:
     lines = [f"{path},{path.split('/')[0]},{lists[path]}" for path in paths]
     (root / "list.csv").write_text("\n".join(["path,label,split", *lines]))
     records = by_path(made(root / "list.csv", tmp_path / "run"))
-    assert {path for path in paths if records[path]["split"] == "test"} == {p for p in paths if lists[p] == "test"}
-    assert {records[path]["split"] for path in paths if lists[path] == "train"} == {"train", "val"}
+    assert {path for path in paths if records[path].split == "test"} == {p for p in paths if lists[p] == "test"}
+    assert {records[path].split for path in paths if lists[path] == "train"} == {"train", "val"}
 
 
 def test_a_class_whose_files_cannot_be_read_stops_with_a_sentence(tmp_path: Path) -> None:
@@ -219,12 +219,15 @@ def test_a_class_whose_files_cannot_be_read_stops_with_a_sentence(tmp_path: Path
         made(root, tmp_path / "run")
 
 
-def test_a_finished_stage_is_not_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def never(path: Path) -> Any:
+    raise AssertionError(f"{path} was read")
+
+
+def test_a_finished_stage_is_not_run_again(tmp_path: Path) -> None:
     settings = settings_for(scenes(tmp_path / "in"))
     first = run(settings, RunFolder(tmp_path / "run"))
-    monkeypatch.setattr(augment.dataset, "read_image", None)
     reworded = replace(settings, data=replace(settings.data, phrases={"hot": "a hot mast"}, faults=("hot",)))
-    assert run(reworded, RunFolder(tmp_path / "run")) == first
+    assert run(reworded, RunFolder(tmp_path / "run"), never) == first
 
 
 def test_place_and_time_do_not_change_the_document(tmp_path: Path) -> None:
@@ -240,18 +243,18 @@ def test_place_and_time_do_not_change_the_document(tmp_path: Path) -> None:
 def test_new_images_join_without_moving_old_ones(tmp_path: Path) -> None:
     root = scenes(tmp_path / "in", count=15)
     first = made(root, tmp_path / "run")
-    before = {record["id"]: record["split"] for record in first.records}
+    before = {record.id: record.split for record in first.records}
     for at in range(15):
         write(root / "hot" / f"new{at}0.png", picture(4000 + at))
     write(root / "ok/again.jpg", picture(1003), quality=85)
     second = made(root, tmp_path / "run")
-    after = {record["id"]: record["split"] for record in second.records}
+    after = {record.id: record.split for record in second.records}
     assert second.version == 2
     assert len(after) == len(before) + 16
     assert {id_: after[id_] for id_ in before} == before
-    assert by_path(second)["ok/again.jpg"]["split"] == by_path(first)["ok/ok30.png"]["split"]
-    assert {r["split"] for r in second.records if "/new" in r["path"]} == {"train", "val", "test"}
-    assert second.summary["straddling_pairs"] == 0
+    assert by_path(second)["ok/again.jpg"].split == by_path(first)["ok/ok30.png"].split
+    assert {r.split for r in second.records if "/new" in r.path} == {"train", "val", "test"}
+    assert second.summary.straddling_pairs == 0
 
 
 def test_other_shares_deal_anew(tmp_path: Path) -> None:
@@ -261,24 +264,20 @@ def test_other_shares_deal_anew(tmp_path: Path) -> None:
     assert content(again) == content(made(root, tmp_path / "fresh", test_share=0.4))
 
 
-def test_a_stopped_stage_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stopped_stage_goes_on_where_it_was(tmp_path: Path) -> None:
     root = scenes(tmp_path / "in")
     whole = made(root, tmp_path / "whole")
-    monkeypatch.setattr(augment.dataset, "BATCH", 5)
-    add, reads = Journal.add, []
-    read_image = augment.dataset.read_image
+    settings, folder = settings_for(root), RunFolder(tmp_path / "run")
+    reads: list[Path] = []
 
-    def stop_after_two(journal: Journal, records: Any) -> None:
-        if len(journal.read()) == 10:
+    def stop_after_ten(path: Path) -> Any:
+        if len(folder.journal(DATASET, FileFacts, whole.inputs.parent).read()) == 10:
             raise KeyboardInterrupt
-        add(journal, records)
+        return read_image(path)
 
-    monkeypatch.setattr(Journal, "add", stop_after_two)
     with pytest.raises(KeyboardInterrupt):
-        made(root, tmp_path / "run")
-    monkeypatch.setattr(Journal, "add", add)
-    monkeypatch.setattr(augment.dataset, "read_image", lambda path: reads.append(path) or read_image(path))
-    assert content(made(root, tmp_path / "run")) == content(whole)
+        run(settings, folder, stop_after_ten, batch=5)
+    assert content(run(settings, folder, lambda path: reads.append(path) or read_image(path))) == content(whole)
     assert len(reads) == 14
     assert [path.name for path in (tmp_path / "run/dataset").iterdir()] == ["v0001.json"]
 
@@ -287,17 +286,17 @@ def test_a_killed_stage_goes_on_and_ends_the_same(tmp_path: Path) -> None:
     root = scenes(tmp_path / "in", count=30)
     whole = made(root, tmp_path / "whole")
     program = (
-        "import sys, augment.stages.dataset as d; from augment.records import RunFolder; from pathlib import Path;"
-        "from augment.settings import DataSettings, Settings; d.BATCH = 1;"
-        "d.run(Settings(data=DataSettings(source=sys.argv[1])), RunFolder(Path(sys.argv[2])))"
+        "import sys; from augment.stages.dataset import run; from augment.records import RunFolder;"
+        "from pathlib import Path; from augment.settings import DataSettings, Settings;"
+        "run(Settings(data=DataSettings(source=sys.argv[1])), RunFolder(Path(sys.argv[2])), batch=1)"
     )
-    journal, deadline = tmp_path / "run/dataset/journal.jsonl", time.monotonic() + 60
+    journal = tmp_path / "run/dataset/journal.jsonl"
     child = subprocess.Popen(
         [sys.executable, "-c", program, str(root), str(tmp_path / "run")], stderr=subprocess.DEVNULL
     )
-    while not (journal.exists() and journal.read_bytes().count(b"\n") > 3) and child.poll() is None:
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
+    wait_until(
+        lambda: child.poll() is not None or (journal.exists() and journal.read_bytes().count(b"\n") > 3), seconds=120
+    )
     child.send_signal(signal.SIGKILL)
     child.wait()
     assert content(made(root, tmp_path / "run")) == content(whole)
@@ -319,7 +318,7 @@ def hashed_anew(document: Document, settings: Settings) -> int:
     for record in document.records:
         with Image.open(store.path(record)) as image:
             planes.append(imagehash.phash(image).hash.ravel())
-        sides.append(record["split"])
+        sides.append(record.split)
     bits = np.array(planes)
     distance = (bits[:, None, :] != bits[None]).sum(axis=2)
     return int(((distance <= 6) & (np.array(sides)[:, None] != np.array(sides)[None])).sum() // 2)
@@ -328,12 +327,12 @@ def hashed_anew(document: Document, settings: Settings) -> int:
 def test_thermal_photographs_are_split_without_a_duplicate_across(tmp_path: Path) -> None:
     settings = settings_for(real("substation_thermal"), faults=("line_hotspot", "substation_hotspot"))
     document = run(settings, RunFolder(tmp_path))
-    assert document.summary["images"] == 815
-    assert document.summary["quarantined"] == document.summary["dropped"] == []
-    assert min(min(sides.values()) for sides in document.summary["classes"].values()) >= 4
-    assert document.summary["largest_group"] < 20
-    assert document.summary["straddling_pairs"] == hashed_anew(document, settings) == 0
-    groups = {record["path"].rsplit("/")[-1]: record["group"] for record in document.records}
+    assert document.summary.images == 815
+    assert document.summary.quarantined == document.summary.dropped == []
+    assert min(min(sides.values()) for sides in document.summary.classes.values()) >= 4
+    assert document.summary.largest_group < 20
+    assert document.summary.straddling_pairs == hashed_anew(document, settings) == 0
+    groups = {record.path.rsplit("/")[-1]: record.group for record in document.records}
     assert groups["Line_50.jpg"] == groups["Line_51.jpg"]  # two shots of one clamp
     assert groups["Line_237.jpg"] == groups["Line_238.jpg"]
 
@@ -342,18 +341,18 @@ def test_pets_keep_their_own_lists_and_odd_files_do_no_harm(tmp_path: Path) -> N
     settings = settings_for(real("oxford-iiit-pet-3"))
     document = run(settings, RunFolder(tmp_path))
     listed = (DATA / "oxford-iiit-pet-3/oxford-iiit-pet/annotations/test.txt").read_text().split("\n")
-    test = {Path(record["path"]).stem for record in document.records if record["split"] == "test"}
+    test = {Path(record.path).stem for record in document.records if record.split == "test"}
     assert test == {line.split()[0] for line in listed if line}
-    assert set(document.summary["classes"]) == {"Abyssinian", "American Bulldog", "Bengal"}
-    assert "is a PNG named .jpg" in by_path(document)["images/Abyssinian_5.jpg"]["notes"]
+    assert set(document.summary.classes) == {"Abyssinian", "American Bulldog", "Bengal"}
+    assert "is a PNG named .jpg" in by_path(document)["images/Abyssinian_5.jpg"].notes
     assert reasons(document, "ignored")["images/Abyssinian_100.mat"] == "stands in no list"
-    assert document.summary["straddling_pairs"] == hashed_anew(document, settings) == 0
+    assert document.summary.straddling_pairs == hashed_anew(document, settings) == 0
 
 
 def test_solar_cells_have_eight_classes_and_no_duplicate_across(tmp_path: Path) -> None:
     pytest.importorskip("elpv_dataset", reason="the package elpv-dataset is not installed")
     document = run(settings_for("elpv-dataset"), RunFolder(tmp_path))
-    counts = {label: sum(sides.values()) for label, sides in document.summary["classes"].items()}
+    counts = {label: sum(sides.values()) for label, sides in document.summary.classes.items()}
     assert counts == {
         "mono_0": 588,
         "mono_33": 117,
@@ -364,5 +363,5 @@ def test_solar_cells_have_eight_classes_and_no_duplicate_across(tmp_path: Path) 
         "poly_67": 50,
         "poly_100": 402,
     }
-    assert document.summary["straddling_pairs"] == 0
-    assert document.summary["splits"]["test"] == pytest.approx(525, abs=30)
+    assert document.summary.straddling_pairs == 0
+    assert document.summary.splits["test"] == pytest.approx(525, abs=30)

@@ -12,11 +12,12 @@ from augment.mini.scenes import render, sample_scene
 from augment.models.interfaces import Order
 from augment.models.registry import Models
 from augment.presets import PRESETS
-from augment.records import Document, RunFolder
+from augment.records import ADAPTER, CAPTIONS, CURATION, DATASET, PROMPTS, RunFolder
 from augment.settings import DataSettings, GenerateSettings
 from augment.stages import generate
 from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.files import sha256_bytes
+from tests.support.made_documents import made
 
 
 class NoisePainter:
@@ -43,6 +44,9 @@ class NoiseModels:
         self.painter = NoisePainter(**painter)
         self.painter_folder = type("Folder", (), {"identity": {"name": "noise", "sha256": "0"}})()
 
+    def renderer(self, seed, domain, label, side):
+        return render(sample_scene(seed, domain, label), side)
+
 
 def settings(**section):
     return replace(PRESETS["mini"], data=DataSettings(source="x"), generate=GenerateSettings(batch_size=4, **section))
@@ -56,25 +60,25 @@ def run_folder(path, real=None):
         for n in range(count)
     ]
     records.append({"id": "t", "label": "b", "split": "test"})
-    dataset = folder.write(Document("dataset", None, {}, {}, records))
+    dataset = folder.write(made(DATASET, None, records))
     prompts = [
         {"id": f"{r['id']}-{n}", "source": r["id"], "label": r["label"], "caption": "c", "prompt": f"{r['id']} {n}"}
         for r in records
         if r["split"] == "train"
         for n in range(2)
     ]
-    captions = folder.write(Document("captions", dataset.digest, {}, {}, []))
-    written = folder.write(Document("prompts", captions.digest, {}, {}, prompts))
-    folder.write(Document("adapter", written.digest, {}, {}, [], {"path": None, "sha256": None}))
+    captions = folder.write(made(CAPTIONS, dataset.digest, []))
+    written = folder.write(made(PROMPTS, captions.digest, prompts))
+    folder.write(made(ADAPTER, written.digest, [], {"path": None, "sha256": None}))
     return folder
 
 
 def curate(folder, synthetic, rejected=(), recall=None):
     records = [
-        {"id": r["id"], "label": r["label"], "method": r["method"], "kept": r["id"] not in rejected}
-        for r in synthetic.records
+        {"id": record.id, "label": record.label, "method": record.method, "kept": record.id not in rejected}
+        for record in synthetic.records
     ]
-    return folder.write(Document("curation", synthetic.digest, {}, {}, records, {"validation_recall": recall}))
+    return folder.write(made(CURATION, synthetic.digest, records, {"validation_recall": recall}))
 
 
 @pytest.mark.parametrize(
@@ -89,22 +93,20 @@ def curate(folder, synthetic, rejected=(), recall=None):
 def test_each_class_is_topped_up_to_the_target_between_floor_and_cap(section, wanted):
     records = [{"label": "a", "split": "train"}] * 6 + [{"label": "b", "split": "train"}] * 2
     records += [{"label": "b", "split": "test"}]
-    assert generate.wanted_images(records, GenerateSettings(**section)) == wanted
+    assert generate.wanted_images(made(DATASET, None, records).records, GenerateSettings(**section)) == wanted
 
 
 def test_every_image_names_its_source_prompt_seed_and_file(tmp_path):
     document = generate.run(settings(target=10), run_folder(tmp_path), NoiseModels())
     assert len(document.records) == 12
     for record in document.records:
-        data = (tmp_path / record["path"]).read_bytes()
-        assert record["sha256"] == sha256_bytes(data)
-        assert record["path"] == f"synthetic/images/{record['label']}/{record['id']}.png"
-        assert record["prompt"].startswith(record["source"])
+        data = (tmp_path / record.path).read_bytes()
+        assert record.sha256 == sha256_bytes(data)
+        assert record.path == f"synthetic/images/{record.label}/{record.id}.png"
+        assert record.prompt.startswith(record.source)
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-        np.testing.assert_array_equal(
-            image, NoisePainter().paint([Order(record["prompt"], record["seed"])], None, None)[0]
-        )
-    assert len({record["seed"] for record in document.records}) == 12
+        np.testing.assert_array_equal(image, NoisePainter().paint([Order(record.prompt, record.seed)], None, None)[0])
+    assert len({record.seed for record in document.records}) == 12
 
 
 def test_a_killed_run_goes_on_and_ends_with_the_same_images(tmp_path):
@@ -118,7 +120,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_images(tmp_path):
     assert models.painter.batches == 1  # two of three batches were in the journal
     assert resumed.digest == whole.digest
     for record in whole.records:
-        assert (tmp_path / "whole" / record["path"]).read_bytes() == (tmp_path / "killed" / record["path"]).read_bytes()
+        assert (tmp_path / "whole" / record.path).read_bytes() == (tmp_path / "killed" / record.path).read_bytes()
 
 
 def test_a_second_call_paints_nothing_until_curation_asks(tmp_path):
@@ -134,12 +136,12 @@ def test_rejected_images_are_replaced_by_new_ones_for_a_bounded_number_of_rounds
     folder, models = run_folder(tmp_path), NoiseModels()
     chosen = settings(rounds=2)
     first = generate.run(chosen, folder, models)
-    bad = {first.records[0]["id"], first.records[1]["id"]}
+    bad = {first.records[0].id, first.records[1].id}
     curate(folder, first, bad)
     second = generate.run(chosen, folder, models)
-    assert (second.version, second.summary["round"], len(second.records)) == (2, 2, 6)
-    assert {record["id"] for record in first.records} < {record["id"] for record in second.records}
-    curate(folder, second, bad | {second.records[-1]["id"]})
+    assert (second.version, second.summary.round, len(second.records)) == (2, 2, 6)
+    assert {record.id for record in first.records} < {record.id for record in second.records}
+    curate(folder, second, bad | {second.records[-1].id})
     assert generate.run(chosen, folder, models).version == 2
 
 
@@ -147,14 +149,14 @@ def test_the_budget_goes_where_validation_recall_is_low(tmp_path):
     folder, models = run_folder(tmp_path, {"a": 2, "b": 2, "c": 2}), NoiseModels()
     chosen = settings(target=12, rounds=2, budget="recall", cap=12)
     first = generate.run(chosen, folder, models)
-    assert first.summary["wanted"] == {"text2img": {"a": 5, "b": 5, "c": 5}}
-    rejected = {next(r["id"] for r in first.records if r["label"] == "b")}
+    assert first.summary.wanted == {"text2img": {"a": 5, "b": 5, "c": 5}}
+    rejected = {next(record.id for record in first.records if record.label == "b")}
     curate(folder, first, rejected, {"a": 1.0, "b": 0.0, "c": None})
     second = generate.run(chosen, folder, models)
     # 15 more, in proportion to 0.05, 1.05 and 0.55; the cap holds; what was rejected is made again
-    assert second.summary["wanted"] == {"text2img": {"a": 5, "b": 12, "c": 10}}
-    made = [record["label"] for record in second.records]
-    assert {label: made.count(label) for label in "abc"} == {"a": 5, "b": 13, "c": 10}
+    assert second.summary.wanted == {"text2img": {"a": 5, "b": 12, "c": 10}}
+    painted = [record.label for record in second.records]
+    assert {label: painted.count(label) for label in "abc"} == {"a": 5, "b": 13, "c": 10}
     curate(folder, second, rejected, {"a": 1.0, "b": 0.0, "c": 0.0})
     assert generate.run(chosen, folder, models).version == second.version
 
@@ -165,20 +167,20 @@ def test_edits_start_from_the_class_and_its_counterpart_both_ways_round(tmp_path
     chosen = settings(methods=("edit-0.7",), hosts={"leak": "sound"}, target=30)
     document = generate.run(chosen, folder, NoiseModels())
     hosts = {
-        label: {record["host"][:-1] for record in document.records if record["label"] == label}
+        label: {record.host[:-1] for record in document.records if record.label == label}
         for label in ("leak", "sound", "gauge")
     }
     assert hosts == {"leak": {"leak", "sound"}, "sound": {"leak", "sound"}, "gauge": {"gauge"}}
-    assert {record["strength"] for record in document.records} == {0.7}
-    assert all(record["prompt"].startswith(record["label"]) for record in document.records)
+    assert {record.strength for record in document.records} == {0.7}
+    assert all(record.prompt.startswith(record.label) for record in document.records)
 
 
 def test_what_the_safety_filter_blanked_is_counted_and_has_no_file(tmp_path):
     document = generate.run(settings(), run_folder(tmp_path), NoiseModels(blank="b0 1"))
-    blanked = [record for record in document.records if record["blanked"]]
+    blanked = [record for record in document.records if record.blanked]
     assert len(document.records) == 4
     assert len(blanked) == 1
-    assert blanked[0]["path"] is None
+    assert blanked[0].path is None
     assert len(list(tmp_path.rglob("*.png"))) == 3
 
 
@@ -186,7 +188,7 @@ def test_other_settings_make_other_images(tmp_path):
     folder = run_folder(tmp_path)
     one = generate.run(settings(), folder, NoiseModels())
     two = generate.run(settings(guidance=4.0), folder, NoiseModels())
-    assert not {record["id"] for record in one.records} & {record["id"] for record in two.records}
+    assert not {record.id for record in one.records} & {record.id for record in two.records}
 
 
 def test_each_method_makes_the_quota_with_the_same_seeds_and_only_some_start_from_an_image(tmp_path, monkeypatch):
@@ -204,7 +206,7 @@ def test_each_method_makes_the_quota_with_the_same_seeds_and_only_some_start_fro
     assert seen == [("text2img", {False}), ("img2img-0.5", {True}), ("codec", {True})]
     seeds = {}
     for record in document.records:
-        seeds.setdefault(record["method"], set()).add(record["seed"])
+        seeds.setdefault(record.method, set()).add(record.seed)
     assert len(document.records) == 12
     assert seeds["text2img"] == seeds["img2img-0.5"] == seeds["codec"]
 
@@ -212,7 +214,7 @@ def test_each_method_makes_the_quota_with_the_same_seeds_and_only_some_start_fro
 def test_the_renderer_is_a_painter_for_its_own_labels_only(tmp_path):
     folder = run_folder(tmp_path, {"closed_cabinet": 3, "breached_cabinet": 1})
     document = generate.run(settings(methods=("render-station",)), folder, NoiseModels())
-    assert [record["label"] for record in document.records] == ["breached_cabinet"] * 2
+    assert [record.label for record in document.records] == ["breached_cabinet"] * 2
     with pytest.raises(InputError, match="scene label is 'b'"):
         generate.run(settings(methods=("render-station",)), run_folder(tmp_path / "other"), NoiseModels())
 
@@ -259,13 +261,13 @@ def thermal_folder(path, first_host=(60, 80)):
             "height": height,
         }
         records.append({**record, "boxes": boxes} if boxes else record)
-    parent = folder.write(Document("dataset", None, {}, {}, records)).digest
+    parent = folder.write(made(DATASET, None, records)).digest
     prompts = [
         {"id": f"f1-{n}", "source": "f1", "label": "hot", "caption": "c", "prompt": f"hot {n}"} for n in range(3)
     ]
-    for stage, written in (("captions", []), ("prompts", prompts)):
-        parent = folder.write(Document(stage, parent, {}, {}, written)).digest
-    folder.write(Document("adapter", parent, {}, {}, [], {"path": None, "sha256": None}))
+    for stage, written in ((CAPTIONS, []), (PROMPTS, prompts)):
+        parent = folder.write(made(stage, parent, written)).digest
+    folder.write(made(ADAPTER, parent, [], {"path": None, "sha256": None}))
     return folder
 
 
@@ -276,17 +278,17 @@ def test_transplants_come_from_boxes_onto_sound_hosts_and_need_no_model(tmp_path
     models = NoiseModels()
     models.painter = None
     document = generate.run(chosen, folder, models)
-    assert {record["label"] for record in document.records} == {"hot"}
-    assert {record["source"] for record in document.records} == {"f0"}
-    assert {record["host"] for record in document.records} == {"s0", "s1"}
+    assert {record.label for record in document.records} == {"hot"}
+    assert {record.source for record in document.records} == {"f0"}
+    assert {record.host for record in document.records} == {"s0", "s1"}
     for record in document.records:
-        made = cv2.imread(str(folder.path / record["path"]))
-        host = cv2.imread(str(tmp_path / "sound" / f"{record['host']}.png"))
-        hotter = (made.astype(int) - host).max(axis=2) > 40
+        pasted = cv2.imread(str(folder.path / record.path))
+        host = cv2.imread(str(tmp_path / "sound" / f"{record.host}.png"))
+        hotter = (pasted.astype(int) - host).max(axis=2) > 40
         assert 20 < hotter.sum() < 400  # a spot of about 8 x 8 pixels, scaled
-        x, y, width, height = record["place"]
+        x, y, width, height = record.place
         assert hotter[y : y + height, x : x + width].sum() > 0.6 * hotter.sum()
-        assert (made[~hotter].astype(int) - host[~hotter]).max() <= 40
+        assert (pasted[~hotter].astype(int) - host[~hotter]).max() <= 40
 
 
 def inpainting(path, target=6):
@@ -298,31 +300,31 @@ def test_inpainted_faults_are_in_a_sound_host_at_the_place_and_to_the_prompt_tha
     folder = thermal_folder(tmp_path)
     document = generate.run(inpainting(tmp_path), folder, NoiseModels())
     assert len(document.records) == 4
-    assert {record["prompt"] for record in document.records} == {"hot 0", "hot 1", "hot 2"}
+    assert {record.prompt for record in document.records} == {"hot 0", "hot 1", "hot 2"}
     for record in document.records:
-        assert (record["label"], record["source"], record["strength"]) == ("hot", "f0", 0.9)
-        assert record["prompt_id"] == f"f1-{record['prompt'][-1]}"
-        host = cv2.imread(str(tmp_path / "sound" / f"{record['host']}.png"))
-        changed = (cv2.imread(str(folder.path / record["path"])) != host).any(axis=2)
-        x, y, width, height = record["place"]
+        assert (record.label, record.source, record.strength) == ("hot", "f0", 0.9)
+        assert record.prompt_id == f"f1-{record.prompt[-1]}"
+        host = cv2.imread(str(tmp_path / "sound" / f"{record.host}.png"))
+        changed = (cv2.imread(str(folder.path / record.path)) != host).any(axis=2)
+        x, y, width, height = record.place
         assert 6 <= width <= 10  # of a spot of 8 x 8 pixels
         assert changed[y : y + height, x : x + width].any()
         changed[max(0, y - 6) : y + height + 6, max(0, x - 6) : x + width + 6] = False
         assert not changed.any()
     again = generate.run(inpainting(tmp_path), thermal_folder(tmp_path / "again"), NoiseModels())
-    assert [record["sha256"] for record in again.records] == [record["sha256"] for record in document.records]
+    assert [record.sha256 for record in again.records] == [record.sha256 for record in document.records]
 
 
 def test_inpainting_says_which_faults_were_too_large_and_which_were_blanked(tmp_path):
     folder = thermal_folder(tmp_path, first_host=(12, 12))  # a spot of 8 pixels with its rim is larger
     document = generate.run(inpainting(tmp_path, target=20), folder, NoiseModels(blank="hot 0"))
-    on = {host: [record for record in document.records if record["host"] == host] for host in ("s0", "s1")}
-    assert {(record["blanked"], record["place"]) for record in on["s0"]} == {(generate.TOO_LARGE, None)}
-    assert {record["blanked"] for record in on["s1"]} == {generate.SAFETY_FILTER, None}
-    assert all((record["blanked"] is not None) == (record["prompt"] == "hot 0") for record in on["s1"])
+    on = {host: [record for record in document.records if record.host == host] for host in ("s0", "s1")}
+    assert {(record.blanked, record.place) for record in on["s0"]} == {(generate.TOO_LARGE, None)}
+    assert {record.blanked for record in on["s1"]} == {generate.SAFETY_FILTER, None}
+    assert all((record.blanked is not None) == (record.prompt == "hot 0") for record in on["s1"])
 
 
 def test_where_no_fault_has_a_box_nothing_is_inpainted(tmp_path):
     document = generate.run(settings(methods=("inpaint-0.9",), hosts={"a": "b"}), run_folder(tmp_path), NoiseModels())
-    assert document.summary["wanted"] == {"inpaint-0.9": {}}
+    assert document.summary.wanted == {"inpaint-0.9": {}}
     assert document.records == []

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from augment.records import RunFolder
+from augment.records import CURATION, TRAINING, RunFolder
 from augment.settings import Settings
 from augment.stages import train
 from augment.training.arms import parse_arm
@@ -26,26 +26,26 @@ def trained(tmp_path_factory) -> tuple[Settings, RunFolder]:
 
 def test_each_arm_learns_from_its_own_images_with_equal_steps(trained):
     _, folder = trained
-    records = {record["id"]: record for record in folder.require("training").records}
+    records = {record.id: record for record in folder.require(TRAINING).records}
     assert list(records) == [f"{arm}/seed-{seed}" for arm in ("real", "synthetic", "combined") for seed in (0, 1)]
-    assert {record["steps"] for record in records.values()} == {6}
+    assert {record.steps for record in records.values()} == {6}
     real, generated = dict(zip(LABELS, COUNTS["train"], strict=True)), dict(zip(LABELS, GENERATED, strict=True))
     none = dict.fromkeys(LABELS, 0)
-    assert records["real/seed-0"]["images"] == {"real": real, "synthetic": none}
-    assert records["synthetic/seed-0"]["images"] == {"real": none, "synthetic": generated}
-    assert records["combined/seed-1"]["images"] == {"real": real, "synthetic": generated}
+    assert records["real/seed-0"].images == {"real": real, "synthetic": none}
+    assert records["synthetic/seed-0"].images == {"real": none, "synthetic": generated}
+    assert records["combined/seed-1"].images == {"real": real, "synthetic": generated}
 
 
 def test_the_document_names_labels_faults_input_and_initial_weights(trained):
     _, folder = trained
-    document = folder.require("training")
-    assert document.summary["labels"] == list(LABELS)
-    assert document.summary["fault_labels"] == ["breaker_burnt"]
+    document = folder.require(TRAINING)
+    assert document.summary.labels == list(LABELS)
+    assert document.summary.fault_labels == ["breaker_burnt"]
     expected = {"height": 32, "width": 32, "resize": "halve-area", "colour": "bgr", "decode": "full"}
-    assert document.summary["input"] == expected
-    assert document.models == {"initial_weights": {"source": "none", "classifier": "fresh"}}
-    assert document.parent == folder.require("curation").digest
-    assert "best on validation" in train.told(document)
+    assert document.summary.input == expected
+    assert document.inputs.models == {"initial_weights": {"source": "none", "classifier": "fresh"}}
+    assert document.inputs.parent == folder.require(CURATION).digest
+    assert "best on validation" in train.summary_line(document)
 
 
 def test_a_checkpoint_gives_the_predictions_that_lie_beside_it(trained):
@@ -99,7 +99,7 @@ def test_a_training_killed_at_any_write_ends_with_the_same_bytes(whole, tmp_path
             train.run(settings, folder)
     train.run(settings, folder)
     assert training_files(folder) == training_files(whole)
-    assert folder.require("training").digest == whole.require("training").digest
+    assert folder.require(TRAINING).digest == whole.require(TRAINING).digest
 
 
 def test_a_finished_training_is_not_repeated_and_a_new_seed_adds_to_it(tmp_path):
@@ -109,7 +109,7 @@ def test_a_finished_training_is_not_repeated_and_a_new_seed_adds_to_it(tmp_path)
     assert train.run(settings, folder).version == first.version
     written = {path: path.stat().st_mtime_ns for path in (folder.path / "training").rglob("card.json")}
     second = train.run(replace(settings, train=replace(settings.train, seeds=2)), folder)
-    assert [record["id"] for record in second.records] == [
+    assert [record.id for record in second.records] == [
         f"{arm}/seed-{seed}" for arm in ("real", "combined") for seed in (0, 1)
     ]
     assert {path: path.stat().st_mtime_ns for path in written} == written
@@ -125,8 +125,8 @@ def test_seeds_share_initial_weights_across_arms_and_differ_between_seeds(traine
 
 def test_an_arm_without_images_is_refused(tmp_path):
     settings, folder = tiny_run(tmp_path)
-    curation = folder.require("curation")
-    folder.write(replace(curation, records=[{**record, "kept": False} for record in curation.records]))
+    curation = folder.require(CURATION)
+    folder.write(replace(curation, records=[replace(record, kept=False) for record in curation.records]))
     with pytest.raises(InputError, match=r"arm synthetic has no image.*generate\.floor"):
         train.run(settings, folder)
 
@@ -158,11 +158,11 @@ def gated_settings(folder):
 def test_a_gated_arm_that_gains_nothing_ends_as_the_real_one(tmp_path):
     settings, run = gated_settings(tmp_path)
     settings = replace(settings, train=replace(settings.train, learning_rate=1e-9))  # nobody learns anything
-    records = {record["arm"]: record for record in train.run(settings, run).records}
+    records = {record.arm: record for record in train.run(settings, run).records}
     gated, real = records["combined+gate"], records["real"]
-    assert gated["dropped"] == sorted(LABELS)
-    assert sum(gated["images"]["synthetic"].values()) == 0
-    assert gated["validation"] == real["validation"]
+    assert gated.dropped == sorted(LABELS)
+    assert sum(gated.images["synthetic"].values()) == 0
+    assert gated.validation == real.validation
 
 
 def test_a_gate_needs_the_arm_that_it_watches(tmp_path):

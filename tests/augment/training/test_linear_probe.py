@@ -8,6 +8,7 @@ import pytest
 import safetensors.torch
 import torch
 
+from augment.records import CURATION, DATASET
 from augment.stages import train
 from augment.training import linear_probe
 from augment.training.arms import parse_arm
@@ -58,7 +59,7 @@ def test_only_the_classifier_changes_and_the_checkpoint_gives_its_predictions(pr
         states[arm] = network.state_dict()
         kept = json.loads((place / "predictions.json").read_bytes())["images"]
         frames = np.load(next((folder.path / "training").glob("frames-*.npy")), allow_pickle=False)
-        rows = [row for row, record in enumerate(_material(folder)) if record == "val"]
+        rows = [row for row, split in enumerate(_splits(folder)) if split == "val"]
         assert np.allclose(predict(network, frames[rows], "cpu"), [image["logits"] for image in kept], atol=1e-4)
         assert card["training"]["penalty"] in linear_probe.PENALTIES
         assert card["training"]["synthetic_share"] in ((0.0,) if arm == "real" else (0.3, 0.6))
@@ -66,12 +67,12 @@ def test_only_the_classifier_changes_and_the_checkpoint_gives_its_predictions(pr
         name for name in states["real"] if not torch.equal(states["real"][name], states["combined+balanced"][name])
     }
     assert changed == {"fc.weight", "fc.bias"}
-    assert document.records[0]["images"]["real"][LABELS[0]] == 4
+    assert document.records[0].images["real"][LABELS[0]] == 4
 
 
-def _material(folder) -> list[str]:
-    dataset, curation = folder.require("dataset"), folder.require("curation")
-    return list(train.gather(dataset, curation, [parse_arm("combined", ())]).splits)
+def _splits(folder) -> list[str]:
+    material = train.gather(folder.require(DATASET), folder.require(CURATION), [parse_arm("combined", ())])
+    return [getattr(image, "split", "train") for image in material.images]
 
 
 def test_a_killed_run_keeps_its_features_and_ends_the_same(prepared):

@@ -1,0 +1,93 @@
+"""Typed JSON objects: frozen dataclasses that are read from JSON and written back without loss.
+
+    @dataclass(frozen=True, kw_only=True)
+    class Shot(JsonObject):
+        id: str
+        boxes: Sequence[Box] | None = None
+
+A field that the JSON does not hold stays absent when the object is written again: it reads as its default, or raises
+InputError where it has none. A key that the class does not know is kept. So a document of another version of rarefault
+keeps its digest.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from functools import cache
+from types import NoneType, UnionType
+from typing import TYPE_CHECKING, Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from edge_runtime.bundle.errors import InputError
+
+T = TypeVar("T", bound="JsonObject")
+
+
+class JsonObject:
+    """Base of the frozen dataclasses that stand for a JSON object; `vars` of one is what is written of it."""
+
+    def __post_init__(self) -> None:
+        """Leave out what is at its default."""
+        for item in fields(self):  # type: ignore[arg-type]  # every subclass is a dataclass
+            if vars(self)[item.name] == item.default:
+                del vars(self)[item.name]
+
+    if not TYPE_CHECKING:  # or the type checker would take every name for an attribute
+
+        def __getattr__(self, name: str) -> object:
+            """Called only for a name that is neither in the object nor has a default."""
+            if name.startswith("__"):
+                raise AttributeError(name)
+            raise InputError(
+                f"a {type(self).__name__} of the run folder has no {name}: another version of rarefault wrote it; "
+                "run the pipeline again in a new folder"
+            )
+
+
+def from_json(kind: type[T], content: Mapping[str, Any]) -> T:
+    """The object of class `kind` that the JSON object `content` describes."""
+    made = object.__new__(kind)
+    vars(made).update(content)
+    for name, hint in _nested(kind).items():  # type: ignore[arg-type]  # python/mypy issue 11469
+        if name in content:
+            vars(made)[name] = _decoded(hint, content[name])
+    return made
+
+
+def plain(value: object) -> object:
+    """A JsonObject as a dictionary; for `json.dumps(..., default=plain)`."""
+    if isinstance(value, JsonObject):
+        return vars(value)
+    raise TypeError(f"{type(value).__name__} is no JSON value")
+
+
+def as_plain(value: object) -> Any:
+    """Return an object, or a container of objects, as the plain JSON value that is written of it."""
+    return json.loads(json.dumps(value, default=plain))
+
+
+@cache
+def _nested(kind: Any) -> Mapping[str, Any]:
+    """The type hints of the fields that hold further JsonObjects."""
+    return {name: hint for name, hint in get_type_hints(kind).items() if _holds_objects(hint)}
+
+
+def _holds_objects(hint: Any) -> bool:
+    return _is_object(hint) or any(_holds_objects(part) for part in get_args(hint))
+
+
+def _is_object(hint: Any) -> bool:
+    return isinstance(hint, type) and issubclass(hint, JsonObject)
+
+
+def _decoded(hint: Any, value: Any) -> Any:
+    """`value` with its JSON objects turned into the classes that `hint` names."""
+    if value is None:
+        return None
+    if _is_object(hint):
+        return from_json(hint, value)
+    origin, parts = get_origin(hint), [part for part in get_args(hint) if part is not NoneType]
+    if origin in (Union, UnionType):
+        return _decoded(parts[0], value)
+    if origin is Sequence:
+        return [_decoded(parts[0], entry) for entry in value]
+    return {key: _decoded(parts[1], entry) for key, entry in value.items()}

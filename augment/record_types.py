@@ -1,0 +1,442 @@
+"""What each stage's document holds: one class for its records and one for its summary.
+
+The order of the fields is the order on disk. A field with a default may be absent there: documents of earlier versions
+lack it, or it is left out where there is nothing to say. Numbers between 0 and 1 are shares unless a comment says more.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from augment.json_objects import JsonObject
+
+Box: TypeAlias = Sequence[float]  # x, y, width, height in pixels of the upright image, from its top left corner
+Counts: TypeAlias = Mapping[str, int]
+Recalls: TypeAlias = Mapping[str, float | None]  # by label; None where the class has no image to measure on
+PlainJson: TypeAlias = Mapping[str, Any]  # what another package defines, written and read as it is
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoSummary(JsonObject):
+    """The summary of a stage that has nothing to say of the whole."""
+
+
+# Stage 1, dataset
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileFacts(JsonObject):
+    """What reading one file found; or `reason`, why it cannot be used, and nothing else. `id` is its path."""
+
+    id: str
+    reason: str = ""
+    sha256: str = ""
+    width: int = 0  # pixels
+    height: int = 0  # pixels
+    phash: str = ""  # 64 bits in hex
+    thumbnail: str = ""  # base64 of its pixels
+    notes: Sequence[str] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetRecord(JsonObject):
+    """One usable real image."""
+
+    id: str
+    path: str  # relative to the source's root
+    sha256: str
+    width: int  # pixels
+    height: int  # pixels
+    label: str
+    split: str  # train, val or test
+    group: str  # images that show the same thing share it
+    origin: str  # layout of the source
+    phash: str  # 64 bits in hex
+    notes: Sequence[str]
+    boxes: Sequence[Box] = ()  # around what makes the image what its label says
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeftOut(JsonObject):
+    """A file that is no record, and why."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetSummary(JsonObject):
+    layout: str
+    images: int
+    classes: Mapping[str, Counts]  # label -> side of the split -> images
+    splits: Counts
+    groups: int
+    largest_group: int  # images
+    hints: Sequence[str]
+    exact_copies: int
+    burst_pairs: int
+    perceptual_pairs: int
+    straddling_pairs: int  # of them, with images on two sides of the split
+    look_alike_pairs: int  # near hashes, other detail
+    straddling_look_alikes: int
+    quarantined: Sequence[LeftOut]
+    dropped: Sequence[LeftOut]
+    ignored: Sequence[LeftOut]
+
+
+# Stage 2, captions
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaptionRecord(JsonObject):
+    """The caption of one training image, which has the same id."""
+
+    id: str
+    label: str
+    prefix: str  # what the captioner was given
+    caption: str  # begins with the prefix
+
+
+# Stage 3, prompts
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefinedCaption(JsonObject):
+    """What became of one caption, which has the same id."""
+
+    id: str
+    context: str  # id of the caption whose context went in
+    prompts: Sequence[str]
+    tokens: Sequence[int]  # of each prompt
+    drawn: int  # continuations
+    rejected: Counts  # reason -> continuations
+    kept_itself: bool  # no continuation passed
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromptRecord(JsonObject):
+    id: str
+    source: str  # id of the caption
+    label: str
+    caption: str
+    context: str  # id of the caption whose context went in
+    prompt: str
+    tokens: int
+    drawn: int  # continuations of the caption
+    kept: int  # of them
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromptSummary(JsonObject):
+    captions: int
+    prompts: int
+    drawn: int  # continuations
+    class_kept_when_drawn: float | None  # share of the continuations that name their class and no other
+    class_kept: float | None  # the same of the prompts
+    rejected: Counts  # reason -> continuations
+    kept_themselves: int  # captions
+
+
+# Stage 4, adapter
+
+
+@dataclass(frozen=True, kw_only=True)
+class Memorisation(JsonObject):
+    """How near painted images come to training images, by cosine distance, beside validation images."""
+
+    median_nearest_painted: float
+    median_nearest_validation: float
+    nearer_than_any_validation_image: int  # images
+    painted: int  # images
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdapterRecord(JsonObject):
+    """One evaluation of the adapter in training."""
+
+    id: str
+    step: int
+    distance: float  # kernel distance of painted to validation images
+    memorisation: Memorisation
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdapterSummary(JsonObject):
+    """`path` and `sha256` of the adapter's folder are None where none is used."""
+
+    path: str | None
+    sha256: str | None
+    best_step: int | None = None
+    memorisation: Memorisation | None = None
+
+
+# Stage 5, synthetic
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedImage(JsonObject):
+    """An image to generate. `id` is a digest of everything that decides its pixels."""
+
+    id: str
+    label: str
+    method: str
+    number: int  # of its class and method
+    prompt_id: str | None
+    caption: str | None
+    prompt: str | None
+    source: str  # id of the real image that the prompt or the inserted fault comes from
+    host: str | None  # id of the real image that is edited, or takes the fault
+    box: Box | None  # of the inserted fault in `source`
+    negative_prompt: str
+    seed: int
+    steps: int
+    guidance: float
+    strength: float | None
+    adapter: str | None  # its digest
+    size: int  # pixels; 0: as the model likes
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratedRecord(PlannedImage):
+    """A generated image; or `blanked`, why there is none, and no path and digest."""
+
+    place: Sequence[int] | None  # of the inserted fault in the image: x, y, width, height in pixels
+    path: str | None  # relative to the run folder
+    sha256: str | None
+    blanked: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SyntheticSummary(JsonObject):
+    round: int
+    wanted: Mapping[str, Counts]  # method -> label -> images
+
+
+# Stage 6, curation
+
+
+@dataclass(frozen=True, kw_only=True)
+class CurationRecord(JsonObject):
+    """One generated image, kept or rejected for all of `reasons`."""
+
+    id: str
+    label: str
+    method: str
+    path: str | None
+    kept: bool
+    reasons: Sequence[str]
+    scores: Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassCurve(JsonObject):
+    """Recall of one class by the number of its real images, and what follows from it."""
+
+    images: Sequence[int]
+    recall: Sequence[float | None]
+    now: int  # images
+    says: str  # enough, photograph, more than, too few
+    photograph: int | None  # further images
+
+
+@dataclass(frozen=True, kw_only=True)
+class LearningCurve(JsonObject):
+    recall_target: float
+    shares: Sequence[float]  # of the images of every class
+    macro_recall: Sequence[float | None]
+    classes: Mapping[str, ClassCurve]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContactSheet(JsonObject):
+    label: str
+    kind: str  # kept or rejected
+    path: str
+    images: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class CurationSummary(JsonObject):
+    kept: int
+    kept_per_class: Counts
+    rejected: Counts  # reason -> images
+    missing: Counts  # label -> images
+    validation_recall: Recalls  # after learning from real and kept images
+    learning_curve: LearningCurve | None = None
+    sheets: Sequence[ContactSheet] = ()
+
+
+# Stage 7, training
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedArm(JsonObject):
+    """One training of an arm."""
+
+    id: str  # arm/seed-n
+    arm: str
+    seed: int
+    dropped: Sequence[str] = ()  # labels whose generated images the gate kept out
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingRecord(TrainedArm):
+    path: str  # of the checkpoint, relative to the run folder
+    sha256: str  # of its weights
+    steps: int
+    best_step: int
+    validation: Mapping[str, float]  # metric -> value
+    images: Mapping[str, Counts]  # real, synthetic -> label -> images
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation(JsonObject):
+    """One entry of a training's history.json."""
+
+    step: int
+    training_loss: float
+    validation: Mapping[str, float]  # metric -> value
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSummary(JsonObject):
+    labels: Sequence[str]
+    fault_labels: Sequence[str]
+    input: PlainJson  # the PreprocessSpec
+
+
+# Stage 8, comparison
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparisonRecord(JsonObject):
+    """One test image and the label that each training gave it."""
+
+    id: str
+    label: str
+    group: str
+    predicted: Mapping[str, str]  # id of the training -> label
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interval(JsonObject):
+    """A value and the range that the data leave it, at the confidence of the call that made it."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured(Interval):
+    """The mean of a metric over an arm's trainings."""
+
+    std: float | None  # between the trainings
+    per_seed: Sequence[float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReliabilityBin(JsonObject):
+    confidence: float
+    accuracy: float
+    images: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reliability(JsonObject):
+    """How often the likeliest label is right, by its probability; `ece` is the expected calibration error."""
+
+    ece: float
+    bins: Sequence[ReliabilityBin]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArmResult(JsonObject):
+    """One arm on the test set."""
+
+    seeds: int
+    metrics: Mapping[str, Measured]
+    recall: Mapping[str, Interval | None]  # by label; None where the test set has no image of it
+    reliability: Reliability
+    confusion: Sequence[Sequence[int]]  # of all seeds together: rows truth, columns prediction
+
+
+@dataclass(frozen=True, kw_only=True)
+class McNemar(JsonObject):
+    only_baseline_right: int  # images
+    only_arm_right: int  # images
+    p: float
+    p_holm: float  # by Holm's method for all arms together
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference(JsonObject):
+    """An arm minus the baseline on the same resamples."""
+
+    metrics: Mapping[str, Interval]
+    recall: Mapping[str, Interval | None]
+    harmed: Sequence[str]  # labels that lost recall beyond their interval
+    mcnemar: McNemar
+    verdict: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageCounts(JsonObject):
+    images: int
+    groups: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeldOutCounts(ImageCounts):
+    per_class: Mapping[str, ImageCounts]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparisonSummary(JsonObject):
+    baseline: str
+    candidate: str
+    metric: str
+    confidence: float
+    resamples: int
+    labels: Sequence[str]
+    fault_labels: Sequence[str]
+    test: HeldOutCounts
+    arms: Mapping[str, ArmResult]
+    differences: Mapping[str, Difference]  # by arm, all but the baseline
+    verdict: str
+    gate: Mapping[str, Sequence[str]] | None = None  # arm -> labels whose generated images its gate kept out
+
+
+# Stage 9, export
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportRecord(JsonObject):
+    """One packed precision: its file, and what the acceptance test measured."""
+
+    id: str
+    agreement: float  # share of the test images with the network's likeliest label
+
+
+@dataclass(frozen=True, kw_only=True)
+class Threshold(JsonObject):
+    """The threshold of one fault label and what it does on the validation images; see export.calibration."""
+
+    threshold: float
+    positives: int
+    needed: int
+    fitted: bool
+    f1: float | None
+    recall: float | None
+    recall_bound: float
+    false_alarms: float | None
+    false_alarms_bound: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportSummary(JsonObject):
+    training: str  # id of the packed training
+    decision: PlainJson
+    thresholds: Mapping[str, Threshold] | None = None  # by fault label
+    network: PlainJson  # its accuracy on the test set
+    refused: Mapping[str, str]  # precision -> why
