@@ -7,7 +7,7 @@ validation images show no loss of a single class, all classes together may still
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
@@ -23,37 +23,6 @@ TURNS = 3  # trainings of a gated arm before it gets no generated image at all
 Result = TypeVar("Result")
 
 
-class Gate(Protocol):
-    """Decides which generated images an arm may keep."""
-
-    def recall_losses(self, arm: str) -> tuple[frozenset[str], frozenset[str]]:
-        """Return (labels that lost recall with `arm`, labels that took their images)."""
-
-    def gains(self, arm: str) -> bool:
-        """Return whether `arm` is better than the baseline, all classes together."""
-
-
-def train_gated(arm: Arm, labels: Sequence[str], trained: Callable[[Arm], list[Result]], gate: Gate) -> list[Result]:
-    """Train `arm` again and again, each time without the generated images that did harm, until none does.
-
-    First go those of the classes that took another's images, then those of the classes that lost them, at last all. All
-    go as well where what is left gains nothing over the baseline. `trained` trains an arm with every seed.
-    """
-    results: list[Result] = []
-    watched = arm.ungated
-    for turn in range(TURNS + 1):
-        losers, takers = gate.recall_losses(watched)
-        if results and not losers:
-            break
-        more = takers - arm.dropped or losers - arm.dropped
-        arm = replace(arm, dropped=arm.dropped | (frozenset(labels) if turn == TURNS else more))
-        results = trained(arm)
-        watched = arm.name
-    if not gate.gains(arm.name):
-        results = trained(replace(arm, dropped=frozenset(labels)))
-    return results
-
-
 @dataclass(frozen=True)
 class HarmGate:
     """Compares an arm with the baseline of `compare` by the predictions below the folder `training`."""
@@ -66,14 +35,9 @@ class HarmGate:
         names, truth, before = self._predicted(self.settings.compare.baseline)
         _, _, after = self._predicted(arm)
         losers = losing_classes(self.settings, truth, before, after, len(names))
-        takers = set()
-        for label in losers:
-            went = sum(
-                (metrics.confusion(truth, new, len(names))[label] - metrics.confusion(truth, old, len(names))[label])
-                for old, new in zip(before, after, strict=True)
-            )
-            takers.add(names[int(np.argmax(went))])
-        return frozenset(names[label] for label in losers), frozenset(takers)
+        counts = [[metrics.confusion(truth, row, len(names)) for row in predicted] for predicted in (before, after)]
+        went = np.sum(counts[1], axis=0) - np.sum(counts[0], axis=0)  # (K, K) images, from row to column
+        return frozenset(names[label] for label in losers), frozenset(names[went[label].argmax()] for label in losers)
 
     def gains(self, arm: str) -> bool:
         """Return whether the metric that decides the verdict is better with `arm` than with the baseline."""
@@ -104,3 +68,26 @@ def losing_classes(settings: Settings, truth: Labels, before: Labels, after: Lab
         if low_high.high < 0:
             found.append(label)
     return found
+
+
+def train_gated(
+    arm: Arm, labels: Sequence[str], trained: Callable[[Arm], list[Result]], gate: HarmGate
+) -> list[Result]:
+    """Train `arm` again and again, each time without the generated images that did harm, until none does.
+
+    First go those of the classes that took another's images, then those of the classes that lost them, at last all. All
+    go as well where what is left gains nothing over the baseline. `trained` trains an arm with every seed.
+    """
+    results: list[Result] = []
+    watched = arm.ungated
+    for turn in range(TURNS + 1):
+        losers, takers = gate.recall_losses(watched)
+        if results and not losers:
+            break
+        more = takers - arm.dropped or losers - arm.dropped
+        arm = replace(arm, dropped=arm.dropped | (frozenset(labels) if turn == TURNS else more))
+        results = trained(arm)
+        watched = arm.name
+    if not gate.gains(arm.name):
+        results = trained(replace(arm, dropped=frozenset(labels)))
+    return results
