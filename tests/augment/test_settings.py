@@ -103,6 +103,12 @@ def test_whole_numbers_are_numbers_where_a_fraction_is_expected(tmp_path):
     assert load_settings(path).generate.guidance == 2.0
 
 
+def test_a_run_of_old_whose_meaning_is_judged_by_what_is_installed_still_loads(tmp_path):
+    path = tmp_path / "pipeline.toml"
+    path.write_text('[data]\nsource = "x"\n[refine]\nmeaning = "auto"')
+    assert load_settings(path).refine.meaning == "auto"
+
+
 def test_a_label_in_words():
     settings = settings_with_source()
     assert settings.phrase("line_hotspot") == "line hotspot"

@@ -101,4 +101,4 @@ def test_leaving_early_ends_the_decoder(tmp_path):
     ],
 )
 def test_which_ends_need_an_explanation(read, announced, explained):
-    assert (video_files._unexplained(read, announced) is None) == explained
+    assert (video_files.unexplained_end(read, announced) is None) == explained
