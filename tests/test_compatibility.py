@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 import pytest
 
-from augment.records import STAGES, RunFolder
+from augment.records import COMPARISON, DATASET, STAGES, SYNTHETIC, RunFolder
 from edge_runtime.bundle.manifest import Manifest
 from edge_runtime.bundle.store import open_bundle
 from edge_runtime.station.settings import load_station_settings
@@ -123,13 +123,22 @@ def test_a_document_keeps_its_digest_when_it_is_read_and_written_again(old, plac
     for later in (old / "run" / place.parent).glob("v*.json"):
         if later.name > place.name:
             later.unlink()
-    document = RunFolder(old / "run").latest(next(stage for stage in STAGES if stage.document == place.parent.name))
+    stage = next(stage for stage in STAGES if stage.document == place.parent.name)
+    document = RunFolder(old / "run").latest(stage)
     assert document.digest == digest(before)
     (old / "run" / place).unlink()
     again = RunFolder(old / "run").write(document)
     after = json.loads((old / "run" / place).read_bytes())
     assert again.digest == digest(before)
     assert {**after, "created": ""} == {**before, "created": ""}
+
+
+def test_the_records_of_a_document_are_read_as_their_types(old):
+    run = RunFolder(old / "run")
+    photographs, generated = run.latest(DATASET).records, run.latest(SYNTHETIC).records
+    assert {record.split for record in photographs} == {"train", "val", "test"}
+    assert {record.method for record in generated} == {"text2img", "adapted-img2img-0.5"}
+    assert run.latest(COMPARISON).summary.verdict in ("PASS", "FAIL", "INCONCLUSIVE")
 
 
 def test_a_finished_run_is_found_finished(old):

@@ -8,6 +8,7 @@ import pytest
 from tests.support import ROOT
 
 LINES = 150
+PACKAGES = ("edge_runtime", "export", "augment")
 README = (ROOT / "README.md").read_text()
 PAGES = sorted(path.relative_to(ROOT) for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 
@@ -51,6 +52,23 @@ def test_links_lead_somewhere(page):
         if not path.exists() or (fragment and fragment not in anchors(path.read_text())):
             broken.append(target)
     assert broken == []
+
+
+def test_the_names_in_the_architecture_page_exist():
+    page = (ROOT / "docs" / "ARCHITECTURE.md").read_text()
+    files = [path for package in PACKAGES for path in ROOT.glob(f"{package}/**/*.py")]
+    known = {".".join(path.relative_to(ROOT).with_suffix("").parts) for path in files}
+    known |= {name.partition(".")[2] for name in known}
+    for path in files:
+        names = re.findall(r"^(?:class|def) (\w+)", path.read_text(), re.MULTILINE)
+        inside = ".".join(path.relative_to(ROOT).with_suffix("").parts[1:])
+        known |= {*names, *(f"{inside}.{name}" for name in names)}
+    classes = set(re.findall(r"`([A-Z][a-z]+(?:[A-Z][A-Za-z]*)+)`", page))
+    dotted = set(re.findall(r"`([a-z_]+(?:\.\w+)+)`", page))
+    dotted = {name for name in dotted if name.rpartition(".")[2] not in ("json", "py", "md", "toml")}
+    assert len(classes) > 20
+    assert len(dotted) > 20
+    assert sorted((classes | dotted) - known) == []
 
 
 def test_the_changelog_begins_with_the_version_of_the_package():
