@@ -52,7 +52,7 @@ read_timeout = 3
 
 
 class Station:
-    """`run()` starts the service; `said()` is what it wrote. `camera` shows green (sound) until told otherwise."""
+    """`run()` starts the service; `log_text()` is what it wrote. `camera` shows green (healthy) at first."""
 
     def __init__(self, folder: Path, bundle: Path, state: Path | None = None) -> None:
         self.folder, self.config = folder, folder / "station.toml"
@@ -117,12 +117,12 @@ class Station:
         self.camera.stop()
         self._notices.close()
 
-    def said(self) -> str:
+    def log_text(self) -> str:
         return (self.folder / "log").read_text()
 
     def logged(self) -> list[dict[str, Any]]:
         """What it logged, as documents."""
-        return [json.loads(line) for line in self.said().splitlines() if line.startswith("{")]
+        return [json.loads(line) for line in self.log_text().splitlines() if line.startswith("{")]
 
     def heard(self) -> list[str]:
         """What systemd was told so far."""

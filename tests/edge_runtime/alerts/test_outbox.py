@@ -262,22 +262,22 @@ def fill(place: Path) -> Path:
 
 def test_on_a_full_disk_alarms_wait_in_memory_and_are_written_in_order_when_there_is_room(small_disk):
     outbox = Outbox(small_disk, ["mqtt"])
-    recorder = OutboxSpool(outbox)
-    assert recorder.record(record(0, size=10_000))
+    spool = OutboxSpool(outbox)
+    assert spool.record(record(0, size=10_000))
     ballast = fill(small_disk)
     for number in range(1, 30):
-        assert not recorder.record(record(number, size=100_000))
-    assert not recorder.record(record(99, kind=HEARTBEAT))
-    assert not recorder.record(record(99, kind=SAMPLE, size=1000))
-    assert (recorder.waiting, recorder.let_go) == (29, 2)
+        assert not spool.record(record(number, size=100_000))
+    assert not spool.record(record(99, kind=HEARTBEAT))
+    assert not spool.record(record(99, kind=SAMPLE, size=1000))
+    assert (spool.waiting, spool.let_go) == (29, 2)
     assert outbox.next("mqtt").document["number"] == 0  # what was there can still be read and sent
-    assert not recorder.flush()
+    assert not spool.flush()
     ballast.unlink()
-    assert not recorder.flush()  # 29 pictures do not fit, but most of them do
-    assert 0 < recorder.waiting < 29
+    assert not spool.flush()  # 29 pictures do not fit, but most of them do
+    assert 0 < spool.waiting < 29
     subprocess.run(["mount", "-o", "remount,size=8m", str(small_disk)], check=True)
-    assert recorder.flush()
-    assert recorder.waiting == 0
+    assert spool.flush()
+    assert spool.waiting == 0
     assert [number for _, _, number in drain(outbox)] == list(range(30))
     outbox.close()
     with sqlite3.connect(small_disk / DATABASE) as database:
@@ -287,11 +287,11 @@ def test_on_a_full_disk_alarms_wait_in_memory_and_are_written_in_order_when_ther
 
 def test_on_a_full_disk_samples_make_room_for_an_alarm(small_disk):
     outbox = Outbox(small_disk, ["mqtt"])
-    recorder = OutboxSpool(outbox)
+    spool = OutboxSpool(outbox)
     for number in range(8):
-        assert recorder.record(record(number, kind=SAMPLE, size=150_000))
+        assert spool.record(record(number, kind=SAMPLE, size=150_000))
     fill(small_disk)
-    assert recorder.record(record(100, size=50_000))
+    assert spool.record(record(100, size=50_000))
     left = [entry.document["number"] for entry in outbox.recent(SAMPLE)]
     assert left == list(range(7, 7 - len(left), -1))  # the oldest went
     assert outbox.next("mqtt").document["number"] == 100
@@ -307,24 +307,24 @@ def test_a_disk_that_fails_without_being_full_costs_no_samples(outbox):
 def test_where_no_more_files_fit_samples_make_room_too(small_disk):
     subprocess.run(["mount", "-o", "remount,nr_inodes=80", str(small_disk)], check=True)
     outbox = Outbox(small_disk, ["mqtt"])
-    recorder = OutboxSpool(outbox)
+    spool = OutboxSpool(outbox)
     number = 0
-    while recorder.record(record(number, kind=SAMPLE, size=10)):
+    while spool.record(record(number, kind=SAMPLE, size=10)):
         number += 1
     assert number > 20
-    assert recorder.record(record(100, size=10))
+    assert spool.record(record(100, size=10))
     outbox.close()
 
 
 def test_on_a_full_disk_pictures_that_every_sink_has_make_room_once_the_samples_are_gone(small_disk):
     outbox = Outbox(small_disk, ["mqtt"])
-    recorder = OutboxSpool(outbox)
+    spool = OutboxSpool(outbox)
     for number in range(8):
-        assert recorder.record(record(number, size=150_000))
+        assert spool.record(record(number, size=150_000))
     for _ in range(6):
         outbox.delivered("mqtt", outbox.next("mqtt").seq)
     fill(small_disk)
-    assert recorder.record(record(100, size=50_000))
+    assert spool.record(record(100, size=50_000))
     kept = {entry.document["number"]: entry.pictures["frame"].exists() for entry in outbox.recent(ALARM)}
     assert kept[6] is kept[7] is kept[100] is True  # nobody has these yet
     assert kept[0] is False
@@ -365,6 +365,6 @@ def test_memory_is_bounded_by_giving_up_pictures_and_never_alarms(outbox, tmp_pa
 
 def test_who_waits_for_commits_is_told(outbox):
     told: list[int] = []
-    recorder = OutboxSpool(outbox, on_commit=lambda: told.append(outbox.pending("mqtt")))
-    recorder.record(record(0))
+    spool = OutboxSpool(outbox, on_commit=lambda: told.append(outbox.pending("mqtt")))
+    spool.record(record(0))
     assert told == [1]
