@@ -64,7 +64,7 @@ class Station:
         self.broker = Broker(folder / "broker").start()
         self.subscriber = Subscriber(self.broker.port)
         self.port = free_port()
-        self._bundle = bundle
+        self.bundle = bundle
         self.configure(yard=self.camera.url())
         self._notices = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._notices.bind(str(folder / "notify"))
@@ -78,7 +78,7 @@ class Station:
         cameras = "".join(CAMERA.format(name=name, url=url, more=more) for name, url in urls.items())
         ports = {"broker": self.broker.port, "http": self.port}
         self.config.write_text(
-            SETTINGS.format(cameras=cameras, state=self.state, bundle=self._bundle, station=station, **ports)
+            SETTINGS.format(cameras=cameras, state=self.state, bundle=self.bundle, station=station, **ports)
         )
 
     def run(self) -> "Station":

@@ -177,7 +177,7 @@ def test_settings_and_bundles_that_cannot_be_used_are_one_sentence(station, tmp_
     assert "there is a threshold for 'moss', which is no fault of this bundle" in done.stderr
     station.configure(yard=station.camera.url())
     text = station.config.read_text()
-    station.config.write_text(text.replace(f'bundle = "{station._bundle}"', ""))
+    station.config.write_text(text.replace(f'bundle = "{station.bundle}"', ""))
     assert "no bundle: set bundle in [station]" in station.call("run").stderr
 
 

@@ -1,5 +1,6 @@
 """Writing a ledger on hand numbers: causes, beats, what is forgotten, a process that is killed, a disk that is full."""
 
+import contextlib
 import os
 import random
 import signal
@@ -76,7 +77,8 @@ def test_beats_are_few(tmp_path):
     ledger.beat(Instant(1000 + BEAT_SECONDS - 1, 0))
     assert read_night_of(path, 60, at(0), at_work=False).due == {}
     ledger.beat(Instant(1000 + BEAT_SECONDS, 0))
-    beat = ledger._base.execute("SELECT beat FROM run").fetchone()
+    with contextlib.closing(sqlite3.connect(path)) as base:
+        beat = base.execute("SELECT beat FROM run").fetchone()
     assert beat == (1000 + BEAT_SECONDS,)
 
 
@@ -102,10 +104,12 @@ def test_a_full_disk_is_a_sentence_and_the_state_is_noted_when_there_is_room_aga
     ledger = Ledger(tmp_path / "ledger.sqlite3", at(0))
     ledger.watch(["one"], at(0))
     ledger.note({"one": (None, at(0).monotonic)}, at(0))
-    ledger._base.execute("CREATE TEMP TRIGGER full BEFORE INSERT ON blind BEGIN SELECT raise(ABORT, 'full'); END")
+    base = sqlite3.connect(tmp_path / "ledger.sqlite3", isolation_level=None)
+    base.execute("CREATE TRIGGER full BEFORE INSERT ON blind BEGIN SELECT raise(ABORT, 'full'); END")
     with pytest.raises(UnavailableError, match="free or check the disk"):
         ledger.note({"one": (Cause.BLACK, at(1).monotonic)}, at(1))
-    ledger._base.execute("DROP TRIGGER full")
+    base.execute("DROP TRIGGER full")
+    base.close()
     ledger.note({"one": (Cause.BLACK, at(1).monotonic)}, at(2))
     assert [(i.cause, i.seconds) for i in ledger.night(3 * 3600, at(3)).blind] == [(Cause.BLACK, 7200)]
     ledger.close(at(3))
