@@ -16,17 +16,19 @@ NEEDS_SYSTEMD = pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="
 
 @NEEDS_SYSTEMD
 def test_systemd_accepts_the_unit():
-    said = subprocess.run(["systemd-analyze", "verify", str(UNIT)], capture_output=True, text=True, check=False).stderr
-    others = [line for line in said.splitlines() if "/opt/rarefault/bin/edge-station is not executable" not in line]
+    output = subprocess.run(
+        ["systemd-analyze", "verify", str(UNIT)], capture_output=True, text=True, check=False
+    ).stderr
+    others = [line for line in output.splitlines() if "/opt/rarefault/bin/edge-station is not executable" not in line]
     assert others == []
 
 
 @NEEDS_SYSTEMD
 def test_the_unit_is_hardened():
     command = ["systemd-analyze", "security", "--offline=true", str(UNIT)]
-    said = subprocess.run(command, capture_output=True, text=True, check=False).stdout
-    exposure = re.search(r"Overall exposure level for \S+: ([\d.]+)", said)
-    assert exposure, said
+    output = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    exposure = re.search(r"Overall exposure level for \S+: ([\d.]+)", output)
+    assert exposure, output
     assert float(exposure[1]) < 3  # of ten
 
 

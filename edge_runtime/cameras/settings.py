@@ -71,9 +71,16 @@ class CameraSettings:
         InputError where the url means nothing; UnavailableError where a secret cannot be read.
         """
         url = read_secret(self.url_file) if self.url_file else self.url
-        if not self.username:
-            return parse_address(url)
-        return parse_address(url, self.username, find_secret(self.password_file, self.password_variable))
+        password = find_secret(self.password_file, self.password_variable) if self.username else None
+        try:
+            return parse_address(url, self.username or None, password)
+        except InputError:
+            if self.url_file is None:
+                raise
+            raise InputError(  # without the address: it is a secret, and the sentence goes to brokers and logs
+                f"the address in {self.url_file} is no rtsp:// or http:// address, usb:N, video file or folder; "
+                "write it again"
+            ) from None
 
 
 @dataclass(frozen=True)

@@ -57,18 +57,16 @@ class CameraWatch:
             JudgedView(frame.camera, image, evaluation, frame.captured, region, frame.test)
             for (frame, region, image), evaluation in zip(parts, evaluations, strict=True)
         ]
-        raised = {view.camera for view in views if self._raises(view) and view.test}
+        raised = set()
+        for view in views:
+            if view.evaluation.cause is Cause.MODEL:
+                log.error("no verdict on frames of %s: %s", view.camera, view.evaluation.reason)
+            for change in self._alarm_rules.add(view):
+                self._report_alarm(view, change)
+                if change.raised and view.test:
+                    raised.add(view.camera)
         self._note_verdicts([view for view in views if not view.test])
         return {view.camera for view in views if view.test}, raised
-
-    def _raises(self, view: JudgedView) -> bool:
-        """Count one view; return whether it raised an alarm."""
-        if view.evaluation.cause is Cause.MODEL:
-            log.error("no verdict on frames of %s: %s", view.camera, view.evaluation.reason)
-        changes = self._alarm_rules.add(view)
-        for change in changes:
-            self._report_alarm(view, change)
-        return any(change.raised for change in changes)
 
     def _report_alarm(self, view: JudgedView, change: Change) -> None:
         fields = {"camera": view.camera, "region": view.region, "label": change.label, "test": view.test}

@@ -52,7 +52,8 @@ class Service:
             self.notifier.start()
             with self.cameras:
                 systemd.notify(systemd.READY)
-                log.info("watching %d cameras, status on port %d", len(self.cameras.plans), self.server.port)
+                running = sum(plan.address is not None for plan in self.cameras.plans.values())
+                log.info("watching %d cameras, status on port %d", running, self.server.port)
                 self._tick(time.monotonic())  # until its first frame a camera is blind
                 while not stop.is_set():
                     self.step()

@@ -43,12 +43,13 @@ def status(config: Path, hours: float, as_json: bool, html: Path | None) -> None
 
 def _document(settings: StationSettings, night: Night, outbox: Outbox, at_work: bool) -> dict[str, Any]:
     causes = {i.camera: i.cause for i in night.blind if i.ended >= night.until.monotonic}
-    problems = _problems(outbox)
+    problems, otherwise = _problems(outbox), None if at_work else Cause.NOT_RUNNING
     return {
         "station": settings.station.name,
         "at_work": at_work,
         "cameras": {
-            camera.name: _status(causes.get(camera.name), problems.get(camera.name, "")) for camera in settings.camera
+            camera.name: _status(causes.get(camera.name, otherwise), problems.get(camera.name, ""))
+            for camera in settings.camera
         },
         "sinks": {name: {"pending": outbox.pending(name), "parked": outbox.parked(name)} for name in outbox.sinks},
         "night": to_json(night),

@@ -17,6 +17,7 @@ from .ledger_query import ledger_path
 from .report import log_line, to_html, to_json
 
 DAY = 86400.0  # seconds
+DATE = "%Y-%m-%d"
 KEEP_DAYS = 90  # of pages
 KEEP_INTERVALS, KEEP_RUNS = 100_000, 10_000  # in the ledger, about ten megabytes
 
@@ -26,10 +27,17 @@ log = logging.getLogger(__name__)
 class LedgerWriter:
     """Writes the ledger. A disk that takes nothing costs lines in it, never the watch. Times are monotonic seconds."""
 
-    def __init__(self, state_dir: Path, station: str, cameras: Sequence[str], report_at: str) -> None:
-        """`report_at` is the local time of the night's report, as HH:MM."""
+    def __init__(
+        self,
+        state_dir: Path,
+        station: str,
+        cameras: Sequence[str],
+        report_at: str,
+        local_time: Callable[[str], str] = time.strftime,
+    ) -> None:
+        """`report_at` is the local time of the night's report, as HH:MM; `local_time` gives the time in a format."""
         self._station, self._cameras, self._report_at = station, cameras, report_at
-        self._path = ledger_path(state_dir)
+        self._path, self._local_time = ledger_path(state_dir), local_time
         self._ledger: Ledger | None = None
         self._failing = False
         self._try_at = -math.inf
@@ -37,7 +45,7 @@ class LedgerWriter:
 
     def open(self, now: float) -> None:
         """Begin a run of the service; where the disk refuses, a later call of another method tries again."""
-        self._reported = _day() if self._is_time() else ""  # an hour that has passed today is not due
+        self._reported = self._local_time(DATE) if self._is_time() else ""  # an hour that has passed today is not due
         self._opened(now)
 
     def note(self, states: Mapping[str, tuple[Cause | None, float]], now: float) -> None:
@@ -47,7 +55,7 @@ class LedgerWriter:
     def tick(self, now: float) -> None:
         """Note that the service lives; once a day, at `report_at`, write and log the night."""
         self._do(lambda ledger: ledger.beat(instant(now)), now)
-        day = _day()
+        day = self._local_time(DATE)
         if self._is_time() and self._reported != day:
             self._reported = day
             self._do(lambda ledger: self._report(ledger, day, instant(now)), now)
@@ -71,7 +79,7 @@ class LedgerWriter:
             old.unlink(missing_ok=True)
 
     def _is_time(self) -> bool:
-        return time.strftime("%H:%M") >= self._report_at
+        return self._local_time("%H:%M") >= self._report_at
 
     def _opened(self, now: float) -> Ledger | None:
         if self._ledger is None and now >= self._try_at:
@@ -99,7 +107,3 @@ class LedgerWriter:
         if not self._failing:
             log.error("%s; what was not watched is kept in memory until the disk takes it", error)
         self._failing = True
-
-
-def _day() -> str:
-    return time.strftime("%Y-%m-%d")

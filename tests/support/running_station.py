@@ -52,7 +52,7 @@ read_timeout = 3
 
 
 class Station:
-    """`run()` starts the service; `said()` is what it wrote. `camera` shows green (sound) until told otherwise."""
+    """`run()` starts the service; `log_text()` is what it wrote. `camera` shows green (healthy) at first."""
 
     def __init__(self, folder: Path, bundle: Path, state: Path | None = None) -> None:
         self.folder, self.config = folder, folder / "station.toml"
@@ -64,7 +64,7 @@ class Station:
         self.broker = Broker(folder / "broker").start()
         self.subscriber = Subscriber(self.broker.port)
         self.port = free_port()
-        self._bundle = bundle
+        self.bundle = bundle
         self.configure(yard=self.camera.url())
         self._notices = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._notices.bind(str(folder / "notify"))
@@ -78,7 +78,7 @@ class Station:
         cameras = "".join(CAMERA.format(name=name, url=url, more=more) for name, url in urls.items())
         ports = {"broker": self.broker.port, "http": self.port}
         self.config.write_text(
-            SETTINGS.format(cameras=cameras, state=self.state, bundle=self._bundle, station=station, **ports)
+            SETTINGS.format(cameras=cameras, state=self.state, bundle=self.bundle, station=station, **ports)
         )
 
     def run(self) -> "Station":
@@ -117,12 +117,12 @@ class Station:
         self.camera.stop()
         self._notices.close()
 
-    def said(self) -> str:
+    def log_text(self) -> str:
         return (self.folder / "log").read_text()
 
     def logged(self) -> list[dict[str, Any]]:
         """What it logged, as documents."""
-        return [json.loads(line) for line in self.said().splitlines() if line.startswith("{")]
+        return [json.loads(line) for line in self.log_text().splitlines() if line.startswith("{")]
 
     def heard(self) -> list[str]:
         """What systemd was told so far."""

@@ -92,9 +92,9 @@ def stop(sender: Sender) -> None:
 def test_an_event_arrives_with_its_heat_map_and_counts_when_it_is_acknowledged(site):
     site.broker()
     subscriber = site.subscriber()
-    sender, recorder = site.sender(site.sink(inline=("heatmap",)))
+    sender, spool = site.sender(site.sink(inline=("heatmap",)))
     made = replace(record(0), pictures={"frame": b"clean", "heatmap": b"warm"})
-    recorder.record(made)
+    spool.record(made)
     wait_until(lambda: delivery_states(site.outbox, "mqtt") == {"delivered": 1})
     wait_until(subscriber.events)
     (event,) = subscriber.events()
@@ -112,9 +112,9 @@ def test_an_event_arrives_with_its_heat_map_and_counts_when_it_is_acknowledged(s
 def test_heartbeats_and_samples_have_topics_of_their_own(site):
     site.broker()
     subscriber = site.subscriber()
-    _, recorder = site.sender(site.sink())
-    recorder.record(record(1, kind=HEARTBEAT))
-    recorder.record(record(2, kind=SAMPLE, size=10))
+    _, spool = site.sender(site.sink())
+    spool.record(record(1, kind=HEARTBEAT))
+    spool.record(record(2, kind=SAMPLE, size=10))
     wait_until(lambda: subscriber.events("/heartbeat") and subscriber.events("/sample"))
     assert {topic for topic, _, _ in subscriber.heard} >= {
         "rarefault/north-7/heartbeat",
@@ -160,15 +160,15 @@ def test_cameras_are_retained_told_on_change_and_again_after_a_broker_without_me
 def test_nothing_is_lost_or_overtaken_while_the_broker_comes_and_goes(site, end):
     broker = site.broker()
     subscriber = site.subscriber()
-    _, recorder = site.sender(site.sink())
+    _, spool = site.sender(site.sink())
     number = 0
     for _ in range(3):
         for _ in range(20):
-            recorder.record(record(number, f"camera-{number % 2}", size=5000))
+            spool.record(record(number, f"camera-{number % 2}", size=5000))
             number += 1
         wait_until(lambda: subscriber.events())
         getattr(broker, end)()
-        recorder.record(record(number, f"camera-{number % 2}"))
+        spool.record(record(number, f"camera-{number % 2}"))
         number += 1
         broker.start()
     wait_until(lambda: site.outbox.pending("mqtt") == 0)
@@ -184,9 +184,9 @@ def test_a_camera_that_the_access_list_refuses_waits_in_order_and_holds_nobody_u
     access.chmod(0o600)
     broker = site.broker(f"acl_file {access}")
     subscriber = site.subscriber()
-    sender, recorder = site.sender(site.sink())
+    sender, spool = site.sender(site.sink())
     for number in range(6):
-        recorder.record(record(number, "ab"[number % 2]))
+        spool.record(record(number, "ab"[number % 2]))
     wait_until(lambda: delivery_states(site.outbox, "mqtt")["delivered"] == 3)
     wait_until(lambda: numbers(subscriber.events()) == {"b": [1, 3, 5]})
     wait_until(lambda: sender.trouble)
@@ -202,8 +202,8 @@ def test_a_camera_that_the_access_list_refuses_waits_in_order_and_holds_nobody_u
 
 def test_an_alarm_is_not_done_before_somebody_listens(site):
     site.broker()
-    sender, recorder = site.sender(site.sink())
-    recorder.record(record(0))
+    sender, spool = site.sender(site.sink())
+    spool.record(record(0))
     wait_until(lambda: "nobody is subscribed" in sender.trouble)
     assert site.outbox.pending("mqtt") == 1
     subscriber = site.subscriber()
@@ -213,8 +213,8 @@ def test_an_alarm_is_not_done_before_somebody_listens(site):
 
 def test_where_nobody_needs_to_listen_the_brokers_word_is_enough(site):
     site.broker()
-    _, recorder = site.sender(site.sink(need_subscriber=False))
-    recorder.record(record(0))
+    _, spool = site.sender(site.sink(need_subscriber=False))
+    spool.record(record(0))
     wait_until(lambda: site.outbox.pending("mqtt") == 0)
 
 
@@ -231,9 +231,9 @@ def test_a_wrong_password_is_a_sentence_without_it(site, tmp_path, monkeypatch):
 def test_pictures_stay_behind_where_the_broker_does_not_take_them(site, limit):
     site.broker(limit)
     subscriber = site.subscriber()
-    _, recorder = site.sender(site.sink(inline=("frame",)))
-    recorder.record(record(0, size=1000))
-    recorder.record(record(1, size=50_000))
+    _, spool = site.sender(site.sink(inline=("frame",)))
+    spool.record(record(0, size=1000))
+    spool.record(record(1, size=50_000))
     wait_until(lambda: site.outbox.pending("mqtt") == 0)
     wait_until(lambda: len(subscriber.events()) == 2)
     assert ["data" in event["pictures"]["frame"] for event in subscriber.events()] == [True, False]
@@ -243,9 +243,9 @@ def test_over_a_link_too_thin_for_pictures_the_alarm_arrives_without_them(site):
     broker = site.broker()
     subscriber = site.subscriber()
     with thin_link(broker.port, bytes_up=30_000) as port:
-        _, recorder = site.sender(site.sink(port=port, inline=("frame",)))
+        _, spool = site.sender(site.sink(port=port, inline=("frame",)))
         for number, size in enumerate((1000, 60_000, 1000)):
-            recorder.record(record(number, size=size))
+            spool.record(record(number, size=size))
         wait_until(lambda: site.outbox.pending("mqtt") == 0)
     wait_until(lambda: numbers(subscriber.events()) == {"yard": [0, 1, 2]})
     assert {event["number"]: "data" in event["pictures"]["frame"] for event in subscriber.events()} == {
@@ -332,8 +332,8 @@ def test_tls_takes_the_right_authority_and_no_other(site, certificates):
     site.broker(f"listener {port} 127.0.0.1", *files, "allow_anonymous true")
     subscriber = site.subscriber()
     right = site.sink(port=port, tls=True, ca_file=certificates / "ca.crt")
-    _, recorder = site.sender(right)
-    recorder.record(record(0))
+    _, spool = site.sender(right)
+    spool.record(record(0))
     wait_until(lambda: len(subscriber.events()) == 1)
     with pytest.raises(UnavailableError, match="certificate verify failed"):
         site.sink(port=port, tls=True, ca_file=certificates / "other.crt").open()

@@ -1,34 +1,15 @@
 """The outbox on a real disk: order, budget, crashes, and a disk that is full."""
 
-import os
 import sqlite3
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from edge_runtime.alerts.events import ALARM, HEARTBEAT, SAMPLE
 from edge_runtime.alerts.outbox import DATABASE, Budget, Outbox
-from edge_runtime.alerts.outbox_spool import OutboxSpool
 from edge_runtime.bundle.errors import InputError, UnavailableError
+from tests.support.outbox_disks import drain, fill
 from tests.support.sample_events import record
-
-
-@pytest.fixture
-def outbox(tmp_path: Path) -> Iterator[Outbox]:
-    opened = Outbox(tmp_path, ["mqtt", "webhook"])
-    yield opened
-    opened.close()
-
-
-def drain(outbox: Outbox, sink: str = "mqtt") -> list[tuple[str, str, int]]:
-    """(kind, camera, number) of everything, in the order in which `sink` gets it."""
-    got = []
-    while (entry := outbox.next(sink)) is not None:
-        got.append((entry.kind, entry.camera, entry.document["number"]))
-        outbox.delivered(sink, entry.seq)
-    return got
 
 
 def files(folder: Path) -> list[str]:
@@ -234,101 +215,10 @@ def test_a_database_that_is_damaged_at_work_costs_no_new_alarm(outbox, tmp_path)
     assert outbox.recent(ALARM)[0].pictures["frame"].exists()
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of two megabytes."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(place)]
-    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("mounting a small tmpfs needs root")
-    yield place
-    subprocess.run(["umount", "--lazy", str(place)], check=True)
-
-
-def fill(place: Path) -> Path:
-    """Take the rest of the disk."""
-    ballast = place / "ballast"
-    with ballast.open("wb", buffering=0) as file:
-        for size in (1 << 16, 1 << 12, 1):
-            while True:
-                try:
-                    if not file.write(bytes(size)):
-                        break
-                except OSError:
-                    break
-    return ballast
-
-
-def test_on_a_full_disk_alarms_wait_in_memory_and_are_written_in_order_when_there_is_room(small_disk):
-    outbox = Outbox(small_disk, ["mqtt"])
-    recorder = OutboxSpool(outbox)
-    assert recorder.record(record(0, size=10_000))
-    ballast = fill(small_disk)
-    for number in range(1, 30):
-        assert not recorder.record(record(number, size=100_000))
-    assert not recorder.record(record(99, kind=HEARTBEAT))
-    assert not recorder.record(record(99, kind=SAMPLE, size=1000))
-    assert (recorder.waiting, recorder.let_go) == (29, 2)
-    assert outbox.next("mqtt").document["number"] == 0  # what was there can still be read and sent
-    assert not recorder.flush()
-    ballast.unlink()
-    assert not recorder.flush()  # 29 pictures do not fit, but most of them do
-    assert 0 < recorder.waiting < 29
-    subprocess.run(["mount", "-o", "remount,size=8m", str(small_disk)], check=True)
-    assert recorder.flush()
-    assert recorder.waiting == 0
-    assert [number for _, _, number in drain(outbox)] == list(range(30))
-    outbox.close()
-    with sqlite3.connect(small_disk / DATABASE) as database:
-        assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-    database.close()
-
-
-def test_on_a_full_disk_samples_make_room_for_an_alarm(small_disk):
-    outbox = Outbox(small_disk, ["mqtt"])
-    recorder = OutboxSpool(outbox)
-    for number in range(8):
-        assert recorder.record(record(number, kind=SAMPLE, size=150_000))
-    fill(small_disk)
-    assert recorder.record(record(100, size=50_000))
-    left = [entry.document["number"] for entry in outbox.recent(SAMPLE)]
-    assert left == list(range(7, 7 - len(left), -1))  # the oldest went
-    assert outbox.next("mqtt").document["number"] == 100
-    outbox.close()
-
-
 def test_a_disk_that_fails_without_being_full_costs_no_samples(outbox):
     outbox.commit(record(0, kind=SAMPLE, size=100))
     assert not outbox.make_room(1000)
     assert len(outbox.recent(SAMPLE)) == 1
-
-
-def test_where_no_more_files_fit_samples_make_room_too(small_disk):
-    subprocess.run(["mount", "-o", "remount,nr_inodes=80", str(small_disk)], check=True)
-    outbox = Outbox(small_disk, ["mqtt"])
-    recorder = OutboxSpool(outbox)
-    number = 0
-    while recorder.record(record(number, kind=SAMPLE, size=10)):
-        number += 1
-    assert number > 20
-    assert recorder.record(record(100, size=10))
-    outbox.close()
-
-
-def test_on_a_full_disk_pictures_that_every_sink_has_make_room_once_the_samples_are_gone(small_disk):
-    outbox = Outbox(small_disk, ["mqtt"])
-    recorder = OutboxSpool(outbox)
-    for number in range(8):
-        assert recorder.record(record(number, size=150_000))
-    for _ in range(6):
-        outbox.delivered("mqtt", outbox.next("mqtt").seq)
-    fill(small_disk)
-    assert recorder.record(record(100, size=50_000))
-    kept = {entry.document["number"]: entry.pictures["frame"].exists() for entry in outbox.recent(ALARM)}
-    assert kept[6] is kept[7] is kept[100] is True  # nobody has these yet
-    assert kept[0] is False
-    outbox.close()
 
 
 def test_an_outbox_opens_on_a_disk_that_samples_have_filled(small_disk):
@@ -341,30 +231,3 @@ def test_an_outbox_opens_on_a_disk_that_samples_have_filled(small_disk):
     again = Outbox(small_disk, ["mqtt"])
     assert again.next("mqtt").document["number"] == 100
     again.close()
-
-
-def test_memory_is_bounded_by_giving_up_pictures_and_never_alarms(outbox, tmp_path):
-    with sqlite3.connect(tmp_path / DATABASE) as database:
-        database.execute("CREATE TRIGGER full BEFORE INSERT ON events BEGIN SELECT RAISE(ABORT, 'disk is full'); END")
-    spool = OutboxSpool(outbox, memory_bytes=250)
-    for number in range(5):
-        spool.record(record(number, size=100))
-    with database:
-        database.execute("DROP TRIGGER full")
-    database.close()
-    assert spool.flush()
-    entries = sorted(outbox.recent(ALARM), key=lambda entry: entry.seq)
-    assert [(entry.document["number"], len(entry.pictures)) for entry in entries] == [
-        (0, 0),
-        (1, 0),
-        (2, 0),
-        (3, 1),
-        (4, 1),
-    ]
-
-
-def test_who_waits_for_commits_is_told(outbox):
-    told: list[int] = []
-    recorder = OutboxSpool(outbox, on_commit=lambda: told.append(outbox.pending("mqtt")))
-    recorder.record(record(0))
-    assert told == [1]

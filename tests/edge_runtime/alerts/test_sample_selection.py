@@ -14,7 +14,7 @@ from tests.support.colour_bundle import RULE
 NOTHING = frozenset[str]()
 
 
-def said(normal: float, rust: float, leak: float) -> Decision:
+def decided(normal: float, rust: float, leak: float) -> Decision:
     return RULE.decide(np.array([normal, rust, leak]))  # thresholds: rust 0.4, leak 0.9
 
 
@@ -23,7 +23,7 @@ def view(camera: str, decision: Decision, captured: float) -> JudgedView:
     return JudgedView(camera, np.zeros((1, 1, 3), np.uint8), evaluation, captured)
 
 
-CLEAR, RUST = said(1.0, 0.0, 0.0), said(0.2, 0.8, 0.0)
+CLEAR, RUST = decided(1.0, 0.0, 0.0), decided(0.2, 0.8, 0.0)
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def test_a_plain_frame_is_let_go(picker):
 
 @pytest.mark.parametrize(("rust", "kept"), [(0.2, False), (0.26, True), (0.39, True)])
 def test_near_a_threshold_is_uncertain(picker, rust, kept):
-    assert picker.reason(view("yard", said(1 - rust, rust, 0.0), 0.0), NOTHING) == (UNCERTAIN if kept else None)
+    assert picker.reason(view("yard", decided(1 - rust, rust, 0.0), 0.0), NOTHING) == (UNCERTAIN if kept else None)
 
 
 def test_a_frame_against_the_votes_disagrees(picker):
@@ -47,7 +47,7 @@ def test_a_frame_against_the_votes_disagrees(picker):
 
 
 def test_one_frame_per_interval_camera_and_reason(picker):
-    unsure = said(0.7, 0.3, 0.0)
+    unsure = decided(0.7, 0.3, 0.0)
     assert picker.reason(view("yard", unsure, 0.0), NOTHING) == UNCERTAIN
     assert picker.reason(view("yard", unsure, 299.0), NOTHING) is None
     assert picker.reason(view("gate", unsure, 299.0), NOTHING) == UNCERTAIN

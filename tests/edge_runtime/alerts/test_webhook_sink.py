@@ -164,10 +164,10 @@ def test_events_arrive_in_order_through_errors_and_a_refused_one_is_parked(recei
     outbox = Outbox(tmp_path / "state", ["webhook"])
     quick = partial(send_delay, first=0.01, cap=0.05)
     sender = Sender(outbox, sink(receiver.port, secret), quick, quick)
-    recorder = OutboxSpool(outbox, on_commit=sender.wake)
+    spool = OutboxSpool(outbox, on_commit=sender.wake)
     receiver.statuses += [(500, {}), (503, {}), (422, {}), (429, {})]
     for number in range(4):
-        recorder.record(record(number))
+        spool.record(record(number))
     sender.start()
     wait_until(lambda: outbox.pending("webhook") == 0)
     assert [event["number"] for event in receiver.accepted] == [1, 2, 3]

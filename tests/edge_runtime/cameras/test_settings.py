@@ -53,6 +53,13 @@ def test_a_login_in_a_secret_address_is_split_off(tmp_path):
     assert "hunter2" not in repr(plan)
 
 
+def test_the_problem_of_a_secret_address_does_not_quote_it(tmp_path):
+    (tmp_path / "url").write_text("htp://10.0.0.5/t0ken-in-the-path\n")
+    (plan,) = plan_cameras([CameraSettings("c", url_file=tmp_path / "url")])
+    assert f"the address in {tmp_path / 'url'} is no rtsp:// or http:// address" in plan.problem
+    assert "t0ken" not in repr(plan)
+
+
 @pytest.mark.parametrize(
     ("key", "value", "sentence"),
     [

@@ -88,5 +88,5 @@ def test_a_start_on_a_full_disk_is_a_sentence_or_a_watch(station, small):
         wait_until(lambda: station.status("yard") == {"status": "online", "cause": ""}, 40)
     else:
         assert station.process.wait() == 1
-        assert "Traceback" not in station.said()
-        assert "free" in station.said()
+        assert "Traceback" not in station.log_text()
+        assert "free" in station.log_text()

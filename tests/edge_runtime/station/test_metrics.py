@@ -1,9 +1,7 @@
-"""Metrics and health over HTTP, as Prometheus and a watchdog would ask."""
+"""Metrics as Prometheus would read them."""
 
-import http.client
-import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -16,35 +14,23 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from edge_runtime.alerts.outbox import Outbox
 from edge_runtime.alerts.outbox_spool import OutboxSpool
-from edge_runtime.bundle.errors import UnavailableError
 from edge_runtime.station.metrics import Metrics
 from edge_runtime.station.self_test import FAULT, FRAME
-from edge_runtime.station.settings import HttpSection
-from edge_runtime.station.status_server import StatusServer
 
 
 @dataclass
 class Status:
-    """A server with an outbox behind it, and the troubles it should tell."""
+    """Metrics with an outbox behind them, and the trouble of a sink that they should tell."""
 
     metrics: Metrics
     outbox: Outbox
     spool: OutboxSpool
-    port: int = 0
-    troubles: dict[str, str] = field(default_factory=lambda: {"mqtt": "", "disk": ""})
-
-    def get(self, path: str, method: str = "GET") -> tuple[int, str]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
-        connection.request(method, path)
-        response = connection.getresponse()
-        text = response.read().decode()
-        connection.close()
-        return response.status, text
+    trouble: str = ""
 
     def samples(self) -> dict[str, float]:
-        """`name{label="value"}` -> value of everything at /metrics."""
+        """`name{label=value}` -> value of everything in the text."""
         found = {}
-        for family in text_string_to_metric_families(self.get("/metrics")[1]):
+        for family in text_string_to_metric_families(self.metrics.text().decode()):
             for sample in family.samples:
                 labels = ",".join(f"{key}={value}" for key, value in sorted(sample.labels.items()))
                 found[f"{sample.name}{{{labels}}}"] = sample.value
@@ -55,12 +41,8 @@ class Status:
 def status(tmp_path: Path) -> Iterator[Status]:
     outbox = Outbox(tmp_path, ["mqtt"])
     made = Status(Metrics(), outbox, OutboxSpool(outbox))
-    made.metrics.watch(outbox, made.spool, {"mqtt": lambda: made.troubles["mqtt"]})
-    server = StatusServer(HttpSection(port=0), made.metrics)
-    server.start({name: lambda name=name: made.troubles[name] for name in made.troubles})
-    made.port = server.port
+    made.metrics.watch(outbox, made.spool, {"mqtt": lambda: made.trouble})
     yield made
-    server.stop()
     outbox.close()
 
 
@@ -98,7 +80,7 @@ def test_what_waits_is_read_at_each_scrape(status):
     assert samples["rarefault_outbox_parked{sink=mqtt}"] == 1
     assert samples["rarefault_alarms_in_memory{}"] == 0
     assert samples["rarefault_sink_up{sink=mqtt}"] == 1
-    status.troubles["mqtt"] = "away"
+    status.trouble = "away"
     assert status.samples()["rarefault_sink_up{sink=mqtt}"] == 0
 
 
@@ -107,23 +89,3 @@ def test_an_outbox_that_cannot_be_read_leaves_its_figures_out(status):
     samples = status.samples()
     assert "rarefault_alarms_in_memory{}" in samples
     assert not any("outbox" in name for name in samples)
-
-
-def test_health_is_200_or_503_with_reasons(status):
-    assert status.get("/healthz") == (200, json.dumps({"status": "ok", "troubles": {}}))
-    status.troubles["mqtt"] = "the broker is not connected"
-    code, text = status.get("/healthz")
-    assert code == 503
-    assert json.loads(text) == {"status": "degraded", "troubles": {"mqtt": "the broker is not connected"}}
-
-
-@pytest.mark.parametrize(
-    ("path", "method", "code"), [("/", "GET", 404), ("/../etc/passwd", "GET", 404), ("/metrics", "POST", 501)]
-)
-def test_there_is_nothing_else(status, path, method, code):
-    assert status.get(path, method)[0] == code
-
-
-def test_a_taken_port_is_a_sentence(status):
-    with pytest.raises(UnavailableError, match=rf"cannot listen on 127.0.0.1:{status.port} .*another port in \[http\]"):
-        StatusServer(HttpSection(port=status.port), status.metrics).start({})

@@ -72,7 +72,7 @@ def test_dead_cameras_do_not_keep_the_others_from_being_watched(station):
         told = station.call("status").stdout
         assert "  deaf: offline (timeout)\n" in told
         assert "  yard: online\n" in told
-        assert PASSWORD not in station.said() + told
+        assert PASSWORD not in station.log_text() + told
 
 
 def test_a_secret_that_cannot_be_read_blinds_one_camera(station):
@@ -115,7 +115,7 @@ def test_a_test_alarm_goes_the_whole_way_and_is_marked(station):
     assert "no service works on" in station.call("test-alarm").stderr
     station.watching()
     done = station.call("test-alarm", "--camera", "yard")
-    assert done.returncode == 0, done.stderr + station.said()
+    assert done.returncode == 0, done.stderr + station.log_text()
     assert "ok    a marked frame of yard came through reader and shared memory" in done.stdout
     assert "of yard told to mqtt in" in done.stdout
     wait_until(station.subscriber.events)
@@ -135,7 +135,7 @@ def test_a_test_alarm_that_cannot_be_raised_says_so(station):
     assert done.returncode == 1
     assert "ok    a marked frame of yard" in done.stdout
     assert "FAIL  no test alarm of yard: no golden frame of the bundle reaches a threshold" in done.stdout
-    assert "no golden frame of the bundle reaches a threshold" in station.said()
+    assert "no golden frame of the bundle reaches a threshold" in station.log_text()
 
 
 def test_killed_while_alarms_are_raised_it_loses_none(station):
@@ -177,7 +177,7 @@ def test_settings_and_bundles_that_cannot_be_used_are_one_sentence(station, tmp_
     assert "there is a threshold for 'moss', which is no fault of this bundle" in done.stderr
     station.configure(yard=station.camera.url())
     text = station.config.read_text()
-    station.config.write_text(text.replace(f'bundle = "{station._bundle}"', ""))
+    station.config.write_text(text.replace(f'bundle = "{station.bundle}"', ""))
     assert "no bundle: set bundle in [station]" in station.call("run").stderr
 
 

@@ -1,0 +1,81 @@
+"""`edge-station status` beside no service: what the ledger and the outbox of the last run hold."""
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from edge_runtime.alerts.events import Reporter, camera_status
+from edge_runtime.bundle.store import open_bundle
+from edge_runtime.causes import Cause
+from edge_runtime.clock import Clock, instant
+from edge_runtime.station.cli import main
+from edge_runtime.station.open_outbox import open_outbox
+from edge_runtime.station.settings import load_station_settings
+from edge_runtime.station.state_lock import lock_state_folder
+from edge_runtime.watchlog.ledger import Ledger
+from edge_runtime.watchlog.ledger_query import ledger_path
+
+PROBLEM = "the secret in /secrets/gate cannot be read (No such file or directory); check the file"
+SETTINGS = """
+[station]
+name = "north-7"
+state_dir = "state"
+[[camera]]
+name = "yard"
+url = "usb:0"
+[[camera]]
+name = "gate"
+url = "usb:1"
+[webhook]
+url = "http://h/"
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path, packed: Path) -> Path:
+    """A station that ran for a minute: yard was frozen at the end, gate was misconfigured all the time."""
+    path = tmp_path / "station.toml"
+    path.write_text(SETTINGS)
+    now = time.monotonic()
+    ledger_path(tmp_path / "state").parent.mkdir(parents=True)
+    ledger = Ledger(ledger_path(tmp_path / "state"), instant(now - 60))
+    ledger.watch(["yard", "gate"], instant(now - 60))
+    ledger.note({"gate": (Cause.MISCONFIGURED, now - 60), "yard": (Cause.FROZEN, now - 20)}, instant(now - 20))
+    ledger.close(instant(now))  # as a power cut would leave it
+    outbox = open_outbox(load_station_settings(path))
+    cameras = {"gate": camera_status(Cause.MISCONFIGURED, PROBLEM), "yard": camera_status(Cause.FROZEN)}
+    outbox.commit(Reporter("north-7", open_bundle(packed)).heartbeat({"cameras": cameras}, Clock().read()))
+    outbox.close()
+    return path
+
+
+def test_a_station_that_does_not_run_is_told_with_what_waits(config):
+    done = CliRunner().invoke(main, ["status", "--config", str(config)])
+    assert done.exit_code == 0, done.output
+    lines = done.output.splitlines()
+    assert lines[0] == "north-7: the service is NOT running"
+    assert lines[1:3] == ["  yard: offline (not_running)", "  gate: offline (not_running)"]
+    assert "  webhook: 1 events wait, 0 were refused" in lines
+
+
+def test_a_misconfigured_camera_has_the_sentence_that_the_service_gave(config, tmp_path):
+    with lock_state_folder(tmp_path / "state"):  # as the service does
+        text = CliRunner().invoke(main, ["status", "--config", str(config)]).output
+        document = json.loads(CliRunner().invoke(main, ["status", "--config", str(config), "--json"]).output)
+    assert f"  yard: not_evaluated (frozen)\n  gate: offline (misconfigured): {PROBLEM}\n" in text
+    assert document["cameras"]["gate"] == {"status": "offline", "cause": "misconfigured", "problem": PROBLEM}
+
+
+def test_the_page_of_the_night_can_be_written(config, tmp_path):
+    CliRunner().invoke(main, ["status", "--config", str(config), "--html", str(tmp_path / "page.html")])
+    assert "<h1>north-7: what was watched</h1>" in (tmp_path / "page.html").read_text()
+
+
+def test_without_a_ledger_it_is_a_sentence(tmp_path):
+    (tmp_path / "station.toml").write_text(SETTINGS)
+    done = CliRunner().invoke(main, ["status", "--config", str(tmp_path / "station.toml")])
+    assert done.exit_code == 1
+    assert "has the service run here?" in done.output
