@@ -66,6 +66,8 @@ class LeftOut(JsonObject):
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetSummary(JsonObject):
+    """What the data set holds, class by class and split by split."""
+
     layout: str
     images: int
     classes: Mapping[str, Counts]  # label -> side of the split -> images
@@ -115,6 +117,8 @@ class RefinedCaption(JsonObject):
 
 @dataclass(frozen=True, kw_only=True)
 class PromptRecord(JsonObject):
+    """One prompt that was refined from a caption."""
+
     id: str
     source: str  # id of the caption
     label: str
@@ -128,6 +132,8 @@ class PromptRecord(JsonObject):
 
 @dataclass(frozen=True, kw_only=True)
 class PromptSummary(JsonObject):
+    """How many prompts were drawn, and how many were kept."""
+
     captions: int
     prompts: int
     drawn: int  # continuations
@@ -208,6 +214,8 @@ class GeneratedRecord(PlannedImage):
 
 @dataclass(frozen=True, kw_only=True)
 class SyntheticSummary(JsonObject):
+    """Which images the newest round of generation wanted."""
+
     round: int
     wanted: Mapping[str, Counts]  # method -> label -> images
 
@@ -241,6 +249,8 @@ class ClassCurve(JsonObject):
 
 @dataclass(frozen=True, kw_only=True)
 class LearningCurve(JsonObject):
+    """Recall by how many of the real images a classifier learns from."""
+
     recall_target: float
     shares: Sequence[float]  # of the images of every class
     macro_recall: Sequence[float | None]
@@ -249,6 +259,8 @@ class LearningCurve(JsonObject):
 
 @dataclass(frozen=True, kw_only=True)
 class ContactSheet(JsonObject):
+    """One page of small pictures that curation wrote."""
+
     label: str
     kind: str  # kept or rejected
     path: str
@@ -257,6 +269,8 @@ class ContactSheet(JsonObject):
 
 @dataclass(frozen=True, kw_only=True)
 class CurationSummary(JsonObject):
+    """How many generated images were kept, and why the others were rejected."""
+
     kept: int
     kept_per_class: Counts
     rejected: Counts  # reason -> images
@@ -281,6 +295,8 @@ class TrainedArm(JsonObject):
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingRecord(TrainedArm):
+    """One finished training: its checkpoint and how it went."""
+
     path: str  # of the checkpoint, relative to the run folder
     sha256: str  # of its weights
     steps: int
@@ -300,6 +316,8 @@ class Evaluation(JsonObject):
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSummary(JsonObject):
+    """What all trainings share: labels and the network's input."""
+
     labels: Sequence[str]
     fault_labels: Sequence[str]
     input: PlainJson  # the PreprocessSpec
@@ -337,6 +355,8 @@ class Measured(Interval):
 
 @dataclass(frozen=True, kw_only=True)
 class ReliabilityBin(JsonObject):
+    """Images whose probability falls into one of ten ranges, and how often they were right."""
+
     confidence: float
     accuracy: float
     images: int
@@ -363,6 +383,8 @@ class ArmResult(JsonObject):
 
 @dataclass(frozen=True, kw_only=True)
 class McNemar(JsonObject):
+    """McNemar's paired test of one arm against the baseline."""
+
     only_baseline_right: int  # images
     only_arm_right: int  # images
     p: float
@@ -382,17 +404,23 @@ class Difference(JsonObject):
 
 @dataclass(frozen=True, kw_only=True)
 class ImageCounts(JsonObject):
+    """Numbers of images, and of groups that they belong to."""
+
     images: int
     groups: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class HeldOutCounts(ImageCounts):
+    """Numbers of the images of a held-out split, whole and by class."""
+
     per_class: Mapping[str, ImageCounts]
 
 
 @dataclass(frozen=True, kw_only=True)
 class ComparisonSummary(JsonObject):
+    """The verdict, and everything that it rests on."""
+
     baseline: str
     candidate: str
     metric: str
@@ -435,6 +463,8 @@ class Threshold(JsonObject):
 
 @dataclass(frozen=True, kw_only=True)
 class ExportSummary(JsonObject):
+    """The packed training, its decision rule, and the precisions that were refused."""
+
     training: str  # id of the packed training
     decision: PlainJson
     thresholds: Mapping[str, Threshold] | None = None  # by fault label

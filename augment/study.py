@@ -57,6 +57,7 @@ class Plan:
 
     @property
     def pipelines(self) -> list[Path]:
+        """Every pipeline of the study, draw by draw."""
         return [pipeline for draw in self.draws for pipeline in draw]
 
 
