@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from augment.mini.archive import Share, write_archive
-from augment.mini.scenes import FAULT_LABELS, LABELS, STATION_COUNTS, TWINS, write_station
+from augment.mini.scenes import COUNTERPARTS, FAULT_LABELS, LABELS, STATION_COUNTS, write_station
 from augment.presets import PRESETS
 from augment.progress import say
 from augment.records import item_seed
@@ -58,4 +58,4 @@ def _settings(out: Path, seed: int) -> Settings:
     preset = PRESETS["mini"]
     # Rendered scenes of one class share their layout, so their hashes are close although no two are the same picture.
     data = replace(data, duplicate_bits=0, burst_gap=0)
-    return replace(preset, seed=seed, data=data, generate=replace(preset.generate, hosts=dict(TWINS)))
+    return replace(preset, seed=seed, data=data, generate=replace(preset.generate, hosts=dict(COUNTERPARTS)))

@@ -19,7 +19,7 @@ from augment.data.sources import check_source
 from augment.evaluation.arm_comparison import Truth, summarise
 from augment.json_objects import as_plain
 from augment.mini.archive import Share, write_archive
-from augment.mini.scenes import FAULT_LABELS, LABELS, TWINS
+from augment.mini.scenes import COUNTERPARTS, FAULT_LABELS, LABELS
 from augment.presets import PRESETS
 from augment.progress import say
 from augment.record_types import ComparisonRecord, ComparisonSummary, PlainJson, TrainedArm, TrainingRecord
@@ -95,7 +95,7 @@ def _prepare_scenes(out: Path, draw: int) -> Path:
     settings = _settings(out, draw, data, SCENES_METHODS, SCENES_COMBINED, size=96)
     settings = replace(
         settings,
-        generate=replace(settings.generate, floor=GENERATED, cap=GENERATED, hosts=dict(TWINS)),
+        generate=replace(settings.generate, floor=GENERATED, cap=GENERATED, hosts=dict(COUNTERPARTS)),
     )
     say(f"rendering the images of draw {draw} into {folder / 'station'}")
     write_archive(folder / "station", shares)

@@ -17,7 +17,7 @@ import numpy as np
 
 from augment.data.image_store import ImageStore
 from augment.json_objects import from_json
-from augment.mini.scenes import FAULT_LABELS, LABELS, STATION_COUNTS, TWINS, render, sample_scene, write_station
+from augment.mini.scenes import COUNTERPARTS, FAULT_LABELS, LABELS, STATION_COUNTS, render, sample_scene, write_station
 from augment.presets import PRESETS
 from augment.record_types import CurationRecord, DatasetRecord, GeneratedRecord, SyntheticSummary
 from augment.records import (
@@ -67,7 +67,7 @@ def measure(path: Path, seed: int) -> list[Found]:
     write_station(path / "images", dict(STATION_COUNTS), seed=item_seed(seed, "curation", "archive"), size=128)
     data = DataSettings(source=str((path / "images").resolve()), faults=FAULT_LABELS, duplicate_bits=0, burst_gap=0)
     preset = PRESETS["mini"]
-    settings = replace(preset, seed=seed, data=data, generate=replace(preset.generate, hosts=dict(TWINS)))
+    settings = replace(preset, seed=seed, data=data, generate=replace(preset.generate, hosts=dict(COUNTERPARTS)))
     folder = RunFolder(path / "run")
     real = dataset.run(settings, folder)
     parent = real.digest
@@ -90,7 +90,7 @@ def _pictures(settings: Settings, real: Sequence[DatasetRecord], seed: int) -> I
     """Yield (kind, what the record says, pixels) in a seeded order."""
     rng = np.random.default_rng(item_seed(seed, "curation", "pool"))
     store = ImageStore(settings)
-    sound_of = dict(TWINS)
+    healthy_of = dict(COUNTERPARTS)
 
     def rendered(label: str) -> Frame:
         return render(sample_scene(int(rng.integers(2**62)), str(rng.choice(["catalogue", "station"])), label), SIDE)
@@ -102,7 +102,7 @@ def _pictures(settings: Settings, real: Sequence[DatasetRecord], seed: int) -> I
         return {"label": record.label}, change(cv2.resize(store.frame(record), (SIDE, SIDE), interpolation=3), rng)
 
     def other_than(label: str) -> str:
-        near = {label, sound_of.get(label), *(fault for fault, sound in TWINS.items() if sound == label)}
+        near = {label, healthy_of.get(label), *(fault for fault, healthy in COUNTERPARTS.items() if healthy == label)}
         return str(rng.choice([other for other in LABELS if other not in near]))
 
     found = [("good", {"label": label}, rendered(label)) for label in LABELS for _ in range(GOOD_PER_CLASS)]
@@ -115,9 +115,9 @@ def _pictures(settings: Settings, real: Sequence[DatasetRecord], seed: int) -> I
     for place in range(EACH):
         label = str(rng.choice(FAULT_LABELS))
         if place % 2:
-            found.append(("fault missing", {"label": label}, rendered(sound_of[label])))
+            found.append(("fault missing", {"label": label}, rendered(healthy_of[label])))
             continue
-        hosts = [record for record in real if record.split == "train" and record.label == sound_of[label]]
+        hosts = [record for record in real if record.split == "train" and record.label == healthy_of[label]]
         host = hosts[rng.integers(len(hosts))]
         record = {"label": label, "method": "transplant", "host": host.id}
         found.append(("fault missing", record, _faint(store.frame(host), rng)))

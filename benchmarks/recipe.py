@@ -2,8 +2,8 @@
 
     python -m benchmarks.recipe [--out DIR] [--seeds 2] [--steps 150]
 
-EfficientNet-Lite0 with ImageNet weights, all layers, 64 px, 20 pictures of each sound class and 6 of each fault. In the
-arm `combined`, renders through other cameras stand for generated images. A seed draws pictures and order anew.
+EfficientNet-Lite0 with ImageNet weights, all layers, 64 px, 20 pictures of each healthy class and 6 of each fault. In
+the arm `combined`, renders through other cameras stand for generated images. A seed draws pictures and order anew.
 """
 
 import argparse
@@ -21,13 +21,13 @@ from augment.record_types import CurationRecord, DatasetRecord
 from augment.records import item_seed
 from augment.settings import DataSettings, Settings, TrainSettings
 from augment.stages import train
-from augment.training.arms import TrainingImage, parse_arm
+from augment.training.arms import REAL, SYNTHETIC, TrainingImage, parse_arm
 from augment.training.finetune import fit, predict
 from edge_runtime.bundle.preprocess import Frames
 from export.checkpoint import load_checkpoint
 
 SIDE = 64  # pixels
-SOUND, FAULT, VALIDATION, GENERATED, TEST = 20, 6, 10, 24, 50  # images per class
+HEALTHY, FAULT, VALIDATION, GENERATED, TEST = 20, 6, 10, 24, 50  # images per class
 STRONG = PRESETS["sd21"].train
 RECIPE = {key: getattr(STRONG, key) for key in ("views", "mixup", "cutmix", "balance", "ema", "real_last")}
 VARIANTS: dict[str, tuple[dict[str, Any], ...]] = {
@@ -79,8 +79,8 @@ def _scene(seed: int, split: str, domain: str, label: str, index: int) -> Any:
 def _pictures(seed: int) -> tuple[train.Material, Frames]:
     """Training and validation pictures of one seed, real ones first, and what they are."""
     shares = {
-        ("train", "station", train.REAL): dict.fromkeys(LABELS, SOUND) | dict.fromkeys(FAULT_LABELS, FAULT),
-        ("val", "station", train.REAL): dict.fromkeys(LABELS, VALIDATION),
+        ("train", "station", REAL): dict.fromkeys(LABELS, HEALTHY) | dict.fromkeys(FAULT_LABELS, FAULT),
+        ("val", "station", REAL): dict.fromkeys(LABELS, VALIDATION),
         ("train", "catalogue", "text2img"): dict.fromkeys(LABELS, GENERATED),
     }
     rows = [
@@ -92,7 +92,7 @@ def _pictures(seed: int) -> tuple[train.Material, Frames]:
     material = train.Material(
         labels=tuple(sorted(LABELS)),
         images=[_image(*row) for row in rows],
-        digests={train.REAL: f"seed {seed}", train.SYNTHETIC: f"seed {seed}"},
+        digests={REAL: f"seed {seed}", SYNTHETIC: f"seed {seed}"},
     )
     frames = [render(_scene(seed, split, domain, label, index), SIDE) for split, domain, _, label, index in rows]
     return material, np.stack(frames)
@@ -100,7 +100,7 @@ def _pictures(seed: int) -> tuple[train.Material, Frames]:
 
 def _image(split: str, domain: str, kind: str, label: str, index: int) -> TrainingImage:
     name = f"{split}/{domain}/{kind}/{label}/{index}"
-    if kind == train.REAL:
+    if kind == REAL:
         return from_json(DatasetRecord, {"id": name, "label": label, "split": split})
     return from_json(CurationRecord, {"id": name, "label": label, "method": kind, "kept": True})
 

@@ -4,7 +4,6 @@ Captions are not stored: a scene's seed gives them back. The code is a principal
 it exists before any network is trained, and autoencoder and diffusion model can be trained side by side.
 """
 
-import io
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import torch
 from safetensors.numpy import load_file, save
 from torch import Tensor
 
+from augment.arrays import write_array
 from augment.mini.scenes import LABELS, Scene, render, sample_scene
 from augment.records import item_seed
 from augment.training.resumable import Say
@@ -41,16 +41,10 @@ def rendered(folder: Path, name: str, count: int, seed: int, say: Say) -> np.nda
         wanted = everything[start : start + SHARD]
         path = folder / f"{name}-{seed}-{start:06d}-{len(wanted)}.npy"
         if not path.exists():
-            _write_array(path, np.stack([render(scene, SIZE) for scene in wanted]))
+            write_array(path, np.stack([render(scene, SIZE) for scene in wanted]))
             say(f"corpus: {name} {start + len(wanted)}/{count} rendered")
         parts.append(np.load(path, allow_pickle=False))
     return np.concatenate(parts)
-
-
-def _write_array(path: Path, array: np.ndarray) -> None:
-    buffer = io.BytesIO()
-    np.save(buffer, array, allow_pickle=False)
-    replace_file(path, buffer.getvalue())
 
 
 def labels_of(wanted: list[Scene]) -> np.ndarray:

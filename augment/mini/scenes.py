@@ -13,7 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from augment.mini.equipment import FAULT_LABELS, LABELS, TWINS, Pen, draw
+from augment.mini.equipment import COUNTERPARTS, FAULT_LABELS, LABELS, Pen, draw
 from augment.mini.lens import CANVAS, CATALOGUE_CAMERAS, STATION_CAMERA, background, captured, lit, weathered
 from augment.records import item_seed
 from edge_runtime.bundle.errors import InputError
@@ -21,8 +21,8 @@ from edge_runtime.bundle.files import replace_file
 from edge_runtime.media.jpeg import encode_jpeg
 
 __all__ = [
-    "DOMAINS", "FAULT_LABELS", "LABELS", "STATION_COUNTS", "TWINS", "Scene", "attribute_of", "describe", "phrase",
-    "render", "sample_scene", "true_clauses", "write_station",
+    "COUNTERPARTS", "DOMAINS", "FAULT_LABELS", "LABELS", "STATION_COUNTS", "Scene", "attribute_of", "describe",
+    "phrase", "render", "sample_scene", "true_clauses", "write_station",
 ]  # fmt: skip
 
 DOMAINS = ("catalogue", "station")

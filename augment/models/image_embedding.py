@@ -4,7 +4,6 @@
 model of transformers can stand in its place.
 """
 
-import io
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -16,14 +15,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from augment.arrays import Numbers, Vectors
+from augment.arrays import Numbers, Vectors, write_array
 from augment.data.duplicates import THUMBNAIL, thumbnail_of
 from augment.models.interfaces import Embedder
 from augment.models.model_folders import find_model
 from augment.progress import progress
 from augment.records import RunFolder, digest_of
 from augment.settings import Settings
-from edge_runtime.bundle.files import replace_file, sha256_file
+from edge_runtime.bundle.files import sha256_file
 from edge_runtime.bundle.preprocess import Frame, PreprocessSpec
 from export.efficientnet_lite import published_file
 from export.network import Backbone, build_network, load_initial_weights, normalise
@@ -55,9 +54,7 @@ def stored_vectors(
     for start in progress(starts, len(starts), what):
         part = missing[start : start + STORED_AT_ONCE]
         for item, vector in zip(part, compute(part), strict=True):
-            buffer = io.BytesIO()
-            np.save(buffer, vector, allow_pickle=False)
-            replace_file(folder / f"{item}.npy", buffer.getvalue())
+            write_array(folder / f"{item}.npy", vector)
     return np.stack([np.load(folder / f"{item}.npy", allow_pickle=False) for item in ids])
 
 

@@ -30,17 +30,9 @@ class Writer(Protocol):
 class TextSimilarity(Protocol):
     """A rule that says how alike texts are in meaning."""
 
-    @property
-    def identity(self) -> dict[str, str]:
-        """The name and, for a model, its sha256 or revision, for documents."""
-
-    @property
-    def nearness(self) -> float:
-        """The least similarity of a prompt to its caption; below it the prompt has left the caption's meaning."""
-
-    @property
-    def sameness(self) -> float:
-        """The similarity above which two prompts say the same."""
+    identity: dict[str, str]  # name, and sha256 or revision of a model, for documents
+    nearness: float  # a prompt less like its caption than this has left its meaning
+    sameness: float  # two prompts more alike than this say the same
 
     def likeness(self, texts: Sequence[str]) -> Numbers:
         """Return how alike each two of N `texts` are, (N, N); 1 is equal, 0 unrelated."""

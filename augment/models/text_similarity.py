@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -49,9 +49,9 @@ def load_text_similarity(section: RefineSettings, device: str) -> TextSimilarity
 class WordOverlap:
     """Compares texts by the words they share: the Jaccard index."""
 
-    identity: ClassVar[dict[str, str]] = {"name": "lexical"}
-    nearness = LEXICAL_NEARNESS
-    sameness = LEXICAL_SAMENESS
+    def __init__(self) -> None:
+        self.identity = {"name": "lexical"}
+        self.nearness, self.sameness = LEXICAL_NEARNESS, LEXICAL_SAMENESS
 
     def likeness(self, texts: Sequence[str]) -> Numbers:
         """Return the (N, N) shares of common words."""

@@ -24,18 +24,11 @@ from augment.evaluation.metrics import metrics
 from augment.progress import progress, say
 from augment.records import item_seed
 from augment.settings import TrainSettings
+from augment.training import resumable
 from augment.training.ema import average_decay, update_average
 from augment.training.image_transforms import STRONG, random_transforms
 from augment.training.mixing import log_priors, mixed, replaced
 from augment.training.predictions import Predictions, write_json, write_predictions
-from augment.training.resumable import (
-    SavedState,
-    Tensors,
-    load_state,
-    optimizer_tensors,
-    restore_optimizer,
-    save_state,
-)
 from augment.training.split_batch_norm import norm_state, shared_weight_copy
 from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.preprocess import Frames
@@ -296,32 +289,32 @@ class Trainer:
 
     def _save(self, path: Path) -> None:
         self.progress.scaler = self.scaler.state_dict()
-        groups: dict[str, Tensors] = {"network": self.network.state_dict(), "best": self.best}
+        groups: dict[str, resumable.Tensors] = {"network": self.network.state_dict(), "best": self.best}
         if self.average is not self.network:
             groups["shown"] = self.average.state_dict()
         if self.counterpart is not None:
             groups["twin"] = norm_state(self.counterpart)
-        groups["optimizer"] = optimizer_tensors(self.optimizer)
-        save_state(path, SavedState(groups, {"progress": json.dumps(asdict(self.progress))}))
+        groups["optimizer"] = resumable.optimizer_tensors(self.optimizer)
+        resumable.save_state(path, groups, {"progress": json.dumps(asdict(self.progress))})
 
     def resume(self, path: Path) -> None:
         """Take up the state at `path` if it is there and belongs to this task."""
         if not path.exists():
             return
-        saved = load_state(path)
-        state = Progress(**json.loads(saved.texts["progress"]))
+        saved, texts = resumable.load_state(path)
+        state = Progress(**json.loads(texts["progress"]))
         if state.key != self.task.key:
             return
         self.progress = state
         if state.scaler:
             self.scaler.load_state_dict(state.scaler)
-        self.network.load_state_dict(saved.groups["network"])
-        self.best = dict(saved.groups["best"])
+        self.network.load_state_dict(saved["network"])
+        self.best = dict(saved["best"])
         if self.average is not self.network:
-            self.average.load_state_dict(saved.groups["shown"])
+            self.average.load_state_dict(saved["shown"])
         if self.counterpart is not None:
-            self.counterpart.load_state_dict(saved.groups["twin"], strict=False)  # the rest is the network's own
-        restore_optimizer(self.optimizer, saved.groups.get("optimizer", {}))
+            self.counterpart.load_state_dict(saved["twin"], strict=False)  # the rest is the network's own
+        resumable.restore_optimizer(self.optimizer, saved.get("optimizer", {}))
         say(f"train {self.task.name}: goes on after step {state.step} of {self.task.section.steps}")
 
     def finish(self, folder: Path) -> dict[str, Any]:

@@ -7,7 +7,7 @@ validation images show no loss of a single class, all classes together may still
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
@@ -21,37 +21,6 @@ from augment.training.predictions import read_predictions
 TURNS = 3  # trainings of a gated arm before it gets no generated image at all
 
 Result = TypeVar("Result")
-
-
-class Gate(Protocol):
-    """Decides which generated images an arm may keep."""
-
-    def recall_losses(self, arm: str) -> tuple[frozenset[str], frozenset[str]]:
-        """Return (labels that lost recall with `arm`, labels that took their images)."""
-
-    def gains(self, arm: str) -> bool:
-        """Return whether `arm` is better than the baseline, all classes together."""
-
-
-def train_gated(arm: Arm, labels: Sequence[str], trained: Callable[[Arm], list[Result]], gate: Gate) -> list[Result]:
-    """Train `arm` again and again, each time without the generated images that did harm, until none does.
-
-    First go those of the classes that took another's images, then those of the classes that lost them, at last all. All
-    go as well where what is left gains nothing over the baseline. `trained` trains an arm with every seed.
-    """
-    results: list[Result] = []
-    watched = arm.ungated
-    for turn in range(TURNS + 1):
-        losers, takers = gate.recall_losses(watched)
-        if results and not losers:
-            break
-        more = takers - arm.dropped or losers - arm.dropped
-        arm = replace(arm, dropped=arm.dropped | (frozenset(labels) if turn == TURNS else more))
-        results = trained(arm)
-        watched = arm.name
-    if not gate.gains(arm.name):
-        results = trained(replace(arm, dropped=frozenset(labels)))
-    return results
 
 
 @dataclass(frozen=True)
@@ -104,3 +73,26 @@ def losing_classes(settings: Settings, truth: Labels, before: Labels, after: Lab
         if low_high.high < 0:
             found.append(label)
     return found
+
+
+def train_gated(
+    arm: Arm, labels: Sequence[str], trained: Callable[[Arm], list[Result]], gate: HarmGate
+) -> list[Result]:
+    """Train `arm` again and again, each time without the generated images that did harm, until none does.
+
+    First go those of the classes that took another's images, then those of the classes that lost them, at last all. All
+    go as well where what is left gains nothing over the baseline. `trained` trains an arm with every seed.
+    """
+    results: list[Result] = []
+    watched = arm.ungated
+    for turn in range(TURNS + 1):
+        losers, takers = gate.recall_losses(watched)
+        if results and not losers:
+            break
+        more = takers - arm.dropped or losers - arm.dropped
+        arm = replace(arm, dropped=arm.dropped | (frozenset(labels) if turn == TURNS else more))
+        results = trained(arm)
+        watched = arm.name
+    if not gate.gains(arm.name):
+        results = trained(replace(arm, dropped=frozenset(labels)))
+    return results

@@ -26,29 +26,21 @@ Say = Callable[[str], None]
 Tensors = Mapping[str, Tensor]
 
 
-@dataclass(frozen=True)
-class SavedState:
-    """Groups of named tensors, and texts beside them, as they lie in the file of an unfinished training."""
-
-    groups: Mapping[str, Tensors]
-    texts: Mapping[str, str]
-
-
-def save_state(path: Path, state: SavedState) -> None:
-    """Write `state` to `path`, whole or not at all."""
-    tensors = {f"{group}.{name}": tensor for group, named in state.groups.items() for name, tensor in named.items()}
+def save_state(path: Path, groups: Mapping[str, Tensors], texts: Mapping[str, str]) -> None:
+    """Write the groups of named tensors of an unfinished training, and texts, to `path`, whole or not at all."""
+    tensors = {f"{group}.{name}": tensor for group, named in groups.items() for name, tensor in named.items()}
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    replace_file(path, save(plain, dict(state.texts)))
+    replace_file(path, save(plain, dict(texts)))
 
 
-def load_state(path: Path) -> SavedState:
-    """Read what `save_state` wrote. A damaged file stops with the safetensors error: a guess would be worse."""
+def load_state(path: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, str]]:
+    """Read (groups of tensors, texts). A damaged file stops with the safetensors error: a guess would be worse."""
     groups: dict[str, dict[str, Tensor]] = {}
     with safe_open(path, "pt") as file:
         for key in file.keys():  # noqa: SIM118 - no mapping, only keys()
             group, _, name = key.partition(".")
             groups.setdefault(group, {})[name] = file.get_tensor(key)
-        return SavedState(groups, file.metadata())
+        return groups, file.metadata()
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
@@ -130,7 +122,7 @@ def steps_done(path: Path) -> int:
 
 def load_average(path: Path, model: Network) -> Network:
     """Return `model` with the averaged weights stored at `path`, in evaluation mode."""
-    _assign(trainable(model), load_state(path).groups["average"])
+    _assign(trainable(model), load_state(path)[0]["average"])
     return model.eval()
 
 
@@ -171,15 +163,15 @@ def _assign(weights: Tensors, values: Tensors) -> None:
 def _store(path: Path, step: int, weights: Tensors, average: Tensors, optimizer: torch.optim.Optimizer) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     groups = {"model": weights, "average": average, "optimiser": optimizer_tensors(optimizer)}
-    save_state(path, SavedState(groups, {"training": json.dumps({"step": step})}))
+    save_state(path, groups, {"training": json.dumps({"step": step})})
 
 
 def _restore(path: Path, weights: Tensors, average: Tensors, optimizer: torch.optim.Optimizer) -> int:
     """Take up the state at `path`; returns the steps that it has behind it."""
     if not path.exists():
         return 0
-    saved = load_state(path)
-    _assign(weights, saved.groups["model"])
-    _assign(average, saved.groups["average"])
-    restore_optimizer(optimizer, saved.groups["optimiser"])
-    return steps_done(path)
+    saved, texts = load_state(path)
+    _assign(weights, saved["model"])
+    _assign(average, saved["average"])
+    restore_optimizer(optimizer, saved["optimiser"])
+    return int(json.loads(texts["training"])["step"])

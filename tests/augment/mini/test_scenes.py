@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from augment.mini.scenes import (
+    COUNTERPARTS,
     DOMAINS,
     FAULT_LABELS,
     LABELS,
     STATION_COUNTS,
-    TWINS,
     describe,
     phrase,
     render,
@@ -35,8 +35,8 @@ def plain(label, seed=3):
 def test_six_kinds_each_with_one_normal_label_and_one_fault():
     assert len(LABELS) == 12
     assert len(FAULT_LABELS) == 6
-    assert {label.split("_")[-1] for label in FAULT_LABELS} == {label.split("_")[-1] for label in TWINS.values()}
-    assert set(TWINS) | set(TWINS.values()) == set(LABELS)
+    assert {label.split("_")[-1] for label in FAULT_LABELS} == {label.split("_")[-1] for label in COUNTERPARTS.values()}
+    assert set(COUNTERPARTS) | set(COUNTERPARTS.values()) == set(LABELS)
     assert set(STATION_COUNTS) == set(LABELS)
 
 
@@ -61,7 +61,7 @@ def test_a_fault_changes_a_twentieth_of_the_picture_visibly_at_64_pixels(fault):
     """The same scene with and without its fault, all else equal: count the pixels that differ as a person would see."""
     changes = []
     for seed in range(5):
-        pair = [render(plain(label, seed), 64).astype(int) for label in (fault, TWINS[fault])]
+        pair = [render(plain(label, seed), 64).astype(int) for label in (fault, COUNTERPARTS[fault])]
         changes.append((np.abs(pair[0] - pair[1]).max(axis=2) > SEEN).mean())
     assert np.mean(changes) > 0.05
 

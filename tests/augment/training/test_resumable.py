@@ -6,7 +6,6 @@ from safetensors.torch import load_file
 from torch import nn
 
 from augment.training.resumable import (
-    SavedState,
     Schedule,
     load_average,
     load_state,
@@ -72,10 +71,10 @@ def test_a_killed_training_ends_with_the_same_bytes(layout, tmp_path):
 
 def test_a_state_comes_back_as_it_was_saved(tmp_path):
     groups = {"model": {"a.weight": torch.ones(2)}, "best": {"a.weight": torch.zeros(2)}}
-    save_state(tmp_path / "state", SavedState(groups, {"progress": "half"}))
-    found = load_state(tmp_path / "state")
-    assert found.texts == {"progress": "half"}
-    assert {group: named["a.weight"].tolist() for group, named in found.groups.items()} == {
+    save_state(tmp_path / "state", groups, {"progress": "half"})
+    found, texts = load_state(tmp_path / "state")
+    assert texts == {"progress": "half"}
+    assert {group: named["a.weight"].tolist() for group, named in found.items()} == {
         "model": [1, 1],
         "best": [0, 0],
     }
