@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,17 +21,11 @@ from export.folders import replace_folder
 def assemble(states: Path, out: Path) -> None:
     """Write out/stable-diffusion, out/blip and out/gpt2 from the averages in `states`, finished or not."""
     out.mkdir(parents=True, exist_ok=True)
-    _replace_folder(out / "stable-diffusion", lambda folder: _save_pipeline(states, folder))
-    _replace_folder(out / "blip", lambda folder: _save_captioner(states, folder))
-    _replace_folder(out / "gpt2", lambda folder: _save_language(states, folder))
-
-
-def _replace_folder(folder: Path, fill: Callable[[Path], None]) -> None:
-    """Fill a new folder beside `folder`, then put it in its place."""
-    spare = folder.with_name(f".new-{folder.name}")
-    shutil.rmtree(spare, ignore_errors=True)
-    fill(spare)
-    replace_folder(spare, folder)
+    for name, fill in (("stable-diffusion", _save_pipeline), ("blip", _save_captioner), ("gpt2", _save_language)):
+        spare = out / f".new-{name}"
+        shutil.rmtree(spare, ignore_errors=True)
+        fill(states, spare)
+        replace_folder(spare, out / name)
 
 
 def load_pipeline(states: Path) -> StableDiffusionPipeline:

@@ -7,7 +7,7 @@ import cv2
 import torch
 from transformers import BlipForConditionalGeneration, BlipProcessor
 
-from augment.models.model_folders import half_precision, hush
+from augment.models.model_folders import SAFE_LOADING, half_precision, hush
 from edge_runtime.bundle.preprocess import Frame
 
 
@@ -19,9 +19,7 @@ class BlipCaptioner:
         self._device = device
         self._max_new_tokens = max_new_tokens
         self._processor = BlipProcessor.from_pretrained(folder, local_files_only=True)
-        self.model = BlipForConditionalGeneration.from_pretrained(
-            folder, local_files_only=True, use_safetensors=True, dtype=torch.float32
-        )
+        self.model = BlipForConditionalGeneration.from_pretrained(folder, dtype=torch.float32, **SAFE_LOADING)
         self.model.to(device).eval()
 
     def caption(self, frames: Sequence[Frame], prefix: str) -> list[str]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from transformers import AutoTokenizer, GPT2LMHeadModel
 
-from augment.models.model_folders import half_precision, hush
+from augment.models.model_folders import SAFE_LOADING, half_precision, hush
 
 
 class Gpt2Writer:
@@ -15,9 +15,7 @@ class Gpt2Writer:
         hush("transformers")
         self._device = device
         self._tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        self.model = GPT2LMHeadModel.from_pretrained(
-            folder, local_files_only=True, use_safetensors=True, dtype=torch.float32
-        )
+        self.model = GPT2LMHeadModel.from_pretrained(folder, dtype=torch.float32, **SAFE_LOADING)
         self.model.to(device).eval()
         self._sampling = {
             "max_new_tokens": max_new_tokens,

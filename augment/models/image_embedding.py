@@ -18,7 +18,7 @@ from torch.nn import functional
 from augment.arrays import Numbers, Vectors, write_array
 from augment.data.duplicates import THUMBNAIL, thumbnail_of
 from augment.models.interfaces import Embedder
-from augment.models.model_folders import find_model
+from augment.models.model_folders import SAFE_LOADING, find_model
 from augment.progress import progress
 from augment.records import RunFolder, digest_of
 from augment.settings import Settings
@@ -141,7 +141,7 @@ class TransformersEmbedder:
     def _model(self) -> Any:
         from transformers import AutoModel
 
-        model = AutoModel.from_pretrained(self._found.path, local_files_only=True, use_safetensors=True)
+        model = AutoModel.from_pretrained(self._found.path, **SAFE_LOADING)
         return model.to(self._device).eval()
 
     @cached_property

@@ -14,6 +14,8 @@ from edge_runtime.bundle.errors import InputError, UnavailableError
 from edge_runtime.bundle.files import sha256_bytes, sha256_file
 
 EMBEDDED = Path(__file__).parents[1] / "mini" / "checkpoints"
+# How every weight is loaded: from the folder that was found and checked, and never as a pickle.
+SAFE_LOADING = {"local_files_only": True, "use_safetensors": True}
 # BLIP-base is published as a pickle alone.
 _HOW_TO_CONVERT = (
     "pickled weights are never loaded here: where you trust them, load the model and its processor once with "

@@ -16,7 +16,7 @@ from transformers import CLIPTokenizer
 from augment.arrays import Vectors
 from augment.methods import Method
 from augment.models.interfaces import Order
-from augment.models.model_folders import half_precision, hush
+from augment.models.model_folders import SAFE_LOADING, half_precision, hush
 from augment.settings import Settings
 from edge_runtime.bundle.preprocess import Frame
 
@@ -46,9 +46,7 @@ class DiffusionPainter:
         hush("diffusers")
         section = settings.generate
         dtype = torch.float16 if device == "cuda" else torch.float32
-        pipeline = StableDiffusionPipeline.from_pretrained(
-            folder, local_files_only=True, use_safetensors=True, torch_dtype=dtype
-        )
+        pipeline = StableDiffusionPipeline.from_pretrained(folder, torch_dtype=dtype, **SAFE_LOADING)
         pipeline.scheduler = DPMSolverMultistepScheduler.from_config(
             pipeline.scheduler.config, algorithm_type="dpmsolver++"
         )
@@ -75,7 +73,7 @@ class DiffusionPainter:
             return
         self.pipeline.unload_lora_weights()
         if adapter is not None:
-            self.pipeline.load_lora_weights(adapter, local_files_only=True, use_safetensors=True)
+            self.pipeline.load_lora_weights(adapter, **SAFE_LOADING)
         self._adapter = adapter
 
     def _diffused(self, orders: Sequence[Order], method: Method) -> tuple[Vectors, list[bool]]:

@@ -13,6 +13,7 @@ from diffusers import DDPMScheduler, StableDiffusionPipeline
 from peft import LoraConfig, get_peft_model_state_dict
 from torch import Tensor, nn
 
+from augment.models.model_folders import SAFE_LOADING
 from augment.settings import AdaptSettings
 from augment.training.diffusion_loss import EMPTY_SHARE, DiffusionLoss
 from augment.training.resumable import Loss
@@ -27,20 +28,17 @@ class Adaptation:
     """A pipeline whose denoiser carries a fresh adapter; everything else is frozen."""
 
     def __init__(self, folder: Path, device: str, section: AdaptSettings, seed: int) -> None:
-        self.pipeline = StableDiffusionPipeline.from_pretrained(
-            folder, local_files_only=True, use_safetensors=True, torch_dtype=torch.float32
-        ).to(device)
+        pipeline = StableDiffusionPipeline.from_pretrained(folder, torch_dtype=torch.float32, **SAFE_LOADING)
+        self.pipeline = pipeline.to(device)
         self.device = device
         self.batch_size = section.batch_size
         for part in (self.pipeline.vae, self.pipeline.text_encoder, self.pipeline.unet):
             part.requires_grad_(False)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.pipeline.unet.add_adapter(
-                LoraConfig(
-                    r=section.rank, lora_alpha=section.rank, init_lora_weights="gaussian", target_modules=TARGETS
-                )
-            )
+            rank = section.rank
+            adapter = LoraConfig(r=rank, lora_alpha=rank, init_lora_weights="gaussian", target_modules=TARGETS)
+            self.pipeline.unet.add_adapter(adapter)
         if device == "cuda":
             self.pipeline.unet.enable_gradient_checkpointing()
             self.pipeline.unet.train()
