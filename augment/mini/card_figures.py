@@ -210,11 +210,11 @@ def _clauses(text: str) -> list[str]:
     return [clause.strip() for clause in text.split(",")[1:]]
 
 
-def language_figures(folder: Path, seed: int) -> Figures:
+def language_figures(folder: Path, seed: int, count: int = CAPTIONS) -> Figures:
     """Measure perplexity per token on held-out captions, and form and variety of continuations and refined prompts."""
     model = GPT2LMHeadModel.from_pretrained(folder, local_files_only=True).eval()
     tokenizer = GPT2Tokenizer.from_pretrained(folder, local_files_only=True)
-    captions = [describe(scene) for scene in held_out("catalogue", 240, seed)[2]]
+    captions = [describe(scene) for scene in held_out("catalogue", count, seed)[2]]
     costs, tokens = 0.0, 0
     for caption in captions:
         ids = torch.tensor([[*tokenizer.encode(caption), tokenizer.eos_token_id]])
@@ -222,7 +222,7 @@ def language_figures(folder: Path, seed: int) -> Figures:
         tokens += ids.shape[1] - 1
     torch.manual_seed(seed)
     known = {clause for caption in grammar() for clause in _clauses(caption)}
-    texts = [_continued(model, tokenizer, ",".join(caption.split(",")[:2]) + ",") for caption in captions[:120]]
+    texts = [_continued(model, tokenizer, ",".join(caption.split(",")[:2]) + ",") for caption in captions[: count // 2]]
     clauses = [_clauses(text) for text in texts]
     same_start = [_continued(model, tokenizer, f"{short_prompt(LABELS[1])}, on grass,") for _ in range(40)]
     return {
@@ -230,18 +230,18 @@ def language_figures(folder: Path, seed: int) -> Figures:
         "gpt2 well-formed continuations": _share(set(row) <= known for row in clauses),
         "gpt2 continuations without repeats": _share(len(set(row)) == len(row) for row in clauses),
         "gpt2 distinct of 40 continuations": len(set(same_start)) / len(same_start),
-        **_refine_figures(folder, seed),
+        **_refine_figures(folder, seed, count // 2),
     }
 
 
-def _refine_figures(folder: Path, seed: int) -> Figures:
+def _refine_figures(folder: Path, seed: int, count: int) -> Figures:
     """Measure the class phrase before and after the rules of prompts, and the variety of the prompts (distinct-2)."""
     preset = PRESETS["mini"]
     models = Models(replace(preset, device="cpu", refine=replace(preset.refine, model=str(folder))))
     names = {phrase(label) for label in LABELS}
     kept_when_drawn: list[bool] = []
     prompts: list[tuple[str, str]] = []
-    for number, scene in enumerate(held_out("catalogue", CAPTIONS // 2, seed)[2]):
+    for number, scene in enumerate(held_out("catalogue", count, seed)[2]):
         own, caption = phrase(scene.label), describe(scene)
         drawn = prompt_rules.draw_variants(
             models.writer, caption, preset.refine, item_seed(seed, "refine", str(number))

@@ -4,15 +4,12 @@ import itertools
 import json
 from dataclasses import dataclass
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from augment.mini import corpus, words
 from augment.mini.assemble import assemble
 from augment.mini.recipe import Recipe, run, schedules
-from augment.mini.scenes import describe, sample_scene
 from augment.training.resumable import Schedule, steps_done
 from tests.support.drawn_run import Killed
 
@@ -87,29 +84,3 @@ def test_assembled_folders_are_small_and_complete(whole):
 def test_minutes_become_steps():
     """100 minutes, 60 % of them for diffusion at 50 pictures a second in batches of 32: 3600 * 50 / 32."""
     assert schedules(100)["diffusion"].steps == 5625
-
-
-def test_patch_code_of_a_flat_picture_is_exact(tmp_path):
-    """A code that keeps the mean colour must give a flat picture back from its latents."""
-    levels = np.arange(0, 250, 5, dtype=np.uint8)
-    flat = np.repeat(np.repeat(levels[:, None, None, None], 64, 1), 64, 2).repeat(3, 3)
-    code = corpus.patch_code(tmp_path / "code.safetensors", flat)
-    latents = code.encode(corpus.as_pixels(flat))
-    assert latents.shape == (50, 16, 8, 8)
-    first = latents[:, 0, 0, 0].numpy()
-    assert np.abs(np.corrcoef(first, levels)[0, 1]) > 0.9999
-    assert latents[:, 0].var() == pytest.approx(16, rel=0.05)  # one live component of 16, unit variance overall
-
-
-@pytest.mark.parametrize("text", ["a photo of a line_hotspot", "Größe 42 %", "漢字 🙂"])
-def test_any_text_tokenises(text):
-    assert words.gpt2_tokenizer().decode(words.gpt2_tokenizer().encode(text)) == text
-    assert words.clip_tokenizer().decode(words.clip_tokenizer().encode(text), skip_special_tokens=True).replace(
-        " ", ""
-    ) == text.lower().replace(" ", "")
-    assert words.blip_tokenizer().encode(text)
-
-
-def test_the_longest_captions_fit_the_text_encoder():
-    captions = [describe(sample_scene(seed, domain)) for seed in range(1500) for domain in ("catalogue", "station")]
-    assert max(len(row) for row in words.clip_tokenizer()(captions)["input_ids"]) <= words.CLIP_LENGTH

@@ -7,7 +7,9 @@ import sys
 import pytest
 
 from augment.models.model_folders import EMBEDDED, find_model, folder_digest
+from augment.presets import PRESETS
 from edge_runtime.bundle.errors import InputError
+from tests.support import published_layout
 
 
 def local_model(folder):
@@ -59,3 +61,12 @@ def test_a_hub_model_without_a_network_is_one_sentence():
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) == 2
     assert all("could not be downloaded" in line for line in done.stdout.splitlines())
+
+
+def test_blip_as_published_is_a_pickle_and_the_error_says_what_to_do(tmp_path, monkeypatch):
+    folder = published_layout.write_blip_as_published(tmp_path / "blip")
+    with pytest.raises(InputError, match="save_pretrained"):
+        find_model(str(folder), "blip")
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *names, **options: str(folder))
+    with pytest.raises(InputError, match="save_pretrained"):
+        find_model(PRESETS["sd21"].caption.model, "blip")
