@@ -35,14 +35,9 @@ class HarmGate:
         names, truth, before = self._predicted(self.settings.compare.baseline)
         _, _, after = self._predicted(arm)
         losers = losing_classes(self.settings, truth, before, after, len(names))
-        takers = set()
-        for label in losers:
-            went = sum(
-                (metrics.confusion(truth, new, len(names))[label] - metrics.confusion(truth, old, len(names))[label])
-                for old, new in zip(before, after, strict=True)
-            )
-            takers.add(names[int(np.argmax(went))])
-        return frozenset(names[label] for label in losers), frozenset(takers)
+        counts = [[metrics.confusion(truth, row, len(names)) for row in predicted] for predicted in (before, after)]
+        went = np.sum(counts[1], axis=0) - np.sum(counts[0], axis=0)  # (K, K) images, from row to column
+        return frozenset(names[label] for label in losers), frozenset(names[went[label].argmax()] for label in losers)
 
     def gains(self, arm: str) -> bool:
         """Return whether the metric that decides the verdict is better with `arm` than with the baseline."""
