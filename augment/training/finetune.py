@@ -288,6 +288,7 @@ class Trainer:
         return predict(self.average, self.frames[self.task.validation.rows], self.device)
 
     def _save(self, path: Path) -> None:
+        # An unfinished training of 0.1.0 goes on, so the groups keep that version's names.
         self.progress.scaler = self.scaler.state_dict()
         groups: dict[str, resumable.Tensors] = {"network": self.network.state_dict(), "best": self.best}
         if self.average is not self.network:
