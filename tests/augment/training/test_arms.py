@@ -6,14 +6,14 @@ import pytest
 
 from augment.json_objects import from_json
 from augment.record_types import CurationRecord, DatasetRecord
-from augment.training.arms import TrainingImage, parse_arm
+from augment.training.arms import parse_arm
+
+REAL_IMAGE = from_json(DatasetRecord, {"label": "b"})
 
 
-def image(kind: str, label: str = "a", kept: bool = True) -> TrainingImage:
-    """A real image, or one that a method generated."""
-    if kind == "real":
-        return from_json(DatasetRecord, {"label": label})
-    return from_json(CurationRecord, {"label": label, "method": kind, "kept": kept})
+def generated(method: str, label: str = "a", kept: bool = True) -> CurationRecord:
+    """An image that `method` generated."""
+    return from_json(CurationRecord, {"method": method, "label": label, "kept": kept})
 
 
 @pytest.mark.parametrize(
@@ -28,14 +28,15 @@ def image(kind: str, label: str = "a", kept: bool = True) -> TrainingImage:
 )
 def test_an_arm_is_named_by_its_parts(name, takes, is_balanced):
     arm = parse_arm(name, ("text2img", "codec"))
-    assert {kind for kind in ("real", "text2img", "codec") if arm.takes(image(kind))} == takes
+    images = {"real": REAL_IMAGE, "text2img": generated("text2img"), "codec": generated("codec")}
+    assert {kind for kind, image in images.items() if arm.takes(image)} == takes
     assert arm.balanced is is_balanced
 
 
 def test_an_arm_takes_what_curation_kept_and_its_gate_lets_through():
-    rejected = image("codec", kept=False)
+    rejected, other = generated("codec", kept=False), generated("codec", label="b")
     plain, raw = (parse_arm(name, ("codec",)) for name in ("real+codec", "real+codec+uncurated"))
     assert [arm.takes(rejected) for arm in (plain, raw)] == [False, True]
     gated = replace(parse_arm("real+codec+gate", ("codec",)), dropped=frozenset("b"))
     assert (gated.gated, gated.ungated) == (True, "real+codec")
-    assert [gated.takes(image(kind, "b")) for kind in ("real", "codec")] == [True, False]
+    assert [gated.takes(image) for image in (REAL_IMAGE, other)] == [True, False]
