@@ -155,7 +155,7 @@ class GenerateSettings:
         "adapted-text2img",
     )
     hosts: dict[str, str] = setting(
-        {}, "for transplant and inpaint: the label of sound equipment that a fault goes onto"
+        {}, "for transplant and inpaint: the label of healthy equipment that a fault goes onto"
     )
     size: int = setting(0, "side of a generated image in pixels; 0 is the model's own", low=0, high=2048)
     steps: int = setting(20, "DPM-Solver++ steps", low=1, high=200)
@@ -192,7 +192,7 @@ class GenerateSettings:
             try:
                 if parse_method(method).inserts and not self.hosts:
                     wrong.append(
-                        f'generate.methods names {method}, but generate.hosts names no pair, such as {{leak = "sound"}}'
+                        f'generate.methods names {method}, but generate.hosts names no pair, such as {{leak = "healthy"}}'
                     )
             except InputError as error:
                 wrong.append(f"generate.methods: {error}")

@@ -1,7 +1,7 @@
 """A night on real photographs, RTSP to broker: `python -m benchmarks.night_watch RUN [--minutes 9] [--out DIR]`.
 
 RUN is a finished run with a bundle. Its test images become films (`watch/film.py` says what those are and what they are
-not): every photograph of a fault is seen by a camera of its own for ten seconds at a drawn moment, and some of sound
+not): every photograph of a fault is seen by a camera of its own for ten seconds at a drawn moment, and some of healthy
 equipment all the time. GStreamer's RTSP server streams them to `edge-station run` with its own rates, votes and checks,
 and a subscriber at mosquitto hears what is told.
 
@@ -38,14 +38,16 @@ from edge_runtime.inference.evaluator import Evaluator
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("--minutes", type=click.IntRange(min=2), default=9, show_default=True)
-@click.option("--sound", type=click.IntRange(min=0), default=20, show_default=True, help="Cameras on sound equipment.")
+@click.option(
+    "--healthy", type=click.IntRange(min=0), default=20, show_default=True, help="Cameras on healthy equipment."
+)
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder for the alarms' pictures.")
 @click.option("--seed", type=int, default=0, show_default=True)
-def main(run: Path, minutes: int, sound: int, out: Path | None, seed: int) -> None:
+def main(run: Path, minutes: int, healthy: int, out: Path | None, seed: int) -> None:
     """Film, watch, count."""
     bundle, store, seconds = open_bundle(run / "bundle"), ImageStore(load_settings(run)), 60 * minutes
     records = [record for record in RunFolder(run).require(DATASET).records if record.split == "test"]
-    views = choose_views(records, bundle.manifest.fault_labels, store, sound, seconds, seed)
+    views = choose_views(records, bundle.manifest.fault_labels, store, healthy, seconds, seed)
     opinions = ask_model(views, Evaluator(bundle, load_engine(bundle, ENGINE, PRECISION)))
     cv2.setRNGSeed(seed)
     with tempfile.TemporaryDirectory(prefix="night-watch-") as folder:
@@ -89,20 +91,20 @@ def _print_recall(hot: Sequence[View], count: Count) -> None:
               f"median {statistics.median(waits):.1f}, largest {waits[-1]:.1f}")  # fmt: skip
 
 
-def _print_false_alarms(sound: Sequence[View], night: Night, count: Count) -> None:
-    hours = sum(_watched_seconds(night, view.camera) for view in sound) / 3600
-    names = {view.camera for view in sound}
+def _print_false_alarms(healthy: Sequence[View], night: Night, count: Count) -> None:
+    hours = sum(_watched_seconds(night, view.camera) for view in healthy) / 3600
+    names = {view.camera for view in healthy}
     false = [event for event in count.false if event["camera"] in names]
     alarmed = len({event["camera"] for event in false})
     rate = f", {len(false) / hours:.2f} per camera-hour" if hours else ""
-    print(f"false alarms at sound cameras: {len(false)} in {hours:.2f} watched camera-hours{rate}")
-    print(f"sound cameras that raised one: {share(alarmed, len(sound))}")
+    print(f"false alarms at healthy cameras: {len(false)} in {hours:.2f} watched camera-hours{rate}")
+    print(f"healthy cameras that raised one: {share(alarmed, len(healthy))}")
     print(f"alarms at the others outside the time of their fault: {len(count.false) - len(false)}")
 
 
-def _print_watch(hot: Sequence[View], sound: Sequence[View], night: Night, count: Count) -> None:
+def _print_watch(hot: Sequence[View], healthy: Sequence[View], night: Night, count: Count) -> None:
     print(f"watched by `edge-station status`: {100 * night.status['night']['watched_share']:.1f} % of all camera time")
-    print(f"sound cameras: {_account(night, sound)}")
+    print(f"healthy cameras: {_account(night, healthy)}")
     print(f"hot cameras, {len(hot) * HOT_SECONDS} s of them with an open lens: {_account(night, hot)}")
     again = sum(len(times) - 1 for times in night.began.values())
     print(f"{night.judged} frames evaluated; {again} films begun again; {len(count.unseen)} faults not shown whole")
@@ -125,13 +127,13 @@ def _watched_seconds(night: Night, camera: str) -> float:
     return float(entry["due_seconds"] * (entry["watched_share"] or 0.0))
 
 
-def _print_model(hot: Sequence[View], sound: Sequence[View], opinions: Mapping[str, Opinion]) -> None:
+def _print_model(hot: Sequence[View], healthy: Sequence[View], opinions: Mapping[str, Opinion]) -> None:
     right = [view for view in hot if view.label in opinions[view.camera].flagged]
     kept = [view for view in right if view.label in (opinions[view.camera].painted_out or ())]
     boxed = [opinions[view.camera] for view in right if view.boxes]
     print(f"the model alone: right name {share(len(right), len(hot))}, any fault "
-          f"{sum(bool(opinions[view.camera].flagged) for view in hot)}; sound cameras flagged "
-          f"{sum(bool(opinions[view.camera].flagged) for view in sound)} of {len(sound)}")  # fmt: skip
+          f"{sum(bool(opinions[view.camera].flagged) for view in hot)}; healthy cameras flagged "
+          f"{sum(bool(opinions[view.camera].flagged) for view in healthy)} of {len(healthy)}")  # fmt: skip
     print(f"of those {len(right)} faults with the right name, {len(kept)} keep it with the spot painted out")
     chance = sum(opinion.by_chance or 0.0 for opinion in boxed) / max(len(boxed), 1)
     print(f"hottest cell of the heat map touches the spot: {share(sum(bool(o.on_spot) for o in boxed), len(boxed))}; "

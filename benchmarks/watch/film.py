@@ -1,11 +1,11 @@
 """The films of `night_watch`: one H.264 file per camera, each camera before one photograph of a run's test images.
 
-What they are: a sound camera looks at one photograph of sound equipment all the time. A hot camera's lens is closed
+What they are: a healthy camera looks at one photograph of healthy equipment all the time. A hot camera's lens is closed
 (black) but for ten seconds from a drawn moment on, when it opens on one photograph of a fault. All photographs are as
 they were taken, and whole; sensor noise and a slow drift of the light are added, and H.264 takes its share.
 
 What they are not: nothing in a picture moves or heats up. Photographs taken by hand hold no two pictures from one
-standpoint, one sound and one hot, and the station rightly withholds a view that is suddenly another. So a sound camera
+standpoint, one healthy and one hot, and the station rightly withholds a view that is suddenly another. So a healthy camera
 is one drawing of a lot however long it runs: its false alarm comes in the first seconds or hardly ever. And the black
 before a fault makes the station look at once and often: an onset in a running view may be missed where this is found.
 """
@@ -38,7 +38,7 @@ FFMPEG = ["ffmpeg", "-loglevel", "error", "-y"]
 class View:
     """What `camera` looks at: `frame` uint8 (H, W, 3) BGR. `boxes` around its faults: x, y, width, height in pixels.
 
-    `opens`: seconds of film until the lens opens on a fault; None for sound equipment, which is always seen.
+    `opens`: seconds of film until the lens opens on a fault; None for healthy equipment, which is always seen.
     """
 
     camera: str
@@ -49,11 +49,11 @@ class View:
 
 
 def choose_views(
-    records: Sequence[DatasetRecord], faults: Sequence[str], store: ImageStore, sound: int, seconds: int, seed: int
+    records: Sequence[DatasetRecord], faults: Sequence[str], store: ImageStore, healthy: int, seconds: int, seed: int
 ) -> list[View]:
-    """All `records` of faults, each with the moment at which its lens opens, and about `sound` of the others.
+    """All `records` of faults, each with the moment at which its lens opens, and about `healthy` of the others.
 
-    As many of each sound label, and no two of one burst, as far as there are such.
+    As many of each healthy label, and no two of one burst, as far as there are such.
     """
     moments, draw = random.Random(f"moments {seed}"), random.Random(f"sound {seed}")
     hot = sorted((record for record in records if record.label in faults), key=lambda record: record.path)
@@ -62,7 +62,7 @@ def choose_views(
     ]
     labels = sorted({record.label for record in records} - set(faults))
     for label in labels:
-        chosen += [(record, None) for record in _one_of_each_burst(records, label, draw)[: sound // len(labels)]]
+        chosen += [(record, None) for record in _one_of_each_burst(records, label, draw)[: healthy // len(labels)]]
     named = ((f"{record.label}-{number:02}", record, opens) for number, (record, opens) in enumerate(chosen, 1))
     return [_view(name, record, opens, store) for name, record, opens in named]
 
