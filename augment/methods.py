@@ -2,11 +2,11 @@
 
 text2img           from noise and a prompt
 img2img-0.5        from a real image of the class, noised to that strength (0..1), and a prompt
-edit-0.7           from a real image of the class or of its counterpart in generate.hosts: the sound equipment becomes
+edit-0.7           from a real image of the class or of its counterpart in generate.hosts: the healthy equipment becomes
                    the faulty one in its own surroundings (Diff-Mix, Wang et al. 2024, arXiv:2403.19600)
-inpaint-0.9        a real image of sound equipment, in which a prompt of the class is painted at that strength where a
+inpaint-0.9        a real image of healthy equipment, in which a prompt of the class is painted at that strength where a
                    fault fits, and as large as a real one
-transplant         a fault's own patch in a real image of sound equipment; no model
+transplant         a fault's own patch in a real image of healthy equipment; no model
 codec              a real image through encoder and decoder, no diffusion: what the codec alone does
 adapted-...        text2img, img2img, edit or inpaint with the adapter that `rarefault adapt` trained on the station's
                    images
@@ -47,7 +47,7 @@ class Method:
 
 
 def parse_method(name: str) -> Method:
-    """The method called `name`. Raises InputError that names the methods there are."""
+    """Read the method called `name`. Raises InputError that names the methods there are."""
     plain = name.removeprefix(ADAPTED)
     adapted = plain != name
     if plain == "text2img":
