@@ -244,7 +244,7 @@ def _run_stage(
 
 
 def _settle_process(small: bool) -> None:
-    """Settings of the whole process, which are the command's to make; before torch is loaded, which reads the first."""
+    """Make the settings of the whole process; call it before torch is loaded, which reads the first of them."""
     # Threads that spin while they wait slow each other down where cores are shared. Of small models' work a second
     # thread takes less than its waking costs.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -44,7 +44,7 @@ class JsonObject:
 
 
 def from_json(kind: type[T], content: Mapping[str, Any]) -> T:
-    """The object of class `kind` that the JSON object `content` describes."""
+    """Make the object of class `kind` that the JSON object `content` describes."""
     made = object.__new__(kind)
     vars(made).update(content)
     for name, hint in _nested(kind).items():  # type: ignore[arg-type]  # python/mypy issue 11469
@@ -54,7 +54,7 @@ def from_json(kind: type[T], content: Mapping[str, Any]) -> T:
 
 
 def plain(value: object) -> object:
-    """A JsonObject as a dictionary; for `json.dumps(..., default=plain)`."""
+    """Return a JsonObject as a dictionary; for `json.dumps(..., default=plain)`."""
     if isinstance(value, JsonObject):
         return vars(value)
     raise TypeError(f"{type(value).__name__} is no JSON value")
@@ -67,7 +67,7 @@ def as_plain(value: object) -> Any:
 
 @cache
 def _nested(kind: Any) -> Mapping[str, Any]:
-    """The type hints of the fields that hold further JsonObjects."""
+    """Return the type hints of the fields that hold further JsonObjects."""
     return {name: hint for name, hint in get_type_hints(kind).items() if _holds_objects(hint)}
 
 
@@ -80,7 +80,7 @@ def _is_object(hint: Any) -> bool:
 
 
 def _decoded(hint: Any, value: Any) -> Any:
-    """`value` with its JSON objects turned into the classes that `hint` names."""
+    """Return `value` with its JSON objects turned into the classes that `hint` names."""
     if value is None:
         return None
     if _is_object(hint):

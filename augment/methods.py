@@ -47,7 +47,7 @@ class Method:
 
 
 def parse_method(name: str) -> Method:
-    """The method called `name`. Raises InputError that names the methods there are."""
+    """Read the method called `name`. Raises InputError that names the methods there are."""
     plain = name.removeprefix(ADAPTED)
     adapted = plain != name
     if plain == "text2img":

@@ -25,6 +25,6 @@ def progress(items: Iterable[Item], total: int, what: str) -> Iterator[Item]:
 
 
 def say(line: str) -> None:
-    """One line for the person who waits; results go to stdout, this does not."""
+    """Write one line to stderr for the person who waits; results go to stdout."""
     sys.stderr.write(line + "\n")
     sys.stderr.flush()

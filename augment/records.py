@@ -174,17 +174,17 @@ class StageInputs:
         models: Mapping[str, Identity],
         leaving_out: Sequence[str] = (),
     ) -> "StageInputs":
-        """Inputs of a stage that depends on a `section` of the settings, but for some keys, and on `others` first."""
+        """Make the inputs of a stage that depends on `others` and on a `section` of the settings, but for some keys."""
         own, defaults = as_json(section), as_json(type(section)())
         settings = {**others, **{key: value for key, value in own.items() if key not in leaving_out}}
         return cls(parent, settings, models, defaults)
 
     def to_json(self) -> dict[str, object]:
-        """The object that documents and the keys of journals hold."""
+        """Return the object that documents and the keys of journals hold."""
         return {"parent": self.parent, "settings": dict(self.settings), "models": dict(self.models)}
 
     def settings_of(self, earlier: "StageInputs") -> dict[str, object]:
-        """The settings of `earlier`; one that it does not know has the default that it has here."""
+        """Return the settings of `earlier`; one that it does not know has the default that it has here."""
         return {**{key: self.defaults[key] for key in self.settings.keys() & self.defaults.keys()}, **earlier.settings}
 
     def same(self, earlier: "StageInputs") -> bool:
@@ -205,7 +205,7 @@ class Document(Generic[R, S]):
     created: str = ""
 
     def to_json(self) -> dict[str, object]:
-        """The document as it stands on disk; its objects are for `json_text`."""
+        """Return the document as it stands on disk; `plain` turns its objects into JSON."""
         return {
             "schema": f"rarefault/{self.stage.document}",
             "schema_version": SCHEMA_VERSION,
@@ -225,24 +225,24 @@ class Document(Generic[R, S]):
         return digest_of(content)
 
     def model(self, role: str) -> Mapping[str, str]:
-        """What identifies the model of `role`."""
+        """Return what identifies the model of `role`."""
         found = self.inputs.models[role]
         return {"sha256": found} if isinstance(found, str) else found
 
 
 def digest_of(value: object) -> str:
-    """Hex SHA-256 of a JSON value or JsonObject; key order and white space do not count."""
+    """Return the hex SHA-256 of a JSON value or JsonObject; key order and white space do not count."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=plain)
     return sha256_bytes(text.encode())
 
 
 def item_seed(run_seed: int, stage: str, item: str) -> int:
-    """The 63-bit seed of one item: it depends on the run's seed, the stage and the item, never on order or retries."""
+    """Return the 63-bit seed of an item: it depends on the run's seed, the stage and the item, never on the order."""
     return int(sha256_bytes(f"{run_seed}/{stage}/{item}".encode())[:16], 16) >> 1
 
 
 def spread(records: Sequence[T], count: int) -> list[T]:
-    """`count` of the records, evenly over the list; all where there are no more, or `count` is 0."""
+    """Return `count` of the records, evenly over the list; all where there are no more, or `count` is 0."""
     if not 0 < count < len(records):
         return list(records)
     return [records[at * (len(records) - 1) // max(count - 1, 1)] for at in range(count)]
@@ -255,13 +255,13 @@ class RunFolder:
         self.path = path
 
     def subfolder(self, name: str) -> Path:
-        """The folder `name` of the run, such as a stage's, made if absent."""
+        """Return the folder `name` of the run, such as a stage's, made if absent."""
         folder = self.path / name
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
     def latest(self, stage: Stage[R, S]) -> Document[R, S] | None:
-        """The newest whole document of `stage`; damaged ones are passed over."""
+        """Return the newest whole document of `stage`; damaged ones are passed over."""
         for path in sorted((self.path / stage.document).glob("v[0-9][0-9][0-9][0-9].json"), reverse=True):
             try:
                 return _document(stage, json.loads(path.read_bytes()), path)
@@ -270,7 +270,7 @@ class RunFolder:
         return None
 
     def require(self, stage: Stage[R, S]) -> Document[R, S]:
-        """The newest document of `stage`, made from the newest of the stage before it, and so on back to the first.
+        """Return the newest document of `stage`, made from the newest of the stage before it, and so on to the first.
 
         Raises InputError that names the command to run. Without this check a new split could meet images that were
         generated from what is now a test image.
@@ -288,7 +288,7 @@ class RunFolder:
         return document
 
     def finished(self, stage: Stage[R, S], inputs: StageInputs) -> Document[R, S] | None:
-        """The newest document if it was made from exactly these inputs, so that the stage need not run again."""
+        """Return the newest document if it was made from exactly these inputs, so that the stage need not run again."""
         document = self.latest(stage)
         return document if document is not None and inputs.same(document.inputs) else None
 
@@ -303,7 +303,7 @@ class RunFolder:
         return stamped
 
     def journal(self, stage: Stage[Any, Any], kind: type[R], key: object) -> "Journal[R]":
-        """The stage's journal of `kind` objects for exactly the inputs that `key` (any JSON value) stands for."""
+        """Return the stage's journal of `kind` objects for the inputs that `key` (any JSON value) stands for."""
         return Journal(self.subfolder(stage.document) / "journal.jsonl", kind, digest_of(key))
 
 
@@ -340,7 +340,7 @@ class Journal(Generic[R]):
         self.key = key
 
     def read(self) -> dict[str, R]:
-        """The records so far by id, in the order in which they were added. Comes before the first `add`."""
+        """Return the records so far by id, in the order in which they were added. Call it before the first `add`."""
         if not self.path.exists():
             return {}
         content = self.path.read_bytes()

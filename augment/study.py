@@ -127,7 +127,7 @@ def _prepare_photos(out: Path, data: DataSettings, hosts: dict[str, str], draw: 
 def _settings(
     out: Path, draw: int, data: DataSettings, methods: tuple[str, ...], combined: tuple[str, ...], size: int
 ) -> Settings:
-    """The mini generator, and a classifier on frozen ImageNet features, which few images can train.
+    """Make settings for the mini generator, and a classifier on frozen ImageNet features, which few images can train.
 
     Sound equipment gets generated images too, or their look alone would tell a fault.
     """

@@ -27,7 +27,7 @@ class ManifestRow:
 
 
 def read_manifest(path: Path) -> Iterator[ManifestRow]:
-    """The rows of the manifest at `path`; InputError names the line, the value seen and what was expected."""
+    """Yield the rows of the manifest at `path`; InputError names the line, the value seen and what was expected."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = csv.DictReader(file, restkey="", restval="")

@@ -109,7 +109,7 @@ def embedding_classifier(features: Vectors, targets: Labels) -> Pipeline:
 
 
 def _probabilities(model: Pipeline, features: Vectors, classes: int) -> Numbers:
-    """(N, classes), all of them above 0."""
+    """Return probabilities (N, classes), all of them above 0."""
     found = np.full((len(features), classes), NEVER)
     found[:, model.classes_] = np.maximum(model.predict_proba(features.astype(np.float64)), NEVER)
     return found

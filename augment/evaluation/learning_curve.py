@@ -56,7 +56,7 @@ def _part(count: float, share: float) -> int:
 
 
 def _recall(features: Vectors, targets: Labels, groups: npt.NDArray[np.str_], classes: int, seed: int) -> Numbers:
-    """(len(SHARES), classes) mean recall over repeats and folds of whole groups; NaN where a class is not tested."""
+    """Return mean recall (len(SHARES), classes) over repeats and folds of whole groups; NaN for an untested class."""
     hits, tested = np.zeros((len(SHARES), classes)), np.zeros(classes)
     if len(np.unique(groups)) < FOLDS or classes < 2 or np.bincount(targets).max() < FOLDS:
         return np.full((len(SHARES), classes), np.nan)
@@ -80,7 +80,7 @@ def _recall(features: Vectors, targets: Labels, groups: npt.NDArray[np.str_], cl
 
 
 def _first(order: Labels, targets: Labels, share: float) -> Labels:
-    """The first part of every class in `order`, at least one image of each."""
+    """Return the first part of every class in `order`, at least one image of each."""
     rows = [order[targets[order] == label] for label in np.unique(targets[order])]
     return np.concatenate([own[: _part(len(own), share)] for own in rows])
 

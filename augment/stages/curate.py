@@ -220,7 +220,7 @@ def _pool(
 
 
 def largest_change(frame: Frame, host: Frame) -> float:
-    """The largest difference of two pictures of one size over a spot of 3 x 3 pixels, in grey levels."""
+    """Return the largest difference of two pictures of one size over a spot of 3 x 3 pixels, in grey levels."""
     if frame.shape != host.shape:
         raise InputError(
             f"a picture of {frame.shape[1]} x {frame.shape[0]} has a host of {host.shape[1]} x {host.shape[0]}"

@@ -109,7 +109,7 @@ def _earlier_sides(folder: RunFolder, inputs: StageInputs) -> dict[str, str]:
 
 
 def _file_digests(source: Source) -> list[str]:
-    """The SHA-256 of each candidate's bytes, or "" where there is no regular file of a sensible size."""
+    """Return the SHA-256 of each candidate's bytes, or "" where there is no regular file of a sensible size."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         return list(pool.map(lambda candidate: _file_digest(source.root / candidate.path), source.candidates))
 
@@ -125,7 +125,7 @@ def _file_digest(path: Path) -> str:
 
 
 def _source_digest(source: Source, digests: Sequence[str]) -> str:
-    """Stands for all that the source says and holds, wherever it lies."""
+    """Return a digest of all that the source says and holds, wherever it lies."""
     listed = [[asdict(candidate), digest] for candidate, digest in zip(source.candidates, digests, strict=True)]
     return digest_of([source.layout, listed, source.ignored])
 
@@ -258,7 +258,7 @@ def _readable(source: Source, facts: Sequence[FileFacts]) -> tuple[list[_Image],
 
 
 def _sides(candidates: Sequence[Candidate]) -> list[tuple[str, ...]]:
-    """Where each image may stand: a list of the source is respected, what it leaves open is ours to split.
+    """Return where each image may stand: a list of the source is respected, what it leaves open is ours to split.
 
     Where the source has no validation list, validation images come out of its training list.
     """
@@ -270,7 +270,7 @@ def _sides(candidates: Sequence[Candidate]) -> list[tuple[str, ...]]:
 
 
 def _distinct(images: list[_Image]) -> tuple[list[_Image], dict[str, str], dict[str, str]]:
-    """One image of each content, sorted by id; why copies go, and why contradicting copies all go."""
+    """Return one image of each content, sorted by id; why copies go, and why contradicting copies all go."""
     by_content: dict[str, list[_Image]] = {}
     for image in sorted(images, key=lambda image: (image.sides != (TEST,), image.path)):
         by_content.setdefault(image.id, []).append(image)
@@ -289,7 +289,7 @@ def _distinct(images: list[_Image]) -> tuple[list[_Image], dict[str, str], dict[
 
 
 def _pairs(section: DataSettings, images: Sequence[_Image]) -> tuple[Pairs, Pairs]:
-    """Perceptual duplicates, and shots of one burst."""
+    """Find perceptual duplicates, and shots of one burst."""
     thumbnails = [_thumbnail(image.facts) for image in images]
     alike = duplicate_pairs(_hashes(images), thumbnails, section.duplicate_bits)
     paths = [image.path for image in images]
@@ -341,7 +341,7 @@ def _check_left(source: Source, records: Sequence[DatasetRecord], left_out: Mapp
 
 
 def _counted(pairs: Pairs, sides: NDArray[np.str_]) -> tuple[int, int]:
-    """How many pairs have both images on some side, and how many of them on two."""
+    """Count how many pairs have both images on some side, and how many of them on two."""
     first, second = sides[pairs[:, 0]], sides[pairs[:, 1]]
     placed = (first != "") & (second != "")
     return int(placed.sum()), int((placed & (first != second)).sum())
