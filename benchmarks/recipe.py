@@ -100,7 +100,7 @@ def _pictures(seed: int) -> tuple[train.Material, Frames]:
 
 def _image(split: str, domain: str, kind: str, label: str, index: int) -> TrainingImage:
     name = f"{split}/{domain}/{kind}/{label}/{index}"
-    if kind == train.REAL:
+    if kind == REAL:
         return from_json(DatasetRecord, {"id": name, "label": label, "split": split})
     return from_json(CurationRecord, {"id": name, "label": label, "method": kind, "kept": True})
 
