@@ -31,7 +31,7 @@ class Arm:
     dropped: frozenset[str] = frozenset()  # labels whose generated images the gate keeps out
 
     def takes(self, image: TrainingImage) -> bool:
-        """Whether the arm learns from a real or generated image."""
+        """Return whether the arm learns from a real or generated image."""
         if isinstance(image, DatasetRecord):
             return self.real
         wanted = self.methods is None or image.method in self.methods

@@ -4,7 +4,16 @@ from dataclasses import replace
 
 import pytest
 
+from augment.json_objects import from_json
+from augment.record_types import CurationRecord, DatasetRecord
 from augment.training.arms import parse_arm
+
+REAL_IMAGE = from_json(DatasetRecord, {"label": "b"})
+
+
+def generated(method: str, label: str = "a", kept: bool = True) -> CurationRecord:
+    """An image that `method` generated."""
+    return from_json(CurationRecord, {"method": method, "label": label, "kept": kept})
 
 
 @pytest.mark.parametrize(
@@ -19,15 +28,15 @@ from augment.training.arms import parse_arm
 )
 def test_an_arm_is_named_by_its_parts(name, takes, is_balanced):
     arm = parse_arm(name, ("text2img", "codec"))
-    kept = {"label": "a", "kept": True}
-    assert {kind for kind in ("real", "text2img", "codec") if arm.takes(kind, kept)} == takes
+    images = {"real": REAL_IMAGE, "text2img": generated("text2img"), "codec": generated("codec")}
+    assert {kind for kind, image in images.items() if arm.takes(image)} == takes
     assert arm.balanced is is_balanced
 
 
 def test_an_arm_takes_what_curation_kept_and_its_gate_lets_through():
-    rejected, other = {"label": "a", "kept": False}, {"label": "b", "kept": True}
+    rejected, other = generated("codec", kept=False), generated("codec", label="b")
     plain, raw = (parse_arm(name, ("codec",)) for name in ("real+codec", "real+codec+uncurated"))
-    assert [arm.takes("codec", rejected) for arm in (plain, raw)] == [False, True]
+    assert [arm.takes(rejected) for arm in (plain, raw)] == [False, True]
     gated = replace(parse_arm("real+codec+gate", ("codec",)), dropped=frozenset("b"))
     assert (gated.gated, gated.ungated) == (True, "real+codec")
-    assert [gated.takes(kind, other) for kind in ("real", "codec")] == [True, False]
+    assert [gated.takes(image) for image in (REAL_IMAGE, other)] == [True, False]

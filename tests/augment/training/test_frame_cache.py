@@ -1,5 +1,7 @@
 """The file of resized frames: decoded once, finished after a kill, made anew for other content."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -8,7 +10,7 @@ from edge_runtime.bundle.preprocess import PreprocessSpec
 from tests.support.drawn_run import Killed
 
 SPEC = PreprocessSpec(2, 2)
-RECORDS = [{"id": str(number)} for number in range(ROWS_BETWEEN_MARKS + 5)]
+RECORDS = [SimpleNamespace(id=str(number)) for number in range(ROWS_BETWEEN_MARKS + 5)]
 
 
 class Decoder:
@@ -18,7 +20,7 @@ class Decoder:
         self.dies_at, self.opened = dies_at, set()
 
     def __call__(self, record):
-        number = int(record["id"])
+        number = int(record.id)
         if number == self.dies_at:
             raise Killed
         self.opened.add(number)

@@ -8,6 +8,7 @@ import pytest
 import safetensors.torch
 import torch
 
+from augment.record_types import DatasetRecord
 from augment.records import CURATION, DATASET
 from augment.stages import train
 from augment.training import linear_probe
@@ -72,7 +73,7 @@ def test_only_the_classifier_changes_and_the_checkpoint_gives_its_predictions(pr
 
 def _splits(folder) -> list[str]:
     material = train.gather(folder.require(DATASET), folder.require(CURATION), [parse_arm("combined", ())])
-    return [getattr(image, "split", "train") for image in material.images]
+    return [image.split if isinstance(image, DatasetRecord) else "train" for image in material.images]
 
 
 def test_a_killed_run_keeps_its_features_and_ends_the_same(prepared):
