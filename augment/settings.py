@@ -192,7 +192,8 @@ class GenerateSettings:
             try:
                 if parse_method(method).inserts and not self.hosts:
                     wrong.append(
-                        f'generate.methods names {method}, but generate.hosts names no pair, such as {{leak = "healthy"}}'
+                        f"generate.methods names {method}, but generate.hosts names no pair, "
+                        'such as {leak = "healthy"}'
                     )
             except InputError as error:
                 wrong.append(f"generate.methods: {error}")
