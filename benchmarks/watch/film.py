@@ -6,8 +6,9 @@ they were taken, and whole; sensor noise and a slow drift of the light are added
 
 What they are not: nothing in a picture moves or heats up. Photographs taken by hand hold no two pictures from one
 standpoint, one healthy and one hot, and the station rightly withholds a view that is suddenly another. So a camera on
-healthy equipment is one sample however long it runs: its false alarm comes in the first seconds or hardly ever. And the black
-before a fault makes the station look at once and often: an onset in a running view may be missed where this is found.
+healthy equipment is one sample however long it runs: its false alarm comes in the first seconds or hardly ever. And the
+black before a fault makes the station look at once and often: an onset in a running view may be missed where this is
+found.
 """
 
 import math
