@@ -225,7 +225,7 @@ def test_what_0_1_0_parked_is_sent_on_request(old):
         wait_until(lambda: len([event for event in receiver.accepted if event["kind"] == "sample"]) == 2, 60)
         assert parked not in [event["id"] for event in receiver.accepted]
         assert edge_station(old, "events", "--retry-parked").returncode == 0
-        wait_until(lambda: parked in [event["id"] for event in receiver.accepted], 20)
+        wait_until(lambda: parked in [event["id"] for event in receiver.accepted])
 
 
 def test_events_lists_what_0_1_0_committed(old):

@@ -90,7 +90,7 @@ class Station:
     def watching(self) -> "Station":
         """Run, and wait until the camera `yard` is watched."""
         self.run()
-        wait_until(lambda: self.status("yard") == {"status": "online", "cause": ""}, 40)
+        wait_until(lambda: self.status("yard") == {"status": "online", "cause": ""})
         return self
 
     def command(self, *arguments: str) -> list[str]:
@@ -133,9 +133,14 @@ class Station:
                 return self.notices
 
     def status(self, camera: str) -> dict[str, str] | None:
-        """As the broker keeps it."""
-        data = self.subscriber.last(f"rarefault/north-7/{camera}/status")
-        return json.loads(data) if data else None
+        """The newest status of a camera that the broker passed on; None where there is none yet."""
+        statuses = self.statuses(camera)
+        return statuses[-1] if statuses else None
+
+    def statuses(self, camera: str) -> list[dict[str, str]]:
+        """All statuses of a camera so far. Ask here for one that another soon follows: `status` may miss it."""
+        topic = f"rarefault/north-7/{camera}/status"
+        return [json.loads(data) for seen, data, _ in list(self.subscriber.heard) if seen == topic]
 
     def page(self, path: str) -> str:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/{path}", timeout=10) as answer:

@@ -37,8 +37,11 @@ def delivery_states(outbox: Outbox, sink: str) -> Counter[str]:
     return Counter(outbox.states(entry.seq)[sink][0] for entry in outbox.recent(ALARM))
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 20.0) -> None:
-    """Return as soon as `condition()` holds; AssertionError when it does not in time."""
+def wait_until(condition: Callable[[], object], seconds: float = 90.0) -> None:
+    """Return as soon as `condition()` holds; AssertionError when it does not in time.
+
+    The deadline only ends a test that has failed, so it is long: a busy machine takes ten times as long as an idle one.
+    """
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "the condition did not come true in time"

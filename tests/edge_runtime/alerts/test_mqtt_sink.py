@@ -135,7 +135,7 @@ def test_the_station_is_online_until_it_closes_or_is_lost(site):
 def retained(site: Site, topic: str, wanted: bytes | None = None) -> bytes | None:
     """What a newcomer is told; where `wanted` is given, after at most ten seconds of waiting for it."""
     newcomer = site.subscriber()
-    wait_until(lambda: newcomer.last(topic) is not None if wanted is None else newcomer.last(topic) == wanted, 10)
+    wait_until(lambda: newcomer.last(topic) is not None if wanted is None else newcomer.last(topic) == wanted)
     return newcomer.last(topic)
 
 

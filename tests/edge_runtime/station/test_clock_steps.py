@@ -54,10 +54,10 @@ def alarm(station: Station) -> dict:
     """Show a fault; the event that comes of it."""
     before = len(station.subscriber.events())
     station.camera.frames = RED_FRAMES
-    wait_until(lambda: len(station.subscriber.events()) > before, 30)
+    wait_until(lambda: len(station.subscriber.events()) > before)
     ended = sum("alarm ended" in line["message"] for line in station.logged())
     station.camera.frames = GREEN_FRAMES
-    wait_until(lambda: sum("alarm ended" in line["message"] for line in station.logged()) > ended, 30)
+    wait_until(lambda: sum("alarm ended" in line["message"] for line in station.logged()) > ended)
     return station.subscriber.events()[before]
 
 
@@ -76,9 +76,9 @@ def test_hours_and_decades_in_one_night(station):
     assert int(told[2][0]) - int(told[3][0]) in (19, 20)
     clock.set("+0")
     station.camera.fault = "freeze"
-    wait_until(lambda: station.status("yard") == {"status": "not_evaluated", "cause": "frozen"}, 30)
+    wait_until(lambda: station.status("yard") == {"status": "not_evaluated", "cause": "frozen"})
     station.camera.fault = None
-    wait_until(lambda: station.status("yard") == {"status": "online", "cause": ""}, 30)
+    wait_until(lambda: station.status("yard") == {"status": "online", "cause": ""})
     assert {child.pid for child in service.children()} == workers  # nobody was restarted
     yard = json.loads(station.call("status", "--json").stdout)["night"]["cameras"]["yard"]
     lived = service.create_time() and yard["due_seconds"]

@@ -144,7 +144,7 @@ def test_killed_while_alarms_are_raised_it_loses_none(station):
         station.watching() if kill == 0 else station.run()
         station.camera.frames = RED_FRAMES
         before = len(told)
-        wait_until(lambda before=before: len(committed(station)) > before, 40)
+        wait_until(lambda before=before: len(committed(station)) > before)
         told |= committed(station)
         station.process.kill()
         station.process.wait()
@@ -219,8 +219,8 @@ def test_a_camera_process_that_hangs_is_replaced(station):
     station.watching()
     (hung,) = psutil.Process(station.process.pid).children()
     hung.suspend()
-    wait_until(lambda: station.status("yard")["cause"] == "stalled", 30)
-    wait_until(lambda: station.status("yard") == {"status": "online", "cause": ""}, 30)
+    wait_until(lambda: "stalled" in [status["cause"] for status in station.statuses("yard")])
+    wait_until(lambda: station.status("yard") == {"status": "online", "cause": ""})
     assert not hung.is_running()
 
 
@@ -233,4 +233,4 @@ def test_a_broker_that_hangs_keeps_nobody_from_watching(station):
     before = counted(station.page("metrics"), counter)
     wait_until(lambda: counted(station.page("metrics"), counter) > before + 5)
     station.broker.signal(signal.SIGCONT)
-    wait_until(lambda: station.subscriber.events(), 40)
+    wait_until(lambda: station.subscriber.events())

@@ -139,13 +139,13 @@ def start(tmp_path: Path, packed: Path, camera: FaultServer) -> Iterator[Start]:
 
 def test_an_engine_that_hangs_for_seconds_is_an_overload_in_the_ledger(start):
     loop = start(lambda call: time.sleep(6) if call == 3 else None)
-    wait_until(lambda: "overloaded" in loop.causes(), 30)
+    wait_until(lambda: "overloaded" in loop.causes())
     wait_until(lambda: loop.counted("rarefault_frames_dropped_total{") > 0)
 
 
 def test_a_model_that_gives_no_numbers_is_told_and_gives_no_verdict(start, caplog):
     loop = start(lambda call: NOTHING)
-    wait_until(lambda: "model" in loop.causes(), 30)
+    wait_until(lambda: "model" in loop.causes())
     assert loop.counted("rarefault_frames_evaluated_total{") == 0
     assert "no verdict on frames of yard: the model gave a logit that is no finite number" in caplog.text
     assert loop.running
@@ -166,7 +166,7 @@ def test_an_event_tells_the_time_of_capture_also_when_the_frame_is_judged_second
     wait_until(lambda: loop.counted("rarefault_frames_evaluated_total{") > 0)
     camera.frames = RED_FRAMES
     shown = time.time()
-    wait_until(loop.alarms, 40)
+    wait_until(loop.alarms)
     document = loop.alarms()[0].document
     captured, recorded = (datetime.fromisoformat(document[n].replace("Z", "+00:00")) for n in ("time", "recorded"))
     assert captured.timestamp() > shown - 0.5
@@ -175,16 +175,16 @@ def test_an_event_tells_the_time_of_capture_also_when_the_frame_is_judged_second
 
 def answer_to(loop: Loop, camera: str) -> dict[str, Outcome]:
     answer = ask(loop.state_dir, camera)
-    wait_until(answer.exists, 40)
+    wait_until(answer.exists)
     return read_answer(answer)
 
 
 def test_a_typo_as_first_camera_lives_past_its_test_alarms_and_is_told(start, caplog):
     loop = start(more=[("typo", "ftp://10.0.0.9/main")], first_test=0)
-    wait_until(lambda: loop.counted('rarefault_test_alarms_total{camera="yard",result="raised"}') == 1, 40)
+    wait_until(lambda: loop.counted('rarefault_test_alarms_total{camera="yard",result="raised"}') == 1)
     with pytest.raises(InputError, match=r"camera typo does not run: .*ftp"):
         answer_to(loop, "typo")
-    wait_until(lambda: loop.service.watch.statuses()["yard"] == {"status": "online", "cause": ""}, 40)
+    wait_until(lambda: loop.service.watch.statuses()["yard"] == {"status": "online", "cause": ""})
     assert answer_to(loop, "yard")[FRAME].passed
     status = loop.service.watch.statuses()["typo"]
     assert (status["status"], status["cause"]) == ("offline", "misconfigured")
@@ -203,7 +203,7 @@ def test_both_self_tests_pass_and_touch_nothing_that_counts(start):
     assert [alarm.document["test"] for alarm in loop.alarms()] == [True]
     assert loop.counted("rarefault_events_total{") == 0
     assert len(loop.notifier.outbox.recent(SAMPLE)) == samples
-    wait_until(lambda: loop.service.watch.statuses()["yard"] == {"status": "online", "cause": ""}, 40)
+    wait_until(lambda: loop.service.watch.statuses()["yard"] == {"status": "online", "cause": ""})
 
 
 def test_a_camera_whose_frames_stop_fails_the_frame_test_in_a_sentence(start, camera):
