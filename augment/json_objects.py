@@ -35,8 +35,8 @@ class JsonObject:
 
         def __getattr__(self, name: str) -> object:
             """Called only for a name that is neither in the object nor has a default."""
-            if name.startswith("__"):
-                raise AttributeError(name)
+            if name.startswith("__") or name not in {item.name for item in fields(self)}:
+                raise AttributeError(f"{type(self).__name__} has no field {name}")
             raise InputError(
                 f"a {type(self).__name__} of the run folder has no {name}: another version of rarefault wrote it; "
                 "run the pipeline again in a new folder"

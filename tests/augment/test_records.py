@@ -158,6 +158,7 @@ def test_a_record_of_an_older_document_is_refused_only_where_what_it_lacks_is_ne
     assert record.id == "1"
     with pytest.raises(InputError, match="CaptionRecord of the run folder has no caption"):
         record.caption  # noqa: B018
+    assert not hasattr(record, "colour")
 
 
 def test_what_is_not_said_is_not_written_and_reads_as_its_default():

@@ -9,7 +9,7 @@ import pytest
 
 from augment.json_objects import as_plain, from_json
 from augment.record_types import ComparisonSummary, Evaluation
-from augment.records import COMPARISON, TRAINING, RunFolder
+from augment.records import COMPARISON, CURATION, DATASET, TRAINING, RunFolder
 from augment.report import figures, sentences
 from augment.report.build import Documents, limits, write_report
 from augment.settings import write_settings
@@ -70,7 +70,7 @@ def test_the_page_tells_verdict_numbers_and_provenance(reported):
         assert answer in text
     assert "breaker_burnt (fault)" in text
     assert "tank_ok (fault)" not in text
-    for stage in ("dataset", "curation", "training", "comparison"):
+    for stage in (DATASET, CURATION, TRAINING, COMPARISON):
         assert folder.require(stage).digest in text
     assert "mini/painter" in text
     assert '"learning_rate": 0.003' in text
@@ -109,7 +109,7 @@ def test_a_second_report_is_the_same(reported):
 def test_limits_name_what_the_numbers_cannot_show(reported):
     folder, _ = reported
     told = " ".join(limits(Documents.of(folder)))
-    assert "mini/painter are the small embedded ones" in told
+    assert "mini/captioner, mini/painter, mini/writer are the small embedded ones" in told
     assert "Few test images" in told
     assert "breaker_burnt (5)" in told
     assert "Only 2 trainings per arm" in told
