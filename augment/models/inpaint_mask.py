@@ -28,7 +28,7 @@ class Hole:
     weight: Grey  # (h, w) of the patch's place: 1 inside the fault's box, falling to 0 at the rim
     square: tuple[int, int, int]  # left, top, side; it may reach over the host's rim
 
-    def view(self, side: int) -> tuple[Frame, npt.NDArray[np.bool_]]:
+    def crop(self, side: int) -> tuple[Frame, npt.NDArray[np.bool_]]:
         """Return the square, (side, side, 3) uint8 BGR, and what of it is painted anew, (side, side)."""
         host = self.fitted.host
         weight = np.zeros(host.shape[:2], np.float32)

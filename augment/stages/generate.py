@@ -336,7 +336,7 @@ class _Studio:
         side = self.models.painter.side
         holes = [hole_for(fitted) for _, fitted in fitting]
         orders = [
-            Order(item.prompt or "", item.seed, *hole.view(side))
+            Order(item.prompt or "", item.seed, *hole.crop(side))
             for (item, _), hole in zip(fitting, holes, strict=True)
         ]
         painted = self._ordered(method, orders) if orders else []

@@ -208,7 +208,7 @@ def plan(
         stand_ins=instead,
         weightings={share: weights(drawn, share) for share in shares},
         last_weights=weights(~instead, 0.0),
-        strong_views=arm.balanced,
+        strong_transforms=arm.balanced,
         validation=material.examples(VAL, _is_real),
         build=lambda: build(seed),
         card=card,

@@ -64,7 +64,7 @@ class Task:
     stand_ins: npt.NDArray[np.bool_]  # of them, those of a class that has real examples
     weightings: Mapping[float, npt.NDArray[np.float64]]  # by share of generated images, weights of the examples
     last_weights: npt.NDArray[np.float64]  # of the examples in the last steps, which have no stand-ins
-    strong_views: bool  # TrivialAugment beside the mild transforms, whatever the section says
+    strong_transforms: bool  # TrivialAugment beside the mild transforms, whatever the section says
     validation: Examples
     build: Callable[[], nn.Module]  # the network with its initial weights
     card: Mapping[str, Any]  # of the checkpoint
@@ -248,7 +248,7 @@ class Trainer:
     def images(self, positions: Labels, step: int) -> Tensor:
         """Return the transformed images of a step, (N, 3, H, W) float normalised."""
         batch = torch.from_numpy(self.frames[self.task.training.rows[positions]])
-        kind = "trivial" if self.task.strong_views else self.task.section.views
+        kind = "trivial" if self.task.strong_transforms else self.task.section.views
         if kind in STRONG:
             batch = STRONG[kind](batch, self.seed(f"{kind}/{step}"))
         generator = torch.Generator().manual_seed(self.seed(f"views/{step}"))

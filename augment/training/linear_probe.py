@@ -72,7 +72,7 @@ def fit_classifier(task: Task, cache: FeatureCache, folder: Path) -> dict[str, A
         return card
     network = task.build().eval()
     classifier = head(network)
-    features = cache.of(task.training.rows, task.strong_views)
+    features = cache.of(task.training.rows, task.strong_transforms)
     held_out = cache.of(task.validation.rows, False)[:, 0]
     best = (-1.0, 0.0)
     for penalty, (share, weights) in itertools.product(PENALTIES, task.weightings.items()):

@@ -49,7 +49,7 @@ def test_a_hole_is_the_box_with_a_soft_rim_and_its_square_lies_in_the_host():
 def test_what_is_seen_goes_back_unchanged(box):
     fitted = fit(noise(120, 240), noise(120, 240), box, seed=2)
     hole = hole_for(fitted)
-    view, mask = hole.view(hole.square[2])
+    view, mask = hole.crop(hole.square[2])
     assert view.shape[:2] == mask.shape == (hole.square[2],) * 2
     assert mask.sum() == (hole.weight > 0).sum()
     np.testing.assert_array_equal(hole.fill(view), fitted.host)
@@ -89,7 +89,7 @@ def hole():
 
 
 def painted(painter, hole, seed: int, strength: str = "0.9") -> np.ndarray:
-    order = Order("a photo of a leaking transformer, in daylight", seed, *hole.view(painter.side))
+    order = Order("a photo of a leaking transformer, in daylight", seed, *hole.crop(painter.side))
     return painter.paint([order], parse_method(f"inpaint-{strength}"), None)[0]
 
 
@@ -110,7 +110,7 @@ def test_the_same_seed_paints_the_same_bytes_and_another_does_not(painter, hole)
 
 def test_around_the_hole_the_model_sees_the_host_at_every_step(painter, hole):
     """Even from pure noise the kept part of the square is what the codec makes of it; the hole is not."""
-    source, mask = hole.view(painter.side)
+    source, mask = hole.crop(painter.side)
     codec = painter.paint([Order("", 0, source)], parse_method("codec"), None)[0].astype(int)
     change = np.abs(painted(painter, hole, seed=1, strength="1.0") - codec).mean(axis=2)
     far = ~cv2.dilate(mask.astype(np.uint8), np.ones((17, 17))).astype(bool)  # more than a cell of the codec away
