@@ -51,7 +51,5 @@ class RestartBudget:
         for name, times in self._times.items():
             times.extend([now] * (restarts[name] - self._known.get(name, 0)))
             self._known[name] = restarts[name]
-        return bool(self._times) and all(self._is_over(times, now) for times in self._times.values())
-
-    def _is_over(self, times: deque[float], now: float) -> bool:
-        return len(times) > ALLOWED_RESTARTS and now - times[0] <= WITHIN_SECONDS
+        over = [len(times) > ALLOWED_RESTARTS and now - times[0] <= WITHIN_SECONDS for times in self._times.values()]
+        return bool(over) and all(over)

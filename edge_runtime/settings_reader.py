@@ -45,6 +45,11 @@ def read_toml(path: Path, remedy: str = "give the station's settings with --conf
         raise InputError(f"{path} is no TOML: {error}; correct it") from None
 
 
+def number(default: float, low: float, high: float | None = None) -> Any:
+    """Return a settings field that takes numbers from `low`, up to `high` where that is given."""
+    return dataclasses.field(default=default, metadata={"low": low, "high": high})
+
+
 def build(kind: type[T], content: object, name: str) -> T:
     """Return `content`, the section called `name`, as a `kind`, nested sections included.
 
@@ -165,9 +170,3 @@ def check_one_of(first: str, one: object, second: str, other: object) -> None:
         raise InputError(f"{first} and {second} are both set; remove one of them")
     if not one and not other:
         raise InputError(f"neither {first} nor {second} is set; set one of them")
-
-
-def check_at_least(name: str, value: float, low: float) -> None:
-    """InputError where the key `name` has a `value` below `low`."""
-    if value < low:
-        raise InputError(f"{name} is {value}, expected {low} or more")

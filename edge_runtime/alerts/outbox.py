@@ -10,7 +10,7 @@ import json
 import logging
 import sqlite3
 import threading
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -164,10 +164,9 @@ class Outbox:
 
     def retry_parked(self) -> int:
         """Send what was parked once more, after its cause was mended; return how many deliveries that are."""
-        with self._writing("the outbox"):
-            return self._database.execute(
-                "UPDATE deliveries SET state = 'pending', reason = '' WHERE state = 'parked'"
-            ).rowcount
+        query = "UPDATE deliveries SET state = 'pending', reason = '' WHERE state = 'parked'"
+        with self._lock, disk("the outbox"), transaction(self._database) as database:
+            return database.execute(query).rowcount
 
     def pending(self, sink: str) -> int:
         """Count the deliveries that `sink` still has to take."""
@@ -180,10 +179,8 @@ class Outbox:
     def states(self, seq: int) -> dict[str, tuple[str, str]]:
         """Return by sink the state of entry `seq`, and the reason where that is parked."""
         with self._lock, disk("the outbox"):
-            rows = self._database.execute(
-                "SELECT sink, state, reason FROM deliveries WHERE seq = ? ORDER BY sink", (seq,)
-            )
-            return {sink: (state, reason) for sink, state, reason in rows}
+            query = "SELECT sink, state, reason FROM deliveries WHERE seq = ? ORDER BY sink"
+            return {sink: (state, reason) for sink, state, reason in self._database.execute(query, (seq,))}
 
     def recent(self, kind: str, limit: int = 100) -> list[Entry]:
         """Return the newest entries of `kind`, newest first."""
@@ -277,10 +274,9 @@ class Outbox:
             )
 
     def _mark(self, sink: str, seq: int, state: str, reason: str) -> None:
-        with self._writing("a delivery") as database:
-            database.execute(
-                "UPDATE deliveries SET state = ?, reason = ? WHERE sink = ? AND seq = ?", (state, reason, sink, seq)
-            )
+        query = "UPDATE deliveries SET state = ?, reason = ? WHERE sink = ? AND seq = ?"
+        with self._lock, disk("a delivery"), transaction(self._database) as database:
+            database.execute(query, (state, reason, sink, seq))
 
     def _drop(self, kinds: Sequence[str]) -> bool:
         """Drop the first that may go; return whether there was one."""
@@ -326,11 +322,6 @@ class Outbox:
 
     def _one(self, query: str, *values: object) -> Any:
         return self._database.execute(query, values).fetchone()
-
-    @contextlib.contextmanager
-    def _writing(self, what: str) -> Iterator[sqlite3.Connection]:
-        with self._lock, disk(what), transaction(self._database) as database:
-            yield database
 
 
 def _opened(state_dir: Path, repair: bool) -> sqlite3.Connection:

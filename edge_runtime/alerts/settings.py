@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from ..bundle.decision import DecisionRule
 from ..bundle.errors import InputError, UnavailableError
 from ..secret_files import find_secret, read_secret
-from ..settings_reader import check_at_least, check_one_of, nearest
+from ..settings_reader import check_one_of, nearest, number
 from .votes import CameraRule, VoteRule, camera_rule
 
 PICTURES = ("frame", "heatmap")
@@ -75,19 +75,16 @@ class MqttSection:
     username: str = ""
     password_file: Path | None = None
     client_id: str = ""  # empty: rarefault-<station>
-    keepalive: int = 30  # seconds
-    timeout: float = 20.0  # seconds, for a connection and for an acknowledgement
+    keepalive: int = number(30, low=5, high=3600)  # seconds
+    timeout: float = number(20.0, low=0.1)  # seconds, for a connection and for an acknowledgement
     inline: tuple[str, ...] = ("heatmap",)
     need_subscriber: bool = True  # an alarm that the broker took while nobody was subscribed is sent again
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:
             raise InputError(f"port is {self.port}, expected 1 to 65535")
-        if not 5 <= self.keepalive <= 3600:
-            raise InputError(f"keepalive is {self.keepalive}, expected 5 to 3600 seconds")
         if not self.tls and (self.ca_file or self.cert_file or self.key_file):
             raise InputError("tls is false, but ca_file, cert_file or key_file is set; set tls = true or remove them")
-        check_at_least("timeout", self.timeout, 0.1)
         _check_pictures(self.inline)
 
     def password(self) -> str | None:
@@ -103,14 +100,13 @@ class WebhookSection:
     url_file: Path | None = None
     secret_file: Path | None = None
     ca_file: Path | None = None
-    timeout: float = 20.0  # seconds
+    timeout: float = number(20.0, low=0.1)  # seconds
     inline: tuple[str, ...] = ("heatmap",)
 
     def __post_init__(self) -> None:
         check_one_of("url", self.url, "url_file", self.url_file)
         if self.url:
             _check_web_address(self.url)
-        check_at_least("timeout", self.timeout, 0.1)
         _check_pictures(self.inline)
 
     def address(self) -> str:
@@ -135,18 +131,11 @@ class WebhookSection:
 class SamplesSection:
     """[samples]: hard examples for the central team, oldest dropped first beyond `bytes`."""
 
-    bytes: int = 1 << 30
+    bytes: int = number(1 << 30, low=0)
     send: bool = False
-    uncertain_margin: float = 0.15  # probability: how near to a threshold is uncertain
-    rare_share: float = 0.02  # of a camera's frames: a label seen less often is rare
-    interval: float = 300.0  # seconds between two samples of one camera for one reason
-
-    def __post_init__(self) -> None:
-        check_at_least("bytes", self.bytes, 0)
-        check_at_least("interval", self.interval, 0)
-        for name in ("uncertain_margin", "rare_share"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise InputError(f"{name} is {getattr(self, name)}, expected 0 to 1")
+    uncertain_margin: float = number(0.15, low=0, high=1)  # probability: how near to a threshold is uncertain
+    rare_share: float = number(0.02, low=0, high=1)  # of a camera's frames: a label seen less often is rare
+    interval: float = number(300.0, low=0)  # seconds between two samples of one camera for one reason
 
 
 def _check_pictures(names: tuple[str, ...]) -> None:

@@ -8,6 +8,9 @@ A message is one sentence or two: what, what was seen, what was expected, what t
 A bug is not a RarefaultError; it keeps its traceback.
 """
 
+import contextlib
+from collections.abc import Iterator
+
 
 class RarefaultError(Exception):
     """Base of every failure that the toolkit foresees; command lines print it as one sentence and exit with 1."""
@@ -19,3 +22,12 @@ class InputError(RarefaultError):
 
 class UnavailableError(RarefaultError):
     """Something outside could not be reached or run; the same call may succeed later or elsewhere."""
+
+
+@contextlib.contextmanager
+def os_errors_as(kind: type[RarefaultError], what: str, remedy: str) -> Iterator[None]:
+    """Turn an OSError of the block into a `kind` that says `what` failed, why, and the `remedy`."""
+    try:
+        yield
+    except OSError as error:
+        raise kind(f"{what} ({error.strerror}); {remedy}") from error

@@ -34,10 +34,15 @@ class Bundle:
         return {"name": self.manifest.name, "version": self.manifest.version, "digest": self.digest}
 
 
-def current_bundle(state_dir: Path) -> Path | None:
-    """Return the folder of the bundle that the station of `state_dir` runs, or None where no update has put one."""
+def current_bundle(state_dir: Path, remedy: str) -> Path:
+    """Return the folder of the bundle that the station of `state_dir` runs.
+
+    InputError, with the `remedy`, where no update has put one.
+    """
     slot = state_dir / CURRENT_SLOT
-    return slot.resolve() if slot.exists() else None  # resolved: an update may turn the link while we read
+    if not slot.exists():
+        raise InputError(f"no bundle: {remedy} (no update has put one at {slot})")
+    return slot.resolve()  # an update may turn the link while we read
 
 
 def open_bundle(folder: Path) -> Bundle:

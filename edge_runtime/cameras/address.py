@@ -5,7 +5,7 @@ from enum import Enum
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
-from ..bundle.errors import InputError
+from ..bundle.errors import InputError, os_errors_as
 from ..media.video_files import VIDEO_SUFFIXES
 from ..redact import redact
 
@@ -76,12 +76,9 @@ def parse_address(address: str, user: str | None = None, password: str | None = 
     if device.isdecimal():
         return CameraAddress(Kind.USB, f"/dev/video{int(device)}")
     path = Path(address.removeprefix("file://")).absolute()
-    try:
-        is_folder = path.is_dir()
-    except OSError as error:
-        raise InputError(f"{redact(address)} cannot be read ({error.strerror}); check the camera's address") from error
-    if is_folder:
-        return CameraAddress(Kind.FOLDER, str(path))
+    with os_errors_as(InputError, f"{redact(address)} cannot be read", "check the camera's address"):
+        if path.is_dir():
+            return CameraAddress(Kind.FOLDER, str(path))
     if path.suffix.lower() in VIDEO_SUFFIXES:
         return CameraAddress(Kind.FILE, str(path))
     raise InputError(f"{redact(address)} is no folder and no video file by its name; check the camera's address")

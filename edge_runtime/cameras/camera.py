@@ -176,11 +176,5 @@ class Camera:
     def state(self) -> CameraState:
         """Return how the camera does, as of the last `tend` and `take`."""
         cause, since = self._condition
-        return CameraState(
-            camera=self._settings.name,
-            cause=cause,
-            since=since,
-            skipped=self._shared.skipped,
-            restarts=self._restarts,
-            marked_frame=self._marked_frame,
-        )
+        skipped = self._shared.skipped
+        return CameraState(self._settings.name, cause, since, skipped, self._restarts, self._marked_frame)

@@ -41,13 +41,11 @@ def connect(address: CameraAddress, seconds: float) -> socket.socket:
     """Return a TCP connection to the host of `address`; SourceFailed with the cause."""
     try:
         return socket.create_connection((address.host, address.port), seconds)
-    except TimeoutError as error:
-        raise SourceFailed(Cause.TIMEOUT) from error
     except (socket.gaierror, ValueError) as error:  # unknown, or no name at all
         raise SourceFailed(Cause.NOT_FOUND) from error
     except ConnectionRefusedError as error:
         raise SourceFailed(Cause.REFUSED) from error
-    except OSError as error:  # no route, network down
+    except OSError as error:  # no answer, no route, network down
         raise SourceFailed(Cause.TIMEOUT) from error
 
 

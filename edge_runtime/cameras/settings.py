@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ..bundle.errors import InputError, RarefaultError
 from ..secret_files import find_secret, read_secret
-from ..settings_reader import check_at_least, check_name, check_one_of, plain_name
+from ..settings_reader import check_name, check_one_of, number, plain_name
 from .address import CameraAddress, parse_address
 from .regions import Region
 
@@ -32,9 +32,9 @@ class CameraSettings:
     regions: tuple[tuple[float, float, float, float], ...] = ()
     floor_rate: float = 0.5
     top_rate: float = 5.0
-    open_timeout: float = 8.0
-    read_timeout: float = 5.0
-    frozen_seconds: float = 10.0
+    open_timeout: float = number(8.0, low=0.1)
+    read_timeout: float = number(5.0, low=0.1)
+    frozen_seconds: float = number(10.0, low=0)
     infrared: bool = True
 
     def __post_init__(self) -> None:
@@ -47,9 +47,6 @@ class CameraSettings:
             raise InputError(
                 f"floor_rate is {self.floor_rate} and top_rate {self.top_rate}, expected 0 < floor_rate <= top_rate"
             )
-        check_at_least("open_timeout", self.open_timeout, 0.1)
-        check_at_least("read_timeout", self.read_timeout, 0.1)
-        check_at_least("frozen_seconds", self.frozen_seconds, 0)
 
     @property
     def check_rate(self) -> float:

@@ -12,9 +12,9 @@ from typing import IO
 import click
 import cv2
 
-from ..bundle.errors import InputError
+from ..bundle.errors import InputError, os_errors_as
 from ..bundle.manifest import PRECISIONS
-from ..bundle.store import CURRENT_SLOT, STATE_DIR, current_bundle, open_bundle
+from ..bundle.store import STATE_DIR, current_bundle, open_bundle
 from ..cli_errors import Command
 from ..inference.engines import ENGINES, open_engine
 from ..inference.evaluator import Evaluator
@@ -60,7 +60,8 @@ def main(
     _settle_process()
     workers = threads or _cores()
     tally = Tally()
-    evaluator = _open(_find_bundle(bundle), engine, precision, workers)
+    folder = bundle or current_bundle(STATE_DIR, "give --bundle DIR or set RAREFAULT_BUNDLE")
+    evaluator = _open(folder, engine, precision, workers)
     inputs = Inputs(_paths(paths))
     timing = start_bench(evaluator, workers) if bench else None
     with _open_output(output) as stream:
@@ -91,17 +92,6 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _find_bundle(given: Path | None) -> Path:
-    if given is not None:
-        return given
-    current = current_bundle(STATE_DIR)
-    if current is None:
-        raise InputError(
-            f"no bundle: give --bundle DIR or set RAREFAULT_BUNDLE (no station keeps one in {STATE_DIR / CURRENT_SLOT})"
-        )
-    return current
-
-
 def _open(folder: Path, engine: str, precision: str, workers: int) -> Evaluator:
     bundle = open_bundle(folder)
     opened = open_engine(bundle, engine, precision, callers=workers, threads=1)
@@ -119,10 +109,8 @@ def _open_output(path: Path | None) -> Iterator[IO[str]]:
             sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
         yield sys.stdout
         return
-    try:
+    with os_errors_as(InputError, f"{path} cannot be written", "choose another --output"):
         stream = path.open("w", encoding="utf-8", errors="backslashreplace")
-    except OSError as error:
-        raise InputError(f"{path} cannot be written ({error.strerror}); choose another --output") from error
     try:
         yield stream
     finally:

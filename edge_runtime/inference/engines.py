@@ -28,12 +28,10 @@ PROVIDERS = {
 }
 PROVIDER_OPTIONS = {"cuda": {"use_tf32": "0"}}  # on by default since Ampere, and 13 bits short of FP32
 OPENVINO = "openvino"  # through its own package: as a provider of ONNX Runtime it is slower than the CPU's own kernels
-ENGINES = ("tensorrt", "cuda", OPENVINO, "cpu")
 TENSORRT = "tensorrt"  # its own package keeps the engines it builds; as a provider of ONNX Runtime it is only a way out
-AUTO = (TENSORRT, "cuda", OPENVINO, "cpu")
+ENGINES = (TENSORRT, "cuda", OPENVINO, "cpu")  # in the order in which "auto" tries them
 # The fastest first; a bundle holds none that is worse than its network. On a CPU half precision costs time.
-PREFERRED = {"cpu": ("int8", "fp32", "fp16"), OPENVINO: ("int8", "fp32", "fp16")}
-PREFERRED_ON_GPU = ("fp16", "fp32", "int8")
+PREFERRED, PREFERRED_ON_GPU = ("int8", "fp32", "fp16"), ("fp16", "fp32", "int8")
 
 PROBES = 2  # golden frames that an engine answers before it is believed; `edge-station check` asks for all
 EXTERNAL_DATA = b"\x0a\x08location\x12"  # how a tensor's ONNX message names the file that holds its values
@@ -113,7 +111,7 @@ def open_engine(
 
     def proven(candidate: str, wanted: str) -> Engine:
         if wanted == "auto":
-            order = PREFERRED.get(candidate, PREFERRED_ON_GPU)
+            order = PREFERRED_ON_GPU if candidate in (TENSORRT, "cuda") else PREFERRED
             wanted = next(choice for choice in order if choice in bundle.manifest.precisions)
         engine = (load or load_engine)(bundle, candidate, wanted, callers, threads, there)
         logits, cam = engine.run(probe.frames)
@@ -137,7 +135,7 @@ class AutoEngine:
         self.skipped: list[str] = []
         self._load = load
         self._available = available
-        self._left = list(AUTO)
+        self._left = list(ENGINES)
         self._lock = threading.Lock()
         self._engine = self._next(precision)
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ..bundle.errors import UnavailableError
+from ..bundle.errors import UnavailableError, os_errors_as
 from ..bundle.files import replace_file
 from ..bundle.preprocess import Frame
 from .jpeg import encode_jpeg
@@ -40,11 +40,7 @@ def write_overlay(folder: Path, source: Path, frame_number: int | None, picture:
     key = hashlib.sha256(os.fsencode(source.absolute())).hexdigest()[:10]
     part = "" if frame_number is None else f"-{frame_number:06d}"
     path = folder / f"{source.stem[:40]}-{key}{part}.jpg"
-    try:
+    with os_errors_as(UnavailableError, f"the heat-map {path} cannot be written", "choose another folder"):
         folder.mkdir(parents=True, exist_ok=True)
         replace_file(path, encode_jpeg(picture, QUALITY))
-    except OSError as error:
-        raise UnavailableError(
-            f"the heat-map {path} cannot be written ({error.strerror}); choose another folder"
-        ) from error
     return path

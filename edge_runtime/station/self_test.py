@@ -21,7 +21,7 @@ import numpy as np
 from ..alerts.alarm_rules import AlarmRules
 from ..alerts.votes import CameraRule
 from ..bundle.decision import DecisionRule
-from ..bundle.errors import InputError, UnavailableError
+from ..bundle.errors import InputError, UnavailableError, os_errors_as
 from ..bundle.files import replace_file
 from ..bundle.golden import golden_pictures, load_golden
 from ..bundle.preprocess import Frame
@@ -189,13 +189,9 @@ def prepare_requests(state_dir: Path) -> None:
 def ask(state_dir: Path, camera: str) -> Path:
     """Ask the service that works on `state_dir` for a test of `camera`; return the file that will hold its answer."""
     folder, name = state_dir / REQUESTS, str(uuid.uuid4())
-    try:
+    with os_errors_as(UnavailableError, f"{folder} cannot be written", "run this as the service's user, or as root"):
         folder.mkdir(exist_ok=True)
         replace_file(folder / f"{name}.json", json.dumps({"camera": camera}).encode())
-    except OSError as error:
-        raise UnavailableError(
-            f"{folder} cannot be written ({error.strerror}); run this as the service's user, or as root"
-        ) from error
     return folder / f"{name}{ANSWER}"
 
 

@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 
 from ..alerts.settings import DecisionSection, MqttSection, SamplesSection, WebhookSection
 from ..bundle.errors import InputError
-from ..bundle.store import CURRENT_SLOT, STATE_DIR, current_bundle
+from ..bundle.store import STATE_DIR, current_bundle
 from ..cameras.settings import CameraSettings
-from ..settings_reader import build, check_at_least, check_name, plain_name, read_toml
+from ..settings_reader import build, check_name, number, plain_name, read_toml
 
 CLOCK_TIME = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 _SECRET_KEY = re.compile(
@@ -34,30 +34,22 @@ class StationSection:
     name: str
     state_dir: Path = STATE_DIR
     bundle: Path | None = None  # None: the current slot below state_dir
-    picture_bytes: int = 4 << 30
-    heartbeat_seconds: float = 60.0
+    picture_bytes: int = number(4 << 30, low=0)
+    heartbeat_seconds: float = number(60.0, low=1)
     engine: str = "auto"
     precision: str = "auto"
-    threads: int = 0
-    test_alarm_hours: float = 12.0  # between two test alarms by themselves; 0: none
+    threads: int = number(0, low=0)
+    test_alarm_hours: float = number(12.0, low=0)  # between two test alarms by themselves; 0: none
     report_at: str = "07:00"
 
     def __post_init__(self) -> None:
         check_name("the station", self.name)
-        check_at_least("threads", self.threads, 0)
-        check_at_least("test_alarm_hours", self.test_alarm_hours, 0)
         if not CLOCK_TIME.fullmatch(self.report_at):
             raise InputError(f"report_at is {self.report_at!r}, expected a local time like 07:00")
-        check_at_least("picture_bytes", self.picture_bytes, 0)
-        check_at_least("heartbeat_seconds", self.heartbeat_seconds, 1)
 
     def bundle_folder(self) -> Path:
         """Return the folder of the bundle to run; InputError where there is none."""
-        folder = self.bundle or current_bundle(self.state_dir)
-        if folder is None:
-            slot = self.state_dir / CURRENT_SLOT
-            raise InputError(f"no bundle: set bundle in [station] (no update has put one at {slot})")
-        return folder
+        return self.bundle or current_bundle(self.state_dir, "set bundle in [station]")
 
     @property
     def cores(self) -> int:

@@ -4,7 +4,7 @@ import fcntl
 from pathlib import Path
 from typing import IO
 
-from ..bundle.errors import UnavailableError
+from ..bundle.errors import UnavailableError, os_errors_as
 
 
 class StateFolderInUseError(UnavailableError):
@@ -16,11 +16,9 @@ def lock_state_folder(state_dir: Path) -> IO[bytes]:
 
     UnavailableError where the folder cannot be written; StateFolderInUseError where another process holds the lock.
     """
-    try:
+    with os_errors_as(UnavailableError, f"{state_dir} cannot be written", "check its permissions"):
         state_dir.mkdir(parents=True, exist_ok=True)
         file = (state_dir / "lock").open("ab")
-    except OSError as error:
-        raise UnavailableError(f"{state_dir} cannot be written ({error.strerror}); check its permissions") from error
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:

@@ -8,7 +8,7 @@ from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from ..bundle.errors import UnavailableError
+from ..bundle.errors import UnavailableError, os_errors_as
 from .metrics import Check, Metrics
 from .settings import HttpSection
 
@@ -35,12 +35,9 @@ class StatusServer:
         """Bind the port and answer requests from now on; UnavailableError where the port is taken."""
         handler = type("Handler", (_Handler,), {"metrics": self._metrics, "checks": dict(checks)})
         host, port = self._settings.host, self._settings.port
-        try:
+        what = f"the status page cannot listen on {host}:{port}"
+        with os_errors_as(UnavailableError, what, "choose another port in [http]"):
             self._server = ThreadingHTTPServer((host, port), handler)
-        except OSError as error:
-            raise UnavailableError(
-                f"the status page cannot listen on {host}:{port} ({error.strerror}); choose another port in [http]"
-            ) from error
         self._server.daemon_threads = True
         threading.Thread(target=self._server.serve_forever, name="status", daemon=True).start()
 

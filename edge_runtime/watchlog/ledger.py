@@ -35,18 +35,12 @@ class Ledger:
     """
 
     def __init__(self, path: Path, now: Instant, boot: str | None = None) -> None:
-        self._boot = boot_id() if boot is None else boot
         self._open: dict[str, tuple[int, Cause | None]] = {}
         with disk(f"the ledger {path}"):
             self._base = open_database(path, SCHEMA, VERSION, repair=True)
         with self._commit():
-            self._run = (
-                self._base.execute(
-                    "INSERT INTO run (boot, began, began_wall, beat, beat_wall) VALUES (?, ?, ?, ?, ?)",
-                    (self._boot, now.monotonic, now.wall, now.monotonic, now.wall),
-                ).lastrowid
-                or 0
-            )
+            query = "INSERT INTO run (boot, began, began_wall, beat, beat_wall) VALUES (?, ?, ?, ?, ?)"
+            self._run = self._insert(query, boot or boot_id(), now.monotonic, now.wall, now.monotonic, now.wall)
         self._beat = now.monotonic
 
     @contextmanager
@@ -86,11 +80,12 @@ class Ledger:
             self._base.execute("UPDATE blind SET ended = max(began, ?) WHERE id = ?", (since, row))
         if cause is None:
             return 0
-        values = (self._run, camera, cause.value, since)
-        return (
-            self._base.execute("INSERT INTO blind (run, camera, cause, began) VALUES (?, ?, ?, ?)", values).lastrowid
-            or 0
-        )
+        query = "INSERT INTO blind (run, camera, cause, began) VALUES (?, ?, ?, ?)"
+        return self._insert(query, self._run, camera, cause.value, since)
+
+    def _insert(self, query: str, *values: object) -> int:
+        """Return the number of the new row."""
+        return self._base.execute(query, values).lastrowid or 0
 
     def beat(self, now: Instant) -> None:
         """Write now and then that the service is alive. Call it often."""

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from ..bundle.errors import UnavailableError
+from ..bundle.errors import UnavailableError, os_errors_as
 from ..bundle.files import replace_file
 from ..causes import Cause
 from ..clock import Instant, instant
@@ -69,11 +69,9 @@ class LedgerWriter:
         night = ledger.night(DAY, now)
         log.info("%s", log_line(night), extra={"fields": {"night": to_json(night)}})
         page = self._path.with_name(f"night-{day}")
-        try:
+        with os_errors_as(UnavailableError, "the night's report cannot be written", "free or check the disk"):
             replace_file(page.with_suffix(".json"), json.dumps(to_json(night), indent=1).encode())
             replace_file(page.with_suffix(".html"), to_html(night, self._station).encode())
-        except OSError as error:
-            raise UnavailableError(f"the night's report cannot be written ({error.strerror})") from error
         ledger.forget(KEEP_INTERVALS, KEEP_RUNS)
         for old in sorted(self._path.parent.glob("night-*"))[: -2 * KEEP_DAYS]:
             old.unlink(missing_ok=True)

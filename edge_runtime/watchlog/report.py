@@ -10,6 +10,7 @@ from .ledger_query import Interval, Night
 
 PAGE = Path(__file__).with_name("night.html")  # a template of the standard library
 MINUTE = 60.0  # seconds
+MOMENT, TIME, MINUTES = "%Y-%m-%d %H:%M:%S", "%H:%M:%S", "%H:%M"
 MAX_NAMED = 5  # intervals in the log line; the page has all
 
 
@@ -68,8 +69,8 @@ def to_html(night: Night, station: str) -> str:
     return Template(PAGE.read_text(encoding="utf-8")).substitute(
         title=f"{html.escape(station)}: what was watched",
         summary=html.escape(log_line(night)),
-        began=_moment(night.until.wall - night.seconds),
-        ended=_moment(night.until.wall),
+        began=_local(night.until.wall - night.seconds, MOMENT),
+        ended=_local(night.until.wall, MOMENT),
         cameras="".join(_camera_row(night, name) for name in night.due),
         intervals=intervals,
         found="some" if intervals else "none",
@@ -96,8 +97,8 @@ def _camera_row(night: Night, name: str) -> str:
 def _interval_row(interval: Interval) -> str:
     about = "about " if interval.estimated else ""
     return (
-        f"<tr><td>{html.escape(interval.camera)}</td><td>{_moment(interval.wall)}</td>"
-        f"<td>{_time(interval.wall + interval.seconds)}</td><td>{about}{_length(interval.seconds)}</td>"
+        f"<tr><td>{html.escape(interval.camera)}</td><td>{_local(interval.wall, MOMENT)}</td>"
+        f"<td>{_local(interval.wall + interval.seconds, TIME)}</td><td>{about}{_length(interval.seconds)}</td>"
         f"<td>{interval.cause.value}: {html.escape(interval.cause.advice)}</td></tr>"
     )
 
@@ -110,20 +111,12 @@ def _percent(share: float) -> str:
 
 def _when(interval: Interval) -> str:
     if interval.seconds < MINUTE:
-        return f"{_length(interval.seconds)} at {_clock(interval.wall)}"
-    return f"{_clock(interval.wall)}-{_clock(interval.wall + interval.seconds)}"
+        return f"{_length(interval.seconds)} at {_local(interval.wall, MINUTES)}"
+    return f"{_local(interval.wall, MINUTES)}-{_local(interval.wall + interval.seconds, MINUTES)}"
 
 
-def _clock(wall: float) -> str:
-    return time.strftime("%H:%M", time.localtime(wall))
-
-
-def _moment(wall: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(wall))
-
-
-def _time(wall: float) -> str:
-    return time.strftime("%H:%M:%S", time.localtime(wall))
+def _local(wall: float, form: str) -> str:
+    return time.strftime(form, time.localtime(wall))
 
 
 def _length(seconds: float) -> str:

@@ -64,7 +64,6 @@ def test_the_problem_of_a_secret_address_does_not_quote_it(tmp_path):
     ("key", "value", "sentence"),
     [
         ("floor_rate", 9, "expected 0 < floor_rate <= top_rate"),
-        ("open_timeout", 0, "open_timeout is 0, expected 0.1 or more"),
         ("regions", ((0.5, 0, 0.6, 1),), "leaves the picture"),
         ("username", "u", "usb:0 asks for none"),
         ("name", "a/b", "a camera is called 'a/b'"),

@@ -194,6 +194,11 @@ def test_a_secret_in_the_text_is_refused_and_never_repeated(tmp_path, text, sent
         ('[[camera]]\nname = "c"\nurl = "x"\nfloor_rate = 9', "expected 0 < floor_rate <= top_rate"),
         ('[[camera]]\nname = "c"\nurl = "x"\nfloor_rate = nan', "floor_rate is nan, expected a finite number"),
         (
+            '[[camera]]\nname = "c"\nurl = "x"\nopen_timeout = 0',
+            "open_timeout is 0.0, expected at least 0.1",
+        ),
+        ("[samples]\nrare_share = 2", "samples.rare_share is 2.0, expected 0 to 1"),
+        (
             '[[camera]]\nname = "c-1"\nurl = "x"\n[[camera]]\nname = "C.1"\nurl = "y"',
             "two cameras are called c-1 and C.1",
         ),
