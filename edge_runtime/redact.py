@@ -34,7 +34,6 @@ def _forms(secrets: Iterable[str]) -> set[str]:
     forms = set()
     for secret in secrets:
         if len(secret) >= MIN_SECRET:
-            raw = secret.encode()
             forms |= {secret, quote(secret, safe=""), quote(secret), quote_plus(secret)}
-            forms.add(base64.b64encode(raw).decode().rstrip("="))
+            forms.add(base64.b64encode(secret.encode()).decode().rstrip("="))
     return forms

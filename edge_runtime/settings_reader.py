@@ -32,10 +32,8 @@ def read_toml(path: Path, remedy: str = "give the station's settings with --conf
     `remedy` says what to do where the file cannot be read.
     """
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise InputError(
-                f"{path} is {path.stat().st_size} bytes, settings have at most {MAX_BYTES}; is it the right file?"
-            )
+        if (size := path.stat().st_size) > MAX_BYTES:
+            raise InputError(f"{path} is {size} bytes, settings have at most {MAX_BYTES}; is it the right file?")
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}); {remedy}") from None

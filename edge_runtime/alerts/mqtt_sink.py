@@ -66,10 +66,10 @@ class MqttSink:
                 raise UnavailableError("the broker is left: the station stops")
             self._link = link
         link.connect()
-        link.publish(self._topic("status"), ONLINE.encode(), retain=True)
+        link.publish_state(self._topic("status"), ONLINE.encode())
         with self._lock:
             for camera, status in self._cameras.items():
-                link.publish(self._topic(camera, "status"), status, retain=True)
+                link.publish_state(self._topic(camera, "status"), status)
 
     def check(self) -> None:
         """Connect beside a station that may be running, publish nothing, and leave. UnavailableError says why not."""
@@ -88,7 +88,7 @@ class MqttSink:
                 return
             self._cameras[camera] = document
             if self._link is not None and self._link.ready:
-                self._link.publish(self._topic(camera, "status"), document, retain=True)
+                self._link.publish_state(self._topic(camera, "status"), document)
 
     def send(self, entry: Entry) -> Answer:
         """Publish at QoS 1 and wait for the broker's acknowledgement; only a successful one counts."""
@@ -114,7 +114,7 @@ class MqttSink:
         if link is not None and link.ready:
             gone = json.dumps({"status": OFFLINE, "cause": "station stopped"}).encode()
             for camera in cameras:
-                link.publish(self._topic(camera, "status"), gone, retain=True)
+                link.publish_state(self._topic(camera, "status"), gone)
             link.leave_offline()
         self._drop()
 
@@ -191,9 +191,9 @@ class _Link:
             self.lost = f"{where} accepts no connection ({self._greeting})"
             raise UnavailableError(self.lost)
 
-    def publish(self, topic: str, data: bytes, retain: bool) -> None:
-        """Publish at QoS 1, without waiting."""
-        self._client.publish(topic, data, qos=1, retain=retain)
+    def publish_state(self, topic: str, data: bytes) -> None:
+        """Publish at QoS 1 what the broker retains, without waiting."""
+        self._client.publish(topic, data, qos=1, retain=True)
 
     def publish_and_wait(self, topic: str, data: bytes) -> int | None:
         """Return the reason code of the PUBACK, TOO_LARGE where the broker left because of it, None where none came."""

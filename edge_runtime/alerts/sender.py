@@ -97,7 +97,7 @@ class Sender:
             waiting = [camera for camera, trouble in self._held.items() if now < trouble.until]
             entry = self._outbox.next(self._sink.name, waiting, self._unmarked)
         except UnavailableError as error:
-            return self._hold_all(str(error))
+            return self._hold(self._all, self._delay, str(error))
         if entry is None:
             if not waiting:
                 self._held.clear()
@@ -107,10 +107,11 @@ class Sender:
 
     def _answered(self, entry: Entry, answer: Answer) -> float:
         if answer.verdict is Verdict.UNREACHABLE:
-            return self._hold_all(answer.reason, answer.retry_after)
+            return self._hold(self._all, self._delay, answer.reason, answer.retry_after)
         self._all = _Trouble()
         if answer.verdict is Verdict.HELD:
-            self._hold_camera(entry.camera, answer)
+            trouble = self._held.setdefault(entry.camera, _Trouble())
+            self._hold(trouble, self._camera_delay, answer.reason, answer.retry_after)
             return 0.0
         self._held.pop(entry.camera, None)
         if answer.verdict is Verdict.REFUSED:
@@ -133,24 +134,15 @@ class Sender:
                     self._outbox.park(self._sink.name, seq, refusal)
                 del self._unmarked[seq]
 
-    def _hold_all(self, reason: str, retry_after: float | None = None) -> float:
-        self._all.failures += 1
-        delay = retry_after or self._delay(self._all.failures, self._chance())
-        self._all.until = self._monotonic() + delay
-        self._report(reason)
-        return delay
-
-    def _hold_camera(self, camera: str, answer: Answer) -> None:
-        trouble = self._held.setdefault(camera, _Trouble())
+    def _hold(self, trouble: _Trouble, delay: Delay, reason: str, retry_after: float | None = None) -> float:
+        """Count one more failure; return the seconds until the next try."""
         trouble.failures += 1
-        delay = answer.retry_after or self._camera_delay(trouble.failures, self._chance())
-        trouble.until = self._monotonic() + delay
-        self._report(answer.reason)
-
-    def _report(self, reason: str) -> None:
+        seconds = retry_after or delay(trouble.failures, self._chance())
+        trouble.until = self._monotonic() + seconds
         if reason != self.trouble:  # once, not at every try
             log.warning("%s: %s", self._sink.name, reason)
         self.trouble = reason
+        return seconds
 
     def _settled(self) -> None:
         self._all = _Trouble()

@@ -31,9 +31,6 @@ class VoteRule:
     max_age: float = 120.0
 
     def __post_init__(self) -> None:
-        for name in ("needed", "window", "release"):
-            if type(getattr(self, name)) is not int:
-                raise InputError(f"votes: {name} is {getattr(self, name)!r}, expected a whole number of frames")
         if not 1 <= self.needed <= self.window <= MAX_WINDOW:
             raise InputError(
                 f"votes: needed is {self.needed} and window {self.window}, "

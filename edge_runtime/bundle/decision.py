@@ -62,8 +62,7 @@ class DecisionRule:
         `fault` is true in the first case only. Ties go to the label that comes first in `labels`.
         """
         chance = dict(zip(self.labels, (float(p) for p in probabilities), strict=True))
-        order = {label: place for place, label in enumerate(self.labels)}
-        ranked = sorted(self.labels, key=lambda label: (-chance[label], order[label]))
+        ranked = sorted(self.labels, key=lambda label: -chance[label])  # stable: ties keep the labels' order
         flagged = tuple(
             label for label in ranked if label in self.fault_labels and chance[label] >= self.thresholds[label]
         )
@@ -97,11 +96,8 @@ def _is_number(value: object) -> bool:
 
 
 def _check_labels(labels: tuple[str, ...], fault_labels: tuple[str, ...]) -> None:
-    if (
-        len(labels) < 2
-        or len(set(labels)) != len(labels)
-        or not all(isinstance(label, str) and label for label in labels)
-    ):
+    names = {label for label in labels if isinstance(label, str) and label}
+    if len(labels) < 2 or len(names) != len(labels):
         raise InputError(f"the labels are {list(labels)}, expected at least two different names")
     if len(set(fault_labels)) != len(fault_labels):
         raise InputError(f"the fault labels are {list(fault_labels)}, expected each name once")

@@ -89,7 +89,9 @@ class Camera:
         elif self._child.poll() is not None:
             self._replace_dead(now)
         elif now > self._shared[Field.DEADLINE]:
-            self._kill_hanging(now)
+            # It announced to move by now. The next process starts at once and knows how long the outage lasts.
+            self._reap(Cause.STALLED if self._shared[Field.STREAMING] else Cause.TIMEOUT, now)
+            self._start_at = now
         if not self._shared[Field.STREAMING] and self._shared.cause is not None:
             self._condition = (self._shared.cause, self._shared[Field.OUTAGE])
         if (marked := self._shared.take_marked()) is not None and has_mark(marked[1], marked[0]):
@@ -114,14 +116,6 @@ class Camera:
             stdin.flush()
         except BrokenPipeError:  # died at once; the next `tend` notes it
             return
-
-    def _kill_hanging(self, now: float) -> None:
-        """End a process that announced to move by now and did not.
-
-        The next one starts at once and knows how long the outage lasts.
-        """
-        self._reap(Cause.STALLED if self._shared[Field.STREAMING] else Cause.TIMEOUT, now)
-        self._start_at = now
 
     def _replace_dead(self, now: float) -> None:
         """Clear away a process that died by itself: a decoder's crash, a hand from outside, or the end of a file."""

@@ -36,12 +36,9 @@ class Inputs:
             if not _is_folder(path):
                 yield InputFile(path)
                 continue
-            found = 0
-            for file in self._walk(path, set()):
-                found += 1
-                yield file
-            if not found:
-                yield InputFile(path, f"{path.name or path} holds no image and no video; check the path")
+            files = self._walk(path, set())
+            yield next(files, InputFile(path, f"{path.name or path} holds no image and no video; check the path"))
+            yield from files
 
     def _walk(self, folder: Path, seen: set[tuple[int, int]]) -> Iterator[InputFile]:
         """Depth first, by name. `seen` holds the folders entered so far, so that a loop of links ends."""

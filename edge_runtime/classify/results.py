@@ -46,6 +46,7 @@ class Result:
         """Return the JSON line. What is not known is null: without an evaluation, `label` and `fault` are."""
         evaluation = self.evaluation
         decision = evaluation.decision if evaluation else None
+        top = decision.top[:TOP] if decision else ()
         return {
             "path": str(self.path),
             "frame": self.frame,
@@ -56,9 +57,7 @@ class Result:
             "probability": round(decision.probability, 6) if decision else None,
             "fault": decision.fault if decision else None,
             "threshold": decision.threshold if decision else None,
-            "top": [{"label": label, "probability": round(p, 6)} for label, p in decision.top[:TOP]]
-            if decision
-            else [],
+            "top": [{"label": label, "probability": round(p, 6)} for label, p in top],
             "health": evaluation.health.to_json() if evaluation else None,
             "notes": list(self.notes),
             "heatmap": str(self.heatmap) if self.heatmap else None,

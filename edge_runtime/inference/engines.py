@@ -110,10 +110,15 @@ def open_engine(
     probe = load_golden(bundle, PROBES)
 
     def proven(candidate: str, wanted: str) -> Engine:
+        if candidate not in there:
+            raise UnavailableError(
+                f"the engine {candidate} is not here, there are {', '.join(there)}; "
+                "choose one of these, or install the package that has it"
+            )
         if wanted == "auto":
             order = PREFERRED_ON_GPU if candidate in (TENSORRT, "cuda") else PREFERRED
             wanted = next(choice for choice in order if choice in bundle.manifest.precisions)
-        engine = (load or load_engine)(bundle, candidate, wanted, callers, threads, there)
+        engine = (load or load_engine)(bundle, candidate, wanted, callers, threads)
         logits, cam = engine.run(probe.frames)
         check_golden(lambda _: logits, probe, wanted)
         _check_map(logits, cam, wanted, 2 * probe.tolerance[wanted])
@@ -175,21 +180,8 @@ class AutoEngine:
         raise UnavailableError(f"no engine can run this bundle here ({'; '.join(self.skipped)})")
 
 
-def load_engine(
-    bundle: Bundle,
-    name: str,
-    precision: str,
-    callers: int = 1,
-    threads: int = 0,
-    available: tuple[str, ...] | None = None,
-) -> Engine:
-    """Load without proof; `open_engine` is for use, this is for those who check all golden frames themselves."""
-    there = available_engines() if available is None else available
-    if name not in there:
-        raise UnavailableError(
-            f"the engine {name} is not here, there are {', '.join(there)}; "
-            "choose one of these, or install the package that has it"
-        )
+def load_engine(bundle: Bundle, name: str, precision: str, callers: int = 1, threads: int = 0) -> Engine:
+    """Load an available engine without proof, for those who check all golden frames themselves."""
     path = bundle.model_path(precision)
     _check_self_contained(path)
     if name == TENSORRT and _installed(TENSORRT):

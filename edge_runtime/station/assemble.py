@@ -98,9 +98,7 @@ def assemble(
     return Service(
         cameras=CameraGroup(plans),
         watch=CameraWatch(plans, evaluator, alarm_rules, ledger, notifier, metrics),
-        self_tests=SelfTests(
-            plans, rules, FaultPictures(bundle), alarm_rules, schedule, station.state_dir, metrics.count_test
-        ),
+        self_tests=SelfTests(FaultPictures(bundle), alarm_rules, schedule, station.state_dir, metrics.count_test),
         restart_budget=RestartBudget(running),
         notifier=notifier,
         reporter=reporter,

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from ..alerts.alarm_rules import AlarmRules
 from ..alerts.events import JudgedView, camera_status
@@ -18,22 +19,20 @@ from .metrics import Metrics
 log = logging.getLogger(__name__)
 
 
+@dataclass
 class CameraWatch:
     """Judges frames and reports states; one thread calls it."""
 
-    def __init__(
-        self,
-        plans: Sequence[CameraPlan],
-        evaluator: Evaluator,
-        alarm_rules: AlarmRules,
-        ledger: LedgerWriter,
-        notifier: Notifier,
-        metrics: Metrics,
-    ) -> None:
-        self.evaluator, self.ledger, self.metrics = evaluator, ledger, metrics
-        self._problems = {plan.name: plan.problem for plan in plans}
-        self._alarm_rules, self._notifier = alarm_rules, notifier
-        self._watch_state = WatchState({plan.name: plan.settings.floor_rate for plan in plans})
+    plans: Sequence[CameraPlan]
+    evaluator: Evaluator
+    alarm_rules: AlarmRules
+    ledger: LedgerWriter
+    notifier: Notifier
+    metrics: Metrics
+
+    def __post_init__(self) -> None:
+        self._problems = {plan.name: plan.problem for plan in self.plans}
+        self._watch_state = WatchState({plan.name: plan.settings.floor_rate for plan in self.plans})
         self._causes: dict[str, Cause | None] = {}
         self._skipped: dict[str, int] = {}
 
@@ -52,7 +51,7 @@ class CameraWatch:
         Return the cameras that test frames belong to, and those of them whose test alarm was raised.
         """
         parts = [(frame, region, image) for frame in frames for region, image in frame.views()]
-        evaluations = self.evaluator.evaluate_all([(image, self._alarm_rules.rule(f.camera)) for f, _, image in parts])
+        evaluations = self.evaluator.evaluate_all([(image, self.alarm_rules.rule(f.camera)) for f, _, image in parts])
         views = [
             JudgedView(frame.camera, image, evaluation, frame.captured, region, frame.test)
             for (frame, region, image), evaluation in zip(parts, evaluations, strict=True)
@@ -61,7 +60,7 @@ class CameraWatch:
         for view in views:
             if view.evaluation.cause is Cause.MODEL:
                 log.error("no verdict on frames of %s: %s", view.camera, view.evaluation.reason)
-            for change in self._alarm_rules.add(view):
+            for change in self.alarm_rules.add(view):
                 self._report_alarm(view, change)
                 if change.raised and view.test:
                     raised.add(view.camera)
@@ -104,7 +103,7 @@ class CameraWatch:
         self.ledger.tick(now)
 
     def _report_change(self, camera: str, cause: Cause | None) -> None:
-        self._notifier.set_camera(camera, self._status(camera, cause))
+        self.notifier.set_camera(camera, self._status(camera, cause))
         if cause is None:
             log.info("%s is watched", camera, extra={"fields": {"camera": camera}})
         else:

@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from ..alerts.sink import Sink
 from ..bundle.errors import RarefaultError, UnavailableError
 from ..bundle.golden import GoldenSet, load_golden, worst_difference
 from ..bundle.store import Bundle, open_bundle
@@ -144,12 +143,9 @@ def _sinks(settings: StationSettings) -> Iterator[Finding]:
     if not sinks:
         yield Finding(False, "nobody is told of alarms: set [mqtt] or [webhook]")
     for sink in sinks:
-        yield _tried(sink)
-
-
-def _tried(sink: Sink) -> Finding:
-    try:
-        sink.check()
-    except UnavailableError as error:
-        return Finding(False, f"{sink.name}: {error}")
-    return Finding(True, f"{sink.name} can be reached")
+        try:
+            sink.check()
+        except UnavailableError as error:
+            yield Finding(False, f"{sink.name}: {error}")
+        else:
+            yield Finding(True, f"{sink.name} can be reached")

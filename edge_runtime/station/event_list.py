@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from ..alerts.events import KINDS
-from ..alerts.outbox import DELIVERED, Entry, Outbox
+from ..alerts.outbox import DELIVERED, Entry
 from ..cli_errors import Command, config_option
 from .open_outbox import open_outbox
 from .settings import load_station_settings
@@ -29,13 +29,9 @@ def events(config: Path, kind: str, limit: int, jsonl: bool, retry_parked: bool)
     with closing(open_outbox(load_station_settings(config))) as outbox:
         if retry_parked:
             click.echo(f"{outbox.retry_parked()} deliveries are sent once more", err=True)
-        _list(outbox, kind, limit, jsonl)
-
-
-def _list(outbox: Outbox, kind: str, limit: int, jsonl: bool) -> None:
-    for entry in reversed(outbox.recent(kind, limit)):
-        states = outbox.states(entry.seq)
-        click.echo(json.dumps(_document(entry, states)) if jsonl else _line(entry.document, states))
+        for entry in reversed(outbox.recent(kind, limit)):
+            states = outbox.states(entry.seq)
+            click.echo(json.dumps(_document(entry, states)) if jsonl else _line(entry.document, states))
 
 
 def _document(entry: Entry, states: States) -> dict[str, Any]:

@@ -69,12 +69,11 @@ class _Waiting:
 
     def collect(self) -> Iterable[Any]:
         """Yield the figures at each scrape, as the registry wants them."""
-        memory = GaugeMetricFamily("rarefault_alarms_in_memory", "Alarms that the disk has not taken yet")
-        memory.add_metric([], self._spool.waiting)
-        yield memory
-        lost = CounterMetricFamily("rarefault_records_lost", "Heartbeats and samples that found no room on the disk")
-        lost.add_metric([], self._spool.let_go)
-        yield lost
+        yield GaugeMetricFamily(
+            "rarefault_alarms_in_memory", "Alarms that the disk has not taken yet", self._spool.waiting
+        )
+        lost = "Heartbeats and samples that found no room on the disk"
+        yield CounterMetricFamily("rarefault_records_lost", lost, self._spool.let_go)
         up = GaugeMetricFamily("rarefault_sink_up", "1 where everything reaches the sink", labels=["sink"])
         for sink, trouble in self._sinks.items():
             up.add_metric([sink], float(not trouble()))

@@ -14,12 +14,12 @@ import logging
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
 
 from ..alerts.alarm_rules import AlarmRules
-from ..alerts.votes import CameraRule
 from ..bundle.decision import DecisionRule
 from ..bundle.errors import InputError, UnavailableError, os_errors_as
 from ..bundle.files import replace_file
@@ -28,7 +28,6 @@ from ..bundle.preprocess import Frame
 from ..bundle.store import Bundle
 from ..cameras.camera import CameraState
 from ..cameras.camera_group import CameraGroup
-from ..cameras.settings import CameraPlan
 from ..inference.blank_check import blank_cause, measure
 
 REQUESTS, ANSWER = "requests", ".answer"
@@ -66,16 +65,14 @@ class Schedule:
 
     def __init__(self, cameras: Sequence[str], interval: float, first: float) -> None:
         """Test one of `cameras` at `first` and then every `interval` seconds; never where that is 0."""
-        self._cameras, self._interval, self._at = cameras, interval, first
-        self._turn = 0
+        self._cameras, self._interval, self._at = cycle(cameras), interval, first
 
     def due(self, now: float) -> str | None:
         """Return the camera to test now, or None. Asking takes the turn."""
-        if not self._interval or not self._cameras or now < self._at:
+        if not self._interval or now < self._at:
             return None
         self._at = now + self._interval
-        self._turn += 1
-        return self._cameras[(self._turn - 1) % len(self._cameras)]
+        return next(self._cameras, None)
 
 
 @dataclass(frozen=True)
@@ -97,30 +94,22 @@ class _Running:
     outcomes: dict[str, Outcome] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
 class SelfTests:
     """Begins the tests that are asked for or due, and reports their outcomes by log, metrics and answer files."""
 
-    def __init__(
-        self,
-        plans: Sequence[CameraPlan],
-        rules: Mapping[str, CameraRule],
-        pictures: FaultPictures,
-        alarm_rules: AlarmRules,
-        schedule: Schedule,
-        state_dir: Path,
-        count: Callable[[str, str, bool], None],
-    ) -> None:
-        """`count` is called with the camera, FRAME or FAULT, and whether the test passed."""
-        self._problems = {plan.name: plan.problem for plan in plans}
-        self._rules, self._pictures, self._alarm_rules = rules, pictures, alarm_rules
-        self._schedule, self._state_dir, self._count = schedule, state_dir, count
-        self._running: list[_Running] = []
+    pictures: FaultPictures
+    alarm_rules: AlarmRules
+    schedule: Schedule
+    state_dir: Path
+    count: Callable[[str, str, bool], None]  # takes the camera, FRAME or FAULT, and whether the test passed
+    _running: list[_Running] = field(default_factory=list)
 
     def tick(self, cameras: CameraGroup, now: float) -> None:
         """Begin what is asked for or due, and settle the frame tests. Call it about once a second."""
-        for camera, answer in take_requests(self._state_dir):
+        for camera, answer in take_requests(self.state_dir):
             self._begin(cameras, _Running(camera, answer, now))
-        if (due := self._schedule.due(now)) is not None:
+        if (due := self.schedule.due(now)) is not None:
             self._begin(cameras, _Running(due, None, now))
         states = cameras.states()
         for test in self._running:
@@ -138,26 +127,21 @@ class SelfTests:
 
     def _begin(self, cameras: CameraGroup, test: _Running) -> None:
         camera = test.camera
-        if problem := self._problem(camera):
-            log.error("no test alarm: %s", problem)
-            _write_answer(test.answer, {"problem": problem})
+        try:
+            test.token = cameras.request_marked_frame(camera)
+        except InputError as error:
+            log.error("no test alarm: %s", error)
+            _write_answer(test.answer, {"problem": str(error)})
             return
         self._running.append(test)
-        test.token = cameras.request_marked_frame(camera)
         try:
-            picture = self._pictures.clearest(self._rules[camera].decision)
+            picture = self.pictures.clearest(self.alarm_rules.rules[camera].decision)
         except InputError as error:
             self._settle(test, FAULT, False, f"no test alarm of {camera}: {error}")
             return
-        self._alarm_rules.end_test(camera)
-        for _ in range(self._rules[camera].votes.needed):
+        self.alarm_rules.end_test(camera)
+        for _ in range(self.alarm_rules.rules[camera].votes.needed):
             cameras.inject(camera, picture)
-
-    def _problem(self, camera: str) -> str:
-        if camera not in self._problems:
-            return f"no camera is named {camera!r}; the running service knows {', '.join(self._problems) or 'none'}"
-        problem = self._problems[camera]
-        return f"camera {camera} does not run: {problem}" if problem else ""
 
     def _check_frame(self, test: _Running, state: CameraState, now: float) -> None:
         way = f"of {test.camera} came through reader and shared memory"
@@ -170,7 +154,7 @@ class SelfTests:
     def _settle(self, test: _Running, kind: str, passed: bool, message: str) -> None:
         test.outcomes[kind] = Outcome(passed, message)
         log.log(logging.INFO if passed else logging.ERROR, "%s", message, extra={"fields": {"camera": test.camera}})
-        self._count(test.camera, kind, passed)
+        self.count(test.camera, kind, passed)
 
     def _finish(self) -> None:
         for test in [test for test in self._running if len(test.outcomes) == len((FRAME, FAULT))]:

@@ -120,11 +120,10 @@ def _refuse_secrets(content: Mapping[str, Any]) -> None:
 
 def _leaves(value: object, name: str) -> Iterator[tuple[str, str, object]]:
     """Yield (dotted name, last key, value) of everything in the document."""
-    entries: Iterator[tuple[str, str, object]]
     if isinstance(value, Mapping):
-        entries = ((f"{name}.{key}" if name else key, key, entry) for key, entry in value.items())
+        entries = [(f"{name}.{key}" if name else key, key, entry) for key, entry in value.items()]
     elif isinstance(value, list):
-        entries = ((f"{name}[{place}]", "", entry) for place, entry in enumerate(value))
+        entries = [(f"{name}[{place}]", "", entry) for place, entry in enumerate(value)]
     else:
         return
     for path, key, entry in entries:

@@ -119,11 +119,9 @@ def read_night(base: sqlite3.Connection, seconds: float, now: Instant, at_work: 
 
 def _blind(base: sqlite3.Connection, run: _Run, camera: str, end: float) -> list[Interval]:
     """Return a run's intervals without overlaps: a cause may begin before the last one ended, if found later."""
-    rows = base.execute(
-        "SELECT cause, began, ended FROM blind WHERE run = ? AND camera = ? ORDER BY began, id", (run.id, camera)
-    )
+    query = "SELECT cause, began, ended FROM blind WHERE run = ? AND camera = ? ORDER BY began, id"
     found: list[Interval] = []
-    for cause, began, ended in rows.fetchall():
+    for cause, began, ended in base.execute(query, (run.id, camera)).fetchall():
         begins = max(began + run.shift, found[-1].ended if found else -float("inf"))
         ends = end if ended is None else ended + run.shift
         if ends > begins:

@@ -116,7 +116,7 @@ def test_an_engine_that_is_asked_for_is_never_replaced(packed):
 @pytest.mark.filterwarnings("ignore:Specified provider")
 def test_an_engine_that_falls_back_to_the_processor_is_refused(packed):
     with pytest.raises(UnavailableError, match="cuda"):
-        load_engine(open_bundle(packed), "cuda", "fp32", available=("cuda", "cpu"))
+        load_engine(open_bundle(packed), "cuda", "fp32")
 
 
 def test_a_model_that_misses_its_golden_logits_is_refused(bundle):
