@@ -1,5 +1,6 @@
 """Selects the frames that the central team would learn most from. Pure; time is passed in."""
 
+import math
 from collections import Counter
 
 from ..bundle.decision import Decision, DecisionRule
@@ -56,5 +57,4 @@ class SampleSelector:
         return any(abs(chance[label] - rule.thresholds[label]) <= margin for label in rule.fault_labels)
 
     def _is_due(self, camera: str, reason: str, now: float) -> bool:
-        last = self._picked_at.get((camera, reason))
-        return last is None or now - last >= self._settings.interval
+        return now - self._picked_at.get((camera, reason), -math.inf) >= self._settings.interval

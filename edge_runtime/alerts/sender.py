@@ -114,11 +114,10 @@ class Sender:
             self._hold(trouble, self._camera_delay, answer.reason, answer.retry_after)
             return 0.0
         self._held.pop(entry.camera, None)
-        if answer.verdict is Verdict.REFUSED:
+        refused = answer.verdict is Verdict.REFUSED
+        if refused:
             log.error("%s refuses event %s: %s; it is parked", self._sink.name, entry.id, answer.reason)
-            self._unmarked[entry.seq] = answer.reason
-        else:
-            self._unmarked[entry.seq] = None
+        self._unmarked[entry.seq] = answer.reason if refused else None
         self._mark()
         if not self._held:
             self._settled()

@@ -101,8 +101,7 @@ class Votes:
         return Change(label, True, count, len(self._frames), self._rule.needed)
 
     def _cooling(self, label: str, now: float) -> bool:
-        raised_at = self._raised_at.get(label)
-        return raised_at is not None and now - raised_at < self._rule.cooldown
+        return now - self._raised_at.get(label, -math.inf) < self._rule.cooldown
 
 
 @dataclass(frozen=True)

@@ -25,12 +25,11 @@ Run = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.floating[Any]]]
 class GoldenSet:
     """`frames` uint8 (N, H, W, 3) BGR at the model's size, their `logits` (N, K), and per precision the `tolerance`.
 
-    `tolerance` bounds the absolute difference of any logit. `labels` is what the decision rule reports for `logits`.
+    `tolerance` bounds the absolute difference of any logit.
     """
 
     frames: npt.NDArray[np.uint8]
     logits: npt.NDArray[np.float64]
-    labels: tuple[str, ...]
     tolerance: Mapping[str, float]
 
 
@@ -70,7 +69,7 @@ def load_golden(bundle: Bundle, first: int | None = None) -> GoldenSet:
         raise InputError(f"{bundle.folder / GOLDEN} is malformed ({error!r}); pack the bundle again") from error
     _check_labels(bundle, logits, labels)
     frames = [bundle.manifest.input.apply(_read(bundle, name)) for name in names[:first]]
-    return GoldenSet(np.stack(frames), logits[:first], labels[:first], tolerance)
+    return GoldenSet(np.stack(frames), logits[:first], tolerance)
 
 
 def golden_pictures(bundle: Bundle) -> list[Frame]:

@@ -14,7 +14,7 @@ from .engines import available_engines, open_engine
 WARM_UP = 2  # rounds that are not counted
 
 
-def compare_engines(bundle: Bundle, rounds: int = 20, threads: int = 0, names: tuple[str, ...] | None = None) -> str:
+def compare_engines(bundle: Bundle, rounds: int = 20, names: tuple[str, ...] | None = None) -> str:
     """Return a table of the time that each engine of `names` (default: all installed here) takes in each precision.
 
     The engines run one golden frame at a time, `rounds` times each; one that cannot run gets a row with the reason.
@@ -25,7 +25,7 @@ def compare_engines(bundle: Bundle, rounds: int = 20, threads: int = 0, names: t
     for name in available_engines() if names is None else names:
         for precision in bundle.manifest.precisions:
             try:
-                engine = open_engine(bundle, name, precision, threads=threads).engine
+                engine = open_engine(bundle, name, precision).engine
             except RarefaultError as error:
                 lines.append(f"{name} {precision}: {error}")
             else:

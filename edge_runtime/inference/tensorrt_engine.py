@@ -100,7 +100,7 @@ def parse(trt: Any, path: Path) -> tuple[Any, Any, Any]:
     return builder, network, parser
 
 
-def build_engine(trt: Any, path: Path, timing: Path | None = None) -> bytes:
+def build_engine(trt: Any, path: Path, timing: Path) -> bytes:
     """Return a serialised engine for 1 to `MOST` frames.
 
     The file `timing` keeps what the builder has measured, for the next build. Raises InputError where the file does not
@@ -114,15 +114,13 @@ def build_engine(trt: Any, path: Path, timing: Path | None = None) -> bytes:
     shape = tuple(frames.shape)[1:]
     profile.set_shape(frames.name, (1, *shape), (1, *shape), (MOST, *shape))
     config.add_optimization_profile(profile)
-    if timing is not None:
-        config.set_timing_cache(config.create_timing_cache(timing.read_bytes() if timing.exists() else b""), False)
+    config.set_timing_cache(config.create_timing_cache(timing.read_bytes() if timing.exists() else b""), False)
     built = builder.build_serialized_network(network, config)
     if built is None:
         raise UnavailableError(
             f"TensorRT {trt.__version__} could not build an engine of {path}; see its messages above"
         )
-    if timing is not None:
-        replace_file(timing, bytes(config.get_timing_cache().serialize()))
+    replace_file(timing, bytes(config.get_timing_cache().serialize()))
     return bytes(built)
 
 

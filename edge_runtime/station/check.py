@@ -4,7 +4,6 @@ import shutil
 import socket
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from ..bundle.errors import RarefaultError, UnavailableError
 from ..bundle.golden import GoldenSet, load_golden, worst_difference
@@ -14,7 +13,7 @@ from ..cameras.settings import CameraPlan, plan_cameras
 from ..causes import Cause
 from ..inference.engines import Engine, available_engines, load_engine, open_engine
 from .open_outbox import make_sinks
-from .self_test import FaultPictures
+from .self_test import FaultPictures, Outcome
 from .settings import HttpSection, StationSettings
 from .state_lock import is_running
 
@@ -22,21 +21,13 @@ FRAME_SECONDS = 5.0  # beyond the time-outs of the slowest camera
 LEAST_FREE = 1 << 30  # bytes on the disk of the state folder
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was tried, in a sentence."""
-
-    good: bool
-    what: str
-
-
-def check_station(settings: StationSettings) -> Iterator[Finding]:
-    """Try everything that `settings` name; yield each finding as soon as it is known."""
-    yield Finding(True, f"settings of {settings.station.name}: {len(settings.camera)} cameras")
+def check_station(settings: StationSettings) -> Iterator[Outcome]:
+    """Try everything that `settings` name; yield each outcome as soon as it is known."""
+    yield Outcome(True, f"settings of {settings.station.name}: {len(settings.camera)} cameras")
     try:
         at_work = is_running(settings.station.state_dir)
     except UnavailableError as error:
-        yield Finding(False, str(error))
+        yield Outcome(False, str(error))
     else:
         yield _disk(settings)
         if not at_work:
@@ -44,7 +35,7 @@ def check_station(settings: StationSettings) -> Iterator[Finding]:
     try:
         bundle = open_bundle(settings.station.bundle_folder())
     except RarefaultError as error:
-        yield Finding(False, str(error))
+        yield Outcome(False, str(error))
     else:
         yield from check_bundle(bundle)
         yield from _rules(settings, bundle)
@@ -52,10 +43,10 @@ def check_station(settings: StationSettings) -> Iterator[Finding]:
     yield from _sinks(settings)
 
 
-def check_bundle(bundle: Bundle) -> Iterator[Finding]:
+def check_bundle(bundle: Bundle) -> Iterator[Outcome]:
     """Try the golden frames on every engine and precision of this device."""
     golden = load_golden(bundle)
-    yield Finding(True, f"{bundle.manifest.name} {bundle.manifest.version}: {len(bundle.manifest.files)} files whole")
+    yield Outcome(True, f"{bundle.manifest.name} {bundle.manifest.version}: {len(bundle.manifest.files)} files whole")
     for name in available_engines():
         for precision in bundle.manifest.precisions:
             allowed = golden.tolerance.get(precision, 0.0)
@@ -63,61 +54,61 @@ def check_bundle(bundle: Bundle) -> Iterator[Finding]:
                 engine = load_engine(bundle, name, precision)
                 worst = _worst(engine, golden)
             except UnavailableError as error:
-                yield Finding(False, f"{name} {precision}: {error}")
+                yield Outcome(False, f"{name} {precision}: {error}")
                 continue
             verdict = "agrees" if worst <= allowed else "DIFFERS"
             what = f"{name} {precision}: {verdict}, worst logit difference {worst:.3g}, allowed {allowed:.3g}"
-            yield Finding(worst <= allowed, what)
+            yield Outcome(worst <= allowed, what)
 
 
 def _worst(engine: Engine, golden: GoldenSet) -> float:
     return worst_difference(lambda frames: engine.run(frames)[0], golden)
 
 
-def _disk(settings: StationSettings) -> Finding:
+def _disk(settings: StationSettings) -> Outcome:
     folder = settings.station.state_dir
     free = shutil.disk_usage(folder).free
     if free < LEAST_FREE:
-        return Finding(False, f"{folder} has {free >> 20} MiB left, give it at least {LEAST_FREE >> 20}")
-    return Finding(True, f"{folder} can be written, {free >> 30} GiB free")
+        return Outcome(False, f"{folder} has {free >> 20} MiB left, give it at least {LEAST_FREE >> 20}")
+    return Outcome(True, f"{folder} can be written, {free >> 30} GiB free")
 
 
-def _port(http: HttpSection) -> Finding:
+def _port(http: HttpSection) -> Outcome:
     try:
         socket.create_server((http.host, http.port)).close()
     except OSError as error:
         what = f"the status page cannot listen on {http.host}:{http.port} ({error.strerror}); choose another in [http]"
-        return Finding(False, what)
-    return Finding(True, f"status page on {http.host}:{http.port}")
+        return Outcome(False, what)
+    return Outcome(True, f"status page on {http.host}:{http.port}")
 
 
-def _rules(settings: StationSettings, bundle: Bundle) -> Iterator[Finding]:
+def _rules(settings: StationSettings, bundle: Bundle) -> Iterator[Outcome]:
     """Check whether each camera's decision fits the bundle, and whether a test alarm could be raised."""
     try:
         station = settings.station
         engine = open_engine(bundle, station.engine, station.precision, threads=station.cores).engine
     except RarefaultError as error:
-        yield Finding(False, str(error))
+        yield Outcome(False, str(error))
         return
-    yield Finding(True, f"the service will use {engine.name} {engine.precision}")
+    yield Outcome(True, f"the service will use {engine.name} {engine.precision}")
     pictures = FaultPictures(bundle)
     for camera in settings.camera:
         try:
             pictures.clearest(settings.decision.rule(camera.name, bundle.manifest.rule(engine.precision)).decision)
         except RarefaultError as error:
-            yield Finding(False, f"decision of {camera.name}: {error}")
+            yield Outcome(False, f"decision of {camera.name}: {error}")
 
 
-def _cameras(settings: StationSettings) -> Iterator[Finding]:
+def _cameras(settings: StationSettings) -> Iterator[Outcome]:
     plans = plan_cameras(settings.camera)
     for plan in plans:
         if plan.problem:
-            yield Finding(False, f"camera {plan.name}: {Cause.MISCONFIGURED.value}; {plan.problem}")
+            yield Outcome(False, f"camera {plan.name}: {Cause.MISCONFIGURED.value}; {plan.problem}")
     if running := [plan for plan in plans if not plan.problem]:
         yield from _first_frames(running)
 
 
-def _first_frames(plans: Sequence[CameraPlan]) -> Iterator[Finding]:
+def _first_frames(plans: Sequence[CameraPlan]) -> Iterator[Outcome]:
     """Open all cameras at once, and wait for a frame of each, or for the end of the slowest time-out."""
     slowest = max(plan.settings.open_timeout + plan.settings.read_timeout for plan in plans)
     deadline = time.monotonic() + slowest + FRAME_SECONDS
@@ -128,24 +119,24 @@ def _first_frames(plans: Sequence[CameraPlan]) -> Iterator[Finding]:
                 sizes[frame.camera] = f"{frame.image.shape[1]} x {frame.image.shape[0]} pixels"
         for name, state in cameras.states().items():
             if name in sizes:
-                yield Finding(True, f"camera {name}: {sizes[name]}")
+                yield Outcome(True, f"camera {name}: {sizes[name]}")
             else:
                 cause = state.cause or Cause.STARTING
-                yield Finding(False, f"camera {name}: {cause.value}; {cause.advice}")
+                yield Outcome(False, f"camera {name}: {cause.value}; {cause.advice}")
 
 
-def _sinks(settings: StationSettings) -> Iterator[Finding]:
+def _sinks(settings: StationSettings) -> Iterator[Outcome]:
     try:
         sinks = make_sinks(settings)
     except UnavailableError as error:
-        yield Finding(False, str(error))
+        yield Outcome(False, str(error))
         return
     if not sinks:
-        yield Finding(False, "nobody is told of alarms: set [mqtt] or [webhook]")
+        yield Outcome(False, "nobody is told of alarms: set [mqtt] or [webhook]")
     for sink in sinks:
         try:
             sink.check()
         except UnavailableError as error:
-            yield Finding(False, f"{sink.name}: {error}")
+            yield Outcome(False, f"{sink.name}: {error}")
         else:
-            yield Finding(True, f"{sink.name} can be reached")
+            yield Outcome(True, f"{sink.name} can be reached")

@@ -14,7 +14,7 @@ from ..alerts.outbox import DELIVERED, Outbox
 from ..bundle.errors import InputError, UnavailableError
 from ..bundle.store import open_bundle
 from ..cli_errors import Group, config_option
-from .check import Finding, check_bundle, check_station
+from .check import check_bundle, check_station
 from .event_list import events
 from .open_outbox import open_outbox
 from .self_test import FAULT, FRAME, Outcome, ask, read_answer
@@ -87,26 +87,24 @@ def test_alarm(context: click.Context, config: Path, camera: str | None, wait: i
     _show(context, _test(settings, camera, time.monotonic() + wait))
 
 
-def _show(context: click.Context, findings: Iterable[Finding]) -> None:
-    """Print each finding as soon as it is known, and exit with 1 where one is bad."""
+def _show(context: click.Context, outcomes: Iterable[Outcome]) -> None:
+    """Print each outcome as soon as it is known, and exit with 1 where one is bad."""
     good = True
-    for finding in findings:
-        click.echo(f"{'ok  ' if finding.good else 'FAIL'}  {finding.what}")
-        good &= finding.good
+    for outcome in outcomes:
+        click.echo(f"{'ok  ' if outcome.passed else 'FAIL'}  {outcome.message}")
+        good &= outcome.passed
     context.exit(0 if good else 1)
 
 
-def _test(settings: StationSettings, camera: str, deadline: float) -> Iterator[Finding]:
+def _test(settings: StationSettings, camera: str, deadline: float) -> Iterator[Outcome]:
     """Ask for the tests and wait for their outcomes until `deadline` (monotonic seconds)."""
     with closing(open_outbox(settings)) as outbox:
         before = max((entry.seq for entry in outbox.recent(ALARM, 1)), default=0)
         began = time.monotonic()
         outcomes = _outcomes(ask(settings.station.state_dir, camera), deadline)
-        yield Finding(outcomes[FRAME].passed, outcomes[FRAME].message)
-        if outcomes[FAULT].passed:
-            yield _delivery(outbox, camera, before, began, deadline)
-        else:
-            yield Finding(False, outcomes[FAULT].message)
+        yield outcomes[FRAME]
+        raised = outcomes[FAULT]
+        yield _delivery(outbox, camera, before, began, deadline) if raised.passed else raised
 
 
 def _outcomes(answer: Path, deadline: float) -> dict[str, Outcome]:
@@ -120,7 +118,7 @@ def _outcomes(answer: Path, deadline: float) -> dict[str, Outcome]:
     raise UnavailableError("the service has not answered in time; see its log, or give it longer with --wait")
 
 
-def _delivery(outbox: Outbox, camera: str, before: int, began: float, deadline: float) -> Finding:
+def _delivery(outbox: Outbox, camera: str, before: int, began: float, deadline: float) -> Outcome:
     """Follow the test alarm of `camera` that came after entry `before` to its last sink."""
     reached = "it was raised, but the disk has not taken it; see the service's log"
     while True:
@@ -131,9 +129,9 @@ def _delivery(outbox: Outbox, camera: str, before: int, began: float, deadline: 
             if all(state == DELIVERED for state, _ in states.values()):
                 sinks = ", ".join(states) or "nobody: there is no sink"
                 seconds = time.monotonic() - began
-                return Finding(True, f"test alarm {entry.id} of {camera} told to {sinks} in {seconds:.1f} s")
+                return Outcome(True, f"test alarm {entry.id} of {camera} told to {sinks} in {seconds:.1f} s")
             waits = [f"{sink} has not taken it ({why or state})" for sink, (state, why) in states.items()]
             reached = f"it was raised, but {', '.join(waits)}"
         if time.monotonic() >= deadline:
-            return Finding(False, f"the test alarm of {camera} has not reached every sink: {reached}")
+            return Outcome(False, f"the test alarm of {camera} has not reached every sink: {reached}")
         time.sleep(POLL_SECONDS)

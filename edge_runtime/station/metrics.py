@@ -69,9 +69,8 @@ class _Waiting:
 
     def collect(self) -> Iterable[Any]:
         """Yield the figures at each scrape, as the registry wants them."""
-        yield GaugeMetricFamily(
-            "rarefault_alarms_in_memory", "Alarms that the disk has not taken yet", self._spool.waiting
-        )
+        waiting = "Alarms that the disk has not taken yet"
+        yield GaugeMetricFamily("rarefault_alarms_in_memory", waiting, self._spool.waiting)
         lost = "Heartbeats and samples that found no room on the disk"
         yield CounterMetricFamily("rarefault_records_lost", lost, self._spool.let_go)
         up = GaugeMetricFamily("rarefault_sink_up", "1 where everything reaches the sink", labels=["sink"])

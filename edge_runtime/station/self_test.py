@@ -77,7 +77,7 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one self test, in a sentence."""
+    """What came of one test or check, in a sentence."""
 
     passed: bool
     message: str

@@ -15,9 +15,7 @@ from ..cameras.settings import CameraSettings
 from ..settings_reader import build, check_name, number, plain_name, read_toml
 
 CLOCK_TIME = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
-_SECRET_KEY = re.compile(
-    r"(.*_)?(password|passwd|passphrase|pass|pwd|secret|token|credentials|api_?key)", re.IGNORECASE
-)
+_SECRET_KEY = re.compile(r"(?i)(.*_)?(password|passwd|passphrase|pass|pwd|secret|token|credentials|api_?key)")
 _SECRET_IN_QUERY = re.compile(r"(^|[?&;/])(\w*(pass|pwd|secret|token|api_?key)\w*|auth|key|sig)=[^&]", re.IGNORECASE)
 T = TypeVar("T")
 

@@ -114,7 +114,7 @@ def test_nvidias_builder_takes_the_file_and_quantises_every_convolution_but_the_
     rtx = pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx-cu13 is not installed")
     _, path = source
     write_int8(path, FRAMES, tmp_path / "int8.onnx", TENSORRT)
-    assert len(build_engine(rtx, tmp_path / "int8.onnx")) > 1000
+    assert len(build_engine(rtx, tmp_path / "int8.onnx", tmp_path / "timing.cache")) > 1000
     _, network, _parser = parse(rtx, tmp_path / "int8.onnx")
     layers = [network.get_layer(place) for place in range(network.num_layers)]
     made_by = {layer.get_output(place).name: layer for layer in layers for place in range(layer.num_outputs)}

@@ -20,7 +20,7 @@ def test_no_password_survives_in_any_form(user, password):
     clean = redact(text, source.secrets)
     if password not in "rtsp://host/live said and ***":
         assert password not in clean
-    assert source.location in clean.replace("***@", "")
+        assert source.location in clean.replace("***@", "")
     assert repr(source) == "CameraAddress(kind=<Kind.RTSP: 'rtsp'>)"
 
 

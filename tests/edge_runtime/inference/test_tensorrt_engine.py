@@ -35,7 +35,7 @@ rtx = pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx-cu13 is not insta
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 def test_nvidias_builder_takes_our_files_for_any_number_of_frames(packed, precision, tmp_path):
     path = model_path(open_bundle(packed), precision)
-    assert len(build_engine(rtx, path)) > 1000
+    assert len(build_engine(rtx, path, tmp_path / "timing.cache")) > 1000
     _, network, _parser = parse(rtx, path)
     assert tuple(network.get_input(0).shape) == (-1, 8, 8, 3)
     wanted = {"fp32": rtx.DataType.FLOAT, "fp16": rtx.DataType.HALF}[precision]
@@ -57,7 +57,7 @@ def test_what_the_builder_measured_is_kept(packed, tmp_path):
 def test_a_file_that_does_not_parse_is_a_sentence(tmp_path):
     (tmp_path / "model.onnx").write_bytes(b"no model")
     with pytest.raises(InputError, match=r"TensorRT .* cannot parse .*model\.onnx"):
-        build_engine(rtx, tmp_path / "model.onnx")
+        build_engine(rtx, tmp_path / "model.onnx", tmp_path / "timing.cache")
 
 
 def test_no_weak_typing_flag_is_ever_used():
