@@ -67,7 +67,7 @@ class MqttSection:
     """[mqtt]. `inline` names the pictures that travel inside an event; the others are references."""
 
     host: str
-    port: int = 0  # 0: 8883 with TLS, else 1883
+    port: int = number(0, low=0, high=65535)  # 0: 8883 with TLS, else 1883
     tls: bool = True
     ca_file: Path | None = None
     cert_file: Path | None = None
@@ -81,8 +81,6 @@ class MqttSection:
     need_subscriber: bool = True  # an alarm that the broker took while nobody was subscribed is sent again
 
     def __post_init__(self) -> None:
-        if not 0 <= self.port <= 65535:
-            raise InputError(f"port is {self.port}, expected 1 to 65535")
         if not self.tls and (self.ca_file or self.cert_file or self.key_file):
             raise InputError("tls is false, but ca_file, cert_file or key_file is set; set tls = true or remove them")
         _check_pictures(self.inline)

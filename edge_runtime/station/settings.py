@@ -60,11 +60,7 @@ class HttpSection:
     """[http]: metrics and /healthz."""
 
     host: str = "127.0.0.1"
-    port: int = 9464
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.port <= 65535:
-            raise InputError(f"port is {self.port}, expected 1 to 65535, or 0 for any free one")
+    port: int = number(9464, low=0, high=65535)  # 0: any free one
 
 
 @dataclass(frozen=True)
