@@ -11,7 +11,7 @@ from .sample_selection import SampleSelector
 from .votes import CameraRule, Change, Votes
 
 
-@dataclass(frozen=True)
+@dataclass
 class AlarmRules:
     """Counts the judged views of all cameras, from one thread, and records the alarms and samples that follow."""
 
@@ -20,7 +20,8 @@ class AlarmRules:
     spool: OutboxSpool
     clock: Clock
     samples: SampleSelector
-    _votes: dict[tuple[str, str, bool], Votes] = field(default_factory=dict)  # by camera, region and whether a test
+    # by camera, region and whether it is a test
+    _votes: dict[tuple[str, str, bool], Votes] = field(default_factory=dict, init=False)
 
     def rule(self, camera: str) -> DecisionRule:
         """Return what the evaluator should decide by for this camera."""

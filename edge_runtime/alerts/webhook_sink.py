@@ -13,7 +13,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from ..bundle.errors import RarefaultError, UnavailableError
 from .outbox import Entry
@@ -46,14 +46,11 @@ class WebhookSink:
         """Connect, with TLS where the address says so, and leave without a request."""
         self._settings.secret()
         url = urlsplit(self._settings.address())
-        connection = self._connect(url.scheme, url.hostname or "", url.port)
         try:
-            connection.connect()
+            with contextlib.closing(self._connect(url)) as connection:
+                connection.connect()
         except (OSError, ValueError) as error:
             raise UnavailableError(f"the webhook cannot be reached ({error})") from None
-        finally:
-            connection.close()
-            self._connection = None
 
     def send(self, entry: Entry) -> Answer:
         """POST the event; a status from 200 to 299 counts as taken."""
@@ -85,7 +82,7 @@ class WebhookSink:
             "X-Rarefault-Timestamp": stamp,
             "X-Rarefault-Signature": f"sha256={signature(secret, stamp, body)}",
         }
-        connection = self._connect(url.scheme, url.hostname or "", url.port)
+        connection = self._connect(url)
         limit = threading.Timer(answer_seconds(self._settings.timeout, len(body)), self._abort)  # of the whole request
         limit.start()
         try:
@@ -96,15 +93,14 @@ class WebhookSink:
         finally:
             limit.cancel()
             connection.close()
-            self._connection = None
 
-    def _connect(self, scheme: str, host: str, port: int | None) -> http.client.HTTPConnection:
-        timeout = self._settings.timeout
-        if scheme == "https":
+    def _connect(self, url: SplitResult) -> http.client.HTTPConnection:
+        host, timeout = url.hostname or "", self._settings.timeout
+        if url.scheme == "https":
             context = ssl.create_default_context(cafile=self._settings.ca_file)
-            self._connection = http.client.HTTPSConnection(host, port, timeout=timeout, context=context)
+            self._connection = http.client.HTTPSConnection(host, url.port, timeout=timeout, context=context)
         else:
-            self._connection = http.client.HTTPConnection(host, port, timeout=timeout)
+            self._connection = http.client.HTTPConnection(host, url.port, timeout=timeout)
         return self._connection
 
     def _abort(self) -> None:

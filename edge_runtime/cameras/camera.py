@@ -1,5 +1,6 @@
 """One camera as the station sees it: its capture process, its frames and its condition."""
 
+import contextlib
 import signal
 import subprocess
 from dataclasses import dataclass
@@ -110,12 +111,10 @@ class Camera:
         inherited = (self._shared.handle, self._frame_event)
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.DEVNULL}
         self._child = start_child(module_command(MODULE), **pipes, pass_fds=inherited)
-        try:
-            stdin = cast(IO[bytes], self._child.stdin)  # opened with PIPE
+        stdin = cast(IO[bytes], self._child.stdin)  # opened with PIPE
+        with contextlib.suppress(BrokenPipeError):  # died at once; the next `tend` notes it
             stdin.write(orders.to_line())
             stdin.flush()
-        except BrokenPipeError:  # died at once; the next `tend` notes it
-            return
 
     def _replace_dead(self, now: float) -> None:
         """Clear away a process that died by itself: a decoder's crash, a hand from outside, or the end of a file."""

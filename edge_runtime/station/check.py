@@ -24,23 +24,31 @@ LEAST_FREE = 1 << 30  # bytes on the disk of the state folder
 def check_station(settings: StationSettings) -> Iterator[Outcome]:
     """Try everything that `settings` name; yield each outcome as soon as it is known."""
     yield Outcome(True, f"settings of {settings.station.name}: {len(settings.camera)} cameras")
+    yield from _up_to_error(_state_folder(settings))
+    yield from _up_to_error(_bundle(settings))
+    yield from _cameras(settings)
+    yield from _up_to_error(_sinks(settings))
+
+
+def _up_to_error(outcomes: Iterator[Outcome]) -> Iterator[Outcome]:
+    """Yield the outcomes; a RarefaultError among them becomes the last one."""
     try:
-        at_work = is_running(settings.station.state_dir)
-    except UnavailableError as error:
-        yield Outcome(False, str(error))
-    else:
-        yield _disk(settings)
-        if not at_work:
-            yield _port(settings.http)
-    try:
-        bundle = open_bundle(settings.station.bundle_folder())
+        yield from outcomes
     except RarefaultError as error:
         yield Outcome(False, str(error))
-    else:
-        yield from check_bundle(bundle)
-        yield from _rules(settings, bundle)
-    yield from _cameras(settings)
-    yield from _sinks(settings)
+
+
+def _state_folder(settings: StationSettings) -> Iterator[Outcome]:
+    at_work = is_running(settings.station.state_dir)
+    yield _disk(settings)
+    if not at_work:
+        yield _port(settings.http)
+
+
+def _bundle(settings: StationSettings) -> Iterator[Outcome]:
+    bundle = open_bundle(settings.station.bundle_folder())
+    yield from check_bundle(bundle)
+    yield from _rules(settings, bundle)
 
 
 def check_bundle(bundle: Bundle) -> Iterator[Outcome]:
@@ -84,12 +92,8 @@ def _port(http: HttpSection) -> Outcome:
 
 def _rules(settings: StationSettings, bundle: Bundle) -> Iterator[Outcome]:
     """Check whether each camera's decision fits the bundle, and whether a test alarm could be raised."""
-    try:
-        station = settings.station
-        engine = open_engine(bundle, station.engine, station.precision, threads=station.cores).engine
-    except RarefaultError as error:
-        yield Outcome(False, str(error))
-        return
+    station = settings.station
+    engine = open_engine(bundle, station.engine, station.precision, threads=station.cores).engine
     yield Outcome(True, f"the service will use {engine.name} {engine.precision}")
     pictures = FaultPictures(bundle)
     for camera in settings.camera:
@@ -126,11 +130,7 @@ def _first_frames(plans: Sequence[CameraPlan]) -> Iterator[Outcome]:
 
 
 def _sinks(settings: StationSettings) -> Iterator[Outcome]:
-    try:
-        sinks = make_sinks(settings)
-    except UnavailableError as error:
-        yield Outcome(False, str(error))
-        return
+    sinks = make_sinks(settings)
     if not sinks:
         yield Outcome(False, "nobody is told of alarms: set [mqtt] or [webhook]")
     for sink in sinks:

@@ -94,7 +94,7 @@ class _Running:
     outcomes: dict[str, Outcome] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@dataclass
 class SelfTests:
     """Begins the tests that are asked for or due, and reports their outcomes by log, metrics and answer files."""
 
@@ -103,7 +103,7 @@ class SelfTests:
     schedule: Schedule
     state_dir: Path
     count: Callable[[str, str, bool], None]  # takes the camera, FRAME or FAULT, and whether the test passed
-    _running: list[_Running] = field(default_factory=list)
+    _running: list[_Running] = field(default_factory=list, init=False)
 
     def tick(self, cameras: CameraGroup, now: float) -> None:
         """Begin what is asked for or due, and settle the frame tests. Call it about once a second."""
@@ -135,7 +135,7 @@ class SelfTests:
             return
         self._running.append(test)
         try:
-            picture = self.pictures.clearest(self.alarm_rules.rules[camera].decision)
+            picture = self.pictures.clearest(self.alarm_rules.rule(camera))
         except InputError as error:
             self._settle(test, FAULT, False, f"no test alarm of {camera}: {error}")
             return

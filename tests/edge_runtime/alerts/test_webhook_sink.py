@@ -15,6 +15,7 @@ from edge_runtime.alerts.sender import Sender
 from edge_runtime.alerts.settings import WebhookSection
 from edge_runtime.alerts.sink import TAKEN, Verdict
 from edge_runtime.alerts.webhook_sink import SLOW_SECONDS, WebhookSink, http_answer
+from edge_runtime.bundle.errors import UnavailableError
 from edge_runtime.delays import send_delay
 from tests.support.sample_events import delivery_states, record, wait_until
 from tests.support.webhook_receiver import SECRET, Receiver, receiving
@@ -43,6 +44,12 @@ def entry(tmp_path: Path) -> Iterator[Entry]:
 
 def sink(port: int, secret: Path, timeout: float = 5.0) -> WebhookSink:
     return WebhookSink(WebhookSection(f"http://127.0.0.1:{port}/hook?site=7", secret_file=secret, timeout=timeout))
+
+
+def test_a_check_without_its_certificate_file_is_a_sentence(secret, tmp_path):
+    settings = WebhookSection("https://127.0.0.1:1/hook", secret_file=secret, ca_file=tmp_path / "none.pem")
+    with pytest.raises(UnavailableError, match=r"the webhook cannot be reached .*No such file"):
+        WebhookSink(settings).check()
 
 
 def test_a_signed_event_is_taken(receiver, secret, entry):

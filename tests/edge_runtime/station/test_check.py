@@ -34,3 +34,14 @@ def test_a_damaged_bundle_is_one_sentence(bundle):
     done = CliRunner().invoke(main, ["check", "--bundle", str(bundle)])
     assert done.exit_code == 1
     assert "00.png is missing" in done.output
+
+
+def test_a_bundle_without_golden_frames_does_not_end_the_check_of_the_rest(bundle, tmp_path):
+    (bundle / "golden.json").unlink()
+    write_bundle_manifest(bundle, Manifest.from_json(json.loads((bundle / "manifest.json").read_text())))
+    text = f'[station]\nname = "s"\nstate_dir = "state"\nbundle = "{bundle}"\n[http]\nport = 0\n'
+    (tmp_path / "station.toml").write_text(text + '[[camera]]\nname = "yard"\nurl = "ftp://h/x"\n')
+    done = CliRunner().invoke(main, ["check", "--config", str(tmp_path / "station.toml")])
+    assert done.exit_code == 1
+    assert "has no golden.json" in done.output
+    assert "FAIL  camera yard: misconfigured" in done.output
