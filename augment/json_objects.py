@@ -1,6 +1,5 @@
 """Typed JSON objects: frozen dataclasses that are read from JSON and written back without loss.
 
-    @dataclass(frozen=True, kw_only=True)
     class Shot(JsonObject):
         id: str
         boxes: Sequence[Box] | None = None
@@ -12,18 +11,32 @@ keeps its digest.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from functools import cache
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from edge_runtime.bundle.errors import InputError
 
+if TYPE_CHECKING:
+    from typing import dataclass_transform
+else:
+
+    def dataclass_transform(**_):
+        """Change nothing: what it says is for type checkers, and Python 3.10 has none of its own."""
+        return lambda kind: kind
+
+
 T = TypeVar("T", bound="JsonObject")
 
 
+@dataclass_transform(frozen_default=True, kw_only_default=True)
 class JsonObject:
-    """Base of the frozen dataclasses that stand for a JSON object; `vars` of one is what is written of it."""
+    """A JSON object; `vars` of one is what is written of it. Every subclass is a frozen dataclass of keyword fields."""
+
+    def __init_subclass__(cls) -> None:
+        """Make the subclass a dataclass, so that none can forget to be one."""
+        dataclass(frozen=True, kw_only=True)(cls)
 
     def __post_init__(self) -> None:
         """Leave out what is at its default."""

@@ -5,7 +5,6 @@ lack it, or it is left out where there is nothing to say. Numbers between 0 and 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from augment.json_objects import JsonObject
@@ -16,7 +15,6 @@ Recalls: TypeAlias = Mapping[str, float | None]  # by label; None where the clas
 PlainJson: TypeAlias = Mapping[str, Any]  # what another package defines, written and read as it is
 
 
-@dataclass(frozen=True, kw_only=True)
 class NoSummary(JsonObject):
     """The summary of a stage that has nothing to say of the whole."""
 
@@ -24,7 +22,6 @@ class NoSummary(JsonObject):
 # Stage 1, dataset
 
 
-@dataclass(frozen=True, kw_only=True)
 class FileFacts(JsonObject):
     """What reading one file found; or `reason`, why it cannot be used, and nothing else. `id` is its path."""
 
@@ -38,7 +35,6 @@ class FileFacts(JsonObject):
     notes: Sequence[str] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
 class DatasetRecord(JsonObject):
     """One usable real image."""
 
@@ -56,7 +52,6 @@ class DatasetRecord(JsonObject):
     boxes: Sequence[Box] = ()  # around what makes the image what its label says
 
 
-@dataclass(frozen=True, kw_only=True)
 class LeftOut(JsonObject):
     """A file that is no record, and why."""
 
@@ -64,7 +59,6 @@ class LeftOut(JsonObject):
     reason: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class DatasetSummary(JsonObject):
     """What the data set holds, class by class and split by split."""
 
@@ -89,7 +83,6 @@ class DatasetSummary(JsonObject):
 # Stage 2, captions
 
 
-@dataclass(frozen=True, kw_only=True)
 class CaptionRecord(JsonObject):
     """The caption of one training image, which has the same id."""
 
@@ -102,7 +95,6 @@ class CaptionRecord(JsonObject):
 # Stage 3, prompts
 
 
-@dataclass(frozen=True, kw_only=True)
 class RefinedCaption(JsonObject):
     """What became of one caption, which has the same id."""
 
@@ -115,7 +107,6 @@ class RefinedCaption(JsonObject):
     kept_itself: bool  # no continuation passed
 
 
-@dataclass(frozen=True, kw_only=True)
 class PromptRecord(JsonObject):
     """One prompt that was refined from a caption."""
 
@@ -130,7 +121,6 @@ class PromptRecord(JsonObject):
     kept: int  # of them
 
 
-@dataclass(frozen=True, kw_only=True)
 class PromptSummary(JsonObject):
     """How many prompts were drawn, and how many were kept."""
 
@@ -146,7 +136,6 @@ class PromptSummary(JsonObject):
 # Stage 4, adapter
 
 
-@dataclass(frozen=True, kw_only=True)
 class Memorisation(JsonObject):
     """How near painted images come to training images, by cosine distance, beside validation images."""
 
@@ -156,7 +145,6 @@ class Memorisation(JsonObject):
     painted: int  # images
 
 
-@dataclass(frozen=True, kw_only=True)
 class AdapterRecord(JsonObject):
     """One evaluation of the adapter in training."""
 
@@ -166,7 +154,6 @@ class AdapterRecord(JsonObject):
     memorisation: Memorisation
 
 
-@dataclass(frozen=True, kw_only=True)
 class AdapterSummary(JsonObject):
     """`path` and `sha256` of the adapter's folder are None where none is used."""
 
@@ -179,7 +166,6 @@ class AdapterSummary(JsonObject):
 # Stage 5, synthetic
 
 
-@dataclass(frozen=True, kw_only=True)
 class PlannedImage(JsonObject):
     """An image to generate. `id` is a digest of everything that decides its pixels."""
 
@@ -202,7 +188,6 @@ class PlannedImage(JsonObject):
     size: int  # pixels; 0: as the model likes
 
 
-@dataclass(frozen=True, kw_only=True)
 class GeneratedRecord(PlannedImage):
     """A generated image; or `blanked`, why there is none, and no path and digest."""
 
@@ -212,7 +197,6 @@ class GeneratedRecord(PlannedImage):
     blanked: str | None
 
 
-@dataclass(frozen=True, kw_only=True)
 class SyntheticSummary(JsonObject):
     """Which images the newest round of generation wanted."""
 
@@ -223,7 +207,6 @@ class SyntheticSummary(JsonObject):
 # Stage 6, curation
 
 
-@dataclass(frozen=True, kw_only=True)
 class CurationRecord(JsonObject):
     """One generated image, kept or rejected for all of `reasons`."""
 
@@ -236,7 +219,6 @@ class CurationRecord(JsonObject):
     scores: Mapping[str, float]
 
 
-@dataclass(frozen=True, kw_only=True)
 class ClassCurve(JsonObject):
     """Recall of one class by the number of its real images, and what follows from it."""
 
@@ -247,7 +229,6 @@ class ClassCurve(JsonObject):
     photograph: int | None  # further images
 
 
-@dataclass(frozen=True, kw_only=True)
 class LearningCurve(JsonObject):
     """Recall by how many of the real images a classifier learns from."""
 
@@ -257,7 +238,6 @@ class LearningCurve(JsonObject):
     classes: Mapping[str, ClassCurve]
 
 
-@dataclass(frozen=True, kw_only=True)
 class ContactSheet(JsonObject):
     """One page of small pictures that curation wrote."""
 
@@ -267,7 +247,6 @@ class ContactSheet(JsonObject):
     images: int
 
 
-@dataclass(frozen=True, kw_only=True)
 class CurationSummary(JsonObject):
     """How many generated images were kept, and why the others were rejected."""
 
@@ -283,7 +262,6 @@ class CurationSummary(JsonObject):
 # Stage 7, training
 
 
-@dataclass(frozen=True, kw_only=True)
 class TrainedArm(JsonObject):
     """One training of an arm."""
 
@@ -293,7 +271,6 @@ class TrainedArm(JsonObject):
     dropped: Sequence[str] = ()  # labels whose generated images the gate kept out
 
 
-@dataclass(frozen=True, kw_only=True)
 class TrainingRecord(TrainedArm):
     """One finished training: its checkpoint and how it went."""
 
@@ -305,7 +282,6 @@ class TrainingRecord(TrainedArm):
     images: Mapping[str, Counts]  # real, synthetic -> label -> images
 
 
-@dataclass(frozen=True, kw_only=True)
 class Evaluation(JsonObject):
     """One entry of a training's history.json."""
 
@@ -314,7 +290,6 @@ class Evaluation(JsonObject):
     validation: Mapping[str, float]  # metric -> value
 
 
-@dataclass(frozen=True, kw_only=True)
 class TrainingSummary(JsonObject):
     """What all trainings share: labels and the network's input."""
 
@@ -326,7 +301,6 @@ class TrainingSummary(JsonObject):
 # Stage 8, comparison
 
 
-@dataclass(frozen=True, kw_only=True)
 class ComparisonRecord(JsonObject):
     """One test image and the label that each training gave it."""
 
@@ -336,7 +310,6 @@ class ComparisonRecord(JsonObject):
     predicted: Mapping[str, str]  # id of the training -> label
 
 
-@dataclass(frozen=True, kw_only=True)
 class Interval(JsonObject):
     """A value and the range that the data leave it, at the confidence of the call that made it."""
 
@@ -345,7 +318,6 @@ class Interval(JsonObject):
     high: float
 
 
-@dataclass(frozen=True, kw_only=True)
 class Measured(Interval):
     """The mean of a metric over an arm's trainings."""
 
@@ -353,7 +325,6 @@ class Measured(Interval):
     per_seed: Sequence[float]
 
 
-@dataclass(frozen=True, kw_only=True)
 class ReliabilityBin(JsonObject):
     """Images whose probability falls into one of ten ranges, and how often they were right."""
 
@@ -362,7 +333,6 @@ class ReliabilityBin(JsonObject):
     images: int
 
 
-@dataclass(frozen=True, kw_only=True)
 class Reliability(JsonObject):
     """How often the likeliest label is right, by its probability; `ece` is the expected calibration error."""
 
@@ -370,7 +340,6 @@ class Reliability(JsonObject):
     bins: Sequence[ReliabilityBin]
 
 
-@dataclass(frozen=True, kw_only=True)
 class ArmResult(JsonObject):
     """One arm on the test set."""
 
@@ -381,7 +350,6 @@ class ArmResult(JsonObject):
     confusion: Sequence[Sequence[int]]  # of all seeds together: rows truth, columns prediction
 
 
-@dataclass(frozen=True, kw_only=True)
 class McNemar(JsonObject):
     """McNemar's paired test of one arm against the baseline."""
 
@@ -391,7 +359,6 @@ class McNemar(JsonObject):
     p_holm: float  # by Holm's method for all arms together
 
 
-@dataclass(frozen=True, kw_only=True)
 class Difference(JsonObject):
     """An arm minus the baseline on the same resamples."""
 
@@ -402,7 +369,6 @@ class Difference(JsonObject):
     verdict: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class ImageCounts(JsonObject):
     """Numbers of images, and of groups that they belong to."""
 
@@ -410,14 +376,12 @@ class ImageCounts(JsonObject):
     groups: int
 
 
-@dataclass(frozen=True, kw_only=True)
 class HeldOutCounts(ImageCounts):
     """Numbers of the images of a held-out split, whole and by class."""
 
     per_class: Mapping[str, ImageCounts]
 
 
-@dataclass(frozen=True, kw_only=True)
 class ComparisonSummary(JsonObject):
     """The verdict, and everything that it rests on."""
 
@@ -438,7 +402,6 @@ class ComparisonSummary(JsonObject):
 # Stage 9, export
 
 
-@dataclass(frozen=True, kw_only=True)
 class ExportRecord(JsonObject):
     """One packed precision: its file, and what the acceptance test measured."""
 
@@ -446,7 +409,6 @@ class ExportRecord(JsonObject):
     agreement: float  # share of the test images with the network's likeliest label
 
 
-@dataclass(frozen=True, kw_only=True)
 class Threshold(JsonObject):
     """The threshold of one fault label and what it does on the validation images; see export.calibration."""
 
@@ -461,7 +423,6 @@ class Threshold(JsonObject):
     false_alarms_bound: float
 
 
-@dataclass(frozen=True, kw_only=True)
 class ExportSummary(JsonObject):
     """The packed training, its decision rule, and the precisions that were refused."""
 

@@ -15,33 +15,15 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Generic, TypeAlias, TypeVar
 
+from augment import record_types as types
 from augment.json_objects import JsonObject, from_json, plain
-from augment.record_types import (
-    AdapterRecord,
-    AdapterSummary,
-    CaptionRecord,
-    ComparisonRecord,
-    ComparisonSummary,
-    CurationRecord,
-    CurationSummary,
-    DatasetRecord,
-    DatasetSummary,
-    ExportRecord,
-    ExportSummary,
-    GeneratedRecord,
-    NoSummary,
-    PlainJson,
-    PromptRecord,
-    PromptSummary,
-    SyntheticSummary,
-    TrainingRecord,
-    TrainingSummary,
-)
+from augment.record_types import PlainJson
 from augment.settings import as_json
 from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.files import replace_file, sha256_bytes
 
 SCHEMA_VERSION = 1
+JOURNAL = "journal.jsonl"
 
 Identity: TypeAlias = Mapping[str, str] | str  # of a model: name, and sha256 or revision; or a digest alone
 R = TypeVar("R", bound=JsonObject)
@@ -51,92 +33,71 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Stage(Generic[R, S]):
-    """One stage of the pipeline: its command, the document it writes, and the module whose `run` makes that."""
+    """One stage of the pipeline: its command, the document it writes, and what that holds."""
 
     command: str
     document: str
-    module: str
     help: str
     record: type[R]
     summary: type[S]
     needs_models: bool = False  # whether `run` takes the pretrained models
 
+    @property
+    def module(self) -> str:
+        """The module whose `run` makes the document; the one of `export` is not called like the package."""
+        return f"augment.stages.{self.command if self.command != 'export' else 'pack'}"
+
 
 DATASET = Stage(
-    "dataset",
-    "dataset",
-    "augment.stages.dataset",
-    "Read, check, group and split the real images",
-    DatasetRecord,
-    DatasetSummary,
+    "dataset", "dataset", "Read, check, group and split the real images", types.DatasetRecord, types.DatasetSummary
 )
 CAPTIONS = Stage(
     "caption",
     "captions",
-    "augment.stages.caption",
     "Let BLIP describe every training image",
-    CaptionRecord,
-    NoSummary,
+    types.CaptionRecord,
+    types.NoSummary,
     needs_models=True,
 )
 PROMPTS = Stage(
     "refine",
     "prompts",
-    "augment.stages.refine",
     "Let GPT-2 turn captions into varied prompts",
-    PromptRecord,
-    PromptSummary,
+    types.PromptRecord,
+    types.PromptSummary,
     needs_models=True,
 )
 ADAPTER = Stage(
     "adapt",
     "adapter",
-    "augment.stages.adapt",
     "Teach Stable Diffusion the station's look, where a method asks for it",
-    AdapterRecord,
-    AdapterSummary,
+    types.AdapterRecord,
+    types.AdapterSummary,
     needs_models=True,
 )
 SYNTHETIC = Stage(
     "generate",
     "synthetic",
-    "augment.stages.generate",
     "Let Stable Diffusion paint what each class lacks",
-    GeneratedRecord,
-    SyntheticSummary,
+    types.GeneratedRecord,
+    types.SyntheticSummary,
     needs_models=True,
 )
 CURATION = Stage(
     "curate",
     "curation",
-    "augment.stages.curate",
     "Reject generated images that are blank, copies or too near the test set",
-    CurationRecord,
-    CurationSummary,
+    types.CurationRecord,
+    types.CurationSummary,
 )
 TRAINING = Stage(
-    "train",
-    "training",
-    "augment.stages.train",
-    "Train the classifier on real, synthetic and both",
-    TrainingRecord,
-    TrainingSummary,
+    "train", "training", "Train the classifier on real, synthetic and both", types.TrainingRecord, types.TrainingSummary
 )
 COMPARISON = Stage(
-    "compare",
-    "comparison",
-    "augment.stages.compare",
-    "Measure every arm on the locked test set",
-    ComparisonRecord,
-    ComparisonSummary,
+    "compare", "comparison", "Measure every arm on the locked test set", types.ComparisonRecord, types.ComparisonSummary
 )
 EXPORT = Stage(
-    "export",
-    "export",
-    "augment.stages.pack",
-    "Pack the chosen classifier as a bundle for the edge",
-    ExportRecord,
-    ExportSummary,
+    "export", "export", "Pack the chosen classifier as a bundle for the edge", types.ExportRecord, types.ExportSummary
 )
 # In the order of the pipeline: each one's document is made from the one before.
 STAGES: tuple[Stage[Any, Any], ...] = (
@@ -293,18 +254,19 @@ class RunFolder:
         return document if document is not None and inputs.same(document.inputs) else None
 
     def write(self, document: Document[R, S]) -> Document[R, S]:
-        """Give `document` the next version and today's date, and put it on disk whole."""
+        """Give `document` the next version and today's date, put it on disk whole, and remove the stage's journal."""
         folder = self.subfolder(document.stage.document)
         taken = [int(match[1]) for path in folder.iterdir() if (match := re.fullmatch(r"v(\d{4})\.json", path.name))]
         created = datetime.now(timezone.utc).isoformat(timespec="seconds")
         stamped = replace(document, version=max(taken, default=0) + 1, created=created)
         text = json.dumps(stamped.to_json(), indent=1, ensure_ascii=False, default=plain) + "\n"
         replace_file(folder / f"v{stamped.version:04d}.json", text.encode())
+        (folder / JOURNAL).unlink(missing_ok=True)
         return stamped
 
     def journal(self, stage: Stage[Any, Any], kind: type[R], key: object) -> "Journal[R]":
         """Return the stage's journal of `kind` objects for the inputs that `key` (any JSON value) stands for."""
-        return Journal(self.subfolder(stage.document) / "journal.jsonl", kind, digest_of(key))
+        return Journal(self.subfolder(stage.document) / JOURNAL, kind, digest_of(key))
 
 
 def _document(stage: Stage[R, S], content: Any, path: Path) -> Document[R, S]:
@@ -346,7 +308,7 @@ class Journal(Generic[R]):
         content = self.path.read_bytes()
         head, *lines, cut_off = content.split(b"\n")
         if head != self.key.encode():
-            self.clear()
+            self.path.unlink()
             return {}
         if cut_off:  # a kill came in the middle of a line; what is added must not continue it
             os.truncate(self.path, len(content) - len(cut_off))
@@ -361,7 +323,3 @@ class Journal(Generic[R]):
             file.write("".join(line + "\n" for line in lines).encode())
             file.flush()
             os.fsync(file.fileno())
-
-    def clear(self) -> None:
-        """Remove the journal: the stage's document is written."""
-        self.path.unlink(missing_ok=True)

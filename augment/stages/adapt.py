@@ -67,9 +67,7 @@ def run(settings: Settings, folder: RunFolder, models: Models, evaluate: Evaluat
         journal.add([record])
         known[record.id] = record
     records = list(known.values())
-    document = folder.write(Document(ADAPTER, inputs, records, _keep_best(folder, records)))
-    journal.clear()
-    return document
+    return folder.write(Document(ADAPTER, inputs, records, _keep_best(folder, records)))
 
 
 def summary_line(document: AdapterDocument) -> str:

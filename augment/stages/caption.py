@@ -37,9 +37,7 @@ def run(settings: Settings, folder: RunFolder, models: Models) -> CaptionDocumen
             journal.add(captions)
             written |= {record.id: record for record in captions}
     records = sorted(written.values(), key=lambda record: record.id)
-    document = folder.write(Document(CAPTIONS, inputs, records, NoSummary()))
-    journal.clear()
-    return document
+    return folder.write(Document(CAPTIONS, inputs, records, NoSummary()))
 
 
 def summary_line(document: CaptionDocument) -> str:

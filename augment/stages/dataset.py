@@ -70,9 +70,7 @@ def run(
     facts = _read_all(source, digests, journal, read, batch)
     records, summary = _sort_out(settings, source, facts, _earlier_sides(folder, inputs))
     _take_fingerprints(settings, fingerprints, records)
-    document = folder.write(Document(DATASET, inputs, records, summary))
-    journal.clear()
-    return document
+    return folder.write(Document(DATASET, inputs, records, summary))
 
 
 def _take_fingerprints(settings: Settings, fingerprints: Fingerprints, records: Sequence[DatasetRecord]) -> None:

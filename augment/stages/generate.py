@@ -85,9 +85,7 @@ def run(settings: Settings, folder: RunFolder, models: Models) -> SyntheticDocum
     painted = _paint_all(studio, journal, plan)
     records = sorted([*made, *painted], key=lambda record: record.id)
     summary = SyntheticSummary(round=round_number, wanted=wanted)
-    document = folder.write(Document(SYNTHETIC, inputs, records, summary))
-    journal.clear()
-    return document
+    return folder.write(Document(SYNTHETIC, inputs, records, summary))
 
 
 def summary_line(document: SyntheticDocument) -> str:

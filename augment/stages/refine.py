@@ -52,9 +52,7 @@ def run(settings: Settings, folder: RunFolder, models: Models) -> PromptDocument
             journal.add([written[record.id]])
     results = [written[record.id] for record in captions.records]
     summary = _summary(settings, captions.records, results, phrases)
-    document = folder.write(Document(PROMPTS, inputs, list(_prompts(captions.records, results)), summary))
-    journal.clear()
-    return document
+    return folder.write(Document(PROMPTS, inputs, list(_prompts(captions.records, results)), summary))
 
 
 def summary_line(document: PromptDocument) -> str:
