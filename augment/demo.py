@@ -16,11 +16,7 @@ from augment.settings import DataSettings, Settings, load_settings, write_settin
 from edge_runtime.bundle.errors import InputError
 
 # Images per class; the training images are long-tailed, what measures is balanced.
-SPLITS = {
-    "train": STATION_COUNTS,
-    "val": dict.fromkeys(LABELS, 10),
-    "test": dict.fromkeys(LABELS, 100),
-}
+SPLITS = {"train": STATION_COUNTS, "val": dict.fromkeys(LABELS, 10), "test": dict.fromkeys(LABELS, 100)}
 UNSEEN_PER_LABEL = 1
 EXIT_FAULT = 10  # of edge-classify
 

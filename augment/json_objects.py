@@ -13,10 +13,12 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from edge_runtime.bundle.errors import InputError
+from edge_runtime.bundle.files import replace_file
 
 if TYPE_CHECKING:
     from typing import dataclass_transform
@@ -76,6 +78,11 @@ def plain(value: object) -> object:
 def as_plain(value: object) -> Any:
     """Return an object, or a container of objects, as the plain JSON value that is written of it."""
     return json.loads(json.dumps(value, default=plain))
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write a JSON value or JsonObject to `path`, indented, whole or not at all."""
+    replace_file(path, (json.dumps(value, indent=1, ensure_ascii=False, default=plain) + "\n").encode())
 
 
 @cache

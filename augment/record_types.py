@@ -271,6 +271,15 @@ class TrainedArm(JsonObject):
     dropped: Sequence[str] = ()  # labels whose generated images the gate kept out
 
 
+class TrainingResult(JsonObject):
+    """What the card of a checkpoint says of the training that wrote it; the fields are those of TrainingRecord."""
+
+    sha256: str
+    steps: int
+    best_step: int
+    validation: Mapping[str, float]
+
+
 class TrainingRecord(TrainedArm):
     """One finished training: its checkpoint and how it went."""
 

@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from augment import record_types as types
-from augment.json_objects import JsonObject, from_json, plain
-from augment.record_types import PlainJson
+from augment.json_objects import JsonObject, from_json, plain, write_json
 from augment.settings import as_json
 from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.files import replace_file, sha256_bytes
@@ -101,16 +100,8 @@ EXPORT = Stage(
 )
 # In the order of the pipeline: each one's document is made from the one before.
 STAGES: tuple[Stage[Any, Any], ...] = (
-    DATASET,
-    CAPTIONS,
-    PROMPTS,
-    ADAPTER,
-    SYNTHETIC,
-    CURATION,
-    TRAINING,
-    COMPARISON,
-    EXPORT,
-)
+    DATASET, CAPTIONS, PROMPTS, ADAPTER, SYNTHETIC, CURATION, TRAINING, COMPARISON, EXPORT,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -122,16 +113,16 @@ class StageInputs:
     """
 
     parent: str | None
-    settings: PlainJson = field(default_factory=dict)
+    settings: types.PlainJson = field(default_factory=dict)
     models: Mapping[str, Identity] = field(default_factory=dict)
-    defaults: PlainJson = field(default_factory=dict, compare=False)
+    defaults: types.PlainJson = field(default_factory=dict, compare=False)
 
     @classmethod
     def of(
         cls,
         parent: str | None,
         section: object,
-        others: PlainJson,
+        others: types.PlainJson,
         models: Mapping[str, Identity],
         leaving_out: Sequence[str] = (),
     ) -> "StageInputs":
@@ -259,8 +250,7 @@ class RunFolder:
         taken = [int(match[1]) for path in folder.iterdir() if (match := re.fullmatch(r"v(\d{4})\.json", path.name))]
         created = datetime.now(timezone.utc).isoformat(timespec="seconds")
         stamped = replace(document, version=max(taken, default=0) + 1, created=created)
-        text = json.dumps(stamped.to_json(), indent=1, ensure_ascii=False, default=plain) + "\n"
-        replace_file(folder / f"v{stamped.version:04d}.json", text.encode())
+        write_json(folder / f"v{stamped.version:04d}.json", stamped.to_json())
         (folder / JOURNAL).unlink(missing_ok=True)
         return stamped
 

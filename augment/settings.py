@@ -27,6 +27,11 @@ def setting(
     return field(default=default, metadata=metadata)
 
 
+def fraction(default: float, meaning: str) -> Any:
+    """Return a settings field that takes numbers from 0 to 1."""
+    return setting(default, meaning, low=0.0, high=1.0)
+
+
 @dataclass(frozen=True)
 class DataSettings:
     """Where the images come from, and how they are split."""
@@ -52,11 +57,8 @@ class DataSettings:
     )
     fold: int = setting(0, "which fold is the test set, from 0; the next one is for validation", low=0, high=19)
     burst_gap: int = setting(1, "files whose numbers differ by at most this may be one burst", low=0)
-    burst_similarity: float = setting(
-        0.75,
-        "and are one burst if their thumbnails, shifted to fit best, correlate at least this much",
-        low=0.0,
-        high=1.0,
+    burst_similarity: float = fraction(
+        0.75, "and are one burst if their thumbnails, shifted to fit best, correlate at least this much"
     )
     duplicate_bits: int = setting(
         6,
@@ -116,10 +118,8 @@ class RefineSettings:
         "(shared words), or auto (minilm where installed, else lexical)",
     )
     meaning_sha256: str = setting("", "pin: the model folder's digest; empty accepts any")
-    nearness: float = setting(0.65, "a prompt less like its caption than this (cosine) is rejected", low=0.0, high=1.0)
-    sameness: float = setting(
-        0.95, "a prompt more like another of its caption than this (cosine) is rejected", low=0.0, high=1.0
-    )
+    nearness: float = fraction(0.65, "a prompt less like its caption than this (cosine) is rejected")
+    sameness: float = fraction(0.95, "a prompt more like another of its caption than this (cosine) is rejected")
     temperature: float = setting(0.9, "sampling temperature", low=0.1, high=3.0)
     top_p: float = setting(0.95, "nucleus sampling: probability mass kept", low=0.05, high=1.0)
     max_new_tokens: int = setting(24, "length of a continuation, in GPT-2 tokens", low=1, high=200)
@@ -191,10 +191,8 @@ class GenerateSettings:
         for method in self.methods:
             try:
                 if parse_method(method).inserts and not self.hosts:
-                    wrong.append(
-                        f"generate.methods names {method}, but generate.hosts names no pair, "
-                        'such as {leak = "healthy"}'
-                    )
+                    pair = 'such as {leak = "healthy"}'
+                    wrong.append(f"generate.methods names {method}, but generate.hosts names no pair, {pair}")
             except InputError as error:
                 wrong.append(f"generate.methods: {error}")
         return wrong
@@ -217,10 +215,7 @@ class CurateSettings:
         12, "so is a generated image within this distance of a training image its copy; -1: no rule", low=-1, high=32
     )
     lookalike_bits: int = setting(
-        12,
-        "and one within this distance of a validation or test image is too near it; -1: no rule",
-        low=-1,
-        high=32,
+        12, "and one within this distance of a validation or test image is too near it; -1: no rule", low=-1, high=32
     )
     floor: float = setting(
         0.5,
@@ -248,9 +243,7 @@ class CurateSettings:
     recall_target: float = setting(
         0.9, "the report says how many images to photograph for this recall of a class", low=0.1, high=0.999
     )
-    share: float = setting(
-        1.0, "generated images may be this share of a class's training images at most", low=0.0, high=1.0
-    )
+    share: float = fraction(1.0, "generated images may be this share of a class's training images at most")
 
 
 @dataclass(frozen=True)
@@ -324,23 +317,18 @@ class TrainSettings:
         low=0.0,
         high=0.9999,
     )
-    replace: float = setting(
+    replace: float = fraction(
         0.0,
         "in arms with both kinds, probability that a generated image of the class stands in for a drawn real one; 0: "
         "both kinds are drawn alike",
-        low=0.0,
-        high=1.0,
     )
-    real_last: float = setting(
+    real_last: float = fraction(
         0.0,
         "with layers = all, in arms with both kinds, share of the steps, the last ones, that see real images only "
         "(and generated ones of a class that has no others)",
-        low=0.0,
-        high=1.0,
     )
     synthetic_norm: bool = setting(
-        False,
-        "in arms with both kinds, generated images have batch norms of their own, which end with the training",
+        False, "in arms with both kinds, generated images have batch norms of their own, which end with the training"
     )
 
     def contradictions(self) -> list[str]:
@@ -356,19 +344,15 @@ class TrainSettings:
                 f"train.synthetic_norm splits every batch by kind, and train.batch_size is {self.batch_size}, "
                 f"expected at least {LEAST_SPLIT_BATCH}"
             )
-        return wrong + (self._whole_network_only() if self.layers == "all" else self._classifier_only())
+        if self.layers == "classifier":
+            return wrong + self._classifier_contradictions()
+        if len(shares) > 1:
+            wrong.append("train.synthetic_shares names several, which only train.layers = classifier can choose from")
+        return wrong
 
-    def _whole_network_only(self) -> list[str]:
-        if len(self.synthetic_shares) > 1:
-            return ["train.synthetic_shares names several, which only train.layers = classifier can choose from"]
-        return []
-
-    def _classifier_only(self) -> list[str]:
-        wrong = [
-            f"train.{key} is for train.layers = all; leave it out, or train the whole network"
-            for key in ("replace", "synthetic_norm")
-            if getattr(self, key)
-        ]
+    def _classifier_contradictions(self) -> list[str]:
+        whole = [key for key in ("replace", "synthetic_norm") if getattr(self, key)]
+        wrong = [f"train.{key} is for train.layers = all; leave it out, or train the whole network" for key in whole]
         if self.weights == "none":
             wrong.append("train.layers is classifier, but train.weights is none: random features classify nothing")
         return wrong
@@ -426,22 +410,14 @@ class Settings:
 
     def contradictions(self) -> list[str]:
         """Return a sentence for every contradiction within a section or between two of them."""
-        wrong = [
-            sentence
-            for section in (self.data, self.refine, self.generate, self.train)
-            for sentence in section.contradictions()
-        ]
-        arms = {
-            "compare.baseline": self.compare.baseline,
-            "compare.candidate": self.compare.candidate,
-            "export.arm": self.export.arm,
-        }
-        wrong += [
-            f"{key} is {arm!r}, expected one of train.arms ({', '.join(self.train.arms)})"
-            for key, arm in arms.items()
-            if arm not in self.train.arms
-        ]
-        if self.compare.baseline == self.compare.candidate:
+        wrong = [*self.data.contradictions(), *self.refine.contradictions()]
+        wrong += [*self.generate.contradictions(), *self.train.contradictions()]
+        baseline, candidate = self.compare.baseline, self.compare.candidate
+        arms = {"compare.baseline": baseline, "compare.candidate": candidate, "export.arm": self.export.arm}
+        for key, arm in arms.items():
+            if arm not in self.train.arms:
+                wrong.append(f"{key} is {arm!r}, expected one of train.arms ({', '.join(self.train.arms)})")
+        if baseline == candidate:
             wrong.append("compare.baseline and compare.candidate are the same arm")
         return wrong
 

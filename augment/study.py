@@ -6,7 +6,6 @@ the draw, which is most of it where a class has four images. On real images a dr
 is tested once, and its fold's captions, generated images and classifier have seen the training part only.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +16,7 @@ from safetensors.numpy import load_file
 from augment.arrays import Numbers
 from augment.data.sources import check_source
 from augment.evaluation.arm_comparison import Truth, summarise
-from augment.json_objects import as_plain
+from augment.json_objects import as_plain, write_json
 from augment.mini.archive import Share, write_archive
 from augment.mini.scenes import COUNTERPARTS, FAULT_LABELS, LABELS
 from augment.presets import PRESETS
@@ -28,7 +27,6 @@ from augment.settings import DataSettings, Settings, as_json, load_settings, wri
 from augment.stages.compare import temperature
 from augment.training.arms import BALANCED, GATE, UNCURATED
 from edge_runtime.bundle.errors import InputError
-from edge_runtime.bundle.files import replace_file
 
 RESULTS = "results.json"
 BASELINE = "real+balanced"
@@ -75,13 +73,9 @@ def prepare(
     faults = faults or (ELPV_FAULTS if name == ELPV else ())
     source = DataSettings(source=data or "elpv-dataset", faults=tuple(faults))
     folds = range(1) if name == PETS else range(FOLDS)  # the pets come with a test list of their own
-    return Plan(
-        out,
-        [
-            [_prepare_photos(out, source, dict(hosts or {}), draw, fold, len(folds)) for fold in folds]
-            for draw in range(draws)
-        ],
-    )
+    boxed = dict(hosts or {})
+    runs = [[_prepare_photos(out, source, boxed, draw, fold, len(folds)) for fold in folds] for draw in range(draws)]
+    return Plan(out, runs)
 
 
 def _prepare_scenes(out: Path, draw: int) -> Path:
@@ -94,13 +88,10 @@ def _prepare_scenes(out: Path, draw: int) -> Path:
     manifest = folder / "station" / "manifest.csv"
     data = DataSettings(source=str(manifest.resolve()), faults=FAULT_LABELS, duplicate_bits=0, burst_gap=0)
     settings = _settings(out, draw, data, SCENES_METHODS, SCENES_COMBINED, size=96)
-    settings = replace(
-        settings,
-        generate=replace(settings.generate, floor=GENERATED, cap=GENERATED, hosts=dict(COUNTERPARTS)),
-    )
+    section = replace(settings.generate, floor=GENERATED, cap=GENERATED, hosts=dict(COUNTERPARTS))
     say(f"rendering the images of draw {draw} into {folder / 'station'}")
     write_archive(folder / "station", shares)
-    return _write(folder, settings)
+    return _write(folder, replace(settings, generate=section))
 
 
 def _counts(healthy: int, fault: int) -> dict[str, int]:
@@ -204,7 +195,7 @@ def pool(plan: Plan) -> ComparisonSummary:
         "adapters": [as_plain(folder.require(ADAPTER).summary) for folders in draws for folder in folders],
         **as_plain(summary),
     }
-    replace_file(plan.out / RESULTS, (json.dumps(results, indent=1, ensure_ascii=False) + "\n").encode())
+    write_json(plan.out / RESULTS, results)
     return summary
 
 

@@ -86,7 +86,7 @@ def burst_pairs(paths: Sequence[str], thumbnails: Sequence[Thumbnail], gap: int,
         for at, (number, first) in enumerate(members):
             near = takewhile(lambda other: other[0] - number <= gap, members[at + 1 :])  # noqa: B023 (used at once)
             pairs += [(first, second) for _, second in near]
-    small = [_burst_view(thumbnail) for thumbnail in thumbnails]
+    small = [resize_by_area(thumbnail, BURST_SIDE, BURST_SIDE) for thumbnail in thumbnails]
     alike = [sorted(pair) for pair in pairs if burst_similarity(small[pair[0]], small[pair[1]]) >= similarity]
     return np.array(sorted(alike), np.int64).reshape(-1, 2)
 
@@ -96,10 +96,6 @@ def _series(path: str) -> tuple[tuple[str, ...], int] | None:
     pure = PurePosixPath(path)
     match = re.fullmatch(r"(.*?)(\d+)(\D*)", pure.stem)
     return ((*pure.parts[1:-1], match[1], match[3]), int(match[2])) if match else None
-
-
-def _burst_view(thumbnail: Thumbnail) -> Thumbnail:
-    return resize_by_area(thumbnail, BURST_SIDE, BURST_SIDE)
 
 
 def burst_similarity(first: Thumbnail, second: Thumbnail) -> float:

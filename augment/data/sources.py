@@ -276,12 +276,7 @@ def _text(path: Path) -> str:
 
 
 _READERS = {"folders": _list_folders, "oxford-pets": _list_pets, "elpv": _list_elpv, "manifest": _list_manifest}
-_ROOTS = {
-    "folders": _folders_root,
-    "oxford-pets": _require_pets_root,
-    "elpv": _elpv_root,
-    "manifest": _manifest_root,
-}
+_ROOTS = {"folders": _folders_root, "oxford-pets": _require_pets_root, "elpv": _elpv_root, "manifest": _manifest_root}
 
 
 # What names alone tell

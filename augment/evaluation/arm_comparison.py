@@ -7,22 +7,11 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from augment import record_types as types
 from augment.arrays import Labels, Numbers
 from augment.evaluation import metrics
 from augment.evaluation.metrics import FAULT_OR_NOT, FAULT_RECALL, METRICS, Draws, Resampled
 from augment.json_objects import from_json
-from augment.record_types import (
-    ArmResult,
-    ComparisonSummary,
-    Difference,
-    HeldOutCounts,
-    ImageCounts,
-    Interval,
-    McNemar,
-    Measured,
-    Reliability,
-    TrainedArm,
-)
 from augment.records import item_seed
 from augment.settings import CompareSettings, Settings
 from edge_runtime.bundle.decision import DecisionRule
@@ -46,21 +35,21 @@ class Truth:
         held = set(self.targets.tolist())
         return [index for index, label in enumerate(self.labels) if label in self.faults and index in held]
 
-    def counts(self) -> HeldOutCounts:
+    def counts(self) -> types.HeldOutCounts:
         """Count images and groups, in all and per class: few groups mean little evidence, however many their images."""
         per_class = {}
         for index, label in enumerate(self.labels):
             rows = np.flatnonzero(self.targets == index).tolist()
-            per_class[label] = ImageCounts(images=len(rows), groups=len({self.groups[row] for row in rows}))
-        return HeldOutCounts(images=len(self.targets), groups=len(set(self.groups)), per_class=per_class)
+            per_class[label] = types.ImageCounts(images=len(rows), groups=len({self.groups[row] for row in rows}))
+        return types.HeldOutCounts(images=len(self.targets), groups=len(set(self.groups)), per_class=per_class)
 
 
 def summarise(
-    settings: Settings, trainings: Sequence[TrainedArm], truth: Truth, logits: Mapping[str, Logits]
-) -> ComparisonSummary:
+    settings: Settings, trainings: Sequence[types.TrainedArm], truth: Truth, logits: Mapping[str, Logits]
+) -> types.ComparisonSummary:
     """Compare all arms with the baseline, by calibrated logits (N, K) of each training ("arm/seed-n")."""
     section = settings.compare
-    of_arm: dict[str, list[TrainedArm]] = {}
+    of_arm: dict[str, list[types.TrainedArm]] = {}
     for training in trainings:
         of_arm.setdefault(training.arm, []).append(training)
     seeds = min(len(own) for own in of_arm.values())
@@ -71,7 +60,7 @@ def summarise(
     }
     differences = _differences(truth, scores, section)
     dropped = {arm: sorted({label for training in own for label in training.dropped}) for arm, own in of_arm.items()}
-    return ComparisonSummary(
+    return types.ComparisonSummary(
         baseline=section.baseline,
         candidate=section.candidate,
         metric=section.metric,
@@ -132,51 +121,52 @@ class ArmScores:
         """Return the classes that the test set holds."""
         return [index for index, recall in enumerate(self.recall[0]) if recall is not None]
 
-    def result(self, confidence: float) -> ArmResult:
+    def result(self, confidence: float) -> types.ArmResult:
         """Sum the arm up, with intervals of this confidence."""
         counts = [metrics.confusion(self.truth.targets, row, len(self.truth.labels)) for row in self.predicted]
-        return ArmResult(
+        return types.ArmResult(
             seeds=len(self.predicted),
             metrics={metric: self._metric(metric, confidence) for metric in self.metrics},
             recall=self.by_label(self.mean_recall, self.resampled.recall, confidence),
-            reliability=from_json(Reliability, self.reliability),
+            reliability=from_json(types.Reliability, self.reliability),
             confusion=np.sum(counts, axis=0).tolist(),
         )
 
     def by_label(
         self, value_of: Callable[[int], float], resampled: Numbers, confidence: float
-    ) -> dict[str, Interval | None]:
+    ) -> dict[str, types.Interval | None]:
         """Return for each label the interval of a value, by its resamples (R, K); None where it has no test image."""
-        found: dict[str, Interval | None] = dict.fromkeys(self.truth.labels)
+        found: dict[str, types.Interval | None] = dict.fromkeys(self.truth.labels)
         for index in self.held():
             found[self.truth.labels[index]] = metrics.interval(value_of(index), resampled[:, index], confidence)
         return found
 
-    def _metric(self, metric: str, confidence: float) -> Measured:
+    def _metric(self, metric: str, confidence: float) -> types.Measured:
         per_seed = [found[metric] for found in self.per_seed]
         spread = float(np.std(per_seed, ddof=1)) if len(per_seed) > 1 else None
         whole = metrics.interval(self.mean(metric), self.resampled.metrics[metric], confidence)
-        return Measured(**vars(whole), std=spread, per_seed=per_seed)
+        return types.Measured(**vars(whole), std=spread, per_seed=per_seed)
 
 
-def _differences(truth: Truth, scores: Mapping[str, ArmScores], section: CompareSettings) -> dict[str, Difference]:
+def _differences(
+    truth: Truth, scores: Mapping[str, ArmScores], section: CompareSettings
+) -> dict[str, types.Difference]:
     """Subtract the baseline from every other arm. McNemar compares the labels that averaged probabilities give."""
     baseline = scores[section.baseline]
     others = {arm: found for arm, found in scores.items() if arm != section.baseline}
     tests = {arm: metrics.mcnemar_test(truth.targets, baseline.pooled, found.pooled) for arm, found in others.items()}
     adjusted = metrics.holm([p for _, _, p in tests.values()])
-    return {
-        arm: _difference(
-            baseline,
-            found,
-            McNemar(only_baseline_right=tests[arm][0], only_arm_right=tests[arm][1], p=tests[arm][2], p_holm=p_holm),
-            section,
-        )
-        for (arm, found), p_holm in zip(others.items(), adjusted, strict=True)
-    }
+    differences = {}
+    for (arm, found), p_holm in zip(others.items(), adjusted, strict=True):
+        only_baseline, only_arm, p = tests[arm]
+        mcnemar = types.McNemar(only_baseline_right=only_baseline, only_arm_right=only_arm, p=p, p_holm=p_holm)
+        differences[arm] = _difference(baseline, found, mcnemar, section)
+    return differences
 
 
-def _difference(baseline: ArmScores, arm: ArmScores, mcnemar: McNemar, section: CompareSettings) -> Difference:
+def _difference(
+    baseline: ArmScores, arm: ArmScores, mcnemar: types.McNemar, section: CompareSettings
+) -> types.Difference:
     """Subtract `baseline` from `arm` on the same resamples."""
     changes = {
         metric: metrics.interval(
@@ -191,7 +181,7 @@ def _difference(baseline: ArmScores, arm: ArmScores, mcnemar: McNemar, section: 
         return arm.mean_recall(label) - baseline.mean_recall(label)
 
     recall = arm.by_label(change, arm.resampled.recall - baseline.resampled.recall, section.confidence)
-    return Difference(
+    return types.Difference(
         metrics=changes,
         recall=recall,
         harmed=[label for label, found in recall.items() if found and found.high < 0],

@@ -29,11 +29,7 @@ NEVER = 1e-6  # probability of a class that a classifier has no image of
 
 
 def agreement(
-    seed: int,
-    training: Sequence[DatasetRecord],
-    real: Vectors,
-    painted: Sequence[GeneratedRecord],
-    pool: Vectors,
+    seed: int, training: Sequence[DatasetRecord], real: Vectors, painted: Sequence[GeneratedRecord], pool: Vectors
 ) -> tuple[Labels, list[str]]:
     """Return for each generated image how many classes are clearly likelier than its label, and the likeliest label.
 

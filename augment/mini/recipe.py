@@ -102,11 +102,6 @@ class Recipe:
         return self.schedules[stage].batch
 
 
-def _seeded(recipe: Recipe) -> None:
-    """Seed torch's own generator, which initial weights come from: the one global state that a stage touches."""
-    torch.manual_seed(recipe.seed)
-
-
 def corpus_stage(recipe: Recipe) -> None:
     """Render the training pictures and fix the code."""
     recipe.say(f"corpus: {len(recipe.pictures)} pictures, code of {recipe.code.basis.shape[1]} components")
@@ -165,7 +160,7 @@ STAGES = (*TRAINED, "assemble", "evaluate")
 def run(recipe: Recipe, out: Path, stages: tuple[str, ...] = STAGES) -> None:
     """Run `stages` in order; what is done already costs nothing."""
     for stage in stages:
-        _seeded(recipe)
+        torch.manual_seed(recipe.seed)  # initial weights come from it: the one global state that a stage touches
         if stage == "assemble":
             folders.assemble(recipe.states, out)
         elif stage == "evaluate":

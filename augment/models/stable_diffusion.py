@@ -81,7 +81,7 @@ class DiffusionPainter:
         section = self._section
         # Noise is drawn on the CPU, so that a seed means the same image on every device.
         generators = [torch.Generator("cpu").manual_seed(order.seed) for order in orders]
-        common: dict[str, Any] = {
+        common: dict[str, object] = {
             "prompt": [order.prompt for order in orders],
             "negative_prompt": [section.negative_prompt] * len(orders),
             "generator": generators,

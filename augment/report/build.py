@@ -5,31 +5,16 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from augment import record_types as types
 from augment.data.image_store import ImageStore, resize_by_area
 from augment.data.split import SIDES, TRAIN
 from augment.evaluation.learning_curve import ENOUGH, MORE_THAN, PHOTOGRAPH, TOO_FEW
 from augment.evaluation.tables import METRIC_NAMES, measured, percent, points
 from augment.json_objects import from_json
-from augment.record_types import (
-    ComparisonRecord,
-    ComparisonSummary,
-    CurationRecord,
-    CurationSummary,
-    DatasetRecord,
-    DatasetSummary,
-    Evaluation,
-    ExportRecord,
-    ExportSummary,
-    LearningCurve,
-    Measured,
-    Threshold,
-    TrainingRecord,
-    TrainingSummary,
-)
 from augment.records import COMPARISON, CURATION, DATASET, EXPORT, STAGES, TRAINING, Document, RunFolder
 from augment.report import figures, sentences
 from augment.settings import load_settings
@@ -45,7 +30,7 @@ THUMBNAIL = 96  # pixels of the longer side
 FEW_IMAGES = 30  # test images of a class below which its recall says little: one image is more than 3 points
 FEW_SEEDS = 3
 MINUTES_PER_IMAGE = 5.0  # an assumption, and the page says so
-Image = TypeVar("Image", DatasetRecord, CurationRecord)
+Image = TypeVar("Image", types.DatasetRecord, types.CurationRecord)
 
 
 @dataclass(frozen=True)
@@ -58,30 +43,18 @@ class Table:
     marked: Sequence[str] = ()
 
 
-@dataclass(frozen=True)
 class Documents:
-    """The newest document of each stage that the report tells of."""
+    """The newest document of each stage, of `folder`. InputError where one is missing or outdated, export apart."""
 
-    dataset: Document[DatasetRecord, DatasetSummary]
-    curation: Document[CurationRecord, CurationSummary]
-    training: Document[TrainingRecord, TrainingSummary]
-    comparison: Document[ComparisonRecord, ComparisonSummary]
-    export: Document[ExportRecord, ExportSummary] | None
-    all: Sequence[Document[Any, Any]]
-
-    @classmethod
-    def of(cls, folder: RunFolder) -> "Documents":
-        """Read them; raises InputError where one is missing or outdated, export apart."""
-        export = folder.latest(EXPORT)
-        found = [folder.require(stage) for stage in STAGES if stage is not EXPORT]
-        return cls(
-            folder.require(DATASET),
-            folder.require(CURATION),
-            folder.require(TRAINING),
-            folder.require(COMPARISON),
-            export,
-            [*found, *([export] if export else [])],
-        )
+    def __init__(self, folder: RunFolder) -> None:
+        self.all = [folder.require(stage) for stage in STAGES if stage is not EXPORT]
+        self.dataset = folder.require(DATASET)
+        self.curation = folder.require(CURATION)
+        self.training = folder.require(TRAINING)
+        self.comparison = folder.require(COMPARISON)
+        self.export = folder.latest(EXPORT)
+        if self.export:
+            self.all.append(self.export)
 
 
 def write_report(folder: RunFolder, minutes_per_image: float = MINUTES_PER_IMAGE) -> Path:
@@ -95,7 +68,7 @@ def write_report(folder: RunFolder, minutes_per_image: float = MINUTES_PER_IMAGE
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, loader=FileSystemLoader(Path(__file__).parent)
     )
-    content = _content(folder, Documents.of(folder), minutes_per_image)
+    content = _content(folder, Documents(folder), minutes_per_image)
     page = environment.get_template(TEMPLATE).render(**content)
     path = folder.subfolder("report") / "index.html"
     replace_file(path, page.encode())
@@ -120,9 +93,7 @@ def _content(folder: RunFolder, documents: Documents, minutes_per_image: float) 
         "arms": _arms(trainings, summary),
         "differences": _differences(summary),
         "classes": _classes(summary),
-        "figures": {
-            name: _figure(folder, name, png, title, seen) for name, png, title, seen in _figures(folder, documents)
-        },
+        "figures": {found[0]: _figure(folder, *found) for found in _figures(folder, documents)},
         "samples": _samples(folder, documents),
         "curation": _curation(folder, documents.curation),
         "data": _data(documents.dataset.summary, summary.fault_labels),
@@ -132,11 +103,8 @@ def _content(folder: RunFolder, documents: Documents, minutes_per_image: float) 
         "packed": packed,
         "bundle": _bundle(folder),
         "settings": [
-            {
-                "stage": document.stage.document,
-                "text": json.dumps(document.inputs.settings, indent=2, ensure_ascii=False),
-            }
-            for document in documents.all
+            {"stage": found.stage.document, "text": json.dumps(found.inputs.settings, indent=2, ensure_ascii=False)}
+            for found in documents.all
         ],
     }
 
@@ -144,7 +112,7 @@ def _content(folder: RunFolder, documents: Documents, minutes_per_image: float) 
 # Tables
 
 
-def _photograph(curve: LearningCurve, faults: Sequence[str]) -> Table:
+def _photograph(curve: types.LearningCurve, faults: Sequence[str]) -> Table:
     """Say how many more real images each class needs, from the learning curve."""
     advice = {
         ENOUGH: "none",
@@ -164,19 +132,18 @@ def _share(value: float | None) -> str:
     return "unknown" if value is None else f"{100 * value:.0f} %"
 
 
-def _arms(trainings: Sequence[TrainingRecord], summary: ComparisonSummary) -> Table:
+def _arms(trainings: Sequence[types.TrainingRecord], summary: types.ComparisonSummary) -> Table:
     rows, metrics = [], measured(summary)
+    head = ["arm", "real images", "generated images", *(METRIC_NAMES[metric] for metric in metrics)]
     for arm, found in summary.arms.items():
         images = next(record.images for record in trainings if record.arm == arm)
         cells = [f"{percent(found.metrics[metric])}{_spread(found.metrics[metric])}" for metric in metrics]
         rows.append([arm, *(str(sum(images[kind].values())) for kind in ("real", "synthetic")), *cells])
     caption = f"Mean over the seeds, with its {100 * summary.confidence:g} % interval and spread between seeds."
-    return Table(
-        caption, ["arm", "real images", "generated images", *(METRIC_NAMES[metric] for metric in metrics)], rows
-    )
+    return Table(caption, head, rows)
 
 
-def _spread(metric: Measured) -> str:
+def _spread(metric: types.Measured) -> str:
     return "" if metric.std is None else f", ±{100 * metric.std:.1f}"
 
 
@@ -189,7 +156,7 @@ class Packed:
     table: Table
 
 
-def _packed(summary: ExportSummary) -> Packed:
+def _packed(summary: types.ExportSummary) -> Packed:
     rows = [
         [label, f"{found.threshold:.2f}", str(found.positives), *_flagged(found)]
         for label, found in (summary.thresholds or {}).items()
@@ -200,7 +167,7 @@ def _packed(summary: ExportSummary) -> Packed:
     return Packed(arm, seed, Table(caption, head, rows))
 
 
-def _flagged(found: Threshold) -> list[str]:
+def _flagged(found: types.Threshold) -> list[str]:
     """Write recall and false alarms of a threshold with their bounds; few images make wide ones."""
     alarms = "unknown" if found.false_alarms is None else f"{found.false_alarms:.1f}"
     return [
@@ -209,8 +176,9 @@ def _flagged(found: Threshold) -> list[str]:
     ]
 
 
-def _differences(summary: ComparisonSummary) -> Table:
+def _differences(summary: types.ComparisonSummary) -> Table:
     rows, metrics = [], measured(summary)
+    names = [METRIC_NAMES[metric] for metric in metrics]
     for arm, found in summary.differences.items():
         cells = [points(found.metrics[metric]) for metric in metrics]
         test = found.mcnemar
@@ -220,19 +188,10 @@ def _differences(summary: ComparisonSummary) -> Table:
         "Differences to the baseline on the same resamples. McNemar: images that only the first or only the baseline "
         "has right, by the averaged probabilities of the seeds; p by Holm's method for all rows together."
     )
-    return Table(
-        caption,
-        [
-            "difference",
-            *(METRIC_NAMES[metric] for metric in metrics),
-            "McNemar",
-            f"verdict on {METRIC_NAMES[summary.metric]}",
-        ],
-        rows,
-    )
+    return Table(caption, ["difference", *names, "McNemar", f"verdict on {METRIC_NAMES[summary.metric]}"], rows)
 
 
-def _classes(summary: ComparisonSummary) -> Table:
+def _classes(summary: types.ComparisonSummary) -> Table:
     others = list(summary.differences)
     rows = []
     for label in summary.labels:
@@ -264,11 +223,11 @@ def _figures(folder: RunFolder, documents: Documents) -> Iterator[tuple[str, byt
     title = "How often the likeliest label is right, by its probability; dashed: what the probability promises."
     yield "reliability", figures.reliability(summary, arms), title, sentences.reliability(summary, arms)
     yield "recall", figures.recall_bars(summary), "Recall on the test set.", sentences.recall_bars(summary)
-    histories: dict[str, list[list[Evaluation]]] = {}
+    histories: dict[str, list[list[types.Evaluation]]] = {}
     for record in documents.training.records:
         path = folder.path / record.path / "history.json"
         if path.exists():
-            history = [from_json(Evaluation, entry) for entry in json.loads(path.read_bytes())]
+            history = [from_json(types.Evaluation, entry) for entry in json.loads(path.read_bytes())]
             histories.setdefault(record.arm, []).append(history)
     if histories:
         title = "Macro F1 on the validation images during training, one line per training."
@@ -286,19 +245,14 @@ def _samples(folder: RunFolder, documents: Documents) -> list[dict[str, object]]
     real = [record for record in documents.dataset.records if record.split == TRAIN]
     kept = [record for record in documents.curation.records if record.kept]
 
-    def opened(record: CurationRecord) -> Frame:
+    def opened(record: types.CurationRecord) -> Frame:
         return read_image(folder.path / (record.path or "")).frame
 
-    return [
-        {
-            "label": label,
-            "kinds": [
-                ("real", _thumbnails("real", real, label, store.frame)),
-                ("generated", _thumbnails("generated", kept, label, opened)),
-            ],
-        }
-        for label in documents.training.summary.labels
-    ]
+    def kinds(label: str) -> list[tuple[str, list[dict[str, str]]]]:
+        made = _thumbnails("generated", kept, label, opened)
+        return [("real", _thumbnails("real", real, label, store.frame)), ("generated", made)]
+
+    return [{"label": label, "kinds": kinds(label)} for label in documents.training.summary.labels]
 
 
 def _thumbnails(
@@ -329,7 +283,7 @@ def _uri(kind: str, data: bytes) -> str:
 # What went in
 
 
-def _curation(folder: RunFolder, curation: Document[CurationRecord, CurationSummary]) -> dict[str, object]:
+def _curation(folder: RunFolder, curation: Document[types.CurationRecord, types.CurationSummary]) -> dict[str, object]:
     kept = sum(record.kept for record in curation.records)
     rows = [[reason, str(count)] for reason, count in curation.summary.rejected.items()]
     return {
@@ -346,7 +300,7 @@ def _curation(folder: RunFolder, curation: Document[CurationRecord, CurationSumm
     }
 
 
-def _data(summary: DatasetSummary, faults: Sequence[str]) -> dict[str, object]:
+def _data(summary: types.DatasetSummary, faults: Sequence[str]) -> dict[str, object]:
     rows = [[label, *(str(counts[side]) for side in SIDES)] for label, counts in summary.classes.items()]
     sentence = (
         f"{summary.images} images in {summary.groups} groups (duplicates and bursts of one thing stay together); "
@@ -385,7 +339,7 @@ def _model_limits(documents: Documents) -> Iterator[str]:
         yield "The classifiers were trained from scratch; ImageNet weights usually help all arms."
 
 
-def _size_limits(summary: ComparisonSummary, trainings: Sequence[TrainingRecord]) -> Iterator[str]:
+def _size_limits(summary: types.ComparisonSummary, trainings: Sequence[types.TrainingRecord]) -> Iterator[str]:
     """Yield what few test images, few trainings and missing training images mean for the numbers."""
     counts = {label: entry.images for label, entry in summary.test.per_class.items()}
     few = [f"{label} ({count})" for label, count in counts.items() if count < FEW_IMAGES]
@@ -405,14 +359,8 @@ def _size_limits(summary: ComparisonSummary, trainings: Sequence[TrainingRecord]
 
 def _stages(documents: Documents) -> Table:
     rows = [
-        [
-            document.stage.document,
-            f"v{document.version:04d}",
-            document.created,
-            str(len(document.records)),
-            document.digest,
-        ]
-        for document in documents.all
+        [found.stage.document, f"v{found.version:04d}", found.created, str(len(found.records)), found.digest]
+        for found in documents.all
     ]
     return Table("Documents.", ["stage", "version", "created", "records", "digest"], rows)
 

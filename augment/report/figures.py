@@ -64,14 +64,8 @@ def learning_curves(curve: LearningCurve) -> bytes:
     for place, (label, found) in enumerate(curve.classes.items()):
         points = [(n, value) for n, value in zip(found.images, found.recall, strict=True) if value is not None]
         if points:
-            axes.plot(
-                *zip(*points, strict=True),
-                color=_colour(place),
-                lw=1,
-                marker=MARKERS[place // len(COLOURS) % 4],
-                ms=4,
-                label=label,
-            )
+            marker = MARKERS[place // len(COLOURS) % 4]
+            axes.plot(*zip(*points, strict=True), color=_colour(place), lw=1, marker=marker, ms=4, label=label)
     axes.axhline(curve.recall_target, color="black", lw=0.8, ls="--")
     axes.set(ylim=(0, 1.02), xscale="log", xlabel="real images of the class", ylabel="recall in cross-validation")
     axes.grid(alpha=0.3)

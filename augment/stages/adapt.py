@@ -21,17 +21,7 @@ from augment.models.model_folders import folder_digest
 from augment.models.registry import Models
 from augment.progress import progress, say
 from augment.record_types import AdapterRecord, AdapterSummary, DatasetRecord, Memorisation, PromptRecord
-from augment.records import (
-    ADAPTER,
-    CAPTIONS,
-    DATASET,
-    PROMPTS,
-    Document,
-    RunFolder,
-    StageInputs,
-    item_seed,
-    spread,
-)
+from augment.records import ADAPTER, CAPTIONS, DATASET, PROMPTS, Document, RunFolder, StageInputs, item_seed, spread
 from augment.settings import Settings
 from edge_runtime.bundle.preprocess import Frame
 
@@ -88,11 +78,7 @@ def _best(records: Sequence[AdapterRecord]) -> AdapterRecord:
 
 
 def _evaluations(
-    settings: Settings,
-    folder: RunFolder,
-    models: Models,
-    evaluate: Evaluate,
-    known: dict[str, AdapterRecord],
+    settings: Settings, folder: RunFolder, models: Models, evaluate: Evaluate, known: dict[str, AdapterRecord]
 ) -> Iterator[AdapterRecord]:
     """Train until the match stops improving; yield every evaluation that is not yet `known`. The caller adds it."""
     section = settings.adapt

@@ -146,12 +146,8 @@ def _records(
     images: Sequence[DatasetRecord], labels: Sequence[str], logits: Mapping[str, Vectors]
 ) -> list[ComparisonRecord]:
     predicted = {training: [labels[k] for k in found.argmax(axis=1)] for training, found in logits.items()}
+    of_images = [{training: found[row] for training, found in predicted.items()} for row in range(len(images))]
     return [
-        ComparisonRecord(
-            id=record.id,
-            label=record.label,
-            group=record.group,
-            predicted={training: found[row] for training, found in predicted.items()},
-        )
-        for row, record in enumerate(images)
+        ComparisonRecord(id=image.id, label=image.label, group=image.group, predicted=of_image)
+        for image, of_image in zip(images, of_images, strict=True)
     ]

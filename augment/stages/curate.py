@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from augment import record_types as types
 from augment.arrays import Labels, Numbers, Vectors
 from augment.data.duplicates import DETAIL_SHIFT, SAME_DETAIL, detail, hash_pairs, shifted_correlation
 from augment.data.image_store import ImageStore
@@ -26,15 +27,6 @@ from augment.methods import parse_method
 from augment.models.image_embedding import Fingerprints, nearest_distance
 from augment.models.model_folders import pick_device
 from augment.progress import progress
-from augment.record_types import (
-    CurationRecord,
-    CurationSummary,
-    DatasetRecord,
-    GeneratedRecord,
-    LearningCurve,
-    Recalls,
-    SyntheticSummary,
-)
 from augment.records import CURATION, DATASET, SYNTHETIC, Document, RunFolder, StageInputs, digest_of, item_seed
 from augment.report import contact_sheets
 from augment.settings import CurateSettings, Settings
@@ -55,7 +47,7 @@ NEARLY_NOISE = 0.9  # of the distance of noise
 MOST_PAIRS = 3000  # of real images whose detail is compared
 THRESHOLD_MARGIN, HIGHEST_THRESHOLD = 0.01, 0.97  # correlations of detail
 FEW = 8  # training images below which their distances say nothing
-CurationDocument = Document[CurationRecord, CurationSummary]
+CurationDocument = Document[types.CurationRecord, types.CurationSummary]
 
 
 @dataclass(frozen=True)
@@ -109,7 +101,7 @@ def run(settings: Settings, folder: RunFolder) -> CurationDocument:
     kept = np.array([not why for why in reasons], bool)
     per_class = Counter(record.label for record in records if record.kept)
     rejected = Counter(reason for record in records for reason in record.reasons)
-    summary = CurationSummary(
+    summary = types.CurationSummary(
         kept=per_class.total(),
         kept_per_class=dict(sorted(per_class.items())),
         rejected=dict(sorted(rejected.items())),
@@ -135,7 +127,7 @@ def summary_line(document: CurationDocument) -> str:
 # Measuring
 
 
-def _real(settings: Settings, fingerprints: Fingerprints, records: Sequence[DatasetRecord]) -> Seen:
+def _real(settings: Settings, fingerprints: Fingerprints, records: Sequence[types.DatasetRecord]) -> Seen:
     store, by_id = ImageStore(settings), {record.id: record for record in records}
 
     def opened(image: str) -> Frame:
@@ -168,21 +160,12 @@ class _Pixels(NamedTuple):
     change: float
 
 
-def _pixels(frame: Frame, host: Frame | None) -> _Pixels:
-    return _Pixels(
-        perceptual_hash(frame),
-        perceptual_hash(np.ascontiguousarray(frame[:, ::-1])),
-        float(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY).std()),
-        np.nan if host is None else largest_change(frame, host),
-    )
-
-
 def _pool(
     settings: Settings,
     folder: RunFolder,
     fingerprints: Fingerprints,
-    painted: Sequence[GeneratedRecord],
-    training: Sequence[DatasetRecord],
+    painted: Sequence[types.GeneratedRecord],
+    training: Sequence[types.DatasetRecord],
     seen: Seen,
 ) -> Pool:
     store, row_of = ImageStore(settings), {record.id: row for row, record in enumerate(training)}
@@ -190,9 +173,12 @@ def _pool(
     origins = [row_of[record.host or ""] if parse_method(record.method).inserts else -1 for record in painted]
     paths = {record.id: folder.path / (record.path or "") for record in painted}
 
-    def pixels(record: GeneratedRecord, origin: int) -> _Pixels:
+    def pixels(record: types.GeneratedRecord, origin: int) -> _Pixels:
         frame = read_image(paths[record.id]).frame
-        return _pixels(frame, None if origin < 0 else store.frame(training[origin]))
+        spread = float(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY).std())
+        change = np.nan if origin < 0 else largest_change(frame, store.frame(training[origin]))
+        mirrored = perceptual_hash(np.ascontiguousarray(frame[:, ::-1]))
+        return _Pixels(perceptual_hash(frame), mirrored, spread, change)
 
     with ThreadPoolExecutor() as workers:
         found = list(progress(workers.map(pixels, painted, origins), len(painted), "images curated"))
@@ -235,7 +221,7 @@ def reject_reasons(
     pool: Pool,
     training: Seen,
     held_out: Seen,
-    records: Sequence[DatasetRecord],
+    records: Sequence[types.DatasetRecord],
     settings: Settings,
     measure: "Measure",
 ) -> tuple[list[list[str]], list[dict[str, float]]]:
@@ -396,25 +382,19 @@ def _scores(pool: Pool, to_training: Numbers, to_held_out: Numbers, index: int) 
 # Summing up
 
 
-def _record(record: GeneratedRecord, why: list[str], scores: dict[str, float]) -> CurationRecord:
-    return CurationRecord(
-        id=record.id,
-        label=record.label,
-        method=record.method,
-        path=record.path,
-        kept=not why,
-        reasons=why,
-        scores=scores,
+def _record(image: types.GeneratedRecord, why: list[str], scores: dict[str, float]) -> types.CurationRecord:
+    return types.CurationRecord(
+        id=image.id, label=image.label, method=image.method, path=image.path, kept=not why, reasons=why, scores=scores
     )
 
 
 def _validation_recall(
-    real: Mapping[str, Sequence[DatasetRecord]],
+    real: Mapping[str, Sequence[types.DatasetRecord]],
     seen: Mapping[str, Seen],
-    painted: Sequence[GeneratedRecord],
+    painted: Sequence[types.GeneratedRecord],
     pool: Pool,
     kept: NDArray[np.bool_],
-) -> Recalls:
+) -> types.Recalls:
     """Measure recall on validation images after learning from real and kept images; it says where to spend a round."""
     labels = [record.label for record in real[TRAIN]] + [painted[row].label for row in np.flatnonzero(kept).tolist()]
     features = [seen[TRAIN].embeddings] + ([pool.seen.embeddings[kept]] if kept.any() else [])
@@ -422,7 +402,7 @@ def _validation_recall(
     return recall_with(np.concatenate(features), labels, seen[VAL].embeddings, truth)
 
 
-def _known_curve(folder: RunFolder, inputs: StageInputs) -> LearningCurve | None:
+def _known_curve(folder: RunFolder, inputs: StageInputs) -> types.LearningCurve | None:
     """Return the curve of an earlier round: it is about the real images, which no round changes."""
     earlier = folder.latest(CURATION)
     if earlier is None:
@@ -431,7 +411,7 @@ def _known_curve(folder: RunFolder, inputs: StageInputs) -> LearningCurve | None
     return earlier.summary.learning_curve if digest_of(before) == digest_of([inputs.settings, inputs.models]) else None
 
 
-def _learning_curve(settings: Settings, records: Sequence[DatasetRecord], seen: Seen) -> LearningCurve:
+def _learning_curve(settings: Settings, records: Sequence[types.DatasetRecord], seen: Seen) -> types.LearningCurve:
     names = sorted({record.label for record in records})
     targets = np.array([names.index(record.label) for record in records])
     groups = [record.group for record in records]
@@ -439,7 +419,7 @@ def _learning_curve(settings: Settings, records: Sequence[DatasetRecord], seen: 
     return learning_curve(seen.embeddings, targets, groups, names, seed, settings.curate.recall_target)
 
 
-def _missing(records: Sequence[CurationRecord], wanted: SyntheticSummary) -> dict[str, int]:
+def _missing(records: Sequence[types.CurationRecord], wanted: types.SyntheticSummary) -> dict[str, int]:
     """Count by label the images that are wanted and not kept."""
     found = Counter((record.method, record.label) for record in records if record.kept)
     missing: Counter[str] = Counter()

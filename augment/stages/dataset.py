@@ -15,16 +15,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from augment.data.duplicates import (
-    THUMBNAIL,
-    Pairs,
-    Thumbnail,
-    burst_pairs,
-    duplicate_pairs,
-    hash_pairs,
-    same_value_pairs,
-    thumbnail_of,
-)
+from augment.data import duplicates
+from augment.data.duplicates import THUMBNAIL, Pairs, Thumbnail, thumbnail_of
 from augment.data.image_store import ImageStore
 from augment.data.perceptual_hash import Hashes, perceptual_hash
 from augment.data.sources import Candidate, Source, check_source
@@ -129,11 +121,7 @@ def _source_digest(source: Source, digests: Sequence[str]) -> str:
 
 
 def _read_all(
-    source: Source,
-    digests: Sequence[str],
-    journal: Journal[FileFacts],
-    read: Callable[[Path], ReadImage],
-    batch: int,
+    source: Source, digests: Sequence[str], journal: Journal[FileFacts], read: Callable[[Path], ReadImage], batch: int
 ) -> list[FileFacts]:
     """Return what decoding found out about each candidate, in the source's order; resumes from the journal."""
     known = journal.read()
@@ -203,7 +191,7 @@ def _sort_out(
     readable, quarantined = _readable(source, facts)
     distinct, copies, contradictions = _distinct(readable)
     alike, bursts = _pairs(settings.data, distinct)
-    pairs = np.concatenate([alike, bursts, same_value_pairs([image.candidate.group for image in distinct])])
+    pairs = np.concatenate([alike, bursts, duplicates.same_value_pairs([image.candidate.group for image in distinct])])
     members, torn = settle_groups([_member(image, earlier) for image in distinct], pairs)
     side_of = assign_sides(members, _shares(settings.data, members), settings.seed)
     group_of = {member.id: member.group for member in members}
@@ -219,7 +207,7 @@ def _sort_out(
     # one layout.
     sides = np.array([side_of.get(image.id, "") for image in distinct])  # "": left out
     same, straddling = _counted(alike, sides)
-    close, far_apart = _counted(hash_pairs(_hashes(distinct), settings.data.duplicate_bits), sides)
+    close, far_apart = _counted(duplicates.hash_pairs(_hashes(distinct), settings.data.duplicate_bits), sides)
     return records, DatasetSummary(
         layout=source.layout,
         images=len(records),
@@ -289,9 +277,9 @@ def _distinct(images: list[_Image]) -> tuple[list[_Image], dict[str, str], dict[
 def _pairs(section: DataSettings, images: Sequence[_Image]) -> tuple[Pairs, Pairs]:
     """Find perceptual duplicates, and shots of one burst."""
     thumbnails = [_thumbnail(image.facts) for image in images]
-    alike = duplicate_pairs(_hashes(images), thumbnails, section.duplicate_bits)
+    alike = duplicates.duplicate_pairs(_hashes(images), thumbnails, section.duplicate_bits)
     paths = [image.path for image in images]
-    bursts = burst_pairs(paths, thumbnails, section.burst_gap, section.burst_similarity)
+    bursts = duplicates.burst_pairs(paths, thumbnails, section.burst_gap, section.burst_similarity)
     # Where the source's own lists part two look-alike shots, the lists know better than consecutive numbers do.
     together = [bool(set(images[first].sides) & set(images[second].sides)) for first, second in bursts]
     return alike, bursts[np.array(together, bool)]

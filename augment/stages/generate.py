@@ -7,11 +7,11 @@ Batches are planned ahead and painted whole: on the same machine a resumed run m
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import cv2
 import numpy as np
 
+from augment import record_types as types
 from augment.data.image_store import ImageStore, resize_by_area
 from augment.data.split import TRAIN
 from augment.methods import Method, parse_method
@@ -20,15 +20,6 @@ from augment.models.inpaint_mask import hole_for
 from augment.models.interfaces import Order
 from augment.models.registry import Models
 from augment.progress import progress
-from augment.record_types import (
-    AdapterSummary,
-    Box,
-    DatasetRecord,
-    GeneratedRecord,
-    PlannedImage,
-    PromptRecord,
-    SyntheticSummary,
-)
 from augment.records import (
     ADAPTER,
     CURATION,
@@ -55,7 +46,7 @@ UNKNOWN_RECALL = 0.5  # of a class without validation images
 # Minimum need of a class with recall 1. Without images of its own, looking generated would tell it from the others.
 LEAST_NEED = 0.05
 Wanted = Mapping[str, Mapping[str, int]]  # method -> label -> images
-SyntheticDocument = Document[GeneratedRecord, SyntheticSummary]
+SyntheticDocument = Document[types.GeneratedRecord, types.SyntheticSummary]
 
 
 def run(settings: Settings, folder: RunFolder, models: Models) -> SyntheticDocument:
@@ -80,11 +71,11 @@ def run(settings: Settings, folder: RunFolder, models: Models) -> SyntheticDocum
     made = list(previous.records) if previous else []
     sources = Sources(dataset.records, prompts.records)
     plan = plan_images(settings, painter, adapter.summary, sources, missing, made)
-    journal = folder.journal(SYNTHETIC, GeneratedRecord, {**inputs.to_json(), "round": round_number})
+    journal = folder.journal(SYNTHETIC, types.GeneratedRecord, {**inputs.to_json(), "round": round_number})
     studio = _Studio(settings, folder, models, adapter.summary, {record.id: record for record in dataset.records})
     painted = _paint_all(studio, journal, plan)
     records = sorted([*made, *painted], key=lambda record: record.id)
-    summary = SyntheticSummary(round=round_number, wanted=wanted)
+    summary = types.SyntheticSummary(round=round_number, wanted=wanted)
     return folder.write(Document(SYNTHETIC, inputs, records, summary))
 
 
@@ -93,7 +84,7 @@ def summary_line(document: SyntheticDocument) -> str:
     return f"{len(document.records)} images painted up to round {document.summary.round}"
 
 
-def wanted_images(records: Sequence[DatasetRecord], settings: GenerateSettings) -> dict[str, int]:
+def wanted_images(records: Sequence[types.DatasetRecord], settings: GenerateSettings) -> dict[str, int]:
     """Count the images that each method makes of a class: up to `target` with the real ones, from `floor` to `cap`."""
     training = [record.label for record in records if record.split == TRAIN]
     real = {label: training.count(label) for label in sorted(set(training))}
@@ -101,28 +92,27 @@ def wanted_images(records: Sequence[DatasetRecord], settings: GenerateSettings) 
     return {label: min(settings.cap, max(settings.floor, target - count)) for label, count in real.items()}
 
 
-def wanted_of(method: Method, records: Sequence[DatasetRecord], settings: GenerateSettings) -> dict[str, int]:
+def wanted_of(method: Method, records: Sequence[types.DatasetRecord], settings: GenerateSettings) -> dict[str, int]:
     """Return `wanted_images` without the classes for which the method has nothing to start from."""
     wanted = wanted_images(records, settings)
-    return {label: count for label, count in wanted.items() if _can_make(method, records, label, settings)}
+    if not method.inserts:
+        return wanted
+    able = {label for label in wanted if _donors(records, label) and _hosts(records, label, settings)}
+    return {label: count for label, count in wanted.items() if label in able}
 
 
-def _can_make(method: Method, records: Sequence[DatasetRecord], label: str, settings: GenerateSettings) -> bool:
-    return not method.inserts or bool(_donors(records, label) and _hosts(records, label, settings))
-
-
-def _donors(records: Sequence[DatasetRecord], label: str) -> list[DatasetRecord]:
+def _donors(records: Sequence[types.DatasetRecord], label: str) -> list[types.DatasetRecord]:
     """Return the training images of a class with a box around what makes it one."""
     return [record for record in records if record.split == TRAIN and record.label == label and record.boxes]
 
 
-def _hosts(records: Sequence[DatasetRecord], label: str, settings: GenerateSettings) -> list[DatasetRecord]:
+def _hosts(records: Sequence[types.DatasetRecord], label: str, settings: GenerateSettings) -> list[types.DatasetRecord]:
     """Return the training images of the healthy equipment that `label`'s patches go onto."""
     host = settings.hosts.get(label)
     return [record for record in records if record.split == TRAIN and record.label == host]
 
 
-def _edited(records: Sequence[DatasetRecord], label: str, hosts: Mapping[str, str]) -> list[str]:
+def _edited(records: Sequence[types.DatasetRecord], label: str, hosts: Mapping[str, str]) -> list[str]:
     """Return the ids of training images that may become `label`: its own and its counterparts'.
 
     Both ways round, or having been edited would tell a fault from healthy equipment.
@@ -172,28 +162,28 @@ def still_missing(folder: RunFolder, previous: SyntheticDocument, wanted: Wanted
 class Sources:
     """What images are generated from."""
 
-    real: Sequence[DatasetRecord]
-    prompts: Sequence[PromptRecord]
+    real: Sequence[types.DatasetRecord]
+    prompts: Sequence[types.PromptRecord]
 
 
 @dataclass(frozen=True)
 class _Start:
     """What one image starts from; the fields are those of PlannedImage."""
 
-    prompt: PromptRecord | None
+    prompt: types.PromptRecord | None
     source: str
     host: str | None
-    box: Box | None
+    box: types.Box | None
 
 
 def plan_images(
     settings: Settings,
     painter: Identity,
-    adapter: AdapterSummary,
+    adapter: types.AdapterSummary,
     sources: Sources,
     missing: Wanted,
-    made: Sequence[GeneratedRecord],
-) -> list[PlannedImage]:
+    made: Sequence[types.GeneratedRecord],
+) -> list[types.PlannedImage]:
     """Plan what to paint, in order: the class's prompts or patches in a seeded order, round after round, new seeds."""
     plan = []
     for name, of_method in missing.items():
@@ -226,9 +216,9 @@ def _starts(settings: Settings, method: Method, label: str, sources: Sources) ->
 
 def _insertions(
     rng: np.random.Generator,
-    donors: Sequence[DatasetRecord],
-    hosts: Sequence[DatasetRecord],
-    prompts: Sequence[PromptRecord],
+    donors: Sequence[types.DatasetRecord],
+    hosts: Sequence[types.DatasetRecord],
+    prompts: Sequence[types.PromptRecord],
 ) -> list[_Start]:
     """List every fault with every host, each with one of the prompts if there are any."""
     pairs = [(donors[at // len(hosts)], hosts[at % len(hosts)], at) for at in rng.permutation(len(donors) * len(hosts))]
@@ -242,18 +232,12 @@ def _insertions(
 
 
 def _planned(
-    settings: Settings,
-    painter: Identity,
-    adapter: str | None,
-    method: Method,
-    label: str,
-    number: int,
-    start: _Start,
-) -> PlannedImage:
+    settings: Settings, painter: Identity, adapter: str | None, method: Method, label: str, number: int, start: _Start
+) -> types.PlannedImage:
     """Plan one image. The seed leaves the method out: methods differ in nothing but themselves."""
     section, prompt = settings.generate, start.prompt
     seed_of = f"{label}/{number}/{prompt.id if prompt else start.source}"
-    planned = PlannedImage(
+    planned = types.PlannedImage(
         id="",
         label=label,
         method=method.name,
@@ -292,10 +276,10 @@ class _Studio:
     settings: Settings
     folder: RunFolder
     models: Models
-    adapter: AdapterSummary
-    sources: Mapping[str, DatasetRecord]  # by id
+    adapter: types.AdapterSummary
+    sources: Mapping[str, types.DatasetRecord]  # by id
 
-    def paint(self, method: Method, batch: Sequence[PlannedImage]) -> list[_Painted]:
+    def paint(self, method: Method, batch: Sequence[types.PlannedImage]) -> list[_Painted]:
         """Paint planned images, all of one method."""
         if method.domain is not None:
             return [_Painted(self._rendered(item, method.domain)) for item in batch]
@@ -307,7 +291,7 @@ class _Studio:
         ]
         return [_Painted(frame) for frame in self._ordered(method, orders)]
 
-    def _inserted(self, method: Method, batch: Sequence[PlannedImage]) -> list[_Painted]:
+    def _inserted(self, method: Method, batch: Sequence[types.PlannedImage]) -> list[_Painted]:
         """Put faults into hosts, each in a place that fits."""
         found = [self._fitted(item) for item in batch]
         fitting = [(item, fitted) for item, fitted in zip(batch, found, strict=True) if fitted]
@@ -319,18 +303,18 @@ class _Studio:
         frames = iter(made)
         return [_Painted(next(frames), place=fitted.box) if fitted else _Painted(None, TOO_LARGE) for fitted in found]
 
-    def _fitted(self, item: PlannedImage) -> Fitted | None:
+    def _fitted(self, item: types.PlannedImage) -> Fitted | None:
         assert item.host is not None  # every inserting method plans both
         assert item.box is not None
         left, top, width, height = item.box
         return fit(self._frame(item.host), self._frame(item.source), (left, top, width, height), item.seed)
 
-    def _rendered(self, item: PlannedImage, domain: str) -> Frame:
+    def _rendered(self, item: types.PlannedImage, domain: str) -> Frame:
         if self.models.renderer is None:
             raise InputError(f"{item.method} needs a renderer, and none was handed in; run `rarefault generate`")
         return self.models.renderer(item.seed, domain, item.label, self.models.painter.side)
 
-    def _inpainted(self, method: Method, fitting: Sequence[tuple[PlannedImage, Fitted]]) -> list[Frame | None]:
+    def _inpainted(self, method: Method, fitting: Sequence[tuple[types.PlannedImage, Fitted]]) -> list[Frame | None]:
         side = self.models.painter.side
         holes = [hole_for(fitted) for _, fitted in fitting]
         orders = [
@@ -341,24 +325,20 @@ class _Studio:
         return [None if square is None else hole.fill(square) for hole, square in zip(holes, painted, strict=True)]
 
     def _ordered(self, method: Method, orders: Sequence[Order]) -> list[Frame | None]:
-        return self.models.painter.paint(orders, method, self._adapter_folder(method))
+        path = self.adapter.path if method.adapted else None  # None, too, where it did no good and was not kept
+        return self.models.painter.paint(orders, method, self.folder.path / path if path else None)
 
-    def _source(self, item: PlannedImage) -> Frame:
+    def _source(self, item: types.PlannedImage) -> Frame:
         side = self.models.painter.side
         return resize_by_area(self._frame(item.host or item.source), side, side)
 
     def _frame(self, image: str) -> Frame:
         return ImageStore(self.settings).frame(self.sources[image])
 
-    def _adapter_folder(self, method: Method) -> Path | None:
-        """Return None where the adapter did no good on the validation images and was not kept."""
-        path = self.adapter.path if method.adapted else None
-        return self.folder.path / path if path else None
-
 
 def _paint_all(
-    studio: _Studio, journal: Journal[GeneratedRecord], plan: Sequence[PlannedImage]
-) -> list[GeneratedRecord]:
+    studio: _Studio, journal: Journal[types.GeneratedRecord], plan: Sequence[types.PlannedImage]
+) -> list[types.GeneratedRecord]:
     done = journal.read()
     batches = _batches(plan, studio.settings.generate.batch_size)
     for batch in progress(batches, len(batches), "image batches"):
@@ -370,21 +350,25 @@ def _paint_all(
     return [done[item.id] for item in plan]
 
 
-def _batches(plan: Sequence[PlannedImage], size: int) -> list[list[PlannedImage]]:
+def _batches(plan: Sequence[types.PlannedImage], size: int) -> list[list[types.PlannedImage]]:
     """Cut the plan into batches, each of one method."""
     methods = dict.fromkeys(item.method for item in plan)
     of_methods = [[item for item in plan if item.method == method] for method in methods]
     return [part[start : start + size] for part in of_methods for start in range(0, len(part), size)]
 
 
-def _save(folder: RunFolder, item: PlannedImage, painted: _Painted) -> GeneratedRecord:
+def _save(folder: RunFolder, item: types.PlannedImage, painted: _Painted) -> types.GeneratedRecord:
     """Write the image as PNG and return its record; an image that there is not gets a reason and no file."""
     image = painted.frame
     if image is None or not image.any():
-        return GeneratedRecord(**vars(item), place=painted.place, path=None, sha256=None, blanked=painted.why_none)
+        return types.GeneratedRecord(
+            **vars(item), place=painted.place, path=None, sha256=None, blanked=painted.why_none
+        )
     relative = f"synthetic/images/{item.label}/{item.id}.png"
     path = folder.path / relative
     path.parent.mkdir(parents=True, exist_ok=True)
     data = cv2.imencode(".png", image)[1].tobytes()
     replace_file(path, data)
-    return GeneratedRecord(**vars(item), place=painted.place, path=relative, sha256=sha256_bytes(data), blanked=None)
+    return types.GeneratedRecord(
+        **vars(item), place=painted.place, path=relative, sha256=sha256_bytes(data), blanked=None
+    )

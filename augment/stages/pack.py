@@ -10,38 +10,16 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
+from augment import record_types as types
 from augment.data.image_store import ImageStore
 from augment.data.split import TEST, TRAIN, VAL
 from augment.json_objects import as_plain, from_json
 from augment.licences import licences
-from augment.record_types import (
-    CurationRecord,
-    DatasetRecord,
-    ExportRecord,
-    ExportSummary,
-    PlainJson,
-    Threshold,
-    TrainingRecord,
-    TrainingSummary,
-)
-from augment.records import (
-    CAPTIONS,
-    COMPARISON,
-    CURATION,
-    DATASET,
-    EXPORT,
-    PROMPTS,
-    SYNTHETIC,
-    TRAINING,
-    Document,
-    RunFolder,
-    Stage,
-    StageInputs,
-)
+from augment.records import COMPARISON, CURATION, DATASET, EXPORT, STAGES, TRAINING, Document, RunFolder, StageInputs
 from augment.settings import Settings
 from augment.training.arms import parse_arm
 from augment.training.predictions import read_predictions
@@ -59,9 +37,9 @@ CALIBRATION_FRAMES = 128  # training images that the scales of INT8 are measured
 CANDIDATES = 64  # validation pictures among which the golden frames are chosen
 TOOLS = ("torch", "onnx", "onnxruntime", "diffusers", "transformers")
 # The stages whose documents a bundle comes from.
-ORIGIN: tuple[Stage[Any, Any], ...] = (DATASET, CAPTIONS, PROMPTS, SYNTHETIC, CURATION, TRAINING, COMPARISON)
-Image = TypeVar("Image", DatasetRecord, CurationRecord)
-ExportDocument = Document[ExportRecord, ExportSummary]
+ORIGIN = [stage for stage in STAGES if stage.document not in ("adapter", "export")]
+Image = TypeVar("Image", types.DatasetRecord, types.CurationRecord)
+ExportDocument = Document[types.ExportRecord, types.ExportSummary]
 
 
 def run(settings: Settings, folder: RunFolder) -> ExportDocument:
@@ -91,10 +69,10 @@ def run(settings: Settings, folder: RunFolder) -> ExportDocument:
         recall_target=settings.export.recall_target,
     )
     records = [
-        from_json(ExportRecord, {"id": variant, **asdict(manifest.files[model_file(variant)]), **measured})
+        from_json(types.ExportRecord, {"id": variant, **asdict(manifest.files[model_file(variant)]), **measured})
         for variant, measured in manifest.metrics["parity"].items()
     ]
-    summary = ExportSummary(
+    summary = types.ExportSummary(
         training=chosen.id,
         decision=rule.to_json(),
         thresholds=thresholds,
@@ -114,17 +92,14 @@ def summary_line(document: ExportDocument) -> str:
     )
 
 
-def _unproven(summary: ExportSummary) -> str:
+def _unproven(summary: types.ExportSummary) -> str:
     """Name the fault labels whose thresholds rest on too few validation images."""
-    few = [
-        f"{label} {choice.positives} of {choice.needed}"
-        for label, choice in (summary.thresholds or {}).items()
-        if not choice.fitted
-    ]
+    choices = (summary.thresholds or {}).items()
+    few = [f"{label} {choice.positives} of {choice.needed}" for label, choice in choices if not choice.fitted]
     return f"; too few validation images to vouch for a threshold: {', '.join(few)}" if few else ""
 
 
-def choose(trainings: Sequence[TrainingRecord], arm: str) -> TrainingRecord:
+def choose(trainings: Sequence[types.TrainingRecord], arm: str) -> types.TrainingRecord:
     """Choose the training of `arm` with the best validation macro F1; the lower seed on a tie."""
     of_arm = [record for record in trainings if record.arm == arm]
     if not of_arm:
@@ -133,21 +108,21 @@ def choose(trainings: Sequence[TrainingRecord], arm: str) -> TrainingRecord:
 
 
 def calibrate(
-    settings: Settings, folder: RunFolder, training: TrainingSummary, chosen: TrainingRecord
-) -> tuple[DecisionRule, dict[str, Threshold]]:
+    settings: Settings, folder: RunFolder, training: types.TrainingSummary, chosen: types.TrainingRecord
+) -> tuple[DecisionRule, dict[str, types.Threshold]]:
     """Fit temperature and thresholds from the validation logits that training left; never from test images."""
     found, faults = read_predictions(folder.path / chosen.path), tuple(training.fault_labels)
     rule, choices = fit_rule(found.logits, found.targets, found.labels, faults, settings.export.recall_target)
-    return rule, {label: from_json(Threshold, choice.to_json()) for label, choice in choices.items()}
+    return rule, {label: from_json(types.Threshold, choice.to_json()) for label, choice in choices.items()}
 
 
-def evidence(settings: Settings, folder: RunFolder, chosen: TrainingRecord, spec: PreprocessSpec) -> Evidence:
+def evidence(settings: Settings, folder: RunFolder, chosen: types.TrainingRecord, spec: PreprocessSpec) -> Evidence:
     """Gather images of the chosen training's arm, and all validation and test images, at the size of the input."""
     store = ImageStore(settings)
     records = folder.require(DATASET).records
     arm = replace(parse_arm(chosen.arm, settings.generate.methods), dropped=frozenset(chosen.dropped))
 
-    def of_split(split: str) -> list[DatasetRecord]:
+    def of_split(split: str) -> list[types.DatasetRecord]:
         return [record for record in records if record.split == split]
 
     def held_out(split: str) -> list[LabelledFrame]:
@@ -179,7 +154,7 @@ def _evenly(records: Sequence[Image]) -> list[Image]:
     return [record for turn in turns for record in turn if record is not None][:CALIBRATION_FRAMES]
 
 
-def lineage(settings: Settings, folder: RunFolder, chosen: TrainingRecord) -> PlainJson:
+def lineage(settings: Settings, folder: RunFolder, chosen: types.TrainingRecord) -> types.PlainJson:
     """Say where the bundle comes from: documents, models, tools, the share of generated images, and the licences."""
     documents = {stage.document: folder.require(stage) for stage in ORIGIN}
     counts = {kind: sum(per_label.values()) for kind, per_label in chosen.images.items()}

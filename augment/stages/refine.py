@@ -14,15 +14,7 @@ from collections.abc import Collection, Iterator, Sequence
 import numpy as np
 
 from augment.models.interfaces import TokenBudget
-from augment.models.prompt_rules import (
-    CLASS_LOST,
-    OTHER_CLASS,
-    choose,
-    class_objection,
-    draw_variants,
-    objection,
-    trim,
-)
+from augment.models.prompt_rules import CLASS_LOST, OTHER_CLASS, choose, class_objection, draw_variants, objection, trim
 from augment.models.registry import Models
 from augment.progress import progress
 from augment.record_types import CaptionRecord, PromptRecord, PromptSummary, RefinedCaption

@@ -8,25 +8,18 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import nn
 
+from augment import record_types as types
 from augment.arrays import Labels, Numbers
 from augment.data.image_store import ImageStore
 from augment.data.split import TRAIN, VAL
 from augment.models.model_folders import pick_device
-from augment.record_types import (
-    CurationRecord,
-    CurationSummary,
-    DatasetRecord,
-    DatasetSummary,
-    PlainJson,
-    TrainingRecord,
-    TrainingSummary,
-)
 from augment.records import CURATION, DATASET, TRAINING, Document, RunFolder, StageInputs, digest_of, item_seed
 from augment.settings import Settings, as_json
 from augment.training.arms import REAL, SYNTHETIC, Arm, TrainingImage, parse_arm
@@ -37,10 +30,10 @@ from augment.training.mixing import stand_ins
 from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.preprocess import Frames, PreprocessSpec
 from edge_runtime.media.image_files import read_image
-from export.checkpoint import WEIGHTS_FILE
 from export.network import build_network, load_initial_weights
 
-TrainingDocument = Document[TrainingRecord, TrainingSummary]
+TrainingDocument = Document[types.TrainingRecord, types.TrainingSummary]
+Build = Callable[[int], nn.Module]  # seed number -> the network with its initial weights
 
 
 @dataclass(frozen=True)
@@ -60,11 +53,11 @@ class Material:
 
 
 def _split(image: TrainingImage) -> str:
-    return image.split if isinstance(image, DatasetRecord) else TRAIN
+    return image.split if isinstance(image, types.DatasetRecord) else TRAIN
 
 
 def _is_real(image: TrainingImage) -> bool:
-    return isinstance(image, DatasetRecord)
+    return isinstance(image, types.DatasetRecord)
 
 
 def run(settings: Settings, folder: RunFolder) -> TrainingDocument:
@@ -87,7 +80,7 @@ def run(settings: Settings, folder: RunFolder) -> TrainingDocument:
     train_one = _trainer(settings, folder, material, build, initial)
     place = folder.subfolder(TRAINING.document)
 
-    def trained(arm: Arm, seed: int) -> TrainingRecord:
+    def trained(arm: Arm, seed: int) -> types.TrainingRecord:
         task = plan(settings, material, arm, seed, initial, build)
         return _record(task, train_one(task, place / arm.name / f"seed-{seed}"), arm, material)
 
@@ -99,17 +92,13 @@ def run(settings: Settings, folder: RunFolder) -> TrainingDocument:
             records += train_gated(arm, labels, lambda arm: [trained(arm, seed) for seed in seeds], gate)
     records.sort(key=lambda record: (settings.train.arms.index(record.arm), record.seed))
     faults, spec = _fault_labels(settings, labels), _input(settings)
-    summary = TrainingSummary(labels=list(labels), fault_labels=faults, input=spec.to_json())
+    summary = types.TrainingSummary(labels=list(labels), fault_labels=faults, input=spec.to_json())
     return folder.write(Document(TRAINING, inputs, records, summary))
 
 
 def _trainer(
-    settings: Settings,
-    folder: RunFolder,
-    material: Material,
-    build: Callable[[int], nn.Module],
-    initial: Mapping[str, str],
-) -> Callable[[Task, Path], PlainJson]:
+    settings: Settings, folder: RunFolder, material: Material, build: Build, initial: Mapping[str, str]
+) -> Callable[[Task, Path], types.TrainingResult]:
     """Return what trains one task into a folder: the whole network, or a classifier on its frozen features."""
     device, frames = pick_device(settings.device), _frames(settings, folder, material)
     if settings.train.layers == "all":
@@ -119,14 +108,9 @@ def _trainer(
     from export.features import feature_extractor
 
     section = settings.train
-    key = {
-        "network": initial,
-        "backbone": section.backbone,
-        "width": section.width,
-        "input": _input(settings).to_json(),
-    }
-    ids = [image.id for image in material.images]
     place, spec = cache_folder(settings, folder), _input(settings)
+    key = {"network": initial, "backbone": section.backbone, "width": section.width, "input": spec.to_json()}
+    ids = [image.id for image in material.images]
     file = place / f"features-{digest_of([key])[:16]}.onnx"
     extract = feature_extractor(build(0).to(device).eval(), device, (spec.height, spec.width), file)
     cache = FeatureCache(place, frames, ids, extract, key)
@@ -144,9 +128,7 @@ def summary_line(document: TrainingDocument) -> str:
 
 
 def gather(
-    dataset: Document[DatasetRecord, DatasetSummary],
-    curation: Document[CurationRecord, CurationSummary],
-    arms: Sequence[Arm],
+    dataset: Document[types.DatasetRecord, Any], curation: Document[types.CurationRecord, Any], arms: Sequence[Arm]
 ) -> Material:
     """Gather the real training and validation images, and the generated images that an arm may take."""
     real = [image for image in dataset.records if image.split in (TRAIN, VAL)]
@@ -158,7 +140,7 @@ def gather(
     )
 
 
-def initial_network(settings: Settings, classes: int) -> tuple[Callable[[int], nn.Module], dict[str, str]]:
+def initial_network(settings: Settings, classes: int) -> tuple[Build, dict[str, str]]:
     """Return a builder (seed number -> the network with its initial weights), and what these weights are."""
     section = settings.train
 
@@ -172,14 +154,7 @@ def initial_network(settings: Settings, classes: int) -> tuple[Callable[[int], n
     return build, load_initial_weights(build_network(section.backbone, classes, section.width), section.weights)
 
 
-def plan(
-    settings: Settings,
-    material: Material,
-    arm: Arm,
-    seed: int,
-    initial: Mapping[str, str],
-    build: Callable[[int], nn.Module],
-) -> Task:
+def plan(settings: Settings, material: Material, arm: Arm, seed: int, initial: Mapping[str, str], build: Build) -> Task:
     """Plan the training of `arm` with `seed`. Its key leaves out other arms and seeds: one more retrains nothing."""
     section = {name: value for name, value in as_json(settings.train).items() if name not in ("arms", "seeds")}
     # A generated image can't change what the real arm learns, so a new curation doesn't retrain it.
@@ -215,7 +190,7 @@ def plan(
     )
 
 
-def _card(settings: Settings, material: Material, arm: Arm, seed: int, initial: Mapping[str, str]) -> PlainJson:
+def _card(settings: Settings, material: Material, arm: Arm, seed: int, initial: Mapping[str, str]) -> dict[str, object]:
     """Return what the checkpoint's card says before the training."""
     return {
         "backbone": settings.train.backbone,
@@ -266,7 +241,7 @@ def _frames(settings: Settings, folder: RunFolder, material: Material) -> Frames
     store = ImageStore(settings)
 
     def opened(image: TrainingImage) -> Frames:
-        if isinstance(image, DatasetRecord):
+        if isinstance(image, types.DatasetRecord):
             return store.frame(image)
         return read_image(folder.path / (image.path or "")).frame
 
@@ -283,19 +258,15 @@ def _fault_labels(settings: Settings, labels: Sequence[str]) -> list[str]:
     return [label for label in labels if label in settings.data.faults]
 
 
-def _record(task: Task, card: PlainJson, arm: Arm, material: Material) -> TrainingRecord:
+def _record(task: Task, result: types.TrainingResult, arm: Arm, material: Material) -> types.TrainingRecord:
     images = [material.images[row] for row in set(task.training.rows.tolist())]
     counts = Counter((REAL if _is_real(image) else SYNTHETIC, image.label) for image in images)
-    done = card["training"]
-    return TrainingRecord(
+    return types.TrainingRecord(
         id=task.name,
         arm=arm.name,
         seed=task.seed,
         dropped=sorted(arm.dropped),
         path=f"{TRAINING.document}/{task.name}",
-        sha256=card["files"][WEIGHTS_FILE]["sha256"],
-        steps=done["steps"],
-        best_step=done["best_step"],
-        validation=done["validation"],
         images={kind: {label: counts[kind, label] for label in task.labels} for kind in (REAL, SYNTHETIC)},
+        **vars(result),
     )

@@ -9,9 +9,9 @@ import copy
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -21,18 +21,20 @@ from torch.nn import functional
 
 from augment.arrays import Labels, Vectors
 from augment.evaluation.metrics import metrics
+from augment.json_objects import from_json, plain, write_json
 from augment.progress import progress, say
+from augment.record_types import Evaluation, PlainJson, TrainingResult
 from augment.records import item_seed
 from augment.settings import TrainSettings
 from augment.training import resumable
 from augment.training.ema import average_decay, update_average
 from augment.training.image_transforms import STRONG, random_transforms
 from augment.training.mixing import log_priors, mixed, replaced
-from augment.training.predictions import Predictions, write_json, write_predictions
+from augment.training.predictions import Predictions, write_predictions
 from augment.training.split_batch_norm import norm_state, shared_weight_copy
 from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.preprocess import Frames
-from export.checkpoint import CARD_FILE, read_card, save_checkpoint
+from export.checkpoint import CARD_FILE, WEIGHTS_FILE, read_card, save_checkpoint
 from export.network import Backbone, normalise
 
 STATE_FILE = "state.safetensors"  # of an unfinished training
@@ -67,7 +69,7 @@ class Task:
     strong_transforms: bool  # TrivialAugment beside the mild transforms, whatever the section says
     validation: Examples
     build: Callable[[], nn.Module]  # the network with its initial weights
-    card: Mapping[str, Any]  # of the checkpoint
+    card: PlainJson  # of the checkpoint
 
 
 @dataclass
@@ -79,31 +81,37 @@ class Progress:
     best_step: int = 0
     best: list[float] = field(default_factory=lambda: [-1.0, 0.0])  # validation macro F1, minus the loss
     looks_without_better: int = 0
-    history: list[dict[str, Any]] = field(default_factory=list)
-    scaler: dict[str, Any] = field(default_factory=dict)  # of the FP16 loss scale; empty on a CPU
+    history: list[Evaluation] = field(default_factory=list)
+    scaler: dict[str, float] = field(default_factory=dict)  # of the FP16 loss scale; empty on a CPU
 
 
-def fit(task: Task, frames: Frames, folder: Path, device: str) -> dict[str, Any]:
-    """Train `task`, or what is left of it, into `folder`; returns the card of the checkpoint.
+def fit(task: Task, frames: Frames, folder: Path, device: str) -> TrainingResult:
+    """Train `task`, or what is left of it, into `folder`.
 
     Writes history.json, predictions.json (validation logits), model.safetensors and, last, card.json.
     """
-    if (card := finished(folder, task.key)) is None:
+    if (result := finished(folder, task.key)) is None:
         folder.mkdir(parents=True, exist_ok=True)
         trainer = Trainer(task, frames, device)
         trainer.resume(folder / STATE_FILE)
         trainer.run(folder / STATE_FILE)
-        card = trainer.finish(folder)
+        result = trainer.finish(folder)
     (folder / STATE_FILE).unlink(missing_ok=True)
-    return card
+    return result
 
 
-def finished(folder: Path, key: str) -> dict[str, Any] | None:
-    """Return the card of the checkpoint in `folder` if it is the one that `key` names."""
+def finished(folder: Path, key: str) -> TrainingResult | None:
+    """Return the result that the checkpoint in `folder` holds if it is the one that `key` names."""
     if not (folder / CARD_FILE).exists():
         return None
     card = read_card(folder)
-    return card if card["training"]["key"] == key else None
+    return _result(card) if card["training"]["key"] == key else None
+
+
+def _result(card: PlainJson) -> TrainingResult:
+    done, sha256 = card["training"], card["files"][WEIGHTS_FILE]["sha256"]
+    steps, best_step, validation = done["steps"], done["best_step"], done["validation"]
+    return TrainingResult(sha256=sha256, steps=steps, best_step=best_step, validation=validation)
 
 
 def predict(network: nn.Module, frames: Frames, device: str) -> Vectors:
@@ -276,7 +284,7 @@ class Trainer:
                 f"lower train.learning_rate (now {self.task.section.learning_rate})"
             )
         found = measures(self._logits(), self.task.validation.targets)
-        state.history.append({"step": state.step, "training_loss": loss, "validation": found})
+        state.history.append(Evaluation(step=state.step, training_loss=loss, validation=found))
         score = [found["macro_f1"], -found["loss"]]
         if score > state.best:
             state.best, state.best_step, state.looks_without_better = score, state.step, 0
@@ -296,14 +304,15 @@ class Trainer:
         if self.counterpart is not None:
             groups["twin"] = norm_state(self.counterpart)
         groups["optimizer"] = resumable.optimizer_tensors(self.optimizer)
-        resumable.save_state(path, groups, {"progress": json.dumps(asdict(self.progress))})
+        resumable.save_state(path, groups, {"progress": json.dumps(vars(self.progress), default=plain)})
 
     def resume(self, path: Path) -> None:
         """Take up the state at `path` if it is there and belongs to this task."""
         if not path.exists():
             return
         saved, texts = resumable.load_state(path)
-        state = Progress(**json.loads(texts["progress"]))
+        content = json.loads(texts["progress"])
+        state = Progress(**{**content, "history": [from_json(Evaluation, entry) for entry in content["history"]]})
         if state.key != self.task.key:
             return
         self.progress = state
@@ -318,33 +327,30 @@ class Trainer:
         resumable.restore_optimizer(self.optimizer, saved.get("optimizer", {}))
         say(f"train {self.task.name}: goes on after step {state.step} of {self.task.section.steps}")
 
-    def finish(self, folder: Path) -> dict[str, Any]:
+    def finish(self, folder: Path) -> TrainingResult:
         """Write the results of the best weights; the card comes last and marks the training as done."""
         task, state = self.task, self.progress
         self.average.load_state_dict(self.best)
         write_json(folder / "history.json", state.history)
-        result = {"steps": state.step, "best_step": state.best_step}
-        card = save_result(task, folder, self.average, self._logits(), result)
-        validation = card["training"]["validation"]
-        say(
-            f"train {task.name}: {state.step} of {task.section.steps} steps, best at {state.best_step}: "
-            f"validation macro F1 {validation['macro_f1']:.3f}, accuracy {validation['accuracy']:.3f}"
-        )
-        return card
+        outcome = {"steps": state.step, "best_step": state.best_step}
+        remark = f"{state.step} of {task.section.steps} steps, best at {state.best_step}: "
+        return save_result(task, folder, self.average, self._logits(), outcome, remark)
 
 
 def save_result(
-    task: Task, folder: Path, network: nn.Module, logits: Vectors, result: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Write predictions.json and the checkpoint of a training that is done; returns the checkpoint's card.
+    task: Task, folder: Path, network: nn.Module, logits: Vectors, outcome: PlainJson, remark: str = ""
+) -> TrainingResult:
+    """Write predictions.json and the checkpoint of a training that is done, and a line for the person who waits.
 
-    `logits` are those of the validation images; `result` joins what the card says of the training.
+    `logits` are those of the validation images; `outcome` joins what the card says of the training, and `remark` is
+    what the line begins with.
     """
-    validation = measures(logits, task.validation.targets)
+    found = measures(logits, task.validation.targets)
     write_predictions(folder, Predictions(task.labels, task.validation.ids, task.validation.targets, logits))
-    training = {**task.card["training"], "key": task.key, **result, "validation": validation}
+    training = {**task.card["training"], "key": task.key, **outcome, "validation": found}
     save_checkpoint(folder, network, {**task.card, "training": training})
-    return read_card(folder)
+    say(f"train {task.name}: {remark}validation macro F1 {found['macro_f1']:.3f}, accuracy {found['accuracy']:.3f}")
+    return _result(read_card(folder))
 
 
 def _optimizer(parameters: Sequence[nn.Parameter], section: TrainSettings) -> torch.optim.Optimizer:

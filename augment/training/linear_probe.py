@@ -6,10 +6,9 @@ result is an ordinary checkpoint: the backbone with the fitted classifier.
 """
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +18,7 @@ from torch import Tensor
 
 from augment.arrays import Labels, Numbers, Vectors
 from augment.models.image_embedding import stored_vectors
-from augment.progress import say
+from augment.record_types import TrainingResult
 from augment.records import digest_of, item_seed
 from augment.training.finetune import Task, classify, finished, head, measures, save_result
 from augment.training.image_transforms import random_transforms, trivial_augment
@@ -40,11 +39,11 @@ class FeatureCache:
     frames: Frames
     ids: Sequence[str]  # of the frames; an id stands for an image's content
     extract: Extract  # of the network's features
-    key: Mapping[str, Any]  # what the network and its input are
+    key: object  # JSON of what the network and its input are
 
     def of(self, rows: Labels, strong: bool) -> Vectors:
         """Return (len(rows), VARIANTS, D) features; `strong`: TrivialAugment beside the mild transforms."""
-        place = self.place / f"features-{digest_of([dict(self.key), VARIANTS, strong])[:16]}"
+        place = self.place / f"features-{digest_of([self.key, VARIANTS, strong])[:16]}"
         row_of = {image: row for row, image in enumerate(self.ids)}
 
         def compute(images: list[str]) -> Vectors:
@@ -66,10 +65,10 @@ def variants(frame: npt.NDArray[np.uint8], image: str, strong: bool) -> Tensor:
     return torch.cat(found)
 
 
-def fit_classifier(task: Task, cache: FeatureCache, folder: Path) -> dict[str, Any]:
-    """Fit the classifier of `task` into `folder`; returns the checkpoint's card. Files as `fit` writes them."""
-    if (card := finished(folder, task.key)) is not None:
-        return card
+def fit_classifier(task: Task, cache: FeatureCache, folder: Path) -> TrainingResult:
+    """Fit the classifier of `task` into `folder`, where it writes what `fit` writes but the history."""
+    if (result := finished(folder, task.key)) is not None:
+        return result
     network = task.build().eval()
     classifier = head(network)
     features = cache.of(task.training.rows, task.strong_transforms)
@@ -85,18 +84,11 @@ def fit_classifier(task: Task, cache: FeatureCache, folder: Path) -> dict[str, A
             classifier.weight.data = torch.from_numpy(weight)
             classifier.bias.data = torch.from_numpy(bias)
     folder.mkdir(parents=True, exist_ok=True)
-    card = save_result(task, folder, network, classify(network, torch.from_numpy(held_out)), chosen)
-    validation = card["training"]["validation"]
-    say(f"train {task.name}: validation macro F1 {validation['macro_f1']:.3f}, accuracy {validation['accuracy']:.3f}")
-    return card
+    return save_result(task, folder, network, classify(network, torch.from_numpy(held_out)), chosen)
 
 
 def solve(
-    features: Vectors,
-    targets: Labels,
-    weights: Numbers,
-    penalty: float,
-    classes: int,
+    features: Vectors, targets: Labels, weights: Numbers, penalty: float, classes: int
 ) -> tuple[Vectors, Vectors, int]:
     """Return (weight (classes, D), bias (classes,), iterations) for a backbone's features (N, VARIANTS, D)."""
     rows = features.reshape(-1, features.shape[-1])

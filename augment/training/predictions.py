@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from augment.arrays import Labels, Numbers, Vectors
-from edge_runtime.bundle.files import replace_file
+from augment.json_objects import write_json
 
 PREDICTIONS_FILE = "predictions.json"
 
@@ -45,8 +45,3 @@ def read_predictions(checkpoint: Path) -> Predictions:
         np.array([labels.index(image["label"]) for image in images], dtype=np.int64),
         np.array([image["logits"] for image in images], dtype=np.float64),
     )
-
-
-def write_json(path: Path, value: object) -> None:
-    """Write `value` to `path`, indented, whole or not at all."""
-    replace_file(path, (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode())

@@ -108,7 +108,7 @@ def test_a_second_report_is_the_same(reported):
 
 def test_limits_name_what_the_numbers_cannot_show(reported):
     folder, _ = reported
-    told = " ".join(limits(Documents.of(folder)))
+    told = " ".join(limits(Documents(folder)))
     assert "mini/captioner, mini/painter, mini/writer are the small embedded ones" in told
     assert "Few test images" in told
     assert "breaker_burnt (5)" in told

@@ -227,11 +227,11 @@ def test_the_state_of_another_task_is_not_taken_up(tmp_path):
 
 def test_early_stopping_keeps_the_best_weights(tmp_path):
     task, frames = tiny_task(tmp_path / "run", steps=80, evaluate_every=2, patience=2)
-    training = fit(task, frames, tmp_path / "done", "cpu")["training"]
+    result = fit(task, frames, tmp_path / "done", "cpu")
     history = json.loads((tmp_path / "done" / "history.json").read_bytes())
     scores = [(entry["validation"]["macro_f1"], -entry["validation"]["loss"]) for entry in history]
-    assert training["best_step"] == history[scores.index(max(scores))]["step"]
-    assert training["steps"] == history[-1]["step"] == training["best_step"] + 2 * 2 < 80
+    assert result.best_step == history[scores.index(max(scores))]["step"]
+    assert result.steps == history[-1]["step"] == result.best_step + 2 * 2 < 80
 
 
 def test_a_diverging_training_stops_with_a_sentence(tmp_path):
