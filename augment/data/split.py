@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
+import numpy.typing as npt
 from sklearn.model_selection import StratifiedGroupKFold
 
 from augment.arrays import Labels
@@ -135,14 +136,14 @@ def _deal_fold(members: list[Member], shares: Shares, seed: int) -> dict[str, st
     """Deal one fold of whole groups for testing, the next for validation: over all folds each image is tested once."""
     labels = [member.label for member in members]
     groups = [member.group for member in members]
-    parts = [{groups[at] for at in fold} for fold in _stratified(labels, groups, shares.folds, seed)]
+    parts = [{groups[at] for at in fold} for fold in stratified_folds(labels, groups, shares.folds, seed)]
     side_of = dict.fromkeys(groups, TRAIN)
     side_of |= dict.fromkeys(parts[(shares.fold + 1) % shares.folds], VAL)
     return side_of | dict.fromkeys(parts[shares.fold], TEST)
 
 
-def _stratified(labels: list[str], groups: list[str], folds: int, seed: int) -> list[Labels]:
-    """Return the positions of each fold: whole groups, of each class about the same part."""
+def stratified_folds(labels: npt.ArrayLike, groups: npt.ArrayLike, folds: int, seed: int) -> list[Labels]:
+    """Return the positions of each fold of N images: whole groups, of each class about the same part."""
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed % 2**32)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The least populated class", UserWarning)  # rare classes are our business
@@ -161,7 +162,7 @@ def _carve(members: list[Member], side: str, share: float, dealt: int, seed: int
     if len(set(groups)) < folds or max(Counter(labels).values()) < folds:
         # Too few for folds: each group draws a lot, so that images added one by one reach every side.
         return {group for group in groups if _wins(item_seed(seed, "split", group) / 2**63, side, share)}
-    return {groups[at] for fold in _stratified(labels, groups, folds, seed)[:wanted] for at in fold}
+    return {groups[at] for fold in stratified_folds(labels, groups, folds, seed)[:wanted] for at in fold}
 
 
 def _wins(lot: float, side: str, share: float) -> bool:

@@ -7,17 +7,16 @@ second, a look that the camera never has confuses only the first. No image, real
 that learnt from its own source; and a class whose real images the first set does not recognise is not judged.
 """
 
-import warnings
 from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.pipeline import Pipeline, make_pipeline
 
 from augment.arrays import Labels, Numbers, Vectors
+from augment.data.split import stratified_folds
 from augment.record_types import DatasetRecord, GeneratedRecord
 from augment.records import item_seed
 
@@ -80,11 +79,8 @@ def _folds(training: Sequence[DatasetRecord], seed: int) -> dict[str, int]:
     groups = [record.group for record in training]
     fold_of = {group: place % FOLDS for place, group in enumerate(sorted(set(groups)))}
     if len(fold_of) >= FOLDS and max(Counter(labels).values()) >= FOLDS:
-        splitter = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed % 2**32)
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "The least populated class", UserWarning)  # rare classes are our business
-            for fold, (_, rows) in enumerate(splitter.split(labels, labels, groups)):
-                fold_of |= {groups[row]: fold for row in rows.tolist()}
+        for fold, rows in enumerate(stratified_folds(labels, groups, FOLDS, seed)):
+            fold_of |= {groups[row]: fold for row in rows.tolist()}
     return fold_of
 
 

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import curve_fit
-from sklearn.model_selection import StratifiedGroupKFold
 
 from augment.arrays import Labels, Numbers, Vectors
+from augment.data.split import stratified_folds
 from augment.evaluation.label_check import embedding_classifier
 from augment.record_types import ClassCurve, LearningCurve
 
@@ -62,12 +62,8 @@ def _recall(features: Vectors, targets: Labels, groups: npt.NDArray[np.str_], cl
         return np.full((len(SHARES), classes), np.nan)
     for repeat in range(REPEATS):
         rng = np.random.default_rng([seed % 2**32, repeat])
-        splitter = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=int(rng.integers(2**31)))
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "The least populated class", UserWarning)  # rare classes are our business
-            folds = list(splitter.split(features, targets, groups))
-        for train, test in folds:
-            order = rng.permutation(train)
+        for test in stratified_folds(targets, groups, FOLDS, int(rng.integers(2**31))):
+            order = rng.permutation(np.delete(np.arange(len(targets)), test))
             tested += np.bincount(targets[test], minlength=classes)
             for place, share in enumerate(SHARES):
                 rows = _first(order, targets, share)

@@ -18,8 +18,8 @@ class Share:
     seed: int
 
 
-def write_archive(folder: Path, splits: Mapping[str, Share]) -> Path:
-    """Render every split below `folder` and write folder/manifest.csv; returns its path. What is there stays."""
+def write_archive(folder: Path, splits: Mapping[str, Share]) -> None:
+    """Render every split below `folder` and write folder/manifest.csv. What is there stays."""
     rows = []
     for split, share in splits.items():
         write_station(folder / split, share.counts, share.seed)
@@ -28,4 +28,3 @@ def write_archive(folder: Path, splits: Mapping[str, Share]) -> Path:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([("path", "label", "split"), *rows])
     replace_file(folder / "manifest.csv", text.getvalue().encode())
-    return folder / "manifest.csv"

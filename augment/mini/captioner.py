@@ -10,7 +10,7 @@ from torch.nn import functional
 from transformers import BlipConfig, BlipForConditionalGeneration, BlipImageProcessor, BlipProcessor
 
 from augment.mini.corpus import SIZE, as_pixels
-from augment.mini.language import IGNORED, padded, split_caption
+from augment.mini.language import next_token_loss, scored_tokens
 from augment.mini.scenes import LABELS
 from augment.mini.words import DECODE, blip_tokenizer
 from augment.training.resumable import Loss
@@ -62,20 +62,12 @@ def captioner_loss(images: np.ndarray, labels: np.ndarray, captions: Sequence[st
 
     def loss(model: nn.ModuleDict, rng: np.random.Generator) -> Tensor:
         picks = rng.integers(len(images), size=batch)
-        rows, scored = [], []
-        for index in picks:
-            head, context, stranger = split_caption(captions[index], rng)
-            lead = [start, *tokenizer.encode(head, add_special_tokens=False)]
-            rest = [*tokenizer.encode(context, add_special_tokens=False), stop]
-            rows.append(lead + rest)
-            scored.append(([IGNORED] * len(lead) if stranger else lead) + rest)
-        tokens, targets = padded(rows, tokenizer.pad_token_id), padded(scored, IGNORED)
+        tokens, targets = scored_tokens([captions[index] for index in picks], tokenizer, [start], stop, rng)
         blip = cast(Any, model["blip"])
         patches, pooled = blip.vision_model(pixel_values=jittered(as_pixels(images[picks]), rng))[:2]
         mask = (tokens != tokenizer.pad_token_id).long()
         logits = blip.text_decoder(input_ids=tokens, encoder_hidden_states=patches, attention_mask=mask).logits
-        words = functional.cross_entropy(logits[:, :-1].flatten(0, 1), targets[:, 1:].flatten(), ignore_index=IGNORED)
         classes = functional.cross_entropy(model["classes"](pooled), truth[torch.from_numpy(picks)])
-        return words + CLASS_WEIGHT * classes
+        return next_token_loss(logits, targets) + CLASS_WEIGHT * classes
 
     return loss

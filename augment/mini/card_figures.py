@@ -175,13 +175,9 @@ def captioner_figures(folder: Path, seed: int) -> Figures:
         images, _, wanted = held_out(domain, CAPTIONS, seed)
         inputs = processor(images=list(np.ascontiguousarray(images[..., ::-1])), return_tensors="pt")
         texts = processor.batch_decode(model.generate(**inputs, max_new_tokens=32), skip_special_tokens=True)
-        names = [phrase(scene.label) for scene in wanted]
-        figures |= {
-            f"blip class mention {domain}": _share(name in text for text, name in zip(texts, names, strict=True)),
-            f"blip equipment mention {domain}": _share(
-                name.split()[-1] in text for text, name in zip(texts, names, strict=True)
-            ),
-        }
+        named = [(text, phrase(scene.label)) for text, scene in zip(texts, wanted, strict=True)]
+        figures[f"blip class mention {domain}"] = _share(name in text for text, name in named)
+        figures[f"blip equipment mention {domain}"] = _share(name.split()[-1] in text for text, name in named)
         figures |= _attribute_figures(texts, wanted, domain)
     return figures
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import GPT2Config, GPT2LMHeadModel
+from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizer
 
 from augment.mini.words import gpt2_tokenizer
 from augment.training.resumable import Loss
@@ -53,17 +53,33 @@ def language_loss(captions: Sequence[str], batch: int) -> Loss[nn.Module]:
     tokenizer = gpt2_tokenizer()
 
     def loss(model: nn.Module, rng: np.random.Generator) -> Tensor:
-        rows, scored = [], []
-        for index in rng.integers(len(captions), size=batch):
-            head, context, stranger = split_caption(captions[index], rng)
-            lead, rest = tokenizer.encode(head), [*tokenizer.encode(context), tokenizer.eos_token_id]
-            rows.append(lead + rest)
-            scored.append(([IGNORED] * len(lead) if stranger else lead) + rest)
-        tokens, targets = padded(rows, tokenizer.pad_token_id), padded(scored, IGNORED)
-        logits = model(input_ids=tokens, attention_mask=torch.ones_like(tokens)).logits
-        return functional.cross_entropy(logits[:, :-1].flatten(0, 1), targets[:, 1:].flatten(), ignore_index=IGNORED)
+        picked = [captions[index] for index in rng.integers(len(captions), size=batch)]
+        tokens, targets = scored_tokens(picked, tokenizer, [], tokenizer.eos_token_id, rng)
+        return next_token_loss(model(input_ids=tokens, attention_mask=torch.ones_like(tokens)).logits, targets)
 
     return loss
+
+
+def scored_tokens(
+    captions: Sequence[str], tokenizer: PreTrainedTokenizer, start: list[int], stop: int, rng: np.random.Generator
+) -> tuple[Tensor, Tensor]:
+    """Return the tokens of captions between `start` and `stop`, and the same as targets: both int64 (N, longest).
+
+    Of a caption whose class phrase is made up, the targets leave `start` and the phrase out.
+    """
+    rows, scored = [], []
+    for caption in captions:
+        head, context, stranger = split_caption(caption, rng)
+        lead = [*start, *tokenizer.encode(head, add_special_tokens=False)]
+        rest = [*tokenizer.encode(context, add_special_tokens=False), stop]
+        rows.append(lead + rest)
+        scored.append(([IGNORED] * len(lead) if stranger else lead) + rest)
+    return padded(rows, tokenizer.pad_token_id), padded(scored, IGNORED)
+
+
+def next_token_loss(logits: Tensor, targets: Tensor) -> Tensor:
+    """Return the cross entropy of logits (N, T, words) against the next of the targets (N, T)."""
+    return functional.cross_entropy(logits[:, :-1].flatten(0, 1), targets[:, 1:].flatten(), ignore_index=IGNORED)
 
 
 def padded(rows: Sequence[Sequence[int]], fill: int) -> Tensor:

@@ -1,7 +1,7 @@
 """Sentences about what a run found, for people who know no statistics. Pure: summaries in, sentences out."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -189,13 +189,11 @@ def reliability(summary: ComparisonSummary, arms: Sequence[str]) -> str:
 
 def validation_curves(histories: Mapping[str, Sequence[Sequence[Evaluation]]]) -> str:
     """List the last value of every training."""
-    text = [f"{arm} {', '.join(_last_values(trainings))}" for arm, trainings in histories.items()]
+    text = []
+    for arm, trainings in histories.items():
+        last = [_percent(evaluations[-1].validation["macro_f1"]) for evaluations in trainings]
+        text.append(f"{arm} {', '.join(last)}")
     return f"Lines of macro F1 on the validation images during training. At the end: {'; '.join(text)}."
-
-
-def _last_values(trainings: Sequence[Sequence[Evaluation]]) -> Iterator[str]:
-    for evaluations in trainings:
-        yield _percent(evaluations[-1].validation["macro_f1"])
 
 
 def _percent(share: float) -> str:

@@ -19,12 +19,8 @@ CaptionDocument = Document[CaptionRecord, NoSummary]
 def run(settings: Settings, folder: RunFolder, models: Models) -> CaptionDocument:
     """Write one caption per training image."""
     dataset = folder.require(DATASET)
-    inputs = StageInputs.of(
-        dataset.digest,
-        settings.caption,
-        {"phrases": dict(settings.data.phrases)},
-        {"captioner": models.captioner_folder.identity},
-    )
+    others, captioner = {"phrases": dict(settings.data.phrases)}, models.captioner_folder.identity
+    inputs = StageInputs.of(dataset.digest, settings.caption, others, {"captioner": captioner})
     if done := folder.finished(CAPTIONS, inputs):
         return done
     journal = folder.journal(CAPTIONS, CaptionRecord, inputs.to_json())

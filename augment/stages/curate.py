@@ -78,12 +78,8 @@ def run(settings: Settings, folder: RunFolder) -> CurationDocument:
     """Keep or reject every generated image; the summary says what is still missing."""
     synthetic, dataset = folder.require(SYNTHETIC), folder.require(DATASET)
     fingerprints = Fingerprints(settings, folder, pick_device(settings.device))
-    others = {
-        "seed": settings.seed,
-        "dataset": dataset.digest,
-        "faults": list(settings.data.faults),
-        "hosts": dict(settings.generate.hosts),
-    }
+    faults, hosts = list(settings.data.faults), dict(settings.generate.hosts)
+    others = {"seed": settings.seed, "dataset": dataset.digest, "faults": faults, "hosts": hosts}
     inputs = StageInputs.of(synthetic.digest, settings.curate, others, {"embedder": fingerprints.identity})
     if done := folder.finished(CURATION, inputs):
         return done

@@ -48,13 +48,8 @@ def run(
     source = check_source(settings)
     digests = _file_digests(source)
     fingerprints = Fingerprints(settings, folder, pick_device(settings.device))
-    inputs = StageInputs.of(
-        _source_digest(source, digests),
-        settings.data,
-        {"seed": settings.seed},
-        {"embedder": fingerprints.identity},
-        leaving_out=UNUSED,
-    )
+    parent, models = _source_digest(source, digests), {"embedder": fingerprints.identity}
+    inputs = StageInputs.of(parent, settings.data, {"seed": settings.seed}, models, leaving_out=UNUSED)
     if done := folder.finished(DATASET, inputs):
         _take_fingerprints(settings, fingerprints, done.records)
         return done

@@ -4,25 +4,17 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
 from augment.progress import progress
 from augment.records import digest_of
+from augment.training.arms import TrainingImage
 from edge_runtime.bundle.files import replace_file
 from edge_runtime.bundle.preprocess import Frame, Frames, PreprocessSpec
 
-
-class Identified(Protocol):
-    """An image's record, whatever else it holds."""
-
-    @property
-    def id(self) -> str:
-        """The id of the image."""
-
-
-Image = TypeVar("Image", bound=Identified)
+Image = TypeVar("Image", bound=TrainingImage)
 
 ROWS_BETWEEN_MARKS = 256  # what a killed run decodes again at most
 
