@@ -50,7 +50,13 @@ def run(settings: Settings, folder: RunFolder) -> ComparisonDocument:
     if not images:
         raise InputError("no image is set apart for testing; raise data.test_share, and run `rarefault dataset` again")
     spec = PreprocessSpec.from_json(training.summary.input)
-    logits = _measure(settings, folder, training.records, spec, dataset.digest, images)
+    place = folder.subfolder(COMPARISON.document)
+    frames = cached_frames(place, images, spec, ImageStore(settings).frame, dataset.digest, "test images")
+    seen, logits = _Backbones(frames, pick_device(settings.device)), {}
+    for record in progress(training.records, len(training.records), "trainings compared"):
+        path = place / "logits" / f"{record.id}.safetensors"  # a killed run keeps those it has
+        key = digest_of([record.sha256, dataset.digest, spec.to_json()])
+        logits[record.id] = _logits(folder.path / record.path, record, seen, path, key)
     labels = training.summary.labels
     targets = np.array([labels.index(record.label) for record in images])
     faults, groups = tuple(training.summary.fault_labels), [record.group for record in images]
@@ -87,26 +93,6 @@ def _check_arms(section: CompareSettings, trainings: Sequence[TrainingRecord]) -
                 f"compare.{key} is {arm!r}, but only {', '.join(sorted(trained))} were trained; "
                 "name it in train.arms and run `rarefault train`"
             )
-
-
-def _measure(
-    settings: Settings,
-    folder: RunFolder,
-    trainings: Sequence[TrainingRecord],
-    spec: PreprocessSpec,
-    dataset: str,
-    images: Sequence[DatasetRecord],
-) -> dict[str, Vectors]:
-    """Compute the logits of every training on the test images, by its id; a killed run keeps those it has."""
-    place = folder.subfolder(COMPARISON.document)
-    frames = cached_frames(place, images, spec, ImageStore(settings).frame, dataset, "test images")
-    seen = _Backbones(frames, pick_device(settings.device))
-    logits = {}
-    for record in progress(trainings, len(trainings), "trainings compared"):
-        path = place / "logits" / f"{record.id}.safetensors"
-        key = digest_of([record.sha256, dataset, spec.to_json()])
-        logits[record.id] = _logits(folder.path / record.path, record, seen, path, key)
-    return logits
 
 
 class _Backbones:

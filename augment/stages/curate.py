@@ -102,7 +102,7 @@ def run(settings: Settings, folder: RunFolder) -> CurationDocument:
         kept_per_class=dict(sorted(per_class.items())),
         rejected=dict(sorted(rejected.items())),
         missing=_missing(records, synthetic.summary),
-        validation_recall=_validation_recall(real, seen, painted, pool, kept),
+        validation_recall=_validation_recall(real, seen, pool, kept),
         learning_curve=_known_curve(folder, inputs) or _learning_curve(settings, real[TRAIN], seen[TRAIN]),
         sheets=contact_sheets.write(folder, records),
     )
@@ -385,14 +385,10 @@ def _record(image: types.GeneratedRecord, why: list[str], scores: dict[str, floa
 
 
 def _validation_recall(
-    real: Mapping[str, Sequence[types.DatasetRecord]],
-    seen: Mapping[str, Seen],
-    painted: Sequence[types.GeneratedRecord],
-    pool: Pool,
-    kept: NDArray[np.bool_],
+    real: Mapping[str, Sequence[types.DatasetRecord]], seen: Mapping[str, Seen], pool: Pool, kept: NDArray[np.bool_]
 ) -> types.Recalls:
     """Measure recall on validation images after learning from real and kept images; it says where to spend a round."""
-    labels = [record.label for record in real[TRAIN]] + [painted[row].label for row in np.flatnonzero(kept).tolist()]
+    labels = [record.label for record in real[TRAIN]] + [pool.labels[row] for row in np.flatnonzero(kept).tolist()]
     features = [seen[TRAIN].embeddings] + ([pool.seen.embeddings[kept]] if kept.any() else [])
     truth = [record.label for record in real[VAL]]
     return recall_with(np.concatenate(features), labels, seen[VAL].embeddings, truth)
