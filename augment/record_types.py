@@ -1,4 +1,4 @@
-"""What each stage's document holds: one class for its records and one for its summary.
+"""What each stage's document holds: one class for its records and one for its summary, all frozen dataclasses.
 
 The order of the fields is the order on disk. A field with a default may be absent there: documents of earlier versions
 lack it, or it is left out where there is nothing to say. Numbers between 0 and 1 are shares unless a comment says more.
