@@ -15,19 +15,10 @@ from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import TYPE_CHECKING, Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeVar, Union, dataclass_transform, get_args, get_origin, get_type_hints
 
 from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.files import replace_file
-
-if TYPE_CHECKING:
-    from typing import dataclass_transform
-else:
-
-    def dataclass_transform(**_):
-        """Change nothing: what it says is for type checkers, and Python 3.10 has none of its own."""
-        return lambda kind: kind
-
 
 T = TypeVar("T", bound="JsonObject")
 
