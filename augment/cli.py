@@ -178,12 +178,13 @@ def benchmark(name: str, out: Path, draws: int, data: str, faults: tuple[str, ..
 def run_pipeline(pipeline: Path, names: list[str]) -> None:
     """Run the stages called `names`, and write the report after the last one."""
     from augment.data.sources import check_source
-    from augment.models.registry import Models
     from augment.settings import load_settings
 
     settings = load_settings(pipeline)
     check_source(settings)
     _settle_process(small=settings.generate.model == "mini")
+    from augment.models.registry import Models
+
     folder = _run_folder(pipeline)
     models = Models(settings, _render)
     for name in names:

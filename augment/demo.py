@@ -12,7 +12,7 @@ from augment.mini.scenes import COUNTERPARTS, FAULT_LABELS, LABELS, STATION_COUN
 from augment.presets import PRESETS
 from augment.progress import say
 from augment.records import item_seed
-from augment.settings import DataSettings, Settings, load_settings, write_settings
+from augment.settings import DataSettings, Settings, write_once
 from edge_runtime.bundle.errors import InputError
 
 # Images per class; the training images are long-tailed, what measures is balanced.
@@ -25,12 +25,10 @@ def prepare(out: Path, seed: int) -> Path:
     """Render the station's images and write OUT/pipeline.toml; returns its path. A second call changes nothing."""
     settings = _settings(out, seed)
     pipeline = out / "pipeline.toml"
-    if pipeline.exists() and load_settings(pipeline) != settings:
-        raise InputError(f"{pipeline} is no run of this demo and seed; choose another --out, or remove {out}")
+    write_once(settings, pipeline, "this demo and seed")
     say(f"rendering the station's images into {out / 'station'}")
     shares = {split: Share(counts, item_seed(seed, "demo", split)) for split, counts in SPLITS.items()}
     write_archive(out / "station", shares)
-    write_settings(settings, pipeline)
     return pipeline
 
 

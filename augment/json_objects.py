@@ -5,8 +5,8 @@
         boxes: Sequence[Box] | None = None
 
 A field that the JSON does not hold stays absent when the object is written again: it reads as its default, or raises
-InputError where it has none. A key that the class does not know is kept. So a document of another version of rarefault
-keeps its digest.
+InputError where it has none. A key that the class does not know is kept, so a document of another version of rarefault
+keeps its digest; `dataclasses.replace` makes an object without such keys.
 """
 
 import json
@@ -29,7 +29,10 @@ class JsonObject:
 
     def __init_subclass__(cls) -> None:
         """Make the subclass a dataclass, so that none can forget to be one."""
-        dataclass(frozen=True, kw_only=True)(cls)
+        dataclass(frozen=True, kw_only=True, repr=False)(cls)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({vars(self)})"
 
     def __post_init__(self) -> None:
         """Leave out what is at its default."""

@@ -4,7 +4,7 @@
 """
 
 import json
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -443,6 +443,22 @@ def load_settings(path: Path) -> Settings:
     if wrong := settings.contradictions():
         raise InputError(f"{path}: {'; '.join(wrong)}")
     return settings
+
+
+def write_once(settings: Settings, path: Path, run: str) -> None:
+    """Write `settings` of `run`, or keep what is at `path` if it says the same; InputError where it does not.
+
+    A file of 0.1.0, whose preset mini left `refine.meaning` to what is installed, says the same: its run goes on as is.
+    """
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_settings(settings, path)
+        return
+    there = load_settings(path)
+    if there.refine.meaning == "auto":
+        there = replace(there, refine=replace(there.refine, meaning=settings.refine.meaning))
+    if there != settings:
+        raise InputError(f"{path} is no run of {run}; choose another --out, or remove {path.parent}")
 
 
 def write_settings(settings: Settings, path: Path) -> None:

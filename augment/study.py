@@ -23,7 +23,7 @@ from augment.presets import PRESETS
 from augment.progress import say
 from augment.record_types import ComparisonRecord, ComparisonSummary, PlainJson, TrainedArm, TrainingRecord
 from augment.records import ADAPTER, COMPARISON, TRAINING, RunFolder, item_seed
-from augment.settings import DataSettings, Settings, as_json, load_settings, write_settings
+from augment.settings import DataSettings, Settings, as_json, load_settings, write_once
 from augment.stages.compare import temperature
 from augment.training.arms import BALANCED, GATE, UNCURATED
 from edge_runtime.bundle.errors import InputError
@@ -158,10 +158,7 @@ def _settings(
 
 def _write(folder: Path, settings: Settings) -> Path:
     pipeline = folder / "pipeline.toml"
-    if pipeline.exists() and load_settings(pipeline) != settings:
-        raise InputError(f"{pipeline} is no run of this benchmark; choose another --out, or remove {folder}")
-    folder.mkdir(parents=True, exist_ok=True)
-    write_settings(settings, pipeline)
+    write_once(settings, pipeline, "this benchmark")
     return pipeline
 
 

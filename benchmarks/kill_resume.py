@@ -14,6 +14,7 @@ from pathlib import Path
 
 import click
 
+from augment.records import STAGES
 from tests.support import rendered_run
 
 
@@ -43,7 +44,7 @@ def _measure(root: Path, kills: int, seed: int) -> None:
         pipeline = rendered_run.prepare(folder, root / "images")
         if rendered_run.run_and_kill(pipeline, seconds):  # a run that was done before its moment shows nothing
             killed += 1
-            stages = [stage for stage in rendered_run.STAGES if (folder / stage / "v0001.json").exists()]
+            stages = [s.document for s in STAGES if (folder / s.document / "v0001.json").exists()]
             rendered_run.finish(pipeline)
             seen = rendered_run.results(folder)
             different = [name for name in expected.keys() | seen.keys() if seen.get(name) != expected.get(name)]

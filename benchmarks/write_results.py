@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from augment.evaluation.tables import METRIC_NAMES, measured, percent, points
+from augment.json_objects import from_json
+from augment.record_types import ComparisonSummary
 
 HEAD = """# Results
 
@@ -31,37 +33,39 @@ def main(folder: Path = Path("docs/results"), target: Path = Path("docs/RESULTS.
 
 
 def _tables(results: Mapping[str, Any]) -> str:
-    metrics = measured(results)
-    test, seeds = results["test"], results["draws"]
+    summary = from_json(ComparisonSummary, results)
+    metrics = measured(summary)
     arms = [["arm", "real", "generated", *(METRIC_NAMES[metric] for metric in metrics)]]
-    for arm, found in results["arms"].items():
+    for arm, found in summary.arms.items():
         images = results["images"][arm]
-        cells = [percent(found["metrics"][metric]) for metric in metrics]
+        cells = [percent(found.metrics[metric]) for metric in metrics]
         arms.append([arm, str(images["real"]), str(images["synthetic"]), *cells])
-    baseline = results["baseline"]
-    changes = [[f"minus `{baseline}`", *(METRIC_NAMES[metric] for metric in metrics), "p (Holm)", "harmed", "verdict"]]
-    for arm, found in results["differences"].items():
-        cells = [points(found["metrics"][metric]).removesuffix(" points") for metric in metrics]
-        harmed = ", ".join(found["harmed"]) or "none"
-        changes.append([arm, *cells, f"{found['mcnemar']['p_holm']:.2g}", harmed, found["verdict"]])
-    head = (
-        f"{test['images']} test images, {seeds} draws of {results['folds']} runs. Candidate: `{results['candidate']}`. "
-        f"Verdicts are on {METRIC_NAMES[results['metric']]}; harmed are classes whose recall fell beyond its interval."
+    head = [f"minus `{summary.baseline}`", *(METRIC_NAMES[metric] for metric in metrics)]
+    changes = [[*head, "p (Holm)", "harmed", "verdict"]]
+    for arm, change in summary.differences.items():
+        cells = [points(change.metrics[metric]).removesuffix(" points") for metric in metrics]
+        harmed = ", ".join(change.harmed) or "none"
+        changes.append([arm, *cells, f"{change.mcnemar.p_holm:.2g}", harmed, change.verdict])
+    words = (
+        f"{summary.test.images} test images, {results['draws']} draws of {results['folds']} runs. Candidate: "
+        f"`{summary.candidate}`. Verdicts are on {METRIC_NAMES[summary.metric]}; harmed are classes whose recall fell "
+        "beyond its interval."
     )
-    return f"{head}\n\n{_markdown(arms)}\n\n{_markdown(changes)}\n\n{_classes(results)}"
+    return f"{words}\n\n{_markdown(arms)}\n\n{_markdown(changes)}\n\n{_classes(summary)}"
 
 
-def _classes(results: Mapping[str, Any]) -> str:
-    """Recall per class of baseline and candidate."""
-    baseline, candidate = results["baseline"], results["candidate"]
+def _classes(summary: ComparisonSummary) -> str:
+    """Return the recall per class of baseline and candidate."""
+    baseline, candidate = summary.baseline, summary.candidate
     rows = [["class", "test images", baseline, candidate, "difference"]]
-    for label in results["labels"]:
-        change = results["differences"][candidate]["recall"][label]
-        recalls = [results["arms"][arm]["recall"][label] for arm in (baseline, candidate)]
+    for label in summary.labels:
+        change = summary.differences[candidate].recall[label]
+        recalls = [summary.arms[arm].recall[label] for arm in (baseline, candidate)]
         if change:
-            name = f"{label} (fault)" if label in results["fault_labels"] else label
-            images = str(results["test"]["per_class"][label]["images"])
-            rows.append([name, images, *map(percent, recalls), points(change).removesuffix(" points")])
+            name = f"{label} (fault)" if label in summary.fault_labels else label
+            images = str(summary.test.per_class[label].images)
+            cells = [percent(recall) for recall in recalls if recall]
+            rows.append([name, images, *cells, points(change).removesuffix(" points")])
     return _markdown(rows)
 
 

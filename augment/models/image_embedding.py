@@ -90,16 +90,19 @@ class Fingerprints:
         return rows[:, :split].astype(np.float32), thumbnails
 
 
-def nearest_distance(rows: Vectors, others: Vectors, excluded: npt.NDArray[np.bool_] | None = None) -> Numbers:
+def nearest_distance(
+    rows: Vectors, others: Vectors, excluded: npt.NDArray[np.bool_] | None = None, excluded_likeness: float = -1.0
+) -> Numbers:
     """Return the cosine distance of each of `rows` (N, D) to the nearest of `others` (M, D), both of unit length.
 
-    A pair that `excluded` (N, M) marks does not count: it is as far apart as unrelated images. Without others all is.
+    A pair that `excluded` (N, M) marks has the cosine `excluded_likeness`. Without others the distance is 1, that of
+    unrelated images.
     """
     if not len(others):
         return np.ones(len(rows))
     likeness = rows @ others.T
     if excluded is not None:
-        likeness[excluded] = 0
+        likeness[excluded] = excluded_likeness
     return np.asarray(1 - likeness.max(axis=1).astype(np.float64))
 
 

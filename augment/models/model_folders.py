@@ -7,11 +7,13 @@ and nothing reaches for the network unless the settings name a hub id.
 import importlib
 from dataclasses import dataclass
 from pathlib import Path
-
-import torch
+from typing import TYPE_CHECKING
 
 from edge_runtime.bundle.errors import InputError, UnavailableError
 from edge_runtime.bundle.files import sha256_bytes, sha256_file
+
+if TYPE_CHECKING:
+    import torch  # at run time only where it is needed: who names a model must not wait for it
 
 EMBEDDED = Path(__file__).parents[1] / "mini" / "checkpoints"
 # How every weight is loaded: from the folder that was found and checked, and never as a pickle.
@@ -33,6 +35,8 @@ class ModelFolder:
 
 def pick_device(wanted: str) -> str:
     """Return `cpu` or `cuda`, where `wanted` is `auto`, `cpu` or `cuda`. Raises UnavailableError without CUDA."""
+    import torch
+
     if wanted == "cuda" and not torch.cuda.is_available():
         raise UnavailableError("device is cuda, but torch finds no CUDA device here; set device to auto or cpu")
     return "cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu"
@@ -105,6 +109,8 @@ def hush(library: str) -> None:
     log.disable_progress_bar()
 
 
-def half_precision(device: str) -> torch.autocast:
+def half_precision(device: str) -> "torch.autocast":
     """Return the context in which a model computes in FP16 on a GPU, and as it is on a CPU."""
+    import torch
+
     return torch.autocast("cuda", torch.float16, enabled=device == "cuda")

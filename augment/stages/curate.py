@@ -358,7 +358,7 @@ def _detail_threshold(training: Seen, groups: Sequence[str], bits: int) -> float
 def _nearest(pool: Pool, others: Seen, origins: Labels | None = None) -> Numbers:
     """Return each generated image's cosine distance (N,) to the nearest of `others`; 1 where there is none."""
     own = None if origins is None else origins[:, None] == np.arange(len(others.hashes))
-    return nearest_distance(pool.seen.embeddings, others.embeddings, excluded=own)
+    return nearest_distance(pool.seen.embeddings, others.embeddings, excluded=own, excluded_likeness=0.0)
 
 
 def _rows(seen: Seen, rows: Labels) -> Seen:

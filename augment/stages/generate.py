@@ -192,6 +192,8 @@ def plan_images(
         for label, count in of_method.items():
             first = sum((record.method, record.label) == (name, label) for record in made)
             starts = _starts(settings, method, label, sources)
+            if count and not starts:
+                raise InputError(f"{name} has no prompt of class {label} to start from; run `rarefault caption` again")
             for number in range(first, first + count):
                 start = starts[number % len(starts)]
                 plan.append(_planned(settings, painter, digest, method, label, number, start))
@@ -204,7 +206,7 @@ def _starts(settings: Settings, method: Method, label: str, sources: Sources) ->
     of_label = [prompt for prompt in sources.prompts if prompt.label == label]
     if method.inserts:
         donors, hosts = _donors(sources.real, label), _hosts(sources.real, label, settings.generate)
-        return _insertions(rng, donors, hosts, of_label if method.kind == "inpaint" else [])
+        return _insertions(rng, donors, hosts, of_label if method.kind == "inpaint" else [None])
     edits = method.kind == "edit"
     edited: list[str | None] = [*_edited(sources.real, label, settings.generate.hosts)] if edits else [None]
     return [
@@ -218,13 +220,13 @@ def _insertions(
     rng: np.random.Generator,
     donors: Sequence[types.DatasetRecord],
     hosts: Sequence[types.DatasetRecord],
-    prompts: Sequence[types.PromptRecord],
+    prompts: Sequence[types.PromptRecord | None],
 ) -> list[_Start]:
-    """List every fault with every host, each with one of the prompts if there are any."""
+    """List every fault with every host, each with one of `prompts`; none without any, and None stands for no prompt."""
     pairs = [(donors[at // len(hosts)], hosts[at % len(hosts)], at) for at in rng.permutation(len(donors) * len(hosts))]
-    texts = [prompts[at] for at in rng.permutation(len(prompts))] if prompts else [None]
+    texts = [prompts[at] for at in rng.permutation(len(prompts))]
     starts = []
-    for number in range(max(len(pairs), len(texts))):
+    for number in range(max(len(pairs), len(texts)) if texts else 0):
         donor, host, at = pairs[number % len(pairs)]
         box = donor.boxes[at % len(donor.boxes)]
         starts.append(_Start(texts[number % len(texts)], donor.id, host.id, box))

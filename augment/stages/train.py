@@ -60,8 +60,11 @@ def _is_real(image: TrainingImage) -> bool:
     return isinstance(image, types.DatasetRecord)
 
 
-def run(settings: Settings, folder: RunFolder) -> TrainingDocument:
-    """Train every arm with every seed; a record says what one learned from, how far it went and how well it did."""
+def run(settings: Settings, folder: RunFolder, gate: HarmGate | None = None) -> TrainingDocument:
+    """Train every arm with every seed; a record says what one learned from, how far it went and how well it did.
+
+    `gate` decides for arms with a gate; by default the one that reads the validation predictions.
+    """
     dataset, curation = folder.require(DATASET), folder.require(CURATION)
     arms = [parse_arm(name, settings.generate.methods) for name in settings.train.arms]
     material = gather(dataset, curation, arms)
@@ -86,7 +89,7 @@ def run(settings: Settings, folder: RunFolder) -> TrainingDocument:
 
     # Seeds outside: a stopped run has whole comparisons, not whole arms.
     records = [trained(arm, seed) for seed in range(settings.train.seeds) for arm in arms if not arm.gated]
-    gate, seeds = HarmGate(settings, place), range(settings.train.seeds)
+    gate, seeds = gate or HarmGate(settings, place), range(settings.train.seeds)
     for arm in arms:
         if arm.gated:
             records += train_gated(arm, labels, lambda arm: [trained(arm, seed) for seed in seeds], gate)

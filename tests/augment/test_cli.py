@@ -3,12 +3,16 @@
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import cv2
 import numpy as np
 import pytest
 
+from augment.presets import PRESETS
 from augment.records import STAGES
+from augment.settings import DataSettings, write_settings
+from tests.support import ROOT
 
 
 def rarefault(*arguments):
@@ -89,3 +93,26 @@ def test_a_stage_without_its_input_names_the_command_that_makes_it(tmp_path):
 
 def test_stages_in_the_wrong_order_are_wrong_usage(tmp_path):
     assert rarefault("run", tmp_path, "--from", "train", "--until", "caption").returncode == 2
+
+
+BEFORE_TORCH = """
+import sys
+from pathlib import Path
+from augment import cli
+
+def settle(small):
+    print("torch" in sys.modules, small)
+    raise SystemExit
+
+cli._settle_process = settle
+cli.run_pipeline(Path(sys.argv[1]), ["dataset"])
+"""
+
+
+def test_threads_are_set_before_torch_is_loaded_which_reads_their_number_once(tmp_path):
+    write_images(tmp_path / "images", leak=2, tank=2)
+    data = DataSettings(source=str(tmp_path / "images"))
+    write_settings(replace(PRESETS["mini"], data=data), tmp_path / "pipeline.toml")
+    command = [sys.executable, "-c", BEFORE_TORCH, str(tmp_path / "pipeline.toml")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=ROOT)
+    assert done.stdout == "False True\n", done.stderr

@@ -6,7 +6,7 @@ import pytest
 import tomllib
 
 from augment.presets import PRESETS
-from augment.settings import SECTIONS, DataSettings, Settings, load_settings, write_settings
+from augment.settings import SECTIONS, DataSettings, Settings, load_settings, write_once, write_settings
 from edge_runtime.bundle.errors import InputError
 
 
@@ -113,3 +113,15 @@ def test_a_label_in_words():
     settings = settings_with_source()
     assert settings.phrase("line_hotspot") == "line hotspot"
     assert settings.phrase("a b") == 'c "d"'
+
+
+def test_a_file_that_says_the_same_is_kept_and_another_refused(tmp_path):
+    path, settings = tmp_path / "run" / "pipeline.toml", replace(PRESETS["mini"], data=DataSettings(source="images"))
+    write_once(settings, path, "this demo")
+    assert load_settings(path) == settings
+    older = replace(settings, refine=replace(settings.refine, meaning="auto"))  # as the preset of 0.1.0 had it
+    write_settings(older, path)
+    write_once(settings, path, "this demo")
+    assert load_settings(path) == older
+    with pytest.raises(InputError, match="is no run of this demo; choose another --out, or remove"):
+        write_once(replace(settings, seed=9), path, "this demo")

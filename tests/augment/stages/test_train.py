@@ -15,6 +15,7 @@ from augment.training.finetune import predict
 from edge_runtime.bundle.errors import InputError
 from export.checkpoint import load_checkpoint
 from tests.support.drawn_run import COUNTS, GENERATED, LABELS, Killed, short, tiny_run, training_files
+from tests.support.scripted_gate import ScriptedGate
 
 
 @pytest.fixture(scope="module")
@@ -153,6 +154,17 @@ def test_weights_balance_classes_and_kinds():
 def gated_settings(folder):
     settings, run = tiny_run(folder)
     return short(settings, arms=("real", "combined", "combined+gate")), run
+
+
+def test_a_gated_arm_learns_without_the_images_of_the_class_that_took_others(tmp_path):
+    settings, run = gated_settings(tmp_path)
+    gate = ScriptedGate([(frozenset({"breaker_ok"}), frozenset({"tank_ok"}))])
+    records = {record.arm: record for record in train.run(settings, run, gate).records}
+    plain, gated = records["combined"], records["combined+gate"]
+    assert (list(plain.dropped), gated.dropped) == ([], ["tank_ok"])
+    assert plain.images["synthetic"]["tank_ok"] > 0
+    assert gated.images["synthetic"] == {**plain.images["synthetic"], "tank_ok": 0}
+    assert gated.images["real"] == plain.images["real"]
 
 
 def test_a_gated_arm_that_gains_nothing_ends_as_the_real_one(tmp_path):

@@ -1,7 +1,7 @@
 """The gate: a loss of recall is seen on validation images, and the class that took the images pays."""
 
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +10,7 @@ from augment.settings import CompareSettings, Settings, TrainSettings
 from augment.training import harm_gate
 from augment.training.arms import parse_arm
 from augment.training.harm_gate import HarmGate
+from tests.support.scripted_gate import ScriptedGate
 
 LABELS = ("burnt", "leaking", "sound")
 SETTINGS = Settings(train=TrainSettings(seeds=2), compare=CompareSettings(resamples=500))
@@ -52,22 +53,6 @@ def test_confidence_decides_what_harm_is(tmp_path):
     easy, hard = (replace(SETTINGS, train=replace(SETTINGS.train, gate_confidence=share)) for share in (0.5, 0.999))
     assert HarmGate(easy, tmp_path).recall_losses("arm")[0] == {"sound"}
     assert HarmGate(hard, tmp_path).recall_losses("arm")[0] == frozenset()
-
-
-@dataclass
-class ScriptedGate:
-    """A gate that finds these (losers, takers) in turn, and a gain or none; it notes what it was asked."""
-
-    answers: list[tuple[frozenset[str], frozenset[str]]]
-    gain: bool = True
-    asked: list[str] = field(default_factory=list)
-
-    def recall_losses(self, arm):
-        self.asked.append(arm)
-        return self.answers.pop(0) if self.answers else (frozenset(), frozenset())
-
-    def gains(self, arm):
-        return self.gain
 
 
 def dropped(gate: ScriptedGate) -> list[list[str]]:
