@@ -27,7 +27,7 @@ class Watch:
         self.cameras = cameras
         self.newest: dict[str, CapturedFrame] = {}
 
-    def until(self, condition: Callable[["Watch"], bool], seconds: float = 30.0) -> float:
+    def until(self, condition: Callable[["Watch"], bool], seconds: float = 90.0) -> float:
         """Seconds that it took; fails with the states when `seconds` are over."""
         started = time.monotonic()
         while not condition(self):
