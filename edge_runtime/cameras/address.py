@@ -71,17 +71,22 @@ def parse_address(address: str, user: str | None = None, password: str | None = 
         return _network(scheme, address, user, password)
     if scheme not in ("", "file"):
         known = "rtsp://, http://, https://, usb:N, a video file or a folder"
-        raise InputError(f"{redact(address)} has an unknown scheme; a camera's address is {known}")
+        raise InputError(f"{quotable(address)} has an unknown scheme; a camera's address is {known}")
     device = address.removeprefix("usb:").removeprefix("/dev/video")
     if device.isdecimal():
         return CameraAddress(Kind.USB, f"/dev/video{int(device)}")
     path = Path(address.removeprefix("file://")).absolute()
-    with os_errors_as(InputError, f"{redact(address)} cannot be read", "check the camera's address"):
+    with os_errors_as(InputError, f"{quotable(address)} cannot be read", "check the camera's address"):
         if path.is_dir():
             return CameraAddress(Kind.FOLDER, str(path))
     if path.suffix.lower() in VIDEO_SUFFIXES:
         return CameraAddress(Kind.FILE, str(path))
-    raise InputError(f"{redact(address)} is no folder and no video file by its name; check the camera's address")
+    raise InputError(f"{quotable(address)} is no folder and no video file by its name; check the camera's address")
+
+
+def quotable(address: str) -> str:
+    """Return `address` as a message may show it. One with an "@" is not shown: a login may stand in any part of it."""
+    return "the camera's address" if "@" in address else redact(address)
 
 
 def _network(scheme: str, address: str, user: str | None, password: str | None) -> CameraAddress:
@@ -94,7 +99,7 @@ def _network(scheme: str, address: str, user: str | None, password: str | None) 
     except ValueError:
         complete = False
     if not complete:
-        raise InputError(f"{redact(address)} names no host, or no valid port; write {scheme}://host:port/path")
+        raise InputError(f"{quotable(address)} names no host, or no valid port; write {scheme}://host:port/path")
     if at and user is None and password is None:
         name, colon, word = login.partition(":")
         user, password = unquote(name), unquote(word) if colon else None

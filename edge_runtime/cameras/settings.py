@@ -7,7 +7,7 @@ from pathlib import Path
 from ..bundle.errors import InputError, RarefaultError
 from ..secret_files import find_secret, read_secret
 from ..settings_reader import check_name, check_one_of, number, plain_name
-from .address import CameraAddress, parse_address
+from .address import CameraAddress, parse_address, quotable
 from .regions import Region
 
 CHECK_RATE = 5.0  # frames per second that are decoded and checked at least, whatever goes to the model
@@ -41,7 +41,7 @@ class CameraSettings:
         check_name("a camera", self.name)
         check_one_of("url", self.url, "url_file", self.url_file)
         if self.username and self.url and "://" not in self.url:
-            raise InputError(f"username is set, but {self.url} asks for none; remove username")
+            raise InputError(f"username is set, but {quotable(self.url)} asks for none; remove username")
         self.named_regions()  # refuses one that leaves the picture
         if not 0 < self.floor_rate <= self.top_rate:
             raise InputError(

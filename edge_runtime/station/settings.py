@@ -17,6 +17,8 @@ from ..settings_reader import build, check_name, number, plain_name, read_toml
 CLOCK_TIME = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 _SECRET_KEY = re.compile(r"(?i)(.*_)?(password|passwd|passphrase|pass|pwd|secret|token|credentials|api_?key)")
 _SECRET_IN_QUERY = re.compile(r"(^|[?&;/])(\w*(pass|pwd|secret|token|api_?key)\w*|auth|key|sig)=[^&]", re.IGNORECASE)
+# A file or folder: no ":" before its "@", a "/" before it, and no mistyped scheme at its start.
+_PATH_WITH_AT = re.compile(r"(?i)file://.*|(?!(rtsp|http)s?\W)[^:@]*/[^:@]*@[^@]*")
 T = TypeVar("T")
 
 
@@ -105,7 +107,7 @@ def _refuse_secrets(content: Mapping[str, Any]) -> None:
                 f"{name} is a secret, and secrets do not stand in the settings; put it into a file that only the "
                 f"service may read and give that as {_file_key(name)}, or set {_variable(name)} in the environment"
             )
-        if isinstance(value, str) and _holds_secret(value):
+        if isinstance(value, str) and _holds_secret(key, value):
             raise InputError(
                 f"{name} holds a user name, password or token; give the user as username and the password in a file as "
                 "password_file or in the environment, or put the whole address into a file and give that as url_file"
@@ -125,9 +127,13 @@ def _leaves(value: object, name: str) -> Iterator[tuple[str, str, object]]:
         yield from _leaves(entry, path)
 
 
-def _holds_secret(text: str) -> bool:
-    authority = re.match(r"\w+://([^/?#]*)", text)
-    return bool((authority and "@" in authority[1]) or ("://" in text and _SECRET_IN_QUERY.search(text)))
+def _holds_secret(key: str, text: str) -> bool:
+    if ("://" in text or key == "url") and _SECRET_IN_QUERY.search(text):
+        return True
+    if authority := re.match(r"\w+://([^/?#]+)", text):
+        return "@" in authority[1]
+    # The scheme may be missing or mistyped: only what is clearly a path may have an "@".
+    return key in ("url", "host") and "@" in text and not _PATH_WITH_AT.fullmatch(text)
 
 
 def _file_key(name: str) -> str:

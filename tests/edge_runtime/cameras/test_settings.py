@@ -2,10 +2,12 @@
 
 import pytest
 
+from edge_runtime.alerts.events import camera_status
 from edge_runtime.bundle.errors import InputError
 from edge_runtime.cameras.address import parse_address
 from edge_runtime.cameras.regions import Region
 from edge_runtime.cameras.settings import CameraSettings, plan_cameras
+from edge_runtime.causes import Cause
 
 
 def test_user_and_password_travel_beside_the_address(monkeypatch):
@@ -58,6 +60,18 @@ def test_the_problem_of_a_secret_address_does_not_quote_it(tmp_path):
     (plan,) = plan_cameras([CameraSettings("c", url_file=tmp_path / "url")])
     assert f"the address in {tmp_path / 'url'} is no rtsp:// or http:// address" in plan.problem
     assert "t0ken" not in repr(plan)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["admin:hunter22@10.0.0.5/stream", "rtsp:/admin:hunter22@h", "rtsp//admin:hunter22@h", "rtsp://u:h/unter22@h"],
+)
+def test_the_problem_of_a_mistyped_address_never_quotes_its_login(tmp_path, url):
+    (tmp_path / "url").write_text(url)
+    for plan in plan_cameras([CameraSettings("c", url), CameraSettings("d", url_file=tmp_path / "url")]):
+        status = camera_status(Cause.MISCONFIGURED, plan.problem)
+        assert "address" in status["problem"]
+        assert "unter22" not in str(status)
 
 
 @pytest.mark.parametrize(

@@ -162,6 +162,14 @@ def test_a_secret_address_comes_from_a_file(tmp_path):
         ),
         ('[[camera]]\nname = "c"\nurl = "rtsp://hunter2@10.0.0.1/"', r"camera\[0\].url holds.*url_file"),
         ('[[camera]]\nname = "c"\nurl = "rtsp://h/user=admin&password=hunter2&channel=1"', "url holds"),
+        ('[[camera]]\nname = "c"\nurl = "admin:hunter2@10.0.0.5/stream"', r"camera\[0\].url holds.*url_file"),
+        ('[[camera]]\nname = "c"\nurl = "hunter2@10.0.0.5"', r"camera\[0\].url holds.*url_file"),
+        ('[[camera]]\nname = "c"\nurl = "rtsp:/admin:hunter2@h"', r"camera\[0\].url holds.*url_file"),
+        ('[[camera]]\nname = "c"\nurl = "rtsp//admin:hunter2@h"', r"camera\[0\].url holds.*url_file"),
+        ('[[camera]]\nname = "c"\nurl = "rtsp//hunter2@h/x"', r"camera\[0\].url holds.*url_file"),
+        ('[[camera]]\nname = "c"\nurl = " rtsp://admin:hunter2@h"', r"camera\[0\].url holds.*url_file"),
+        ('[[camera]]\nname = "c"\nurl = "rtsp:///admin:hunter2@h"', r"camera\[0\].url holds.*url_file"),
+        ('[[camera]]\nname = "c"\nurl = "rtsp:/h/x?sig=hunter2"', r"camera\[0\].url holds.*url_file"),
         ('[webhook]\nurl = "https://h/e?access_token=hunter2"', "webhook.url holds"),
         ('[mqtt]\nhost = "mqtt://u:hunter2@b"', "mqtt.host holds"),
         ('[mqtt]\nhost = "b"\nport = "hunter2"', "mqtt.port is a text, expected a whole number"),
@@ -173,6 +181,11 @@ def test_a_secret_in_the_text_is_refused_and_never_repeated(tmp_path, text, sent
     with pytest.raises(InputError, match=sentence) as caught:
         load(tmp_path, LEAST + text + "\n")
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["rtsp://h/live@1", "clips/yard@1.avi", "/srv/yard@1/a.avi", "file:///x/a@b.avi"])
+def test_an_at_sign_in_a_path_is_no_secret(tmp_path, url):
+    assert load(tmp_path, LEAST + f'[[camera]]\nname = "c"\nurl = "{url}"\n').camera[0].url == url
 
 
 @pytest.mark.parametrize(
