@@ -44,8 +44,8 @@ def _link(address: CameraAddress, timeout: AnswerTimeout) -> socket.socket:
         return ssl.create_default_context().wrap_socket(link, server_hostname=address.host)
     except OSError as error:
         link.close()
-        # A certificate that this device does not trust, or no TLS at all: no password mends that.
-        cause = Cause.MISCONFIGURED if isinstance(error, ssl.SSLError) else Cause.TIMEOUT
+        # A certificate that this device does not trust stays so; any other end of the handshake may pass, as a reset.
+        cause = Cause.MISCONFIGURED if isinstance(error, ssl.SSLCertVerificationError) else Cause.TIMEOUT
         raise SourceFailed(cause) from error
 
 

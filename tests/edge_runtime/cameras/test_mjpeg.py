@@ -1,5 +1,10 @@
 """Motion JPEG that is not as it should be."""
 
+import ssl
+import subprocess
+from contextlib import suppress
+from pathlib import Path
+
 import pytest
 
 from edge_runtime.cameras.address import parse_address
@@ -31,7 +36,42 @@ def test_parts_without_a_length_end_at_the_boundary():
     assert [part.rstrip(b"\r\n") for part in parts] == [b"\xff\xd8one", b"two\r\n\r\nx"]
 
 
-def test_no_certificate_that_nobody_vouches_for_and_no_tls_at_all():
-    with FaultServer() as server, pytest.raises(SourceFailed) as caught:
+class SelfSigned(FaultServer):
+    """Speaks TLS with a certificate that nobody vouches for."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._context.load_cert_chain(folder / "own.crt", folder / "own.key")
+
+    def answer(self, link):
+        with suppress(OSError), self._context.wrap_socket(link.dup(), server_side=True) as secure:
+            secure.recv(1)  # until the client has left
+        return False
+
+
+class HangsUp(FaultServer):
+    """Closes in the middle of the handshake, as a camera does that restarts."""
+
+    def answer(self, link):
+        link.recv(4096)
+        return False
+
+
+def cause_over_tls(server: FaultServer) -> Cause:
+    with server, pytest.raises(SourceFailed) as caught:
         next(jpegs(parse_address(server.url().replace("http:", "https:")), answer_timeout(), 2))
-    assert caught.value.cause in (Cause.MISCONFIGURED, Cause.TIMEOUT)
+    return caught.value.cause
+
+
+def test_a_certificate_that_nobody_vouches_for_is_misconfigured(tmp_path):
+    new = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -keyout own.key -out own.crt -subj /CN=127.0.0.1"
+    try:
+        subprocess.run(new.split(), cwd=tmp_path, check=True, capture_output=True)
+    except FileNotFoundError:
+        pytest.skip("openssl is not installed")
+    assert cause_over_tls(SelfSigned(tmp_path)) is Cause.MISCONFIGURED
+
+
+def test_an_end_within_the_handshake_is_a_timeout():
+    assert cause_over_tls(HangsUp()) is Cause.TIMEOUT
