@@ -122,8 +122,8 @@ class SharedFrame:
             if held:
                 room = np.frombuffer(self._memory, np.uint8, image.nbytes, HEAD + slot * SLOT).reshape(image.shape)
                 room[...] = image
-                for index, value in enumerate((number, captured, image.shape[0], image.shape[1])):
-                    self[_slot_field(slot) + index] = value
+                for index, value in reversed(list(enumerate((number, captured, image.shape[0], image.shape[1])))):
+                    self[_slot_field(slot) + index] = value  # the number last: it says that the others hold
         return held
 
     def _read(self, slot: int, after: int) -> tuple[int, Frame, float] | None:

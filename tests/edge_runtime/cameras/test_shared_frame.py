@@ -84,7 +84,7 @@ while True:
 
 def test_a_reader_never_sees_a_mixture_and_a_killed_writer_leaves_no_lock():
     shared = SharedFrame()
-    seen = 0
+    seen, last = 0, 0.0
     for _ in range(3):
         command = [sys.executable, "-c", WRITER, str(shared.handle)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, pass_fds=(shared.handle,), cwd=ROOT) as writer:
@@ -93,6 +93,8 @@ def test_a_reader_never_sees_a_mixture_and_a_killed_writer_leaves_no_lock():
             while found < 200:
                 assert time.monotonic() < deadline
                 if (newest := shared.take_newest()) is not None:
+                    assert newest[1] >= last
+                    last = newest[1]
                     level = int(newest[0][0, 0, 0])
                     assert newest[0].shape[0] == 300 + level
                     assert (newest[0] == level).all()
