@@ -102,20 +102,22 @@ def _test(settings: StationSettings, camera: str, deadline: float) -> Iterator[O
         before = max((entry.seq for entry in outbox.recent(ALARM, 1)), default=0)
         began = time.monotonic()
         outcomes = _outcomes(ask(settings.station.state_dir, camera), deadline)
-        yield outcomes[FRAME]
-        raised = outcomes[FAULT]
+        late = "had no outcome in time; see the service's log, or give it longer with --wait"
+        yield outcomes.get(FRAME, Outcome(False, f"the marked frame of {camera} {late}"))
+        raised = outcomes.get(FAULT, Outcome(False, f"the test alarm of {camera} {late}"))
         yield _delivery(outbox, camera, before, began, deadline) if raised.passed else raised
 
 
 def _outcomes(answer: Path, deadline: float) -> dict[str, Outcome]:
+    """Wait for both outcomes and return those that are known at `deadline`; UnavailableError where none is."""
     try:
-        while time.monotonic() < deadline:
-            if (outcomes := read_answer(answer)) is not None:
-                return outcomes
+        while len(outcomes := read_answer(answer)) < len((FRAME, FAULT)) and time.monotonic() < deadline:
             time.sleep(POLL_SECONDS)
     finally:
         answer.unlink(missing_ok=True)
-    raise UnavailableError("the service has not answered in time; see its log, or give it longer with --wait")
+    if not outcomes:
+        raise UnavailableError("the service has not answered in time; see its log, or give it longer with --wait")
+    return outcomes
 
 
 def _delivery(outbox: Outbox, camera: str, before: int, began: float, deadline: float) -> Outcome:

@@ -11,6 +11,7 @@ Both are asked for by a file in `state_dir/requests`, or come by themselves once
 import contextlib
 import json
 import logging
+import os
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -155,39 +156,52 @@ class SelfTests:
         test.outcomes[kind] = Outcome(passed, message)
         log.log(logging.INFO if passed else logging.ERROR, "%s", message, extra={"fields": {"camera": test.camera}})
         self.count(test.camera, kind, passed)
+        _write_answer(test.answer, {kind: asdict(outcome) for kind, outcome in test.outcomes.items()})
 
     def _finish(self) -> None:
-        for test in [test for test in self._running if len(test.outcomes) == len((FRAME, FAULT))]:
-            self._running.remove(test)
-            _write_answer(test.answer, {kind: asdict(outcome) for kind, outcome in test.outcomes.items()})
+        self._running = [test for test in self._running if len(test.outcomes) < len((FRAME, FAULT))]
 
 
 def prepare_requests(state_dir: Path) -> None:
     """Make the folder of requests, so that it belongs to the service and not to a user; remove old answers."""
+    folder = state_dir / REQUESTS
     with contextlib.suppress(OSError):  # a full disk: the tests of the schedule need no folder
-        (state_dir / REQUESTS).mkdir(exist_ok=True)
-        for path in (state_dir / REQUESTS).glob(f"*{ANSWER}"):
-            path.unlink()
+        folder.mkdir(exist_ok=True)
+        if not _writable(folder):
+            remedy = "give it to the user of the service, or remove it, and restart the service"
+            log.warning("%s cannot be written, so no test alarm can be asked for; %s", folder, remedy)
+            return
+        for path in folder.glob(f"*{ANSWER}"):
+            if not path.with_suffix(".json").exists():
+                path.unlink()
+
+
+def _writable(folder: Path) -> bool:
+    return os.access(folder, os.W_OK | os.X_OK, effective_ids=True)
 
 
 def ask(state_dir: Path, camera: str) -> Path:
-    """Ask the service that works on `state_dir` for a test of `camera`; return the file that will hold its answer."""
+    """Ask the service that works on `state_dir` for a test of `camera`; return the file that holds its answer.
+
+    The file is there at once, without outcomes. Removing it withdraws the wish for an answer, not the test.
+    """
     folder, name = state_dir / REQUESTS, str(uuid.uuid4())
     with os_errors_as(UnavailableError, f"{folder} cannot be written", "run this as the service's user, or as root"):
         folder.mkdir(exist_ok=True)
+        replace_file(folder / f"{name}{ANSWER}", b"{}")
         replace_file(folder / f"{name}.json", json.dumps({"camera": camera}).encode())
     return folder / f"{name}{ANSWER}"
 
 
-def read_answer(path: Path) -> dict[str, Outcome] | None:
-    """Return the outcomes of FRAME and FAULT, or None where no answer is there yet.
+def read_answer(path: Path) -> dict[str, Outcome]:
+    """Return the outcomes so far, by FRAME and FAULT.
 
     InputError says why the camera cannot be tested.
     """
     try:
         document = json.loads(path.read_bytes())
     except FileNotFoundError:
-        return None
+        return {}  # a service that has just started removed it
     if "problem" in document:
         raise InputError(document["problem"])
     return {kind: Outcome(**outcome) for kind, outcome in document.items()}
@@ -195,7 +209,10 @@ def read_answer(path: Path) -> dict[str, Outcome] | None:
 
 def take_requests(state_dir: Path) -> Iterator[tuple[str, Path]]:
     """Yield the cameras whose test was asked for since the last call, and the files for the answers."""
-    for path in sorted((state_dir / REQUESTS).glob("*.json")):
+    folder = state_dir / REQUESTS
+    if not _writable(folder):
+        return  # `prepare_requests` has said so
+    for path in sorted(folder.glob("*.json")):
         try:
             camera = str(json.loads(path.read_bytes())["camera"])
             path.unlink()
@@ -208,7 +225,7 @@ def take_requests(state_dir: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _write_answer(path: Path | None, document: Mapping[str, object]) -> None:
-    if path is None:
+    if path is None or not path.exists():  # nobody asked, or whoever asked waits no longer
         return
     try:
         replace_file(path, json.dumps(document).encode())

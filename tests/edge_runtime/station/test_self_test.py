@@ -1,6 +1,9 @@
 """Self tests: the picture that is shown, who asks for it, and when it comes by itself."""
 
+import os
+import tempfile
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -56,12 +59,35 @@ def test_a_request_is_taken_once_and_rubbish_is_put_away(tmp_path, caplog):
     assert "x.json is no request for a test alarm" in caplog.text
 
 
-def test_an_answer_is_none_until_it_is_there_and_a_problem_is_an_error(tmp_path):
+def test_an_answer_is_empty_until_a_test_has_an_outcome_and_a_problem_is_an_error(tmp_path):
     prepare_requests(tmp_path)
     answer = ask(tmp_path, "yard")
-    assert read_answer(answer) is None
+    assert read_answer(answer) == {}
     answer.write_text('{"problem": "camera yard does not run: no such file"}')
     with pytest.raises(InputError, match="camera yard does not run"):
         read_answer(answer)
-    prepare_requests(tmp_path)  # the next start of the service
+    prepare_requests(tmp_path)  # the next start of the service, which will take the request
+    assert answer.exists()
+    assert len(list(take_requests(tmp_path))) == 1
+    prepare_requests(tmp_path)
     assert not answer.exists()
+    assert read_answer(answer) == {}
+
+
+def test_a_folder_of_somebody_else_is_told_once_with_the_remedy(caplog):
+    with tempfile.TemporaryDirectory() as state:  # the folders above `tmp_path` are closed to other users
+        folder = Path(state) / REQUESTS
+        ask(Path(state), "yard")
+        Path(state).chmod(0o755)
+        folder.chmod(0o555)
+        own, other = os.geteuid(), 65534
+        os.seteuid(own or other)
+        try:
+            prepare_requests(Path(state))
+            assert [list(take_requests(Path(state))) for _ in range(3)] == [[], [], []]
+        finally:
+            os.seteuid(own)
+            folder.chmod(0o755)
+    (line,) = caplog.messages
+    assert "requests cannot be written" in line
+    assert "give it to the user of the service, or remove it" in line

@@ -112,7 +112,9 @@ def test_what_cannot_be_judged_gets_no_verdict_and_stands_in_the_ledger(station)
 
 
 def test_a_test_alarm_goes_the_whole_way_and_is_marked(station):
-    assert "no service works on" in station.call("test-alarm").stderr
+    alone = station.call("test-alarm")
+    assert (alone.returncode, alone.stdout) == (1, "")
+    assert "no service works on" in alone.stderr
     station.watching()
     done = station.call("test-alarm", "--camera", "yard")
     assert done.returncode == 0, done.stderr + station.log_text()
@@ -125,6 +127,27 @@ def test_a_test_alarm_goes_the_whole_way_and_is_marked(station):
     assert 'rarefault_frame_tests_total{camera="yard",result="arrived"} 1.0' in station.page("metrics")
     assert "rarefault_events_total{" not in station.page("metrics")
     assert "no camera is named 'gate'" in station.call("test-alarm", "--camera", "gate").stderr
+
+
+def test_a_test_alarm_that_the_broker_does_not_take_fails_and_says_so(station):
+    station.watching()
+    station.broker.stop()
+    done = station.call("test-alarm", "--wait", "20")
+    assert done.returncode == 1
+    assert "ok    a marked frame of yard" in done.stdout
+    assert "FAIL  the test alarm of yard has not reached every sink: it was raised, but mqtt has not" in done.stdout
+
+
+def test_a_wait_that_ends_before_one_test_shows_the_outcome_of_the_other(station):
+    station.camera.fault = "mute"
+    station.run()
+    wait_until(lambda: (station.status("yard") or {}).get("cause") == "timeout")
+    done = station.call("test-alarm", "--wait", "6")
+    assert done.returncode == 1
+    assert "FAIL  the marked frame of yard had no outcome in time" in done.stdout
+    assert "ok    test alarm" in done.stdout
+    wait_until(lambda: "no marked frame of yard came through" in station.log_text(), 60)
+    assert list((station.state / "requests").iterdir()) == []
 
 
 def test_a_test_alarm_that_cannot_be_raised_says_so(station):

@@ -175,7 +175,7 @@ def test_an_event_tells_the_time_of_capture_also_when_the_frame_is_judged_second
 
 def answer_to(loop: Loop, camera: str) -> dict[str, Outcome]:
     answer = ask(loop.state_dir, camera)
-    wait_until(answer.exists)
+    wait_until(lambda: len(read_answer(answer)) == len((FRAME, FAULT)))
     return read_answer(answer)
 
 
