@@ -80,6 +80,7 @@ def test_a_station_with_everything_on_and_a_typo_as_first_camera_lives_past_its_
             try:
                 wait_until(lambda: {e["camera"] for e in subscriber.events() if e["test"]} == {"yard", "gate"}, 60)
                 metrics = service.watch.metrics
+                assert 'camera="typo",result=' not in metrics.text().decode()
                 for camera in ("yard", "gate"):
                     wait_until(lambda camera=camera: arrived(metrics.text().decode(), camera), 60)
                 typo = json.loads(subscriber.last("rarefault/north-7/typo/status"))
@@ -99,4 +100,6 @@ def test_a_station_with_everything_on_and_a_typo_as_first_camera_lives_past_its_
 
 def arrived(metrics: str, camera: str) -> bool:
     """Whether a marked frame of the camera has come through."""
-    return f'rarefault_frame_tests_total{{camera="{camera}",result="arrived"}}' in metrics
+    start = f'rarefault_frame_tests_total{{camera="{camera}",result="arrived"}} '
+    (count,) = (float(line.removeprefix(start)) for line in metrics.splitlines() if line.startswith(start))
+    return count > 0

@@ -70,6 +70,19 @@ def test_every_promised_name_is_there_once_it_was_fed(status):
     assert all(name.startswith("rarefault_") for name in samples)
 
 
+def test_the_tests_of_a_camera_begin_at_zero_so_that_the_first_failure_is_an_increase(status):
+    status.metrics.expect_tests(["yard"])
+    zeros = {name: value for name, value in status.samples().items() if "tests_total" in name or "alarms_total" in name}
+    assert zeros == {
+        "rarefault_frame_tests_total{camera=yard,result=arrived}": 0,
+        "rarefault_frame_tests_total{camera=yard,result=failed}": 0,
+        "rarefault_test_alarms_total{camera=yard,result=raised}": 0,
+        "rarefault_test_alarms_total{camera=yard,result=failed}": 0,
+    }
+    status.metrics.count_test("yard", FRAME, False)
+    assert status.samples()["rarefault_frame_tests_total{camera=yard,result=failed}"] == 1
+
+
 def test_what_waits_is_read_at_each_scrape(status):
     assert status.samples()["rarefault_outbox_pending{sink=mqtt}"] == 0
     for number in range(3):
