@@ -50,7 +50,12 @@ class JudgedView:
 
 
 def camera_status(cause: Cause | None, problem: str = "") -> dict[str, str]:
-    """Return a camera's status as topics and heartbeats hold it; `problem` says in a sentence what is misconfigured."""
+    """Return a camera's status as topics and heartbeats hold it; `problem` says in a sentence what is misconfigured.
+
+    A misconfigured camera always has one: the advice of the cause, where none is given.
+    """
+    if cause is Cause.MISCONFIGURED:
+        problem = problem or cause.advice
     status = {"status": "online", "cause": ""} if cause is None else {"status": cause.status, "cause": cause.value}
     return {**status, "problem": problem} if problem else status
 

@@ -4,9 +4,10 @@ import cv2
 import numpy as np
 import pytest
 
-from edge_runtime.alerts.events import Reporter
+from edge_runtime.alerts.events import Reporter, camera_status
 from edge_runtime.alerts.votes import Change
 from edge_runtime.bundle.store import open_bundle
+from edge_runtime.causes import Cause
 from edge_runtime.clock import Moment
 from tests.support.sample_events import judged_view
 
@@ -42,6 +43,15 @@ def test_an_alarm_says_all_that_the_topic_promises(reporter, packed):
         "votes": {"votes": 2, "of": 3, "needed": 2},
         "model": {"name": "colours", "version": "1", "digest": open_bundle(packed).digest},
     }
+
+
+def test_a_misconfigured_camera_always_says_what_is_wrong():
+    given, advice = "the file secret cannot be read", Cause.MISCONFIGURED.advice
+    misconfigured = {"status": "offline", "cause": "misconfigured"}
+    assert camera_status(Cause.MISCONFIGURED, given) == {**misconfigured, "problem": given}
+    assert camera_status(Cause.MISCONFIGURED) == {**misconfigured, "problem": advice}  # a certificate, of a running one
+    assert camera_status(Cause.TIMEOUT) == {"status": "offline", "cause": "timeout"}
+    assert camera_status(None) == {"status": "online", "cause": ""}
 
 
 def test_ids_differ(reporter):
