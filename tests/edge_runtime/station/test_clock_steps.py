@@ -83,9 +83,9 @@ def test_hours_and_decades_in_one_night(station):
     yard = json.loads(station.call("status", "--json").stdout)["night"]["cameras"]["yard"]
     lived = service.create_time() and yard["due_seconds"]
     assert 10 < lived < 300  # by monotonic time, whatever the wall said
-    assert [b["cause"] for b in yard["blind"] if b["cause"] not in ("starting", "overloaded")] == [
-        "frozen"
-    ]  # a busy machine
+    assert [b["cause"] for b in yard["blind"] if b["cause"] not in ("starting", "overloaded")] == ["frozen"]
+    overloaded = sum(b["seconds"] for b in yard["blind"] if b["cause"] == "overloaded")
+    assert overloaded < lived / 4  # a busy machine may stumble; a clock that is set does not blind a camera
     assert yard["blind"][-1]["seconds"] < 60
     assert json.loads(station.page("healthz"))["status"] == "ok"
 

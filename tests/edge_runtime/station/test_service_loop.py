@@ -18,6 +18,7 @@ pytest.importorskip("prometheus_client", reason="the extra `station` is not inst
 from edge_runtime.alerts.events import ALARM, SAMPLE
 from edge_runtime.alerts.notifier import Notifier
 from edge_runtime.alerts.outbox import Entry, Outbox
+from edge_runtime.alerts.settings import DecisionSection, Overrides
 from edge_runtime.alerts.sink import Sink
 from edge_runtime.bundle.errors import InputError, UnavailableError
 from edge_runtime.bundle.store import open_bundle
@@ -31,6 +32,8 @@ from edge_runtime.station.settings import HttpSection, StationSection, StationSe
 from edge_runtime.watchlog.ledger_query import ledger_path, read_night_of
 
 NOTHING = np.full((1, 3), np.nan, np.float32), np.zeros((1, 3, 8, 8), np.float32)
+
+DEFAULTS = DecisionSection()
 
 
 class Engine:
@@ -58,11 +61,13 @@ class Loop:
         cameras: Sequence[tuple[str, str]],
         first_test: float = 1e6,
         sinks: Sequence[Sink] = (),
+        decision: DecisionSection = DEFAULTS,
     ) -> None:
         self.state_dir = folder
         settings = StationSettings(
             StationSection("north-7", folder, bundle, test_alarm_hours=1),
             tuple(CameraSettings(name, url, floor_rate=5, top_rate=5) for name, url in cameras),
+            decision,
             http=HttpSection(port=0),
         )
         self._opened = ExitStack()
@@ -128,8 +133,10 @@ def start(tmp_path: Path, packed: Path, camera: FaultServer) -> Iterator[Start]:
         more: Sequence[tuple[str, str]] = (),
         first_test: float = 1e6,
         sinks: Sequence[Sink] = (),
+        decision: DecisionSection = DEFAULTS,
     ) -> Loop:
-        made.append(Loop(tmp_path, Engine(packed, act), packed, [*more, ("yard", camera.url())], first_test, sinks))
+        cameras = [*more, ("yard", camera.url())]
+        made.append(Loop(tmp_path, Engine(packed, act), packed, cameras, first_test, sinks, decision))
         return made[-1]
 
     yield begin
@@ -204,6 +211,14 @@ def test_both_self_tests_pass_and_touch_nothing_that_counts(start):
     assert loop.counted("rarefault_events_total{") == 0
     assert len(loop.notifier.outbox.recent(SAMPLE)) == samples
     wait_until(lambda: loop.service.watch.statuses()["yard"] == {"status": "online", "cause": ""})
+
+
+def test_a_camera_that_needs_three_votes_of_five_is_shown_the_fault_three_times(start):
+    loop = start(decision=DecisionSection(camera={"yard": Overrides(needed=3, window=5)}))
+    assert answer_to(loop, "yard")[FAULT].passed
+    (alarm,) = loop.alarms()
+    assert alarm.document["test"]
+    assert alarm.document["votes"] == {"votes": 3, "of": 3, "needed": 3}
 
 
 def test_a_camera_whose_frames_stop_fails_the_frame_test_in_a_sentence(start, camera):
