@@ -94,7 +94,7 @@ def assemble(
     metrics.set_model(**bundle.identity())
     metrics.watch(notifier.outbox, notifier.spool, notifier.troubles)
     running = [plan.name for plan in plans if plan.address is not None]
-    metrics.expect_tests(running)
+    metrics.expect_tests(running if station.test_alarm_hours else [])  # or an alert would wait for what never comes
     schedule = Schedule(running, station.test_alarm_hours * 3600, time.monotonic() + first_test_seconds)
     return Service(
         cameras=CameraGroup(plans),
