@@ -47,11 +47,12 @@ class Documents:
     """The newest document of each stage, of `folder`. InputError where one is missing or outdated, export apart."""
 
     def __init__(self, folder: RunFolder) -> None:
-        self.all = [folder.require(stage) for stage in STAGES if stage is not EXPORT]
-        self.dataset = folder.require(DATASET)
-        self.curation = folder.require(CURATION)
-        self.training = folder.require(TRAINING)
-        self.comparison = folder.require(COMPARISON)
+        found = {stage: folder.require(stage) for stage in STAGES if stage is not EXPORT}  # each is read once
+        self.all = list(found.values())
+        self.dataset: Document[types.DatasetRecord, types.DatasetSummary] = found[DATASET]
+        self.curation: Document[types.CurationRecord, types.CurationSummary] = found[CURATION]
+        self.training: Document[types.TrainingRecord, types.TrainingSummary] = found[TRAINING]
+        self.comparison: Document[types.ComparisonRecord, types.ComparisonSummary] = found[COMPARISON]
         self.export = folder.latest(EXPORT)
         if self.export:
             self.all.append(self.export)
