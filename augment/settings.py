@@ -4,6 +4,8 @@
 """
 
 import json
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -41,6 +43,21 @@ class DataSettings:
         "auto", "how the source is laid out", choices=("auto", "folders", "oxford-pets", "elpv", "manifest")
     )
     faults: tuple[str, ...] = setting((), "the labels that are faults; edge-classify flags these")
+    groups: dict[str, tuple[str, ...]] = setting(
+        {},
+        "labels that show one kind of equipment, the healthy one and its faults, such as "
+        "{line = [line_normal, line_hotspot]}, each label in quotes; {}: every fault may befall whatever is healthy",
+    )
+    kinds: dict[str, tuple[str, ...]] = setting(
+        {},
+        "fault labels of several groups that look alike and are learned as one, such as "
+        "{hotspot = [line_hotspot, tower_hotspot]}; {}: one kind where no group has two faults, else one per label",
+    )
+    boxes: str = setting(
+        "",
+        "boxes around faults: a folder of Pascal VOC (.xml) or YOLO (.txt) files named like the images, or a COCO file "
+        "(.json); empty: such files beside the images, or in folders labels or Annotations beside them",
+    )
     licence: str = setting("", "terms under which the images may be used; the bundle's manifest repeats it")
     phrases: dict[str, str] = setting(
         {}, "words for a label in captions and prompts, where underscores to spaces is not enough"
@@ -56,6 +73,12 @@ class DataSettings:
         0, "0: one split by the shares; more: as many folds of whole groups, one of them the test set", low=0, high=20
     )
     fold: int = setting(0, "which fold is the test set, from 0; the next one is for validation", low=0, high=19)
+    blocks: int = setting(
+        0,
+        "0: no rule; more: files whose numbers fall into one block of this many stand on one side, whatever they show "
+        "(a harsher split, as if every block were one visit)",
+        low=0,
+    )
     burst_gap: int = setting(1, "files whose numbers differ by at most this may be one burst", low=0)
     burst_similarity: float = fraction(
         0.75, "and are one burst if their thumbnails, shifted to fit best, correlate at least this much"
@@ -80,7 +103,39 @@ class DataSettings:
             wrong.append("data.validation_share and data.test_share leave less than 20 % for training")
         if self.folds in (1, 2) or self.fold >= max(self.folds, 1):
             wrong.append("data.folds must be 0, or 3 and more, and data.fold below it")
+        return wrong + self._group_contradictions() + self._kind_contradictions()
+
+    def _group_contradictions(self) -> list[str]:
+        wrong = _in_two(self.groups, "data.groups")
+        for name, labels in self.groups.items():
+            healthy = [label for label in labels if label not in self.faults]
+            if not name or len(healthy) != 1:
+                seen = f"{', '.join(healthy)} are none" if healthy else "all of its labels are"
+                wrong.append(
+                    f"data.groups.{name} needs a name and exactly one label that is no fault, but {seen} of data.faults"
+                )
         return wrong
+
+    def _kind_contradictions(self) -> list[str]:
+        wrong = _in_two(self.kinds, "data.kinds")
+        for name, labels in self.kinds.items():
+            strangers = [label for label in labels if label not in self.faults]
+            if strangers or not labels or not name:
+                seen = f"names {', '.join(strangers)}" if strangers else "names nothing"
+                wrong.append(f"data.kinds.{name} {seen}, expected a name and labels of data.faults")
+            for group, members in self.groups.items():
+                if len(same := [label for label in labels if label in members]) > 1:
+                    wrong.append(
+                        f"data.kinds.{name} joins {' and '.join(same)}, which data.groups.{group} tells apart; "
+                        "a group has a fault of each kind once"
+                    )
+        return wrong
+
+
+def _in_two(lists: Mapping[str, tuple[str, ...]], key: str) -> list[str]:
+    """Return a sentence for each label that stands twice in `lists`, the setting `key`."""
+    counts = Counter(label for labels in lists.values() for label in labels)
+    return [f"{key} names {label} {count} times, expected once" for label, count in counts.items() if count > 1]
 
 
 @dataclass(frozen=True)
@@ -284,6 +339,13 @@ class TrainSettings:
     batch_size: int = setting(32, "images per step", low=2)
     optimizer: str = setting("adamw", "optimiser", choices=("adamw", "sgd"))
     learning_rate: float = setting(1e-3, "peak learning rate", low=1e-7, high=10.0)
+    backbone_rate: float = setting(
+        1.0,
+        "with layers = all, learning rate of the backbone as a share of the head's: less than 1 where the backbone "
+        "begins with weights that are worth keeping and the head does not",
+        low=0.0,
+        high=1.0,
+    )
     weight_decay: float = setting(0.05, "decoupled weight decay (L2 for sgd)", low=0.0)
     warmup: float = setting(
         0.1, "share of the steps in which the learning rate rises; then it falls as a cosine", low=0.0, high=0.9

@@ -58,6 +58,7 @@ def check_source(settings: Settings) -> Source:
     _check_classes(source)
     _check_names(settings.data.faults, "data.faults", source)
     _check_names(settings.data.phrases, "data.phrases", source)
+    _check_groups(settings.data.groups, source)
     return source
 
 
@@ -328,6 +329,17 @@ def _check_names(names: Iterable[str], key: str, source: Source) -> None:
         near = difflib.get_close_matches(name, classes, n=1)
         advice = f"did you mean {near[0]!r}?" if near else f"the classes are {', '.join(classes)}"
         raise InputError(f"{key} names {name!r}, which is no class of {source.root}; {advice}")
+
+
+def _check_groups(groups: Mapping[str, tuple[str, ...]], source: Source) -> None:
+    for name, labels in groups.items():
+        _check_names(labels, f"data.groups.{name}", source)
+    grouped = {label for labels in groups.values() for label in labels}
+    left = [label for label in source.classes if label not in grouped]
+    if groups and left:
+        raise InputError(
+            f"{_listed(left)} of {source.root} stand in no group of data.groups; give each label its group"
+        )
 
 
 def _listed(labels: list[str]) -> str:

@@ -34,7 +34,7 @@ from edge_runtime.media.image_files import MAX_BYTES, ReadImage, read_image
 ID_DIGITS = 16  # hex digits of the file's SHA-256
 BATCH = 64  # images between two journal entries
 LARGE_GROUP = 1 / 3  # of all images; beyond this the split has little left to choose
-UNUSED = ("faults", "phrases")  # settings that do not change the split
+UNUSED = ("faults", "phrases", "groups", "kinds")  # settings that do not change the split
 DatasetDocument = Document[DatasetRecord, DatasetSummary]
 
 

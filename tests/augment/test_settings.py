@@ -11,7 +11,14 @@ from edge_runtime.bundle.errors import InputError
 
 
 def settings_with_source(preset="mini") -> Settings:
-    return replace(PRESETS[preset], data=DataSettings(source="images", faults=("leak",), phrases={"a b": 'c "d"'}))
+    data = DataSettings(
+        source="images",
+        faults=("leak",),
+        phrases={"a b": 'c "d"'},
+        groups={"pump": ("a b", "leak"), "fan 2": ("fan",)},
+        kinds={"wet": ("leak",)},
+    )
+    return replace(PRESETS[preset], data=data)
 
 
 @pytest.mark.parametrize("preset", sorted(PRESETS))
@@ -50,6 +57,27 @@ def test_every_key_is_explained_in_the_file(tmp_path):
             "compare.candidate is 'mixed', expected one of train.arms",
         ),
         ('[data]\nsource = "x"\n[compare]\ncandidate = "real"', "are the same arm"),
+        (
+            '[data]\nsource = "x"\nfaults = ["f"]\ngroups = {a = ["n", "f"], b = ["n"]}',
+            "data.groups names n 2 times, expected once",
+        ),
+        (
+            '[data]\nsource = "x"\nfaults = ["f"]\ngroups = {a = ["f"]}',
+            "data.groups.a needs a name and exactly one label that is no fault, but all of its labels are of data.fau",
+        ),
+        (
+            '[data]\nsource = "x"\nfaults = ["f"]\ngroups = {a = ["m", "n", "f"]}',
+            "exactly one label that is no fault, but m, n are none of data.faults",
+        ),
+        (
+            '[data]\nsource = "x"\nfaults = ["f"]\nkinds = {k = ["n"]}',
+            "data.kinds.k names n, expected a name and labels",
+        ),
+        (
+            '[data]\nsource = "x"\nfaults = ["f", "g"]\ngroups = {a = ["n", "f", "g"]}\nkinds = {k = ["f", "g"]}',
+            "data.kinds.k joins f and g, which data.groups.a tells apart",
+        ),
+        ('[data]\nsource = "x"\ngroups = {a = "n"}', "data.groups.a is a text, expected a list"),
         (
             '[data]\nsource = "x"\n[generate]\nmethods = ["adapted-inpaint-0.9"]',
             "adapted-inpaint-0.9, but generate.hosts",
