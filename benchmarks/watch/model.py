@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from augment.models.cut_paste import palette_of
+from augment.models.false_colour import palette_of
 from benchmarks.watch.film import View
 from edge_runtime.bundle.preprocess import Frame
 from edge_runtime.inference.evaluator import Cam, Evaluator
