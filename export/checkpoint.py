@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.files import replace_file, sha256_bytes, sha256_file
 from export.network import build_network
+from export.spatial_network import HeadShape, Pooling, SpatialNetwork
 
 SCHEMA = "rarefault/model"
 SCHEMA_VERSION = 1
@@ -47,7 +48,7 @@ def _plain(tensor: Tensor) -> Tensor:
 
 
 def load_checkpoint(folder: Path) -> tuple[nn.Module, dict[str, Any]]:
-    """Return the network (float32, on the CPU, in evaluation mode) and its card.
+    """Return the network (float32, on the CPU, in evaluation mode) and its card; a SpatialNetwork where it has a head.
 
     Raises InputError where a file is missing or damaged, the card is of another schema, or the weights do not fit it.
     """
@@ -56,13 +57,22 @@ def load_checkpoint(folder: Path) -> tuple[nn.Module, dict[str, Any]]:
     with torch.device(
         "meta"
     ):  # no memory, and no draw from the global generator, for weights that are replaced at once
-        network = build_network(card["backbone"], len(card["labels"]), card["width"])
+        network = _build(card)
     try:
         network.load_state_dict(state, assign=True)
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].strip()
         raise InputError(f"{folder / WEIGHTS_FILE} does not fit its card ({reason}); train again") from error
     return network.eval(), card
+
+
+def _build(card: Mapping[str, Any]) -> nn.Module:
+    backbone = build_network(card["backbone"], len(card["labels"]), card["width"])
+    head = card.get("head", {"kind": "class"})  # cards had none before there were spatial heads
+    if head["kind"] == "class":
+        return backbone
+    pooling, shape = Pooling(**head["pooling"]), HeadShape.from_json(head["shape"])
+    return SpatialNetwork(backbone, len(head["groups"]), len(head["kinds"]), pooling, shape)
 
 
 def read_card(folder: Path) -> dict[str, Any]:

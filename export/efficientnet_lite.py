@@ -29,6 +29,7 @@ BLOCK_GROUPS = (
     (4, 5, 2, 6, 192),
     (1, 3, 1, 6, 320),
 )
+TAPS = (5, 11, 16)  # blocks before the taps at strides 8, 16 and 32: the ends of the groups of 40, 112 and 320 channels
 PUBLISHED_MEAN, PUBLISHED_STD = 127 / 255, 128 / 255  # on the 0..1 scale, the same for all channels
 
 
@@ -107,10 +108,22 @@ class EfficientNetLite0(nn.Module):
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
+    @property
+    def tap_channels(self) -> tuple[int, int, int]:
+        """How many channels each of the three taps has."""
+        fine, middle, coarse = (cast(Block, self.blocks[end - 1]).project.out_channels for end in TAPS)
+        return fine, middle, coarse
+
+    def taps(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Map (N, 3, H, W) float normalised RGB -> the maps at strides 8, 16 and 32."""
+        first, second, third = TAPS
+        fine = self.blocks[:first](functional.relu6(self.stem_norm(self.stem(images))))
+        middle = self.blocks[first:second](fine)
+        return fine, middle, self.blocks[second:third](middle)
+
     def features(self, images: Tensor) -> Tensor:
         """Map (N, 3, H, W) float normalised RGB -> (N, 20 * width, H / 32, W / 32)."""
-        x = functional.relu6(self.stem_norm(self.stem(images)))
-        return functional.relu6(self.head_norm(self.head(self.blocks(x))))
+        return functional.relu6(self.head_norm(self.head(self.taps(images)[2])))
 
     def forward(self, images: Tensor) -> Tensor:
         """Map (N, 3, H, W) float normalised RGB -> (N, classes) logits."""

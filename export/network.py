@@ -42,6 +42,15 @@ class Backbone(Protocol):
         """Map (N, 3, H, W) float normalised RGB -> (N, C, h, w), the map whose mean over space feeds the classifier."""
         ...
 
+    @property
+    def tap_channels(self) -> tuple[int, int, int]:
+        """How many channels each of the three taps has."""
+        ...
+
+    def taps(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Map (N, 3, H, W) float normalised RGB -> maps at strides 8, 16 and 32, for a spatial head."""
+        ...
+
 
 class ResNet50(nn.Module):
     """torchvision's ResNet50 (v1.5), every stage `width` / 64 as wide; at 64 names, shapes and outputs are the same."""
@@ -66,10 +75,20 @@ class ResNet50(nn.Module):
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
+    @property
+    def tap_channels(self) -> tuple[int, int, int]:
+        """How many channels each of the three taps has."""
+        return 8 * self.width, 16 * self.width, 32 * self.width
+
+    def taps(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Map (N, 3, H, W) float normalised RGB -> the maps of the last three stages, at strides 8, 16 and 32."""
+        fine = self.layer2(self.layer1(self.maxpool(self.relu(self.bn1(self.conv1(images))))))
+        middle = self.layer3(fine)
+        return fine, middle, self.layer4(middle)
+
     def features(self, images: Tensor) -> Tensor:
         """Map (N, 3, H, W) float normalised RGB -> (N, 32 * width, H / 32, W / 32)."""
-        x = self.maxpool(self.relu(self.bn1(self.conv1(images))))
-        return cast(Tensor, self.layer4(self.layer3(self.layer2(self.layer1(x)))))
+        return self.taps(images)[2]
 
     def forward(self, images: Tensor) -> Tensor:
         """Map (N, 3, H, W) float normalised RGB -> (N, classes) logits."""

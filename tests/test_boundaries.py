@@ -31,10 +31,11 @@ ARROWS = {
         "models": "ground data",
         "evaluation": "ground data models",
         "training": "ground data models evaluation",
+        "spatial": "ground data models evaluation training",
         "report": "ground data evaluation",
-        "stages": "ground data models evaluation training report.contact_sheets",
+        "stages": "ground data models evaluation training spatial report.contact_sheets",
         "mini": "ground models training",
-        "commands": "ground data models evaluation training report stages mini",
+        "commands": "ground data models evaluation training spatial report stages mini",
     },
 }
 COMMANDS = ("augment.cli", "augment.demo", "augment.study")
