@@ -93,9 +93,14 @@ def fit(task: Task, frames: Frames, folder: Path, device: str) -> TrainingResult
 
     Writes history.json, predictions.json (validation logits), model.safetensors and, last, card.json.
     """
+    return completed(folder, task, lambda: Trainer(task, frames, device))
+
+
+def completed(folder: Path, task: Task, prepare: Callable[[], "Trainer"]) -> TrainingResult:
+    """Return the result of the training that `prepare` begins, after what is left of it has run in `folder`."""
     if (result := finished(folder, task.key)) is None:
         folder.mkdir(parents=True, exist_ok=True)
-        trainer = Trainer(task, frames, device)
+        trainer = prepare()
         trainer.resume(folder / STATE_FILE)
         trainer.run(folder / STATE_FILE)
         result = trainer.finish(folder)
@@ -171,8 +176,8 @@ def learning_rate(section: TrainSettings, step: int) -> float:
 class _Pool:
     """The examples that steps draw from, and what the loss adds to their logits."""
 
-    def __init__(self, task: Task, weights: npt.NDArray[np.float64], replace: float) -> None:
-        self.places = repeated(weights)  # positions of the examples, each as often as it weighs
+    def __init__(self, task: Task, places: Labels, replace: float) -> None:
+        self.places = places  # positions of the examples, one as often as it shall be drawn
         self.replace = replace  # probability of a stand-in
         priors = log_priors(task.training.targets[self.places], len(task.labels))
         self.margin = torch.zeros_like(priors) if task.section.balance == "none" else priors
@@ -195,14 +200,18 @@ class Trainer:
         self.optimizer = _optimizer(parameters, set(self.slow()), task.section)
         self.scaler = torch.amp.GradScaler(device, enabled=self.half)
         self.best = _copy(self.network)
-        self.pool = _Pool(task, next(iter(task.weightings.values())), task.section.replace)
-        self.last_pool = _Pool(task, task.last_weights, 0.0)
+        self.pool = _Pool(task, self.places(next(iter(task.weightings.values()))), task.section.replace)
+        self.last_pool = _Pool(task, self.places(task.last_weights), 0.0)
         self.progress = Progress(task.key)
         self.losses: list[Tensor] = []  # since the last evaluation
 
     def build(self) -> nn.Module:
         """Return the network with its initial weights, and what else is trained with it."""
         return self.task.build()
+
+    def places(self, weights: npt.NDArray[np.float64]) -> Labels:
+        """Return the positions of examples that a pass draws, where `weights` (N,) are theirs."""
+        return repeated(weights)
 
     def slow(self) -> Sequence[nn.Parameter]:
         """Return the weights that train.backbone_rate slows down: all but the classifier's."""
