@@ -308,6 +308,7 @@ class TrainingSummary(JsonObject):
     labels: Sequence[str]
     fault_labels: Sequence[str]
     input: PlainJson  # the PreprocessSpec
+    head: PlainJson | None = None  # the spatial head; without one, the class head
 
 
 # Stage 8, comparison
