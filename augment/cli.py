@@ -155,24 +155,39 @@ def demo(out: Path, seed: int) -> None:
 
 
 @main.command()
-@click.argument("name", type=click.Choice(["scenes", "elpv", "oxford-pets", "images"]))
+@click.argument("name", type=click.Choice(["scenes", "elpv", "oxford-pets", "images", "spots"]))
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Where the runs lie.")
 @click.option("--draws", type=click.IntRange(min=1), default=5, show_default=True)
-@click.option("--data", default="", help="For oxford-pets and images: the folder or manifest.")
+@click.option("--data", default="", help="For all but scenes: the folder or manifest of the images.")
 @click.option("--fault", "faults", multiple=True, help="A label that is a fault; repeat for several.")
 @click.option("--host", "hosts", multiple=True, metavar="FAULT=SOUND", help="Labels to transplant from and onto.")
-def benchmark(name: str, out: Path, draws: int, data: str, faults: tuple[str, ...], hosts: tuple[str, ...]) -> None:
+@click.option("--group", "groups", multiple=True, metavar="NAME=LABEL,LABEL", help="For spots: as data.groups.")
+@click.option("--boxes", default="", help="For spots: as data.boxes.")
+@click.option("--split", type=click.Choice(["groups", "blocks", "random"]), default="groups", show_default=True,
+              help="For spots: what stands on one side; blocks are the harsher split.")  # fmt: skip
+@click.option("--size", type=click.IntRange(min=0), default=0, help="For spots: long side of the input in pixels.")
+def benchmark(
+    name: str, out: Path, draws: int, data: str, faults: tuple[str, ...], hosts: tuple[str, ...],
+    groups: tuple[str, ...], boxes: str, split: str, size: int,
+) -> None:  # fmt: skip
     """Compare every way of augmenting on the same test images; a second call resumes where the first one stopped."""
     from augment.evaluation.tables import table
+    from augment.settings import DataSettings
     from augment.study import RESULTS, pool, prepare
 
-    if wrong := [pair for pair in hosts if pair.count("=") != 1]:
-        raise click.BadParameter(f"--host {wrong[0]!r}, expected FAULT=SOUND")
-    pairs = dict(pair.split("=") for pair in hosts)
-    plan = prepare(name, out, draws, str(Path(data).resolve()) if data else "", faults, pairs)
+    members = {group: tuple(labels.split(",")) for group, labels in _pairs(groups, "--group", "NAME=LABEL,LABEL")}
+    paths = [str(Path(given).resolve()) if given and Path(given).exists() else given for given in (data, boxes)]
+    source = DataSettings(source=paths[0], boxes=paths[1], faults=faults, groups=members)
+    plan = prepare(name, out, draws, source, dict(_pairs(hosts, "--host", "FAULT=SOUND")), split, size)
     for pipeline in plan.pipelines:
         run_pipeline(pipeline, list(COMMANDS)[: STAGES.index(EXPORT)])
     click.echo(f"\n{table(pool(plan))}\n\n{out / RESULTS} written")
+
+
+def _pairs(given: tuple[str, ...], option: str, expected: str) -> list[tuple[str, str]]:
+    if wrong := [pair for pair in given if pair.count("=") != 1]:
+        raise click.BadParameter(f"{option} {wrong[0]!r}, expected {expected}")
+    return [(name, value) for name, _, value in (pair.partition("=") for pair in given)]
 
 
 def run_pipeline(pipeline: Path, names: list[str]) -> None:

@@ -4,6 +4,9 @@ A draw is one or more whole runs of the pipeline. On rendered scenes it has its 
 generated images and initial weights, and the test images are common to all draws; so the intervals hold the luck of
 the draw, which is most of it where a class has four images. On real images a draw is a group-wise k-fold: every image
 is tested once, and its fold's captions, generated images and classifier have seen the training part only.
+
+The study of spots asks whether a classifier sees the fault itself: the spatial head beside the class head, with and
+without healed pictures, all under thresholds from the same cross-fitted predictions on four fifths of the images.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,6 +20,7 @@ from augment.arrays import Numbers
 from augment.data.sources import check_source
 from augment.evaluation.arm_comparison import Truth, summarise
 from augment.json_objects import as_plain, write_json
+from augment.methods import HEAL
 from augment.mini.archive import Share, write_archive
 from augment.mini.scenes import COUNTERPARTS, FAULT_LABELS, LABELS
 from augment.presets import PRESETS
@@ -30,7 +34,8 @@ from edge_runtime.bundle.errors import InputError
 
 RESULTS = "results.json"
 BASELINE = "real+balanced"
-SCENES, ELPV, PETS, IMAGES = "scenes", "elpv", "oxford-pets", "images"
+SCENES, ELPV, PETS, IMAGES, SPOTS = "scenes", "elpv", "oxford-pets", "images", "spots"
+STUDIES = (SCENES, ELPV, PETS, IMAGES, SPOTS)
 SPECTRUM = ("img2img-0.3", "img2img-0.5", "img2img-0.7", "img2img-0.9")
 CONTROLS = ("codec", "render-catalogue", "render-station")  # what curation would rightly throw out: taken uncurated
 SCENES_COMBINED = ("text2img", "edit-0.7", "adapted-text2img", "adapted-edit-0.7")
@@ -44,6 +49,14 @@ FOLDS = 5
 ELPV_FAULTS = ("mono_67", "mono_100", "poly_67", "poly_100")
 PHOTO_SIZE = 224  # pixels: a hotspot of 8 pixels of 384 still has 4
 SHARES = (0.2, 0.5, 0.8)  # of generated images, by weight; validation chooses
+# How a study of spots deals images into folds: look-alikes together, blocks of consecutive numbers together (as if each
+# were one visit), or every image by itself, which leaks and is there to compare with what was published.
+SPLITS: dict[str, dict[str, int]] = {
+    "groups": {},
+    "blocks": {"blocks": 12},
+    "random": {"burst_gap": 0, "duplicate_bits": 0},
+}
+CLASSIC, REAL, HEALED = "real+classic", "real", "real+heal"
 
 
 @dataclass(frozen=True)
@@ -60,22 +73,49 @@ class Plan:
 
 
 def prepare(
-    name: str, out: Path, draws: int, data: str, faults: Sequence[str], hosts: Mapping[str, str] | None = None
-) -> Plan:
+    name: str, out: Path, draws: int, data: DataSettings, hosts: Mapping[str, str] | None = None, split: str = "groups",
+    size: int = 0,
+) -> Plan:  # fmt: skip
     """Write the settings of every run below `out`, and render what is rendered. A second call changes nothing.
 
-    `hosts` are those of `generate.hosts`; with them, transplanted faults are compared too.
+    `data` is what the settings of every run say of the images. `hosts` are those of `generate.hosts`; with them,
+    transplanted faults are compared too. `split` is one of SPLITS and `size` the long side of the input in pixels (0:
+    as the preset has it); both are for the study of spots.
     """
     if name == SCENES:
         return Plan(out, [[_prepare_scenes(out, draw)] for draw in range(draws)])
-    if name != ELPV and not data:
+    if name == ELPV:
+        data = replace(data, source=data.source or "elpv-dataset", faults=data.faults or ELPV_FAULTS)
+    if not data.source:
         raise InputError(f"benchmark {name} needs --data, the folder or manifest of its images")
-    faults = faults or (ELPV_FAULTS if name == ELPV else ())
-    source = DataSettings(source=data or "elpv-dataset", faults=tuple(faults))
     folds = range(1) if name == PETS else range(FOLDS)  # the pets come with a test list of their own
+    if name == SPOTS:
+        data = replace(data, **SPLITS[split])
+        return Plan(out, [[_prepare_spots(out, data, draw, fold, size) for fold in folds] for draw in range(draws)])
     boxed = dict(hosts or {})
-    runs = [[_prepare_photos(out, source, boxed, draw, fold, len(folds)) for fold in folds] for draw in range(draws)]
+    runs = [[_prepare_photos(out, data, boxed, draw, fold, len(folds)) for fold in folds] for draw in range(draws)]
     return Plan(out, runs)
+
+
+def _prepare_spots(out: Path, data: DataSettings, draw: int, fold: int, size: int) -> Path:
+    """Write the settings of one fold: the preset `cpu` with the class head beside it, and healed pictures."""
+    preset = PRESETS["cpu"]
+    settings = replace(
+        preset,
+        seed=draw,
+        cache=str((out / "cache").resolve()),
+        data=replace(data, folds=FOLDS, fold=fold),
+        caption=replace(preset.caption, per_class=1),  # no arm has pictures that a prompt made
+        refine=replace(preset.refine, variants=1, attempts=3, meaning="lexical"),
+        generate=replace(preset.generate, methods=(HEAL,), rounds=1),
+        train=replace(
+            preset.train, arms=(CLASSIC, REAL, HEALED), size=size or preset.train.size, head="spatial", seeds=1
+        ),
+        compare=replace(preset.compare, baseline=CLASSIC, candidate=HEALED),
+        export=replace(preset.export, arm=HEALED),
+    )
+    check_source(settings)
+    return _write(out / f"draw-{draw}" / f"fold-{fold}", settings)
 
 
 def _prepare_scenes(out: Path, draw: int) -> Path:

@@ -7,7 +7,8 @@ and a subscriber at mosquitto hears what is told.
 
 Printed: which fault was told by which name and how soon, false alarms per camera-hour, and what was watched by the
 station's own account. Beside that, what the model alone says of the same photographs, whether it still says so when the
-spot is painted out, and how often the hottest cell of the heat map touches the spot. All alarms' heat maps go to DIR.
+spot is painted out, or an equal area elsewhere, and how often the hottest cell of the map touches the spot, of all true
+alarms and of all faults that the model names. All alarms' heat maps go to DIR.
 
 Needs mosquitto, ffmpeg and Debian's gir1.2-gst-rtsp-server-1.0, and 35 MB on disk for each camera.
 """
@@ -64,7 +65,7 @@ def main(run: Path, minutes: int, healthy: int, out: Path | None, seed: int) -> 
     _print_recall(hot, count)
     _print_false_alarms(sound_views, night, count)
     _print_watch(hot, sound_views, night, count)
-    _print_model(hot, sound_views, opinions)
+    _print_model(hot, sound_views, opinions, count)
     if out is not None:
         print(f"heat maps of {write_pictures(out, views, count)} alarms and contact_sheet.jpg are in {out}")
 
@@ -127,16 +128,26 @@ def _watched_seconds(night: Night, camera: str) -> float:
     return float(entry["due_seconds"] * (entry["watched_share"] or 0.0))
 
 
-def _print_model(hot: Sequence[View], healthy: Sequence[View], opinions: Mapping[str, Opinion]) -> None:
+def _print_model(hot: Sequence[View], healthy: Sequence[View], opinions: Mapping[str, Opinion], count: Count) -> None:
     right = [view for view in hot if view.label in opinions[view.camera].flagged]
-    kept = [view for view in right if view.label in (opinions[view.camera].painted_out or ())]
-    boxed = [opinions[view.camera] for view in right if view.boxes]
+    flagged = sum(bool(opinions[view.camera].flagged) for view in healthy)
     print(f"the model alone: right name {share(len(right), len(hot))}, any fault "
-          f"{sum(bool(opinions[view.camera].flagged) for view in hot)}; healthy cameras flagged "
-          f"{sum(bool(opinions[view.camera].flagged) for view in healthy)} of {len(healthy)}")  # fmt: skip
-    print(f"of those {len(right)} faults with the right name, {len(kept)} keep it with the spot painted out")
+          f"{sum(bool(opinions[view.camera].flagged) for view in hot)}; healthy views flagged "
+          f"{share(flagged, len(healthy))}")  # fmt: skip
+    named = [(view.label, opinions[view.camera]) for view in right]
+    painted = [label in found.painted_out for label, found in named if found.painted_out is not None]
+    control = [label in found.control for label, found in named if found.control is not None]
+    print(f"of the faults with the right name, keep it with the spot painted out: {share(sum(painted), len(painted))}; "
+          f"with an equal area painted elsewhere: {share(sum(control), len(control))}")  # fmt: skip
+    told = [opinions[view.camera] for view in hot if count.told(view)]
+    _print_spots("true alarms", told)
+    _print_spots("faults that the model names rightly", [found for _, found in named])
+
+
+def _print_spots(what: str, opinions: Sequence[Opinion]) -> None:
+    boxed = [opinion for opinion in opinions if opinion.on_spot is not None]
     chance = sum(opinion.by_chance or 0.0 for opinion in boxed) / max(len(boxed), 1)
-    print(f"hottest cell of the heat map touches the spot: {share(sum(bool(o.on_spot) for o in boxed), len(boxed))}; "
+    print(f"{what}: hottest cell of the map touches the spot {share(sum(bool(o.on_spot) for o in boxed), len(boxed))}; "
           f"a cell by chance {100 * chance:.1f} %")  # fmt: skip
 
 

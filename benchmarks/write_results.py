@@ -13,14 +13,21 @@ from typing import Any
 
 from augment.evaluation.tables import METRIC_NAMES, measured, percent, points
 from augment.json_objects import from_json
-from augment.record_types import ComparisonSummary
+from augment.record_types import ComparisonSummary, FaultSpots, Interval, RecallAt
 
 HEAD = """# Results
 
 Written by `python -m benchmarks.write_results` from the JSON files in `docs/results/`; do not edit. Values are means
 over the draws of the training images, with their 95 % intervals over test images and draws. No figure comes from
 full-size BLIP, GPT-2 or Stable Diffusion: the generator is the embedded mini one.
+
+Of tables of spots: AUC is against healthy images of the same equipment. Recall is at thresholds that leave nine tenths
+of the healthy held-out training images alone (in brackets the share that they leave alone on the test images), of all
+equipment or of the same. Pointing is the share of maps whose peak lies in a box or within 10 pixels. Painted AUC is
+that of the same fault images with their boxes painted over, gap the AUC minus that; kept are faults that are still found
+once painted over, control once an equal area elsewhere is. A fault is supported where the gap's interval lies above zero.
 """
+SPOTS = ("AUC", "recall", "within equipment", "pointing", "painted AUC", "gap", "kept", "control kept", "supported")
 
 
 def main(folder: Path = Path("docs/results"), target: Path = Path("docs/RESULTS.md")) -> None:
@@ -51,7 +58,47 @@ def _tables(results: Mapping[str, Any]) -> str:
         f"`{summary.candidate}`. Verdicts are on {METRIC_NAMES[summary.metric]}; harmed are classes whose recall fell "
         "beyond its interval."
     )
-    return f"{words}\n\n{_markdown(arms)}\n\n{_markdown(changes)}\n\n{_classes(summary)}"
+    parts = [words, _markdown(arms), *_even_odds(results), _markdown(changes), _classes(summary), *_spots(summary)]
+    return "\n\n".join(parts)
+
+
+def _even_odds(results: Mapping[str, Any]) -> list[str]:
+    """Return the table of who is right on fault or not where a fault is what is likelier than not."""
+    if not (found := results.get("even_odds")):
+        return []
+    rows = [["arm", "fault or not, from a probability of one half on"]]
+    return [_markdown([*rows, *([arm, percent(from_json(Interval, share))] for arm, share in found.items())])]
+
+
+def _spots(summary: ComparisonSummary) -> list[str]:
+    """Return for each fault the table of what its score rests on, and recall by size."""
+    parts = []
+    for label in summary.fault_labels:
+        seen = {arm: found.spots.faults[label] for arm, found in summary.arms.items() if found.spots}
+        if not seen:
+            continue
+        any_arm = next(iter(seen.values()))
+        rows = [[f"{label}, {any_arm.images} images, {any_arm.boxed} with boxes", *SPOTS]]
+        parts.append(_markdown([*rows, *([arm, *_spot_cells(found)] for arm, found in seen.items())]))
+        if any_arm.by_size:
+            sizes = [f"{size.low:.0f} to {size.high:.0f} pixels, {size.images} images" for size in any_arm.by_size]
+            cells = [[arm, *(_share(size.recall) for size in found.by_size)] for arm, found in seen.items()]
+            parts.append(_markdown([[f"recall of {label} by size", *sizes], *cells]))
+    return parts
+
+
+def _spot_cells(found: FaultSpots) -> list[str]:
+    shares = (found.pointing, found.painted_auc, found.gap, found.keep, found.control_keep)
+    recalls = [_recall(of[0] if of else None) for of in (found.recall_common, found.recall_at)]
+    return [_share(found.auc), *recalls, *map(_share, shares), "yes" if found.supported else "**no**"]
+
+
+def _recall(found: RecallAt | None) -> str:
+    return f"{percent(found.recall)} [{100 * found.reached.value:.1f}]" if found else "-"
+
+
+def _share(found: Interval | None) -> str:
+    return percent(found) if found else "-"
 
 
 def _classes(summary: ComparisonSummary) -> str:

@@ -3,67 +3,70 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
-from augment.models.false_colour import palette_of
+from augment.evaluation.paint_out import elsewhere, paint_out
 from benchmarks.watch.film import View
-from edge_runtime.bundle.preprocess import Frame
-from edge_runtime.inference.evaluator import Cam, Evaluator
-
-RIM = 4  # pixels around a box that are painted out with it
+from edge_runtime.bundle.heads import Array
+from edge_runtime.bundle.preprocess import Frame, PreprocessSpec
+from edge_runtime.inference.evaluator import Evaluator
 
 
 @dataclass(frozen=True)
 class Opinion:
-    """Of one view. The last three only where its fault has a box.
+    """Of one view. All but the first only where its fault has a box.
 
-    `flagged`: fault labels at or above their thresholds. `painted_out`: the same once the box's contents are replaced
-    by what surrounds them. `on_spot`: whether the hottest cell of its label's heat map touches a box. `by_chance`: the
-    share of all cells that do.
+    `flagged`: fault labels at or above their thresholds. `painted_out`: the same once the boxes are painted over from
+    what surrounds them. `control`: the same once an equal area elsewhere is, where there is room for one. `on_spot`:
+    whether the hottest cell of its label's map touches a box. `by_chance`: the share of the picture's cells that do.
     """
 
     flagged: tuple[str, ...]
     painted_out: tuple[str, ...] | None = None
+    control: tuple[str, ...] | None = None
     on_spot: bool | None = None
     by_chance: float | None = None
 
 
 def ask_model(views: Sequence[View], evaluator: Evaluator) -> dict[str, Opinion]:
     """Opinions by camera."""
-    return {view.camera: _opinion(view, evaluator) for view in views}
+    return {view.camera: _opinion(view, evaluator, seed) for seed, view in enumerate(views)}
 
 
-def _opinion(view: View, evaluator: Evaluator) -> Opinion:
+def _opinion(view: View, evaluator: Evaluator, seed: int) -> Opinion:
     evaluation = evaluator.evaluate(view.frame)
     flagged = evaluation.decision.flagged if evaluation.decision else ()
-    if not view.boxes:
+    if not view.boxes or not evaluation.cams:
         return Opinion(flagged)
-    without = evaluator.evaluate(paint_out(view.frame, view.boxes)).decision
-    touching = _touching(view, evaluation.cams[view.label])
-    hottest = np.unravel_index(int(np.argmax(evaluation.cams[view.label])), touching.shape)
-    return Opinion(flagged, without.flagged if without else (), bool(touching[hottest]), float(touching.mean()))
+    cam = evaluation.cams[view.label]
+    touching, inside = cells_of(evaluator.bundle.manifest.input, view, cam.shape[:2])
+    moved = elsewhere(view.boxes, *view.frame.shape[:2], seed)
+    return Opinion(
+        flagged,
+        painted_out=_flagged(evaluator, paint_out(view.frame, view.boxes)),
+        control=_flagged(evaluator, paint_out(view.frame, moved)) if moved else None,
+        on_spot=bool(touching[np.unravel_index(int(np.argmax(cam)), cam.shape)]),
+        by_chance=float(touching.sum() / inside.sum()),
+    )
 
 
-def paint_out(frame: Frame, boxes: Sequence[Sequence[float]]) -> Frame:
-    """`frame` without what is in `boxes`, in the colours of its own palette. Equipment in a box goes with the spot."""
-    mask = np.zeros(frame.shape[:2], np.uint8)
-    for x, y, width, height in boxes:
-        mask[max(0, int(y) - RIM) : int(y + height) + RIM, max(0, int(x) - RIM) : int(x + width) + RIM] = 255
-    palette = palette_of(frame)
-    if not palette.is_false_colour:
-        painted: Frame = cv2.inpaint(frame, mask, RIM, cv2.INPAINT_TELEA)
-        return painted
-    levels = cv2.inpaint(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY), mask, RIM, cv2.INPAINT_TELEA)
-    return np.where(mask[..., None] > 0, palette.colours[levels], frame)
+def _flagged(evaluator: Evaluator, frame: Frame) -> tuple[str, ...]:
+    decision = evaluator.evaluate(frame).decision
+    return decision.flagged if decision else ()
 
 
-def _touching(view: View, cam: Cam) -> np.ndarray:
-    """Bool (h, w): the cells of `cam` whose part of the picture a box overlaps."""
-    touching = np.zeros(cam.shape, bool)
-    down, across = (cells / pixels for cells, pixels in zip(cam.shape, view.frame.shape[:2], strict=True))
-    for x, y, width, height in view.boxes:
-        rows = slice(int(y * down), int(np.ceil((y + height) * down)))
-        columns = slice(int(x * across), int(np.ceil((x + width) * across)))
-        touching[rows, columns] = True
-    return touching
+def cells_of(spec: PreprocessSpec, view: View, shape: tuple[int, ...]) -> tuple[Array, Array]:
+    """Bool (h, w) twice: the cells of a map of the canvas that a box of `view` overlaps, and those the picture does."""
+    place = spec.placement(*view.frame.shape[:2])
+    sides = [(x, y, x + width, y + height) for x, y, width, height in view.boxes]
+    picture = np.array([[place.left, place.top, place.left + place.width, place.top + place.height]], float)
+    return tuple(_overlapped(spec, boxes, shape) for boxes in (place.to_canvas(np.array(sides)), picture))
+
+
+def _overlapped(spec: PreprocessSpec, boxes: Array, shape: tuple[int, ...]) -> Array:
+    overlapped = np.zeros(shape, bool)
+    down, across = (cells / pixels for cells, pixels in zip(shape, spec.canvas, strict=True))
+    for left, top, right, bottom in boxes:
+        rows = slice(max(0, int(top * down)), int(np.ceil(bottom * down)))
+        overlapped[rows, max(0, int(left * across)) : int(np.ceil(right * across))] = True
+    return overlapped

@@ -9,7 +9,7 @@ import pytest
 
 from augment.json_objects import as_plain
 from augment.records import COMPARISON, STAGES, RunFolder
-from augment.settings import load_settings, write_settings
+from augment.settings import DataSettings, load_settings, write_settings
 from augment.stages import compare, train
 from augment.study import BASELINE, Plan, pool, prepare
 from edge_runtime.bundle.errors import InputError
@@ -99,16 +99,17 @@ def halves(pipeline, target):
 
 def test_photographs_need_their_folder_and_get_a_run_per_draw_and_fold(tmp_path):
     with pytest.raises(InputError, match="needs --data"):
-        prepare("images", tmp_path, 1, "", ())
+        prepare("images", tmp_path, 1, DataSettings())
     images = tmp_path / "images"
     for label in ("tank_ok", "tank_burnt"):
         (images / label).mkdir(parents=True)
         for number in range(6):
             (images / label / f"{number}.jpg").write_bytes(b"not looked at yet")
-    plan = prepare("images", tmp_path / "out", 2, str(images), ("tank_burnt",))
+    data = DataSettings(source=str(images), faults=("tank_burnt",))
+    plan = prepare("images", tmp_path / "out", 2, data)
     settings = [load_settings(pipeline) for pipeline in plan.pipelines]
     assert [(each.seed, each.data.fold) for each in settings] == [(draw, fold) for draw in (0, 1) for fold in range(5)]
     assert {each.data.folds for each in settings} == {5}
-    assert prepare("images", tmp_path / "out", 2, str(images), ("tank_burnt",)) == plan
+    assert prepare("images", tmp_path / "out", 2, data) == plan
     with pytest.raises(InputError, match="is no run of this benchmark"):
-        prepare("images", tmp_path / "out", 2, str(images), ())
+        prepare("images", tmp_path / "out", 2, replace(data, faults=()))

@@ -5,7 +5,8 @@ import pytest
 
 from benchmarks.watch.count import count_alarms, share
 from benchmarks.watch.film import View
-from benchmarks.watch.model import paint_out
+from benchmarks.watch.model import cells_of
+from edge_runtime.bundle.preprocess import PreprocessSpec
 
 BLANK = np.zeros((4, 4, 3), np.uint8)
 HOT = View("gate", "leak", BLANK, opens=100)  # until 110, and three seconds of grace
@@ -50,8 +51,9 @@ def test_intervals_are_exact(hits, of, said):
     assert share(hits, of) == said  # 1 - 0.025 ** (1 / 5) = 0.522
 
 
-def test_what_is_painted_out_is_gone_and_the_rest_stays():
-    frame = np.full((40, 40, 3), 50, np.uint8)
-    frame[15:20, 15:20] = 200
-    painted = paint_out(frame, [(15, 15, 5, 5)])
-    assert np.abs(painted.astype(int) - 50).max() < 5
+def test_cells_lie_on_the_canvas_and_bars_are_no_part_of_the_picture():
+    """A 32 x 64 picture on a square canvas of 64 lies in rows 16 to 47; its box, moved down by 16, meets one cell."""
+    view = View("gate", "leak", np.zeros((32, 64, 3), np.uint8), boxes=((32, 0, 16, 16),))
+    touching, inside = cells_of(PreprocessSpec(64, 64, "letterbox"), view, (4, 4))
+    assert np.argwhere(touching).tolist() == [[1, 2]]
+    assert inside.sum(axis=1).tolist() == [0, 4, 4, 0]
