@@ -349,6 +349,76 @@ class Reliability(JsonObject):
     bins: Sequence[ReliabilityBin]
 
 
+class RecallAt(JsonObject):
+    """The share of a fault's test images that are flagged where so many healthy held-out training images are not.
+
+    The threshold is taken from held-out training images alone, so the test images reach another specificity.
+    """
+
+    specificity: float  # of the held-out training images
+    reached: Interval  # specificity on the test images
+    recall: Interval
+
+
+class SizedRecall(JsonObject):
+    """Recall of the faults whose box has a shorter side of `low` to `high` pixels of the network's input."""
+
+    low: float
+    high: float
+    images: int
+    recall: Interval | None
+
+
+class FaultSpots(JsonObject):
+    """Whether one arm sees a fault: how well its score tells it from healthy images, and what the score rests on.
+
+    What needs boxes is None where no test image of the fault has one. "Found" is what the first of `recall_common`
+    flags. Painted images have their boxes painted over, the control an equal area elsewhere.
+    """
+
+    images: int
+    boxed: int  # of them, with a box
+    auc: Interval  # against the healthy images of the same equipment
+    recall_at: Sequence[RecallAt]  # by the healthy images of the same equipment
+    recall_common: Sequence[RecallAt]  # by all healthy images
+    pointing: Interval | None = None  # share of the boxed images whose map peaks in a box, or within 10 pixels of one
+    pointing_found: Interval | None = None  # the same, of those that are found
+    boxed_auc: Interval | None = None  # of the boxed images alone
+    painted_auc: Interval | None = None  # of the boxed images once painted
+    gap: Interval | None = None  # boxed_auc - painted_auc
+    twin: Interval | None = None  # AUC of boxed images against their own painted copies
+    keep: Interval | None = None  # share of the found images that are still found once painted
+    control_keep: Interval | None = None  # the same for the control
+    by_size: Sequence[SizedRecall] = ()
+    supported: bool  # whether the gap's interval lies above 0
+    why: str
+
+
+class SmallestFault(JsonObject):
+    """The smallest size of fault that is seen, measured on held-out training images; see evaluation.spot_measures."""
+
+    pixels: float  # shorter side of the box, in pixels of the network's input
+    share: float  # of the shorter side of the frame
+    recall: float  # of faults of about this size
+    recall_bound: float  # at least this
+    images: int
+    cell: float  # pixels of the network's input for one cell of the map
+
+
+class Spots(JsonObject):
+    """Whether an arm sees the faults at their own scale; `smallest_fault` is None where none is shown to be seen."""
+
+    faults: Mapping[str, FaultSpots]  # by fault label, those that the test set holds
+    smallest_fault: SmallestFault | None = None
+
+
+class SpotChange(JsonObject):
+    """What an arm gained over the baseline for one fault; `gap` is None where there is no box."""
+
+    auc: Interval
+    gap: Interval | None = None
+
+
 class ArmResult(JsonObject):
     """One arm on the test set."""
 
@@ -357,6 +427,7 @@ class ArmResult(JsonObject):
     recall: Mapping[str, Interval | None]  # by label; None where the test set has no image of it
     reliability: Reliability
     confusion: Sequence[Sequence[int]]  # of all seeds together: rows truth, columns prediction
+    spots: Spots | None = None  # only where an arm has a spatial head
 
 
 class McNemar(JsonObject):
@@ -376,6 +447,8 @@ class Difference(JsonObject):
     harmed: Sequence[str]  # labels that lost recall beyond their interval
     mcnemar: McNemar
     verdict: str
+    spots: Mapping[str, SpotChange] | None = None  # by fault label
+    lost_support: Sequence[str] = ()  # fault labels that the baseline's score rests on, and this arm's does not
 
 
 class ImageCounts(JsonObject):

@@ -339,6 +339,13 @@ class TrainSettings:
     batch_size: int = setting(32, "images per step", low=2)
     optimizer: str = setting("adamw", "optimiser", choices=("adamw", "sgd"))
     learning_rate: float = setting(1e-3, "peak learning rate", low=1e-7, high=10.0)
+    backbone_rate: float = setting(
+        1.0,
+        "with layers = all, learning rate of the backbone as a share of the head's: less than 1 where the backbone "
+        "begins with weights that are worth keeping and the head does not",
+        low=0.0,
+        high=1.0,
+    )
     weight_decay: float = setting(0.05, "decoupled weight decay (L2 for sgd)", low=0.0)
     warmup: float = setting(
         0.1, "share of the steps in which the learning rate rises; then it falls as a cosine", low=0.0, high=0.9

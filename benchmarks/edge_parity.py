@@ -75,7 +75,9 @@ def _compare(run: Run, name: str, precision: str) -> bool:
     if name not in available_engines():
         return True
     engine = load_engine(run.bundle, name, precision)
-    logits = np.concatenate([engine.run(run.frames[start : start + 8])[0] for start in range(0, len(run.frames), 8)])
+    logits = np.concatenate(
+        [engine.run(run.frames[start : start + 8])["logits"] for start in range(0, len(run.frames), 8)]
+    )
     parity = _row(f"{name} {precision}", run, precision, logits)
     return parity.agreement >= AGREEMENT[precision] and (precision != "fp32" or parity.worst_probability <= WORST)
 
@@ -107,7 +109,9 @@ def _edge_classify(run: Run) -> bool:
         for entry in line["top"]
     ]
     worst = max(abs(wanted - seen) for wanted, seen in chances)
-    decided = sum(manifest.decision.decide(p).label == line["label"] for p, line in zip(expected, lines, strict=True))
+    decided = sum(
+        manifest.decision.decide(row).label == line["label"] for row, line in zip(run.expected, lines, strict=True)
+    )
     click.echo(
         f"edge-classify, fp32: the network's decision on {decided} of {len(lines)}, worst probability {worst:.1e}"
     )

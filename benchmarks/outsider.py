@@ -28,7 +28,7 @@ def check(bundle: Path) -> list[str]:
     size = (manifest["input"]["width"], manifest["input"]["height"])
     frames = np.stack([_resized(picture, size) for picture in pictures])
     lines.append(_check_choice(frames, [entry["label"] for entry in golden["frames"]], manifest["labels"]))
-    expected = np.array([entry["logits"] for entry in golden["frames"]])
+    expected = np.array([entry["scores"] for entry in golden["frames"]])
     for precision in manifest["precisions"]:
         lines.append(_check_model(bundle / f"model.{precision}.onnx", frames, expected, golden["tolerance"][precision]))
     return lines

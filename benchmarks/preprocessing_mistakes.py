@@ -109,7 +109,7 @@ def caught(
     for name, prepare in mistakes.items():
         with torch.inference_mode():
             logits = network(torch.stack([prepare(picture, spec) for picture in pictures])).numpy()
-        found[name] = float(np.abs(logits - golden.logits).max()) / golden.tolerance[precision]
+        found[name] = float(np.abs(logits - golden.scores).max()) / golden.tolerance[precision]
     return found
 
 

@@ -19,7 +19,7 @@ import numpy as np
 import psutil
 
 from edge_runtime.alerts.settings import SamplesSection
-from edge_runtime.bundle.decision import DecisionRule
+from edge_runtime.bundle.decision import Rule
 from edge_runtime.bundle.preprocess import Frame
 from edge_runtime.bundle.store import open_bundle
 from edge_runtime.cameras.camera_group import CameraGroup
@@ -41,7 +41,7 @@ class TimedEvaluator(Evaluator):
 
     infer_ms: list[float] = []  # noqa: RUF012  of one run of the benchmark
 
-    def evaluate_all(self, frames: list[tuple[Frame, DecisionRule]]) -> list[Evaluation]:  # type: ignore[override]
+    def evaluate_all(self, frames: list[tuple[Frame, Rule]]) -> list[Evaluation]:  # type: ignore[override]
         evaluations = super().evaluate_all(frames)
         self.infer_ms.extend(e.infer_ms for e in evaluations if e.infer_ms is not None)
         return evaluations

@@ -36,7 +36,7 @@ TURNS = {
 def prove(folder: Path) -> dict[str, float]:
     """Open the bundle in `folder` and run its golden frames through every file.
 
-    Return the worst logit difference of each precision.
+    Return the worst score difference of each precision.
 
     Raises InputError where a file is damaged or answers beyond its tolerance.
     """
@@ -47,7 +47,7 @@ def prove(folder: Path) -> dict[str, float]:
 
 def _prove_one(bundle: Bundle, golden: GoldenSet, precision: str) -> float:
     engine = load_engine(bundle, "cpu", precision)  # the edge's own engine: what passes here runs there
-    return check_golden(lambda frames: engine.run(frames)[0], golden, precision)
+    return check_golden(lambda views: golden.head.scores(engine.run(views)), golden, precision)
 
 
 @dataclass(frozen=True)

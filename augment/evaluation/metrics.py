@@ -85,6 +85,30 @@ class Draws:
     weights: Numbers
     seeds: Labels
 
+    @property
+    def with_all(self) -> "Draws":
+        """The same draws after a first one that holds every image and every training once: it gives the value itself.
+
+        So a value and its resamples come from one piece of arithmetic, and `whole_and_resampled` reads both.
+        """
+        weights = np.vstack([np.ones_like(self.weights[:1]), self.weights])
+        return Draws(weights, np.vstack([np.arange(self.seeds.shape[1])[None], self.seeds]))
+
+    def of_images(self, groups: Sequence[str]) -> Numbers:
+        """Return how often each resample holds each image, (R, N); `groups` are those that were drawn from."""
+        return self.weights[:, _group_index(groups)[0]]
+
+    def averaged(self, values: Numbers) -> Numbers:
+        """Average values (R, S, ...) of each resample and training over the trainings that the resample drew.
+
+        A training without a value (NaN) is left out; NaN where none has one.
+        """
+        drawn = values[np.arange(len(values))[:, None], self.seeds]
+        known = ~np.isnan(drawn)
+        with np.errstate(invalid="ignore"):
+            means: Numbers = np.where(known, drawn, 0).sum(axis=1) / known.sum(axis=1)
+        return means
+
 
 def draw(truth: Labels, groups: Sequence[str], seeds: int, resamples: int, generator: np.random.Generator) -> Draws:
     """Resample whole groups (images of one asset or burst are not independent), and the trainings.
@@ -118,12 +142,9 @@ def resample(truth: Labels, predicted: Labels, groups: Sequence[str], classes: i
     """Evaluate one arm on all resamples at once; `predicted` is (S, N), one row per training."""
     index, names = _group_index(groups)
     per_seed = [_weighted(truth, row, index, len(names), classes, draws.weights) for row in predicted]
-    rows = np.arange(len(draws.weights))[:, None]
 
     def averaged(name: str) -> Numbers:
-        values = np.stack([found[name] for found in per_seed], axis=1)  # (R, S) or (R, S, K)
-        means: Numbers = values[rows, draws.seeds].mean(axis=1)
-        return means
+        return draws.averaged(np.stack([found[name] for found in per_seed], axis=1))  # (R, S) or (R, S, K)
 
     return Resampled({name: averaged(name) for name in METRICS}, averaged("recall"))
 
@@ -159,3 +180,34 @@ def interval(value: float, resampled: Numbers, confidence: float) -> Interval:
     known = resampled[~np.isnan(resampled)]
     low, high = np.quantile(known, [tail, 1 - tail])
     return Interval(value=float(value), low=float(low), high=float(high))
+
+
+def whole_and_resampled(values: Numbers, confidence: float) -> Interval | None:
+    """Return the interval of values (1 + R,) that `Draws.with_all` led to; None where there is nothing to measure."""
+    if np.isnan(values[0]) or np.isnan(values[1:]).all():
+        return None
+    return interval(values[0], values[1:], confidence)
+
+
+def weighted_auc(positive: Numbers, negative: Numbers, of_positive: Numbers, of_negative: Numbers) -> Numbers:
+    """Return for each resample the share of pairs in which the positive image scores higher; a tie counts half.
+
+    That is the area under the ROC curve. `positive` (P,) and `negative` (Q,) are scores, `of_positive` (R, P) and
+    `of_negative` (R, Q) how often a resample holds each image. The result is (R,), NaN where a side is empty.
+    """
+    order = np.argsort(negative, kind="stable")
+    total = np.cumsum(of_negative[:, order], axis=1)
+    below = np.hstack([np.zeros((len(total), 1)), total])  # by how many negatives a score has left behind
+    places = [np.searchsorted(negative[order], positive, side) for side in ("left", "right")]
+    wins = (below[:, places[0]] + below[:, places[1]]) / 2
+    with np.errstate(invalid="ignore"):
+        found: Numbers = (of_positive * wins).sum(axis=1) / (of_positive.sum(axis=1) * below[:, -1])
+    return found
+
+
+def weighted_share(hits: Numbers, weights: Numbers) -> Numbers:
+    """Return for each resample, weights (R, N), the mean of `hits` (N,) in 0..1; NaN in `hits` counts for nothing."""
+    known = ~np.isnan(hits)
+    with np.errstate(invalid="ignore"):
+        found: Numbers = weights[:, known] @ hits[known] / weights[:, known].sum(axis=1)
+    return found

@@ -1,16 +1,18 @@
-"""Real fault patches set into real pictures of healthy equipment: the alternative to every generator, at no cost.
+"""Real faults set into real pictures of healthy equipment: the alternative to every generator, at no cost.
 
 A patch goes where the host looks like the patch's own surroundings, on a clamp rather than on the sky. False-colour
-(thermal) pictures are composed in their one temperature channel and coloured again with the camera's own palette:
-blending their colours would give some that no camera makes.
+(thermal) pictures are composed in their one temperature channel: blending their colours would give some that no camera
+makes. `transplant` sets in the whole patch, `heat_up` only what a spot is hotter than the same spot cooled.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
+from augment.models.false_colour import Box, Grey, palette_of, temperatures
+from augment.models.heal import cooled
 from edge_runtime.bundle.preprocess import Frame
 
 MARGIN = 0.35  # of the box's sides: surroundings that go with the patch, and over which it fades
@@ -19,38 +21,6 @@ SCALES = (0.8, 1.25)
 PLACES = 12  # the best matching places, of which one is drawn
 WARM_PERCENTILE = 75  # of the surroundings' temperatures: the equipment's own, not the sky's
 HEAT_REACH = 20.0  # grey levels by which what is colder than the equipment may be lifted to it
-FALSE_COLOUR_ERROR = 6.0  # grey levels: a picture that its palette gives back better than this has one channel
-
-Box = tuple[float, float, float, float]  # x, y, width, height in pixels from the top left
-Grey = npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Palette:
-    """The colour of each brightness: (256, 3) BGR; `error` is the mean distance to the picture it came from."""
-
-    colours: npt.NDArray[np.uint8]
-    error: float
-
-    @property
-    def is_false_colour(self) -> bool:
-        """Whether the picture shows one channel in colours."""
-        return self.error < FALSE_COLOUR_ERROR
-
-
-def palette_of(*frames: Frame) -> Palette:
-    """Return the mean colour of every brightness in `frames` together, gaps filled between neighbours."""
-    pixels = np.concatenate([frame.reshape(-1, 1, 3) for frame in frames])
-    grey = cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY).ravel()
-    counts = np.bincount(grey, minlength=256)
-    known = np.flatnonzero(counts)
-    planes = pixels.reshape(-1, 3).astype(np.float64)
-    colours = np.empty((256, 3))
-    for channel in range(3):
-        sums = np.bincount(grey, weights=planes[:, channel], minlength=256)
-        colours[:, channel] = np.interp(np.arange(256), known, sums[known] / counts[known])
-    error = float(np.abs(colours[grey] - planes).mean())
-    return Palette(colours.round().astype(np.uint8), error)
 
 
 @dataclass(frozen=True)
@@ -63,6 +33,7 @@ class Fitted:
     inner: tuple[int, int, int, int]  # the box within the patch: left, top, right, bottom
     left: int  # of the patch in the host, in pixels
     top: int
+    calm: Frame | None = None  # the patch without its heat, where that was looked for
 
     @property
     def box(self) -> list[int]:
@@ -70,45 +41,117 @@ class Fitted:
         left, top, right, bottom = self.inner
         return [self.left + left, self.top + top, right - left, bottom - top]
 
+    @property
+    def area(self) -> tuple[slice, slice]:
+        """The rows and columns of the host that the patch covers."""
+        height, width = self.patch.shape[:2]
+        return slice(self.top, self.top + height), slice(self.left, self.left + width)
+
 
 def fit(host: Frame, donor: Frame, box: Box, seed: int) -> Fitted | None:
     """Find a place in `host` for what `box` holds in `donor`; both uint8 (H, W, 3) BGR. None where there is none."""
     rng = np.random.default_rng(seed)
-    patch, inner = _cut(donor, box, rng)
+    cut = _Cut.drawn(donor, box, rng)
+    patch, inner = cut.patch(donor), cut.inner
     if patch.shape[0] >= host.shape[0] or patch.shape[1] >= host.shape[1]:
         return None
-    return Fitted(host, donor, patch, inner, *_place(host, patch, _fade(patch.shape[:2], inner), rng))
+    ring = 1 - _fade(patch.shape[:2], inner)
+    likeness = cv2.matchTemplate(temperatures(host), temperatures(patch), cv2.TM_CCORR_NORMED, mask=ring)
+    return Fitted(host, donor, patch, inner, *_place(np.asarray(likeness), patch, rng))
 
 
-def transplant(fitted: Fitted) -> Frame:
-    """Return the host with the patch in its place."""
-    host, patch, left, top = fitted.host, fitted.patch, fitted.left, fitted.top
+def fit_heat(host: Frame, donor: Frame, boxes: Sequence[Box], box: Box, seed: int) -> Fitted | None:
+    """Find a place in `host` that looks like `donor` does where its `box` is cooled, and is as warm.
+
+    `boxes` are all of the donor's. None where a picture is not in false colours, or the patch too large.
+    """
+    rng = np.random.default_rng(seed)
+    palette = palette_of(host, donor)
+    cut = _Cut.drawn(donor, box, rng)
+    patch, calm = cut.patch(donor), cut.patch(cooled(donor, boxes, palette))
+    if patch.shape[0] >= host.shape[0] or patch.shape[1] >= host.shape[1] or not palette.is_false_colour:
+        return None
+    distance = cv2.matchTemplate(temperatures(host), temperatures(calm), cv2.TM_SQDIFF)
+    likeness = np.asarray(1 / (1 + distance), np.float32)
+    return Fitted(host, donor, patch, cut.inner, *_place(likeness, patch, rng), calm)
+
+
+def transplant(fitted: Fitted, amplitude: float = 1.0) -> Frame:
+    """Return the host with the patch in its place; `amplitude` 0 composes the host's own pixels instead."""
+    host, patch = fitted.host, fitted.patch
     fade = _fade(patch.shape[:2], fitted.inner)
-    palette = palette_of(host, fitted.donor)  # the host alone may not show the colour of the fault's heat
-    if palette.is_false_colour:
-        return _composed(host, patch, fade, left, top, palette)
+    if palette_of(host, fitted.donor).is_false_colour:
+        return _heated(fitted, _lifted(temperatures(host)[fitted.area], temperatures(patch), fade), amplitude)
+    patch = cv2.addWeighted(patch, amplitude, np.ascontiguousarray(host[fitted.area]), 1 - amplitude, 0)
     mask = np.where(fade > 0.5, 255, 0).astype(np.uint8)
-    centre = (left + patch.shape[1] // 2, top + patch.shape[0] // 2)
+    left, top, width, height = cv2.boundingRect(mask)  # OpenCV centres this, not the patch
+    centre = (fitted.left + left + width // 2, fitted.top + top + height // 2)
     cloned: Frame = cv2.seamlessClone(patch, host, mask, centre, cv2.NORMAL_CLONE)
     return cloned
 
 
-def _cut(donor: Frame, box: Box, rng: np.random.Generator) -> tuple[Frame, tuple[int, int, int, int]]:
-    """Cut out the box with its surroundings, scaled and perhaps mirrored; also the box's left, top, right, bottom."""
-    x, y, width, height = box
-    reach = [max(LEAST_MARGIN, MARGIN * side) for side in (width, height)]
-    left, top = max(0, int(x - reach[0])), max(0, int(y - reach[1]))
-    right = min(donor.shape[1], int(np.ceil(x + width + reach[0])))
-    bottom = min(donor.shape[0], int(np.ceil(y + height + reach[1])))
-    scale = float(np.exp(rng.uniform(*np.log(SCALES))))
-    patch = cv2.resize(donor[top:bottom, left:right], None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR)
-    inner = [
-        round((place - origin) * scale) for place, origin in ((x, left), (y, top), (x + width, left), (y + height, top))
-    ]
-    if rng.random() < 0.5:
-        patch = np.ascontiguousarray(patch[:, ::-1])
-        inner[0], inner[2] = patch.shape[1] - inner[2], patch.shape[1] - inner[0]
-    return patch, (inner[0], inner[1], inner[2], inner[3])
+def heat_up(fitted: Fitted, amplitude: float = 1.0) -> Frame:
+    """Return the host of `fit_heat`, in its place as much hotter as the donor's spot is than the same spot cooled."""
+    assert fitted.calm is not None
+    excess = np.maximum(temperatures(fitted.patch) - temperatures(fitted.calm), 0)
+    return _heated(fitted, excess, amplitude)
+
+
+def _heated(fitted: Fitted, excess: Grey, amplitude: float) -> Frame:
+    """Return the host, hotter in its place by `amplitude` times `excess` (h, w) in grey levels."""
+    before = temperatures(fitted.host)
+    after = before.copy()
+    after[fitted.area] = np.minimum(before[fitted.area] + amplitude * excess, 255)
+    # The host alone may not show the colour of the fault's heat.
+    return palette_of(fitted.host, fitted.donor).recoloured(fitted.host, before, after)
+
+
+def _lifted(under: Grey, spot: Grey, fade: Grey) -> Grey:
+    """Return by how much the host is to be hotter: what the patch is hotter than its own surroundings.
+
+    Only heat is carried over: the patch's sky and shadows would stand on the host as a square.
+    """
+    ring = fade < 0.5
+    usual, here = (float(np.percentile(levels[ring], WARM_PERCENTILE)) for levels in (spot, under))
+    excess = np.maximum(spot - usual, 0) * fade
+    heated = np.maximum(under, np.minimum(here, under + HEAT_REACH) + excess)
+    return np.asarray(np.where(excess > 0, heated - under, 0), np.float32)
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """How a box with its surroundings is cut out of a picture, scaled and perhaps mirrored."""
+
+    area: tuple[slice, slice]
+    box: Box  # in the area
+    scale: float
+    mirrored: bool
+
+    @classmethod
+    def drawn(cls, donor: Frame, box: Box, rng: np.random.Generator) -> "_Cut":
+        x, y, width, height = box
+        reach = [max(LEAST_MARGIN, MARGIN * side) for side in (width, height)]
+        left, top = max(0, int(x - reach[0])), max(0, int(y - reach[1]))
+        right = min(donor.shape[1], int(np.ceil(x + width + reach[0])))
+        bottom = min(donor.shape[0], int(np.ceil(y + height + reach[1])))
+        scale = float(np.exp(rng.uniform(*np.log(SCALES))))
+        place = (x - left, y - top, width, height)
+        return cls((slice(top, bottom), slice(left, right)), place, scale, bool(rng.random() < 0.5))
+
+    def patch(self, frame: Frame) -> Frame:
+        """Cut the patch out of `frame`."""
+        resized = cv2.resize(frame[self.area], None, fx=self.scale, fy=self.scale, interpolation=cv2.INTER_LINEAR)
+        return np.ascontiguousarray(resized[:, ::-1]) if self.mirrored else np.asarray(resized)
+
+    @property
+    def inner(self) -> tuple[int, int, int, int]:
+        """The box in the patch: left, top, right, bottom."""
+        x, y, width, height = self.box
+        left, top, right, bottom = (round(at * self.scale) for at in (x, y, x + width, y + height))
+        if self.mirrored:
+            columns = round((self.area[1].stop - self.area[1].start) * self.scale)
+            left, right = columns - right, columns - left
+        return left, top, right, bottom
 
 
 def _fade(shape: tuple[int, int], inner: tuple[int, int, int, int]) -> Grey:
@@ -123,10 +166,8 @@ def _fade(shape: tuple[int, int], inner: tuple[int, int, int, int]) -> Grey:
     return np.asarray(soft * border)
 
 
-def _place(host: Frame, patch: Frame, fade: Grey, rng: np.random.Generator) -> tuple[int, int]:
-    """Return left and top of one of the places where the host looks most like the patch's surroundings."""
-    ring = 1 - fade
-    likeness = cv2.matchTemplate(_grey(host), _grey(patch), cv2.TM_CCORR_NORMED, mask=ring)
+def _place(likeness: Grey, patch: Frame, rng: np.random.Generator) -> tuple[int, int]:
+    """Return left and top of one of the places where `likeness`, of the host to what goes there, is highest."""
     likeness = np.nan_to_num(likeness, nan=0.0, posinf=0.0, neginf=0.0)
     places = []
     for _ in range(PLACES):
@@ -141,25 +182,3 @@ def _place(host: Frame, patch: Frame, fade: Grey, rng: np.random.Generator) -> t
     if not places:
         return int(rng.integers(likeness.shape[1])), int(rng.integers(likeness.shape[0]))
     return places[rng.integers(len(places))]
-
-
-def _grey(frame: Frame) -> Grey:
-    return np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY), np.float32)
-
-
-def _composed(host: Frame, patch: Frame, fade: Grey, left: int, top: int, palette: Palette) -> Frame:
-    """Return the host, hotter by what the patch is hotter than its own surroundings, in the camera's palette.
-
-    Only heat is carried over: the patch's sky and shadows would stand on the host as a square.
-    """
-    height, width = fade.shape
-    rows, columns = slice(top, top + height), slice(left, left + width)
-    under, spot = _grey(host)[rows, columns], _grey(patch)
-    ring = fade < 0.5
-    usual, here = (float(np.percentile(levels[ring], WARM_PERCENTILE)) for levels in (spot, under))
-    excess = np.maximum(spot - usual, 0) * fade
-    heated = np.where(excess > 0, np.maximum(under, np.minimum(here, under + HEAT_REACH) + excess), under)
-    made = host.copy()
-    levels = np.clip(heated.round(), 0, 255).astype(np.uint8)
-    made[rows, columns] = np.where((heated > under)[..., None], palette.colours[levels], host[rows, columns])
-    return made

@@ -24,7 +24,7 @@ Grey = npt.NDArray[np.float32]
 class Palette:
     """The colour of each brightness: (256, 3) BGR; `error` is the mean distance to the pictures it came from."""
 
-    colours: npt.NDArray[np.float64]
+    colours: npt.NDArray[np.uint8]
     error: float
 
     @property
@@ -55,7 +55,7 @@ def palette_of(*frames: Frame) -> Palette:
     for channel in range(3):
         sums = np.bincount(grey, weights=planes[:, channel], minlength=256)
         colours[:, channel] = np.interp(np.arange(256), known, sums[known] / counts[known])
-    return Palette(colours, float(np.abs(colours[grey] - planes).mean()))
+    return Palette(colours.round().astype(np.uint8), float(np.abs(colours[grey] - planes).mean()))
 
 
 def temperatures(frame: Frame) -> Grey:

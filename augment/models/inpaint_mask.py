@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from augment.models.cut_paste import Fitted, Grey, palette_of
+from augment.models.cut_paste import Fitted
+from augment.models.false_colour import Grey, palette_of, temperatures
 from edge_runtime.bundle.preprocess import Frame
 
 Pixels = TypeVar("Pixels", Frame, Grey)
@@ -32,7 +33,7 @@ class Hole:
         """Return the square, (side, side, 3) uint8 BGR, and what of it is painted anew, (side, side)."""
         host = self.fitted.host
         weight = np.zeros(host.shape[:2], np.float32)
-        weight[self._place] = self.weight
+        weight[self.fitted.area] = self.weight
         left, top, length = self.square
         rows = np.clip(np.arange(top, top + length), 0, host.shape[0] - 1)
         columns = np.clip(np.arange(left, left + length), 0, host.shape[1] - 1)
@@ -44,20 +45,14 @@ class Hole:
         height, width = self.weight.shape
         fresh = _scaled(painted, length)[self.fitted.top - top :, self.fitted.left - left :][:height, :width]
         weight = self.weight[..., None]
-        under = host[self._place]
-        mixed = (weight * fresh + (1 - weight) * under).round().astype(np.uint8)
+        under = host[self.fitted.area]
+        mixed = np.where(weight > 0, (weight * fresh + (1 - weight) * under).round(), under).astype(np.uint8)
         palette = palette_of(host, self.fitted.donor)
         if palette.is_false_colour:  # mixed colours would be some that no camera makes
-            mixed = palette.colours[cv2.cvtColor(mixed, cv2.COLOR_BGR2GRAY)]
+            mixed = palette.recoloured(under, temperatures(under), temperatures(mixed))
         made = host.copy()
-        made[self._place] = np.where(weight > 0, mixed, under)
+        made[self.fitted.area] = mixed
         return made
-
-    @property
-    def _place(self) -> tuple[slice, slice]:
-        height, width = self.weight.shape
-        top, left = self.fitted.top, self.fitted.left
-        return slice(top, top + height), slice(left, left + width)
 
 
 def hole_for(fitted: Fitted) -> Hole:

@@ -9,6 +9,7 @@ import copy
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
@@ -79,7 +80,7 @@ class Progress:
     key: str
     step: int = 0
     best_step: int = 0
-    best: list[float] = field(default_factory=lambda: [-1.0, 0.0])  # validation macro F1, minus the loss
+    best: list[float] = field(default_factory=lambda: [-1.0, 0.0])  # of Trainer.measured: macro F1, minus the loss
     looks_without_better: int = 0
     history: list[Evaluation] = field(default_factory=list)
     scaler: dict[str, float] = field(default_factory=dict)  # of the FP16 loss scale; empty on a CPU
@@ -90,9 +91,14 @@ def fit(task: Task, frames: Frames, folder: Path, device: str) -> TrainingResult
 
     Writes history.json, predictions.json (validation logits), model.safetensors and, last, card.json.
     """
+    return completed(folder, task, lambda: Trainer(task, frames, device))
+
+
+def completed(folder: Path, task: Task, prepare: Callable[[], "Trainer"]) -> TrainingResult:
+    """Return the result of the training that `prepare` begins, after what is left of it has run in `folder`."""
     if (result := finished(folder, task.key)) is None:
         folder.mkdir(parents=True, exist_ok=True)
-        trainer = Trainer(task, frames, device)
+        trainer = prepare()
         trainer.resume(folder / STATE_FILE)
         trainer.run(folder / STATE_FILE)
         result = trainer.finish(folder)
@@ -168,8 +174,8 @@ def learning_rate(section: TrainSettings, step: int) -> float:
 class _Pool:
     """The examples that steps draw from, and what the loss adds to their logits."""
 
-    def __init__(self, task: Task, weights: npt.NDArray[np.float64], replace: float) -> None:
-        self.places = repeated(weights)  # positions of the examples, each as often as it weighs
+    def __init__(self, task: Task, places: Labels, replace: float) -> None:
+        self.places = places  # positions of the examples, one as often as it shall be drawn
         self.replace = replace  # probability of a stand-in
         priors = log_priors(task.training.targets[self.places], len(task.labels))
         self.margin = torch.zeros_like(priors) if task.section.balance == "none" else priors
@@ -189,13 +195,26 @@ class Trainer:
         self.counterpart = shared_weight_copy(self.network) if task.section.synthetic_norm and both_kinds else None
         own = () if self.counterpart is None else self.counterpart.parameters()
         parameters = list(dict.fromkeys([*self.network.parameters(), *own]))
-        self.optimizer = _optimizer(parameters, self.backbone(), task.section)
+        self.optimizer = _optimizer(parameters, set(self.slow()), task.section)
         self.scaler = torch.amp.GradScaler(device, enabled=self.half)
         self.best = _copy(self.network)
-        self.pool = _Pool(task, next(iter(task.weightings.values())), task.section.replace)
-        self.last_pool = _Pool(task, task.last_weights, 0.0)
+        self.pool = _Pool(task, self.places(next(iter(task.weightings.values()))), task.section.replace)
+        self.last_pool = _Pool(task, self.places(task.last_weights), 0.0)
         self.progress = Progress(task.key)
         self.losses: list[Tensor] = []  # since the last evaluation
+
+    def build(self) -> nn.Module:
+        """Return the network with its initial weights, and what else is trained with it."""
+        return self.task.build()
+
+    def places(self, weights: npt.NDArray[np.float64]) -> Labels:
+        """Return the positions of examples that a pass draws, where `weights` (N,) are theirs."""
+        return repeated(weights)
+
+    def slow(self) -> Sequence[nn.Parameter]:
+        """Return the weights that train.backbone_rate slows down: all but the classifier's."""
+        fresh = set(head(self.network).parameters())
+        return [parameter for parameter in self.network.parameters() if parameter not in fresh]
 
     def run(self, state: Path) -> None:
         """Train to the last step or until patience is out, keeping in the file `state` what resuming needs."""
@@ -288,14 +307,18 @@ class Trainer:
                 f"training {self.task.name} diverged: its loss at step {state.step} is {loss}; "
                 f"lower train.learning_rate (now {self.task.section.learning_rate})"
             )
-        found = measures(self._logits(), self.task.validation.targets)
+        found, score = self.measured()
         state.history.append(Evaluation(step=state.step, training_loss=loss, validation=found))
-        score = [found["macro_f1"], -found["loss"]]
         if score > state.best:
             state.best, state.best_step, state.looks_without_better = score, state.step, 0
             self.best = _copy(self.average)
         else:
             state.looks_without_better += 1
+
+    def measured(self) -> tuple[dict[str, float], list[float]]:
+        """Return the measures on the validation set, and two of which the larger pair is better."""
+        found = measures(self._logits(), self.task.validation.targets)
+        return found, [found["macro_f1"], -found["loss"]]
 
     def _logits(self) -> Vectors:
         return predict(self.average, self.frames[self.task.validation.rows], self.device)
@@ -339,7 +362,11 @@ class Trainer:
         write_json(folder / "history.json", state.history)
         outcome = {"steps": state.step, "best_step": state.best_step}
         remark = f"{state.step} of {task.section.steps} steps, best at {state.best_step}: "
-        return save_result(task, folder, self.average, self._logits(), outcome, remark)
+        return self.save(folder, outcome, remark)
+
+    def save(self, folder: Path, outcome: PlainJson, remark: str) -> TrainingResult:
+        """Write predictions and checkpoint; see `save_result`."""
+        return save_result(self.task, folder, self.average, self._logits(), outcome, remark)
 
 
 def save_result(
@@ -358,11 +385,19 @@ def save_result(
     return _result(read_card(folder))
 
 
-def _optimizer(parameters: Sequence[nn.Parameter], section: TrainSettings) -> torch.optim.Optimizer:
-    """Return the optimiser. Weight decay is for weights; norms and biases (one dimension) are left alone."""
-    decayed = [parameter for parameter in parameters if parameter.ndim > 1]
-    others = [parameter for parameter in parameters if parameter.ndim <= 1]
-    groups = [{"params": decayed, "weight_decay": section.weight_decay}, {"params": others, "weight_decay": 0.0}]
+def _optimizer(
+    parameters: Sequence[nn.Parameter], slow: AbstractSet[nn.Parameter], section: TrainSettings
+) -> torch.optim.Optimizer:
+    """Return the optimiser. Weight decay is for weights; norms and biases (one dimension) are left alone.
+
+    Each group has a `pace`, its share of the learning rate: 1, or that of the `slow` parameters.
+    """
+    groups = []
+    for pace in sorted({1.0, section.backbone_rate}, reverse=True):
+        own = [one for one in parameters if pace == (section.backbone_rate if one in slow else 1.0)]
+        for decay, dimensions in ((section.weight_decay, (2, 3, 4)), (0.0, (0, 1))):
+            chosen = [one for one in own if one.ndim in dimensions]
+            groups.append({"params": chosen, "weight_decay": decay, "pace": pace})
     if section.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=section.learning_rate, momentum=MOMENTUM, nesterov=True, fused=True)
     return torch.optim.AdamW(groups, lr=section.learning_rate, fused=True)

@@ -7,10 +7,13 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 from torchvision.transforms import v2
+
+from augment.arrays import Numbers, Vectors
 
 
 @dataclass(frozen=True)
@@ -32,11 +35,30 @@ def random_transforms(images: Tensor, generator: torch.Generator, ranges: Transf
 
     `generator` is a CPU generator, so that a GPU sees the same images.
     """
+    return random_crops(images, generator, ranges)[0]
+
+
+def random_crops(images: Tensor, generator: torch.Generator, ranges: TransformRanges = MILD) -> tuple[Tensor, Tensor]:
+    """Return what `random_transforms` does, and the (N, 2, 3) crops by which `carried` takes boxes along."""
     count = images.shape[0]
     uniform = torch.rand((7, count), generator=generator)  # all draws at once: one stream, one order
-    grid = functional.affine_grid(_crops(uniform, ranges).to(images.device), list(images.shape), align_corners=False)
+    crops = _crops(uniform, ranges)
+    grid = functional.affine_grid(crops.to(images.device), list(images.shape), align_corners=False)
     cropped = functional.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
-    return _relight(cropped, uniform.to(images.device), ranges)
+    return _relight(cropped, uniform.to(images.device), ranges), crops
+
+
+def carried(boxes: Vectors | Numbers, crop: Tensor, size: tuple[int, int]) -> Numbers:
+    """Return boxes (B, 4), x, y, width, height in pixels of an image of `size` (height, width), as a crop shows them.
+
+    `crop` is one (2, 3) map of `random_crops`. What the crop leaves out lies outside the image.
+    """
+    scale, shift = crop[:, :2].diagonal().double().numpy(), crop[:, 2].double().numpy()  # (x, y) each
+    sides = np.array(size[::-1], np.float64)
+    corners = np.stack([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]])  # (2, B, 2)
+    moved = ((2 * corners / sides - 1 - shift) / scale + 1) / 2 * sides
+    low, high = moved.min(axis=0), moved.max(axis=0)  # a mirror exchanges left and right
+    return np.concatenate([low, high - low], axis=1)
 
 
 def _crops(uniform: Tensor, ranges: TransformRanges) -> Tensor:

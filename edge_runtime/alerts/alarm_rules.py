@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ..bundle.decision import DecisionRule
+from ..bundle.decision import Rule
 from ..clock import Clock
 from .events import JudgedView, Reporter
 from .outbox_spool import OutboxSpool
@@ -23,7 +23,7 @@ class AlarmRules:
     # by camera, region and whether it is a test
     _votes: dict[tuple[str, str, bool], Votes] = field(default_factory=dict, init=False)
 
-    def rule(self, camera: str) -> DecisionRule:
+    def rule(self, camera: str) -> Rule:
         """Return what the evaluator should decide by for this camera."""
         return self.rules[camera].decision
 
@@ -37,7 +37,7 @@ class AlarmRules:
             return ()
         key = (view.camera, view.region, view.test)
         if key not in self._votes:
-            self._votes[key] = Votes(self.rules[view.camera].votes, self.rule(view.camera).fault_labels)
+            self._votes[key] = Votes(self.rules[view.camera].votes, self.rule(view.camera))
         votes = self._votes[key]
         changes = votes.add(decision, view.captured)
         for change in changes:

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from ..bundle.heads import Array
 from ..bundle.preprocess import Frame
-from ..inference.evaluator import Cam
 from ..media.heatmap import overlay
 from ..media.jpeg import encode_jpeg
 
@@ -22,7 +22,7 @@ def clean_jpeg(frame: Frame) -> bytes:
     return encode_jpeg(frame, FRAME_QUALITY)
 
 
-def annotated_jpeg(frame: Frame, cam: Cam, lines: Sequence[str]) -> bytes:
+def annotated_jpeg(frame: Frame, cam: Array, lines: Sequence[str]) -> bytes:
     """Return `frame` under the heat of `cam` (h, w), at most 960 pixels long, above a strip with `lines` of text."""
     picture = overlay(frame, cam, ANNOTATED_SIDE)
     return encode_jpeg(np.vstack([picture, _caption(picture.shape[1], lines)]), ANNOTATED_QUALITY)

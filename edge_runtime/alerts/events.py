@@ -94,7 +94,7 @@ class Reporter:
         return {
             **({"region": view.region} if view.region else {}),
             "label": label,
-            "probability": round(dict(_decision(view).top)[label], 6),
+            "probability": round(_decision(view).chances[label], 6),
             "threshold": view.evaluation.rule.thresholds.get(label),
             "test": view.test,
         }

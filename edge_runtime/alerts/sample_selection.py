@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 
-from ..bundle.decision import Decision, DecisionRule
+from ..bundle.decision import Decision, Rule
 from .events import JudgedView
 from .settings import SamplesSection
 
@@ -24,15 +24,15 @@ class SampleSelector:
     def reason(self, view: JudgedView, standing: frozenset[str]) -> str | None:
         """Return why the view is worth keeping, or None. Call it once for each view that was evaluated.
 
-        Disagreeing: it flags what has no alarm, or does not flag what has one (`standing`). Rare: its label is seldom
-        reported by this camera. Uncertain: a fault is near its threshold. One per `interval`, camera and reason.
+        Disagreeing: it flags a kind that has no alarm, or does not flag one that has (`standing`). Rare: its label is
+        seldom reported by this camera. Uncertain: a fault is near its threshold. One per `interval`, camera and reason.
         """
         camera, evaluation = view.camera, view.evaluation
         if (decision := evaluation.decision) is None:
             return None
         rare = self._is_rare(camera, decision.label)
         reasons = (
-            (DISAGREEING, set(decision.flagged) != standing),
+            (DISAGREEING, {evaluation.rule.kind(label) for label in decision.flagged} != standing),
             (RARE, rare),
             (UNCERTAIN, self._is_uncertain(decision, evaluation.rule)),
         )
@@ -51,10 +51,9 @@ class SampleSelector:
             self._seen[camera] = Counter({name: count // 2 for name, count in seen.items()})
         return rare
 
-    def _is_uncertain(self, decision: Decision, rule: DecisionRule) -> bool:
-        chance = dict(decision.top)
+    def _is_uncertain(self, decision: Decision, rule: Rule) -> bool:
         margin = self._settings.uncertain_margin
-        return any(abs(chance[label] - rule.thresholds[label]) <= margin for label in rule.fault_labels)
+        return any(abs(decision.chances[label] - rule.thresholds[label]) <= margin for label in rule.fault_labels)
 
     def _is_due(self, camera: str, reason: str, now: float) -> bool:
         return now - self._picked_at.get((camera, reason), -math.inf) >= self._settings.interval

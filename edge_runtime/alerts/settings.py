@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from ..bundle.decision import DecisionRule
+from ..bundle.decision import Rule
 from ..bundle.errors import InputError, UnavailableError
 from ..secret_files import find_secret, read_secret
 from ..settings_reader import check_one_of, nearest, number
@@ -39,7 +39,7 @@ class DecisionSection(Overrides):
 
     camera: dict[str, Overrides] = field(default_factory=dict)
 
-    def rule(self, camera: str, bundle: DecisionRule) -> CameraRule:
+    def rule(self, camera: str, bundle: Rule) -> CameraRule:
         """Return how `camera` decides with this bundle. InputError where a threshold is for no fault of the bundle."""
         return camera_rule(bundle, self._vote_rule(camera), {**self.thresholds, **self._own(camera).thresholds})
 

@@ -5,11 +5,11 @@ one, so a blind camera cannot clear a fault.
 """
 
 import math
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from ..bundle.decision import Decision, DecisionRule
+from ..bundle.decision import Decision, Rule
 from ..bundle.errors import InputError
 
 MAX_WINDOW = 1000  # frames
@@ -48,7 +48,10 @@ class VoteRule:
 
 @dataclass(frozen=True)
 class Change:
-    """An alarm begins (`raised`) or ends. `votes` of the last `of` evaluated frames are for `label`."""
+    """An alarm begins (`raised`) or ends: `votes` of the last `of` evaluated frames are for the label's kind of fault.
+
+    The label is the name that most of these votes gave it.
+    """
 
     label: str
     raised: bool
@@ -62,57 +65,62 @@ class Change:
 
 
 class Votes:
-    """The votes of one camera on every fault label."""
+    """The votes of one camera on every kind of fault.
 
-    def __init__(self, rule: VoteRule, fault_labels: tuple[str, ...]) -> None:
-        self._rule = rule
-        self._labels = fault_labels
-        self._frames: deque[tuple[float, frozenset[str]]] = deque(maxlen=rule.window)
-        self._raised_at: dict[str, float] = {}  # monotonic seconds of the last time
-        self._standing: set[str] = set()
+    Labels of one kind are the same fault of other equipment. So votes count by kind: where the name of the equipment
+    flickers from frame to frame, the fault is seen all the same. The alarm bears the label that most of its votes gave.
+    """
+
+    def __init__(self, rule: VoteRule, decision: Rule) -> None:
+        self._rule, self._kind = rule, decision.kind
+        self._kinds = tuple(dict.fromkeys(decision.kind(label) for label in decision.fault_labels))
+        self._frames: deque[tuple[float, Mapping[str, str]]] = deque(maxlen=rule.window)  # by kind the label
+        self._raised_at: dict[str, float] = {}  # by kind: monotonic seconds of the last time
+        self._standing: dict[str, str] = {}  # by kind: the label of the alarm
 
     @property
     def standing(self) -> frozenset[str]:
-        """Labels whose alarm has been raised and has not ended."""
+        """Kinds whose alarm has been raised and has not ended."""
         return frozenset(self._standing)
 
     def add(self, decision: Decision, now: float) -> tuple[Change, ...]:
         """Count one frame at `now` (monotonic seconds); return what begins or ends, in the order of the fault labels.
 
-        Two labels that both reach their thresholds both get a vote.
+        Two kinds that both reach their thresholds both get a vote.
         """
-        self._frames.append((now, frozenset(decision.flagged)))
+        self._frames.append((now, {self._kind(label): label for label in decision.flagged}))
         while now - self._frames[0][0] > self._rule.max_age:
             self._frames.popleft()
-        changes = (self._change(label, now) for label in self._labels)
+        changes = (self._change(kind, now) for kind in self._kinds)
         return tuple(change for change in changes if change is not None)
 
-    def _change(self, label: str, now: float) -> Change | None:
-        count = sum(label in flagged for _, flagged in self._frames)
-        if label in self._standing:
+    def _change(self, kind: str, now: float) -> Change | None:
+        named = [labels[kind] for _, labels in self._frames if kind in labels]
+        count, of = len(named), len(self._frames)
+        if kind in self._standing:
             if count > self._rule.release:
                 return None
-            self._standing.remove(label)
-            return Change(label, False, count, len(self._frames), self._rule.needed)
-        if count < self._rule.needed or label not in self._frames[-1][1] or self._cooling(label, now):
+            return Change(self._standing.pop(kind), False, count, of, self._rule.needed)
+        if count < self._rule.needed or kind not in self._frames[-1][1] or self._cooling(kind, now):
             return None
-        self._standing.add(label)
-        self._raised_at[label] = now
-        return Change(label, True, count, len(self._frames), self._rule.needed)
+        newest_first = Counter(reversed(named))  # of two that are equally frequent the newer one
+        self._standing[kind] = newest_first.most_common(1)[0][0]
+        self._raised_at[kind] = now
+        return Change(self._standing[kind], True, count, of, self._rule.needed)
 
-    def _cooling(self, label: str, now: float) -> bool:
-        return now - self._raised_at.get(label, -math.inf) < self._rule.cooldown
+    def _cooling(self, kind: str, now: float) -> bool:
+        return now - self._raised_at.get(kind, -math.inf) < self._rule.cooldown
 
 
 @dataclass(frozen=True)
 class CameraRule:
     """How one camera decides: the bundle's rule with this camera's thresholds, and its votes."""
 
-    decision: DecisionRule
+    decision: Rule
     votes: VoteRule
 
 
-def camera_rule(bundle: DecisionRule, votes: VoteRule, thresholds: Mapping[str, float]) -> CameraRule:
+def camera_rule(bundle: Rule, votes: VoteRule, thresholds: Mapping[str, float]) -> CameraRule:
     """Return the bundle's rule with `thresholds` (label -> 0..1) in the place of its own, together with `votes`.
 
     InputError for a label that has no threshold to override, or a threshold that is none.
@@ -122,4 +130,4 @@ def camera_rule(bundle: DecisionRule, votes: VoteRule, thresholds: Mapping[str, 
             f"there is a threshold for {strange[0]!r}, which is no fault of this bundle; "
             f"its faults are {', '.join(bundle.fault_labels)}"
         )
-    return CameraRule(replace(bundle, thresholds={**bundle.thresholds, **thresholds}), votes)
+    return CameraRule(bundle.with_thresholds(thresholds), votes)

@@ -1,52 +1,61 @@
-"""Golden frames: pictures with the logits they must give, so that a device proves itself before it is believed."""
+"""Golden frames: pictures with the scores they must give, so that a device proves itself before it is believed."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from .decision import DecisionRule
+from .decision import Rule
 from .errors import InputError
 from .files import replace_file
-from .preprocess import Frame, decode_png, encode_png
+from .heads import Array, Head
+from .preprocess import Frame, Frames, decode_png, encode_png
 from .store import Bundle
 
 GOLDEN = "golden.json"
 
-Run = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.floating[Any]]]
-"""Frames uint8 (N, H, W, 3) BGR -> logits (N, K)."""
+Run = Callable[[Frames], Array]
+"""Views uint8 (N, H, W, 3) BGR -> the head's scores (N, M) of each view."""
 
 
 @dataclass(frozen=True)
 class GoldenSet:
-    """`frames` uint8 (N, H, W, 3) BGR at the model's size, their `logits` (N, K), and per precision the `tolerance`.
+    """`views` uint8 (N, T, H, W, 3) BGR at the model's size, T tiles of each frame; the `scores` (N, M) of the frames.
 
-    `tolerance` bounds the absolute difference of any logit.
+    `tolerance` per precision bounds the absolute difference of any score.
     """
 
-    frames: npt.NDArray[np.uint8]
-    logits: npt.NDArray[np.float64]
+    views: Frames
+    scores: npt.NDArray[np.float64]
     tolerance: Mapping[str, float]
+    head: Head
+
+    @property
+    def flat(self) -> Frames:
+        """All views, uint8 (N * T, H, W, 3)."""
+        return self.views.reshape(-1, *self.views.shape[2:])
 
 
 def write_golden(
     folder: Path,
     frames: Sequence[Frame],
-    logits: npt.NDArray[np.floating[Any]],
-    rule: DecisionRule,
+    scores: Array,
+    rule: Rule,
     tolerance: Mapping[str, float],
 ) -> None:
-    """Write `golden/NN.png` and `golden.json` into `folder`; frames of any size, they are preprocessed when loaded."""
+    """Write `golden/NN.png` and `golden.json` into `folder`: frames of any size and the `scores` (N, M) they give.
+
+    The frames are preprocessed when they are loaded.
+    """
     (folder / "golden").mkdir(exist_ok=True)
     entries = []
-    for place, (frame, row, chances) in enumerate(zip(frames, logits, rule.probabilities(logits), strict=True)):
+    for place, (frame, row) in enumerate(zip(frames, scores, strict=True)):
         name = f"golden/{place:02d}.png"
         replace_file(folder / name, encode_png(frame))
-        entries.append({"file": name, "logits": [float(x) for x in row], "label": rule.decide(chances).label})
+        entries.append({"file": name, "scores": [float(x) for x in row], "label": rule.decide(row).label})
     text = json.dumps({"frames": entries, "tolerance": dict(tolerance)}, indent=1, ensure_ascii=False, allow_nan=False)
     replace_file(folder / GOLDEN, (text + "\n").encode())
 
@@ -62,14 +71,14 @@ def load_golden(bundle: Bundle, first: int | None = None) -> GoldenSet:
         document = json.loads((bundle.folder / GOLDEN).read_bytes())
         entries = document["frames"]
         names = [str(entry["file"]) for entry in entries]
-        logits = np.array([entry["logits"] for entry in entries], dtype=np.float64)
+        scores = np.array([entry["scores"] for entry in entries], dtype=np.float64)
         labels = tuple(str(entry["label"]) for entry in entries)
         tolerance = {str(precision): float(bound) for precision, bound in document["tolerance"].items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{bundle.folder / GOLDEN} is malformed ({error!r}); pack the bundle again") from error
-    _check_labels(bundle, logits, labels)
-    frames = [bundle.manifest.input.apply(_read(bundle, name)) for name in names[:first]]
-    return GoldenSet(np.stack(frames), logits[:first], tolerance)
+    _check_labels(bundle, scores, labels)
+    views = [bundle.manifest.input.views(_read(bundle, name)) for name in names[:first]]
+    return GoldenSet(np.stack(views), scores[:first], tolerance, bundle.manifest.head)
 
 
 def golden_pictures(bundle: Bundle) -> list[Frame]:
@@ -79,11 +88,13 @@ def golden_pictures(bundle: Bundle) -> list[Frame]:
 
 
 def worst_difference(run: Run, golden: GoldenSet) -> float:
-    """Return the largest |logit - expected| over all golden frames; infinite where a logit is missing or not finite."""
-    seen = run(golden.frames)
-    if seen.shape != golden.logits.shape or not np.isfinite(seen).all():
+    """Return the largest |score - expected| over all golden frames; infinite where a score is missing or not finite."""
+    seen = run(golden.flat)
+    frames, tiles = golden.views.shape[:2]
+    if seen.shape != (frames * tiles, golden.scores.shape[1]) or not np.isfinite(seen).all():
         return float("inf")
-    return float(np.abs(seen - golden.logits).max())
+    joined = golden.head.join_tiles(seen.reshape(frames, tiles, -1))
+    return float(np.abs(joined - golden.scores).max())
 
 
 def check_golden(run: Run, golden: GoldenSet, precision: str) -> float:
@@ -93,7 +104,7 @@ def check_golden(run: Run, golden: GoldenSet, precision: str) -> float:
     worst = worst_difference(run, golden)
     if worst > golden.tolerance[precision]:
         raise InputError(
-            f"the {precision} model's logits differ by {worst:.3g} on the golden frames, "
+            f"the {precision} model's scores differ by {worst:.3g} on the golden frames, "
             f"the bundle allows {golden.tolerance[precision]:.3g}; use another engine or precision"
         )
     return worst
@@ -105,13 +116,13 @@ def _read(bundle: Bundle, name: str) -> Frame:
     return decode_png((bundle.folder / name).read_bytes())
 
 
-def _check_labels(bundle: Bundle, logits: npt.NDArray[np.float64], labels: tuple[str, ...]) -> None:
+def _check_labels(bundle: Bundle, scores: npt.NDArray[np.float64], labels: tuple[str, ...]) -> None:
     """Raise InputError unless the manifest's rule reports what it reported when the bundle was packed."""
     rule = bundle.manifest.decision
-    if not labels or logits.ndim != 2:
+    if not labels or scores.ndim != 2:
         raise InputError(f"{bundle.folder / GOLDEN} holds no usable frames; pack the bundle again")
-    for place, (chances, label) in enumerate(zip(rule.probabilities(logits), labels, strict=True)):
-        if (seen := rule.decide(chances).label) != label:
+    for place, (row, label) in enumerate(zip(scores, labels, strict=True)):
+        if (seen := rule.decide(row).label) != label:
             raise InputError(
                 f"the decision rule reports {seen} for golden frame {place}, the bundle says {label}; pack it again"
             )

@@ -4,15 +4,28 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from .decision import DecisionRule
+from .decision import Rule, rule_from_json
 from .errors import InputError
-from .preprocess import PreprocessSpec
+from .heads import Head, head_from_json
+from .preprocess import LETTERBOX, PreprocessSpec
 
-FORMAT_VERSION = "1.1"  # 1.1: a rule for each precision, metrics of each on the test set
+FORMAT_VERSION = "2.0"  # 2.0: heads, letterbox and tiles, and what a bundle requires of its reader
+CAPABILITIES = ("class-head", "spatial-head", LETTERBOX, "tiles")
 PRECISIONS = ("fp32", "fp16", "int8")
 
 _KNOWN = (
-    *("format_version", "name", "version", "created", "labels", "fault_labels", "input", "decision"),
+    *(
+        "format_version",
+        "requires",
+        "name",
+        "version",
+        "created",
+        "labels",
+        "fault_labels",
+        "head",
+        "input",
+        "decision",
+    ),
     *("precisions", "opset", "metrics", "lineage", "files"),
 )
 T = TypeVar("T")
@@ -24,6 +37,20 @@ class FileEntry:
 
     sha256: str
     bytes: int
+
+
+@dataclass(frozen=True)
+class SmallestFault:
+    """The smallest fault that validation shows to be found, as `pixels` of the model's canvas (its shorter side).
+
+    `share` is the same of the canvas's shorter side, `recall` how many faults of at least this size are found, and
+    `cell` the side in pixels of one cell of the map. All but `pixels` may be unknown.
+    """
+
+    pixels: float
+    share: float | None = None
+    recall: float | None = None
+    cell: float | None = None
 
 
 @dataclass(frozen=True)
@@ -39,13 +66,13 @@ class Manifest:
     version: str
     created: str
     input: PreprocessSpec
-    decision: DecisionRule
+    decision: Rule
     precisions: tuple[str, ...]
     opset: int
     metrics: Mapping[str, Any] = field(default_factory=dict)
     lineage: Mapping[str, Any] = field(default_factory=dict)
     files: Mapping[str, FileEntry] = field(default_factory=dict)
-    rules: Mapping[str, DecisionRule] = field(default_factory=dict)
+    rules: Mapping[str, Rule] = field(default_factory=dict)
     extra: Mapping[str, Any] = field(default_factory=dict)
     format_version: str = FORMAT_VERSION
 
@@ -53,6 +80,31 @@ class Manifest:
         _check_format(self.format_version)
         if not self.precisions or any(precision not in PRECISIONS for precision in self.precisions):
             raise InputError(f"the precisions are {list(self.precisions)}, expected some of {list(PRECISIONS)}")
+        if self.input.tiles != (1, 1) and self.head.evidence is None:
+            raise InputError("the manifest has tiles and the class head, which has one view a frame; pack it again")
+
+    @property
+    def head(self) -> Head:
+        """What the model gives out."""
+        return self.decision.head
+
+    @property
+    def requires(self) -> tuple[str, ...]:
+        """What a reader must be capable of, out of CAPABILITIES."""
+        letterbox = (LETTERBOX,) if self.input.resize == LETTERBOX else ()
+        return (self.head.capability, *letterbox, *(("tiles",) if self.input.tiles != (1, 1) else ()))
+
+    @property
+    def unsupported(self) -> dict[str, str]:
+        """The fault labels whose score was shown not to rest on the fault, each with the reason in a sentence."""
+        support = self.metrics.get("support", {})
+        return {label: found["why"] for label, found in support.items() if not found["supported"]}
+
+    @property
+    def smallest_fault(self) -> SmallestFault | None:
+        """The smallest fault that can be seen, where validation told it."""
+        found = self.metrics.get("smallest_fault")
+        return found and SmallestFault(found["pixels"], *(found.get(key) for key in ("share", "recall", "cell")))
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -64,8 +116,8 @@ class Manifest:
         """The labels that count as faults and may be flagged."""
         return self.decision.fault_labels
 
-    def rule(self, precision: str) -> DecisionRule:
-        """Return the decision rule for logits of that precision."""
+    def rule(self, precision: str) -> Rule:
+        """Return the decision rule for scores of that precision."""
         return self.rules.get(precision, self.decision)
 
     def to_json(self) -> dict[str, Any]:
@@ -73,11 +125,13 @@ class Manifest:
         rules = {precision: rule.to_json() for precision, rule in self.rules.items()}
         return {
             "format_version": self.format_version,
+            "requires": list(self.requires),
             "name": self.name,
             "version": self.version,
             "created": self.created,
             "labels": list(self.labels),
             "fault_labels": list(self.fault_labels),
+            "head": self.head.to_json(),
             "input": self.input.to_json(),
             "decision": {**self.decision.to_json(), "precisions": rules},
             "precisions": list(self.precisions),
@@ -92,20 +146,24 @@ class Manifest:
     def from_json(cls, data: Mapping[str, Any]) -> "Manifest":
         """Read what `to_json` wrote; InputError says which field is missing or unusable."""
         _check_format(_field(data, "format_version", str))  # first: another format may differ in every other field
+        _check_requires(_names(data, "requires"))
         labels, faults = _names(data, "labels"), _names(data, "fault_labels")
+        head = head_from_json(_field(data, "head", dict), labels)
         decision = _field(data, "decision", dict)
+        metrics = _field(data, "metrics", dict)
+        _check_metrics(metrics)
         return cls(
             name=_field(data, "name", str),
             version=_field(data, "version", str),
             created=_field(data, "created", str),
             input=PreprocessSpec.from_json(_field(data, "input", dict)),
-            decision=DecisionRule.from_json(decision, labels, faults),
+            decision=rule_from_json(decision, head, labels, faults),
             precisions=_names(data, "precisions"),
             opset=_field(data, "opset", int),
-            metrics=_field(data, "metrics", dict),
+            metrics=metrics,
             lineage=_field(data, "lineage", dict),
             files={path: _entry(path, entry) for path, entry in _field(data, "files", dict).items()},
-            rules=_rules(decision.get("precisions", {}), labels, faults),
+            rules=_rules(decision.get("precisions", {}), head, labels, faults),
             extra={key: value for key, value in data.items() if key not in _KNOWN},
             format_version=data["format_version"],
         )
@@ -122,11 +180,38 @@ def precision_of(variant: str) -> str:
 
 
 def _check_format(seen: str) -> None:
-    if seen.split(".")[0] != FORMAT_VERSION.split(".")[0]:
+    major = seen.partition(".")[0]
+    if major == "1":
         raise InputError(
-            f"the bundle has format_version {seen}, this rarefault reads {FORMAT_VERSION.split('.')[0]}.x; "
+            f"the bundle has format_version {seen}, this rarefault reads {FORMAT_VERSION.partition('.')[0]}.x; pack it "
+            "again from its checkpoint with `rarefault export PIPELINE.toml`, or use the rarefault version that made it"
+        )
+    if major != FORMAT_VERSION.partition(".")[0]:
+        raise InputError(
+            f"the bundle has format_version {seen}, this rarefault reads {FORMAT_VERSION.partition('.')[0]}.x; "
             "install the rarefault version that made it, or pack the bundle again"
         )
+
+
+def _check_requires(names: tuple[str, ...]) -> None:
+    if unknown := [name for name in names if name not in CAPABILITIES]:
+        raise InputError(
+            f"the bundle requires {', '.join(unknown)}, this rarefault is capable of {', '.join(CAPABILITIES)}; "
+            "upgrade rarefault"
+        )
+
+
+def _check_metrics(metrics: Mapping[str, Any]) -> None:
+    """Raise InputError where what the edge reads of the metrics is unusable; the rest is kept as it is."""
+    support, smallest = metrics.get("support", {}), metrics.get("smallest_fault")
+    fine = isinstance(support, dict) and all(
+        isinstance(found, dict) and isinstance(found.get("supported"), bool) and isinstance(found.get("why"), str)
+        for found in support.values()
+    )
+    if not fine:
+        raise InputError(f"the manifest's metrics.support is {support!r}, expected supported and why for each label")
+    if smallest is not None and not (isinstance(smallest, dict) and isinstance(smallest.get("pixels"), (int, float))):
+        raise InputError(f"the manifest's metrics.smallest_fault is {smallest!r}, expected null or a number of pixels")
 
 
 def _field(data: Mapping[str, Any], key: str, kind: type[T]) -> T:
@@ -145,10 +230,10 @@ def _names(data: Mapping[str, Any], key: str) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _rules(rules: object, labels: tuple[str, ...], faults: tuple[str, ...]) -> dict[str, DecisionRule]:
+def _rules(rules: object, head: Head, labels: tuple[str, ...], faults: tuple[str, ...]) -> dict[str, Rule]:
     if not isinstance(rules, dict) or not all(isinstance(rule, dict) for rule in rules.values()):
         raise InputError(f"the manifest's decision for each precision is {rules!r}, expected objects; pack it again")
-    return {precision: DecisionRule.from_json(rule, labels, faults) for precision, rule in rules.items()}
+    return {precision: rule_from_json(rule, head, labels, faults) for precision, rule in rules.items()}
 
 
 def _entry(path: str, data: object) -> FileEntry:

@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass, field
 
 from ..bundle.golden import load_golden
-from ..bundle.preprocess import Frame
+from ..bundle.preprocess import Frames
 from ..inference.compare_engines import time_row
 from ..inference.engines import Engine
 from ..inference.evaluator import Evaluator
@@ -19,7 +19,7 @@ class Bench:
     """Milliseconds per evaluated input, and how many a second the engine alone manages with as many workers."""
 
     engine: Engine
-    frame: Frame  # (1, H, W, 3)
+    frame: Frames  # the views (T, H, W, 3) of one frame
     workers: int
     raw: list[float] = field(default_factory=list)
     raw_rates: list[float] = field(default_factory=list)
@@ -78,6 +78,6 @@ class Bench:
 
 def start_bench(evaluator: Evaluator, workers: int) -> Bench:
     """Time the engine alone on the first golden frame; from here on the run is timed."""
-    bench = Bench(evaluator.engine, load_golden(evaluator.bundle, 1).frames, workers)
+    bench = Bench(evaluator.engine, load_golden(evaluator.bundle, 1).flat, workers)
     bench.measure_raw()
     return bench

@@ -17,9 +17,10 @@ WARM_UP = 2  # rounds that are not counted
 def compare_engines(bundle: Bundle, rounds: int = 20, names: tuple[str, ...] | None = None) -> str:
     """Return a table of the time that each engine of `names` (default: all installed here) takes in each precision.
 
-    The engines run one golden frame at a time, `rounds` times each; one that cannot run gets a row with the reason.
+    The engines run one golden frame at a time, all its tiles in one call, `rounds` times each; one that cannot run gets
+    a row with the reason.
     """
-    frame = load_golden(bundle, 1).frames
+    frame = load_golden(bundle, 1).flat
     tasks: dict[str, Callable[[], object]] = {}
     lines = [f"{'ms a frame':<20}{'p50':>9}{'p99':>9}{'n':>7}"]
     for name in available_engines() if names is None else names:

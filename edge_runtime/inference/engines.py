@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
-import numpy.typing as npt
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as ort
 
 from ..bundle.errors import InputError, RarefaultError, UnavailableError
 from ..bundle.golden import check_golden, load_golden
+from ..bundle.heads import Outputs
 from ..bundle.preprocess import Frames
 from ..bundle.store import Bundle
 from .openvino_engine import load_openvino
@@ -43,8 +42,6 @@ _ORT_ERRORS = (
 
 log = logging.getLogger(__name__)
 
-Logits = npt.NDArray[np.float32]
-
 
 class Engine(Protocol):
     """Runs one precision of one model on one device."""
@@ -57,8 +54,8 @@ class Engine(Protocol):
     def precision(self) -> str:
         """The precision that it runs: fp32, fp16 or int8."""
 
-    def run(self, frames: Frames) -> tuple[Logits, Logits]:
-        """Turn uint8 (N, H, W, 3) BGR into logits (N, K) and cam (N, K, h, w). Any number of threads may call.
+    def run(self, frames: Frames) -> Outputs:
+        """Turn uint8 (N, H, W, 3) BGR into the outputs of the bundle's head, by name. Any number of threads may call.
 
         Raises UnavailableError where the device fails.
         """
@@ -69,18 +66,19 @@ class OnnxEngine:
     """ONNX Runtime on one execution provider."""
 
     session: Any
+    outputs: tuple[str, ...]
     name: str
     precision: str
 
-    def run(self, frames: Frames) -> tuple[Logits, Logits]:
+    def run(self, frames: Frames) -> Outputs:
         """Run the model as `Engine.run` describes it."""
         try:
-            logits, cam = self.session.run(["logits", "cam"], {"frames": frames})
+            found = self.session.run(list(self.outputs), {"frames": frames})
         except _ORT_ERRORS as error:
             raise UnavailableError(
                 f"the {self.name} engine failed on {frames.shape} frames: {_first_line(error)}"
             ) from error
-        return logits, cam
+        return dict(zip(self.outputs, found, strict=True))
 
 
 @dataclass(frozen=True)
@@ -119,9 +117,9 @@ def open_engine(
             order = PREFERRED_ON_GPU if candidate in (TENSORRT, "cuda") else PREFERRED
             wanted = next(choice for choice in order if choice in bundle.manifest.precisions)
         engine = (load or load_engine)(bundle, candidate, wanted, callers, threads)
-        logits, cam = engine.run(probe.frames)
-        check_golden(lambda _: logits, probe, wanted)
-        _check_map(logits, cam, wanted, 2 * probe.tolerance[wanted])
+        outputs = engine.run(probe.flat)
+        check_golden(lambda _: probe.head.scores(outputs), probe, wanted)
+        probe.head.check(outputs, 2 * probe.tolerance[wanted])
         return engine
 
     if name != "auto":
@@ -154,7 +152,7 @@ class AutoEngine:
         """The precision of every engine that may come to answer."""
         return self._engine.precision
 
-    def run(self, frames: Frames) -> tuple[Logits, Logits]:
+    def run(self, frames: Frames) -> Outputs:
         """Run the model as `Engine.run` describes it."""
         while True:
             engine = self._engine
@@ -182,12 +180,12 @@ class AutoEngine:
 
 def load_engine(bundle: Bundle, name: str, precision: str, callers: int = 1, threads: int = 0) -> Engine:
     """Load an available engine without proof, for those who check all golden frames themselves."""
-    path = bundle.model_path(precision)
+    path, outputs = bundle.model_path(precision), bundle.manifest.head.outputs
     _check_self_contained(path)
     if name == TENSORRT and _installed(TENSORRT):
         return load_tensorrt(bundle, precision)
     if name == OPENVINO:
-        return load_openvino(path, precision, callers, threads)
+        return load_openvino(path, outputs, precision, callers, threads)
     try:
         provider = (PROVIDERS[name], PROVIDER_OPTIONS.get(name, {}))
         session = onnxruntime.InferenceSession(str(path), _options(threads), providers=[provider])
@@ -197,7 +195,7 @@ def load_engine(bundle: Bundle, name: str, precision: str, callers: int = 1, thr
         raise UnavailableError(f"the engine {name} did not start: its driver or libraries are missing; check them")
     session.disable_fallback()
     _check_contract(bundle, session, path.name)
-    return OnnxEngine(session, name, precision)
+    return OnnxEngine(session, outputs, name, precision)
 
 
 def available_engines() -> tuple[str, ...]:
@@ -212,17 +210,6 @@ def _installed(package: str) -> bool:
     return importlib.util.find_spec(package) is not None
 
 
-def _check_map(logits: Logits, cam: Logits, precision: str, tolerance: float) -> None:
-    """Refuse a map that shows something else: logits minus its mean must be one bias, whatever the frame."""
-    bias = logits - cam.mean(axis=(2, 3))
-    apart = float(np.ptp(bias, axis=0).max())
-    if not apart <= tolerance:
-        raise InputError(
-            f"the {precision} model's map and logits do not belong together: their difference varies by "
-            f"{apart:.3g} from frame to frame; pack the bundle again"
-        )
-
-
 def _options(threads: int) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
@@ -233,13 +220,22 @@ def _options(threads: int) -> Any:
 
 
 def _check_contract(bundle: Bundle, session: Any, file: str) -> None:
-    inputs = {value.name: value.type for value in session.get_inputs()}
-    outputs = {value.name for value in session.get_outputs()}
-    if inputs != {"frames": "tensor(uint8)"} or not {"logits", "cam"} <= outputs:
+    """Refuse a file that takes or gives something else than the bundle's head and input say."""
+    spec, expected = bundle.manifest.input, bundle.manifest.head.shapes
+    inputs = {value.name: (value.type, tuple(value.shape[1:])) for value in session.get_inputs()}
+    outputs = {value.name: tuple(value.shape) for value in session.get_outputs()}
+    fine = all(name in outputs and _fits(outputs[name], shape) for name, shape in expected.items())
+    if inputs != {"frames": ("tensor(uint8)", (spec.height, spec.width, 3))} or not fine:
         raise InputError(
-            f"{bundle.folder / file} takes {inputs} and gives {sorted(outputs)}, "
-            "expected uint8 frames in, logits and cam out; pack the bundle again"
+            f"{bundle.folder / file} takes {inputs} and gives {outputs}, expected uint8 frames (N, {spec.height}, "
+            f"{spec.width}, 3) in and {expected} out; pack the bundle again"
         )
+
+
+def _fits(shape: tuple[object, ...], expected: tuple[int | None, ...]) -> bool:
+    """Whether a shape is the expected one; None, and a name in a file, stand for any number."""
+    pairs = zip(shape, expected, strict=False)
+    return len(shape) == len(expected) and all(not isinstance(s, int) or e in (None, s) for s, e in pairs)
 
 
 def _check_self_contained(path: Path) -> None:

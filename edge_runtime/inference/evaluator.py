@@ -1,43 +1,40 @@
 """Judges frames: the path that every picture takes, whichever command or camera it comes from."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from ..bundle.decision import Decision, DecisionRule
+from ..bundle.decision import Decision, Rule
 from ..bundle.errors import InputError
-from ..bundle.preprocess import Frame
+from ..bundle.heads import Array
+from ..bundle.preprocess import Frame, Frames
 from ..bundle.store import Bundle
 from ..causes import Cause
 from .blank_check import Health, blank, blank_cause, measure
 from .engines import Engine
-
-Cam = npt.NDArray[np.floating[Any]]
-"""A float (h, w) map of where the evidence for one label lies."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
     """What one frame showed, by `rule`. Times in milliseconds.
 
-    Either `decision` and `cams` by label, or `cause` and `reason` (the same in a sentence) why there is no decision.
+    Either `decision` and `cams`, which tell for each label where on the canvas its evidence lies, or `cause` and
+    `reason` (the same in a sentence) why there is no decision.
     """
 
-    rule: DecisionRule
+    rule: Rule
     health: Health
     preprocess_ms: float
     infer_ms: float | None = None
     decision: Decision | None = None
-    cams: Mapping[str, Cam] = field(default_factory=dict)
+    cams: Mapping[str, Array] = field(default_factory=dict)
     cause: Cause | None = None
     reason: str | None = None
 
     @property
-    def cam(self) -> Cam | None:
+    def cam(self) -> Array | None:
         """The map of the reported label."""
         return self.cams[self.decision.label] if self.decision else None
 
@@ -49,7 +46,7 @@ class Evaluator:
     bundle: Bundle
     engine: Engine
 
-    def evaluate(self, frame: Frame, rule: DecisionRule | None = None) -> Evaluation:
+    def evaluate(self, frame: Frame, rule: Rule | None = None) -> Evaluation:
         """Judge a uint8 (H, W, 3) BGR frame by `rule`, else by the bundle's own.
 
         A blank frame is not shown to the model: it would get a class. InputError where the model's answer is unusable.
@@ -59,34 +56,46 @@ class Evaluator:
             raise InputError(evaluation.reason or "")
         return evaluation
 
-    def evaluate_all(self, frames: Sequence[tuple[Frame, DecisionRule]]) -> list[Evaluation]:
+    def evaluate_all(self, frames: Sequence[tuple[Frame, Rule]]) -> list[Evaluation]:
         """Judge several frames, each by its rule, in one call of the engine; one evaluation for each, in order.
 
         An unusable answer to one frame (`cause` MODEL) leaves the others as they are.
         """
         prepared = [self._prepare(frame, rule) for frame, rule in frames]
-        shown = [small for small, evaluation in prepared if evaluation.cause is None]
+        shown = [views for views, evaluation in prepared if evaluation.cause is None]
         started = time.perf_counter()
-        outputs = zip(*self.engine.run(np.stack(shown)), strict=True) if shown else iter(())
+        answers = iter(self._answers(shown))
         infer_ms = (time.perf_counter() - started) * 1000 / max(len(shown), 1)
         return [
-            evaluation if evaluation.cause is not None else _decided(evaluation, next(outputs), infer_ms)
+            evaluation if evaluation.cause is not None else self._decided(evaluation, *next(answers), infer_ms)
             for _, evaluation in prepared
         ]
 
-    def _prepare(self, frame: Frame, rule: DecisionRule) -> tuple[Frame, Evaluation]:
+    def _prepare(self, frame: Frame, rule: Rule) -> tuple[Frames, Evaluation]:
+        """Return the views (T, H, W, 3) of a frame, and what can be said of it before the model is run."""
         started = time.perf_counter()
-        small = self.bundle.manifest.input.apply(frame)
-        health = measure(small)
+        spec = self.bundle.manifest.input
+        canvas = spec.draw(frame)
+        health = measure(spec.placement(*frame.shape[:2]).crop(canvas))  # bars would lend a blank picture detail
+        views = spec.cut(canvas)
         elapsed = (time.perf_counter() - started) * 1000
-        return small, Evaluation(rule, health, elapsed, cause=blank_cause(health), reason=blank(health))
+        return views, Evaluation(rule, health, elapsed, cause=blank_cause(health), reason=blank(health))
 
+    def _answers(self, shown: Sequence[Frames]) -> Iterable[tuple[Array, Array]]:
+        """Run the model once on all views; return for each frame its scores (M,) and maps (T, C, h, w)."""
+        if not shown:
+            return ()
+        head = self.bundle.manifest.head
+        outputs = self.engine.run(shown[0] if len(shown) == 1 else np.concatenate(shown))
+        scores, maps = head.scores(outputs), outputs[head.maps]
+        scores = head.join_tiles(scores.reshape(len(shown), -1, scores.shape[1]))
+        return zip(scores, maps.reshape(len(shown), -1, *maps.shape[1:]), strict=True)
 
-def _decided(prepared: Evaluation, output: tuple[Cam, Cam], infer_ms: float) -> Evaluation:
-    logits, cam = output
-    rule = prepared.rule
-    try:
-        decision = rule.decide(rule.probabilities(logits[None])[0])
-    except InputError as error:
-        return replace(prepared, infer_ms=infer_ms, cause=Cause.MODEL, reason=str(error))
-    return replace(prepared, infer_ms=infer_ms, decision=decision, cams=dict(zip(rule.labels, cam, strict=True)))
+    def _decided(self, prepared: Evaluation, scores: Array, maps: Array, infer_ms: float) -> Evaluation:
+        rule = prepared.rule
+        try:
+            decision = rule.decide(scores)
+        except InputError as error:
+            return replace(prepared, infer_ms=infer_ms, cause=Cause.MODEL, reason=str(error))
+        cams = rule.cams(self.bundle.manifest.input.join_maps(maps))
+        return replace(prepared, infer_ms=infer_ms, decision=decision, cams=cams)

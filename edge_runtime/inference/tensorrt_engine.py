@@ -22,12 +22,13 @@ import numpy.typing as npt
 
 from ..bundle.errors import InputError, UnavailableError
 from ..bundle.files import replace_file, sha256_file
+from ..bundle.heads import Outputs
 from ..bundle.manifest import model_file
+from ..bundle.preprocess import Frames
 from ..bundle.store import Bundle
 
 MOST = 16  # frames in one call; more are cut into several
 BUILD = 2  # raise it when engines are built otherwise, and kept ones are built anew
-OUTPUTS = ("logits", "cam")
 log = logging.getLogger(__name__)
 
 Array = npt.NDArray[Any]
@@ -43,7 +44,8 @@ def load_tensorrt(bundle: Bundle, precision: str) -> "TensorRtEngine":
     except (ImportError, OSError) as error:  # OSError: the wheel is there, its libraries are not
         raise UnavailableError(f"the tensorrt engine is not here ({error}); see README, Install") from error
     device = Device()
-    return TensorRtEngine(kept_engine(trt, model_path(bundle, precision), device.identity), device, precision)
+    engine = kept_engine(trt, model_path(bundle, precision), device.identity)
+    return TensorRtEngine(engine, device, bundle.manifest.head.outputs, precision)
 
 
 def kept_engine(trt: Any, path: Path, device: str, build: Callable[..., bytes] | None = None) -> Any:
@@ -130,6 +132,7 @@ class TensorRtEngine:
 
     engine: Any
     device: "Device"
+    outputs: tuple[str, ...]
     precision: str
     name: str = "tensorrt"
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -137,31 +140,31 @@ class TensorRtEngine:
 
     def __post_init__(self) -> None:
         self._held["context"] = self.engine.create_execution_context()
-        for name in ("frames", *OUTPUTS):
+        for name in ("frames", *self.outputs):
             shape = (MOST, *tuple(self.engine.get_tensor_shape(name))[1:])
             self._held[name] = self.device.allocate(int(np.prod(shape)) * self._type(name).itemsize)
             self._held["context"].set_tensor_address(name, self._held[name])
 
-    def run(self, frames: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    def run(self, frames: Frames) -> Outputs:
         """Run the model as `engines.Engine.run` describes it."""
         expected = tuple(self.engine.get_tensor_shape("frames"))[1:]
         if frames.shape[1:] != expected:
             raise UnavailableError(f"the tensorrt engine failed on {frames.shape} frames, it takes (N, *{expected})")
         with self._lock:
             parts = [self._call(frames[start : start + MOST]) for start in range(0, len(frames), MOST)]
-        return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
+        return {name: np.concatenate([part[name] for part in parts]) for name in self.outputs}
 
-    def _call(self, frames: Array) -> tuple[Array, Array]:
+    def _call(self, frames: Frames) -> dict[str, Array]:
         context = self._held["context"]
         context.set_input_shape("frames", frames.shape)
         self.device.copy_in(self._held["frames"], np.ascontiguousarray(frames))
         if not context.execute_async_v3(self.device.stream):
             raise UnavailableError(f"the tensorrt engine failed on {frames.shape} frames; see its messages above")
-        made = [np.empty(tuple(context.get_tensor_shape(name)), self._type(name)) for name in OUTPUTS]
-        for name, array in zip(OUTPUTS, made, strict=True):
+        made = {name: np.empty(tuple(context.get_tensor_shape(name)), self._type(name)) for name in self.outputs}
+        for name, array in made.items():
             self.device.copy_out(array, self._held[name])
         self.device.wait()
-        return made[0], made[1]
+        return made
 
     def _type(self, name: str) -> "np.dtype[Any]":
         return np.dtype(np.uint8 if name == "frames" else np.float32)

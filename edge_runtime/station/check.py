@@ -65,12 +65,12 @@ def check_bundle(bundle: Bundle) -> Iterator[Outcome]:
                 yield Outcome(False, f"{name} {precision}: {error}")
                 continue
             verdict = "agrees" if worst <= allowed else "DIFFERS"
-            what = f"{name} {precision}: {verdict}, worst logit difference {worst:.3g}, allowed {allowed:.3g}"
+            what = f"{name} {precision}: {verdict}, worst score difference {worst:.3g}, allowed {allowed:.3g}"
             yield Outcome(worst <= allowed, what)
 
 
 def _worst(engine: Engine, golden: GoldenSet) -> float:
-    return worst_difference(lambda frames: engine.run(frames)[0], golden)
+    return worst_difference(lambda views: golden.head.scores(engine.run(views)), golden)
 
 
 def _disk(settings: StationSettings) -> Outcome:

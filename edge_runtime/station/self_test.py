@@ -18,10 +18,8 @@ from dataclasses import asdict, dataclass, field
 from itertools import cycle
 from pathlib import Path
 
-import numpy as np
-
 from ..alerts.alarm_rules import AlarmRules
-from ..bundle.decision import DecisionRule
+from ..bundle.decision import Rule
 from ..bundle.errors import InputError, UnavailableError, os_errors_as
 from ..bundle.files import replace_file
 from ..bundle.golden import golden_pictures, load_golden
@@ -44,21 +42,21 @@ class FaultPictures:
 
     def __init__(self, bundle: Bundle) -> None:
         golden, pictures = load_golden(bundle), golden_pictures(bundle)
-        shown = [place for place, frame in enumerate(golden.frames) if blank_cause(measure(frame)) is None]
+        spec = bundle.manifest.input
+        shown = [place for place, picture in enumerate(pictures) if blank_cause(measure(spec.apply(picture))) is None]
         self._pictures = [pictures[place] for place in shown]
-        self._logits = golden.logits[shown]
+        self._scores = golden.scores[shown]
 
-    def clearest(self, rule: DecisionRule) -> Frame:
+    def clearest(self, rule: Rule) -> Frame:
         """Return the frame that lies furthest above a fault's threshold; InputError where none reaches one."""
-        chances = rule.probabilities(self._logits)
-        columns = [rule.labels.index(label) for label in rule.fault_labels]
-        above = chances[:, columns] - np.array([rule.thresholds[label] for label in rule.fault_labels])
-        if not above.size or above.max() < 0:
+        decisions = [rule.decide(scores) for scores in self._scores]
+        above = [max((d.chances[name] - rule.thresholds[name] for name in d.flagged), default=-1.0) for d in decisions]
+        if max(above, default=-1.0) < 0:
             raise InputError(
                 "no golden frame of the bundle reaches a threshold, so no test alarm can be raised; lower the "
                 "thresholds in [decision], or pack the bundle with a clear fault"
             )
-        return self._pictures[int(above.max(axis=1).argmax())]
+        return self._pictures[above.index(max(above))]
 
 
 class Schedule:

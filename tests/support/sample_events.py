@@ -28,7 +28,7 @@ def judged_view(colour: tuple[int, int, int], camera: str = "yard", test: bool =
     frame[:, :32] = colour
     logits = np.array([[frame[..., plane].mean() / 32 for plane in (1, 2, 0)]])
     cams = {label: frame[::6, ::8, plane] / np.float32(32) for label, plane in zip(LABELS, (1, 2, 0), strict=True)}
-    decision = RULE.decide(RULE.probabilities(logits)[0])
+    decision = RULE.decide(logits[0])
     return JudgedView(camera, frame, Evaluation(RULE, measure(frame), 0.0, 0.0, decision, cams), 0.0, test=test)
 
 

@@ -3,7 +3,9 @@
 import cv2
 import numpy as np
 
-from augment.models.cut_paste import fit, palette_of, transplant
+from augment.models.cut_paste import fit, fit_heat, heat_up, transplant
+from augment.models.false_colour import temperatures
+from tests.support.thermal_pictures import hotspots, needs_thermal
 
 LEVELS = np.arange(256, dtype=np.uint8)[:, None]
 
@@ -26,11 +28,6 @@ def donor() -> np.ndarray:
 
 
 BOX = (55.0, 36.0, 10.0, 10.0)
-
-
-def test_a_false_colour_picture_is_known_by_its_palette():
-    assert palette_of(coloured(scene(90))).is_false_colour
-    assert not palette_of(np.random.default_rng(0).integers(0, 256, (60, 60, 3), np.uint8)).is_false_colour
 
 
 def test_the_spot_lands_on_the_conductor_in_the_hosts_palette():
@@ -68,3 +65,45 @@ def test_colour_pictures_are_blended():
     made = transplant(fit(host, source, BOX, seed=0))
     assert made.shape == host.shape
     assert (made != host).any(axis=2).mean() < 0.1
+
+
+def test_a_heat_up_brings_the_excess_of_the_spot_to_an_equally_warm_place():
+    host = coloured(scene(90))
+    fitted = fit_heat(host, donor(), [BOX], BOX, seed=3)
+    made = heat_up(fitted)
+    hotter = temperatures(made) - temperatures(host)
+    assert hotter.min() >= -2
+    x, y, width, height = fitted.box
+    assert 110 < hotter.max() < 165  # of 240 - 90 grey levels before the colours, 12 % of which stay with the donor
+    assert hotter[y : y + height, x : x + width].sum() > 0.9 * hotter.sum()
+    rows, _ = np.nonzero(hotter > 50)
+    assert 36 <= rows.mean() <= 46
+
+
+def test_what_is_in_no_false_colours_cannot_be_heated_up():
+    noise = np.random.default_rng(0).integers(60, 200, (80, 120, 3), np.uint8)
+    assert fit_heat(noise, donor(), [BOX], BOX, seed=0) is None
+    assert fit_heat(coloured(scene(90)), noise, [BOX], BOX, seed=0) is None
+
+
+def test_composed_with_amplitude_zero_a_picture_is_its_host_byte_for_byte():
+    host = coloured(scene(100))
+    assert transplant(fit(host, donor(), BOX, seed=1), amplitude=0).tobytes() == host.tobytes()
+    assert heat_up(fit_heat(host, donor(), [BOX], BOX, seed=1), amplitude=0).tobytes() == host.tobytes()
+
+
+@needs_thermal
+def test_real_pictures_composed_with_amplitude_zero_are_their_hosts_byte_for_byte():
+    pictures = hotspots(4)
+    for (host, _), (source, boxes) in zip(pictures, pictures[::-1], strict=True):
+        fitted, heat = fit(host, source, boxes[0], 1), fit_heat(host, source, boxes, boxes[0], 1)
+        assert transplant(fitted, amplitude=0).tobytes() == host.tobytes()
+        assert heat_up(heat, amplitude=0).tobytes() == host.tobytes()
+        assert (heat_up(heat) != host).any()
+
+
+def test_a_blended_picture_with_amplitude_zero_is_its_host_but_for_rounding():
+    rng = np.random.default_rng(0)
+    host, source = (rng.integers(60, 200, (80, 120, 3), np.uint8) for _ in range(2))
+    made = transplant(fit(host, source, BOX, seed=0), amplitude=0)
+    assert np.abs(made.astype(int) - host).max() <= 1

@@ -15,7 +15,7 @@ NOTHING = frozenset[str]()
 
 
 def decided(normal: float, rust: float, leak: float) -> Decision:
-    return RULE.decide(np.array([normal, rust, leak]))  # thresholds: rust 0.4, leak 0.9
+    return RULE.decide(np.log(np.maximum([normal, rust, leak], 1e-9)))  # thresholds: rust 0.4, leak 0.9
 
 
 def view(camera: str, decision: Decision, captured: float) -> JudgedView:

@@ -13,17 +13,18 @@ from edge_runtime.alerts.votes import Change, VoteRule, Votes, camera_rule
 from edge_runtime.bundle.decision import Decision
 from edge_runtime.bundle.errors import InputError
 from tests.support.colour_bundle import FAULTS, RULE
+from tests.support.spot_bundle import RULE as SPATIAL_RULE
 
 R, L, N = {"rust"}, {"leak"}, set[str]()
 
 
 def seen(flagged: set[str]) -> Decision:
-    return Decision(min(flagged, default="normal"), 0.9, bool(flagged), None, (), tuple(sorted(flagged)))
+    return Decision(min(flagged, default="normal"), 0.9, bool(flagged), None, (), tuple(sorted(flagged)), {})
 
 
 def play(rule: VoteRule, frames: list[set[str] | None], seconds: float = 1.0) -> list[tuple[int, str, bool]]:
     """(frame number, label, raised) of every change; one frame every `seconds`, None for one that was not evaluated."""
-    votes = Votes(rule, FAULTS)
+    votes = Votes(rule, RULE)
     return [
         (number, change.label, change.raised)
         for number, frame in enumerate(frames)
@@ -83,11 +84,33 @@ def test_old_votes_are_forgotten() -> None:
 
 
 def test_a_change_tells_its_votes() -> None:
-    votes = Votes(VoteRule(needed=2, window=5), FAULTS)
+    votes = Votes(VoteRule(needed=2, window=5), RULE)
     changes = [votes.add(seen(frame), at) for at, frame in enumerate([R, N, R])]
     assert changes[2] == (Change("rust", True, votes=2, of=3, needed=2),)
     assert changes[2][0].to_json() == {"votes": 2, "of": 3, "needed": 2}
     assert votes.standing == {"rust"}
+
+
+@pytest.mark.parametrize(
+    ("named", "alarm"),
+    [
+        ([{"line_hot"}, {"line_hot"}, {"pole_hot"}], "line_hot"),  # what most frames say
+        ([N, {"line_hot"}, {"pole_hot"}, N], None),
+        ([{"line_hot"}, {"pole_hot"}, {"line_hot"}], "line_hot"),
+    ],
+)
+def test_a_fault_whose_equipment_flickers_keeps_its_alarm_and_takes_the_commonest_name(named, alarm) -> None:
+    votes = Votes(VoteRule(needed=3, window=4), SPATIAL_RULE)
+    changes = [change for at, frame in enumerate(named) for change in votes.add(seen(frame), at)]
+    assert [(change.label, change.votes) for change in changes] == ([(alarm, 3)] if alarm else [])
+    assert votes.standing == ({"hot"} if alarm else set())
+
+
+def test_an_alarm_ends_under_the_name_that_it_was_raised_with() -> None:
+    votes = Votes(VoteRule(needed=2, window=2), SPATIAL_RULE)
+    frames = [{"pole_hot"}, {"line_hot"}, {"line_hot"}, N, N]
+    changes = [change for at, frame in enumerate(frames) for change in votes.add(seen(frame), at)]
+    assert [(change.label, change.raised) for change in changes] == [("line_hot", True), ("line_hot", False)]
 
 
 @given(
@@ -127,7 +150,7 @@ def test_contradictions_are_refused(change: dict[str, Any], sentence: str) -> No
 
 
 def test_a_camera_decides_by_its_own_thresholds_and_votes() -> None:
-    chances = np.array([0.65, 0.35, 0.0])
+    chances = np.log([0.65, 0.35, 1e-9])
     assert not RULE.decide(chances).fault
     own = camera_rule(RULE, VoteRule(needed=3, cooldown=60), {"rust": 0.3})
     assert own.decision.decide(chances).flagged == ("rust",)

@@ -14,15 +14,15 @@ from edge_runtime.bundle.store import open_bundle, write_bundle_manifest
 from tests.support import colour_bundle as maker
 
 
-def test_golden_frames_come_preprocessed_with_their_hand_computed_logits(packed: Path) -> None:
+def test_golden_frames_come_preprocessed_with_their_hand_computed_scores(packed: Path) -> None:
     golden = load_golden(open_bundle(packed))
-    assert golden.frames.shape == (5, maker.SIDE, maker.SIDE, 3)
-    assert golden.logits[1].tolist() == [0, 255 / 32, 0]
+    assert golden.views.shape == (5, 1, maker.SIDE, maker.SIDE, 3)
+    assert golden.scores[1].tolist() == [0, 255 / 32, 0]
 
 
-def test_the_worst_difference_is_the_largest_of_any_logit(packed: Path) -> None:
+def test_the_worst_difference_is_the_largest_of_any_score(packed: Path) -> None:
     golden = load_golden(open_bundle(packed))
-    moved = golden.logits.copy()
+    moved = golden.scores.copy()
     moved[3, 1] -= 0.25
     assert worst_difference(lambda frames: moved, golden) == 0.25
     with pytest.raises(InputError, match=r"differ by 0\.25 on the golden frames, the bundle allows 0\.0001"):
@@ -31,10 +31,10 @@ def test_the_worst_difference_is_the_largest_of_any_logit(packed: Path) -> None:
         check_golden(lambda frames: moved, golden, "int8")
 
 
-def test_a_logit_that_is_missing_or_no_number_is_infinitely_wrong(packed: Path) -> None:
+def test_a_score_that_is_missing_or_no_number_is_infinitely_wrong(packed: Path) -> None:
     golden = load_golden(open_bundle(packed))
-    assert worst_difference(lambda frames: golden.logits[:, :2], golden) == float("inf")
-    assert worst_difference(lambda frames: golden.logits * np.nan, golden) == float("inf")
+    assert worst_difference(lambda frames: golden.scores[:, :2], golden) == float("inf")
+    assert worst_difference(lambda frames: golden.scores * np.nan, golden) == float("inf")
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_a_logit_that_is_missing_or_no_number_is_infinitely_wrong(packed: Path) 
         (lambda g: g.pop("tolerance"), "malformed"),
         (lambda g: g.update(frames=[]), "no usable frames"),
         (lambda g: g["frames"][0].update(file="../secret.png"), "does not list"),
-        (lambda g: g["frames"][0].update(logits=[1]), "malformed"),
+        (lambda g: g["frames"][0].update(scores=[1]), "malformed"),
         (lambda g: g["frames"][0].update(label="leak"), "reports normal for golden frame 0, the bundle says leak"),
     ],
 )

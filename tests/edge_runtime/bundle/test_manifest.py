@@ -2,13 +2,15 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from edge_runtime.bundle.errors import InputError
-from edge_runtime.bundle.manifest import Manifest
+from edge_runtime.bundle.manifest import Manifest, SmallestFault
+from edge_runtime.bundle.preprocess import PreprocessSpec
 from edge_runtime.bundle.store import open_bundle, write_bundle_manifest
 
 
@@ -21,7 +23,7 @@ def edit(bundle: Path, change: Callable[[dict[str, Any]], object]) -> None:
 
 
 def test_unknown_fields_are_kept_and_written_back(bundle: Path) -> None:
-    edit(bundle, lambda m: m.update(format_version="1.7", colour_of_the_box="grey"))
+    edit(bundle, lambda m: m.update(format_version="2.7", colour_of_the_box="grey"))
     manifest = open_bundle(bundle).manifest
     assert manifest.extra == {"colour_of_the_box": "grey"}
     assert manifest.to_json()["colour_of_the_box"] == "grey"
@@ -32,7 +34,23 @@ def test_unknown_fields_are_kept_and_written_back(bundle: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (lambda m: m.update(format_version="2.0"), "has format_version 2.0, this rarefault reads 1.x"),
+        (
+            lambda m: m.update(format_version="1.1"),
+            "has format_version 1.1, this rarefault reads 2.x; pack it again from its",
+        ),
+        (
+            lambda m: m.update(format_version="3.0"),
+            "has format_version 3.0, this rarefault reads 2.x; install the rare",
+        ),
+        (
+            lambda m: m.update(requires=["class-head", "smell"]),
+            "the bundle requires smell, this rarefault is capable of",
+        ),
+        (lambda m: m.pop("head"), "has no 'head'"),
+        (lambda m: m.update(head={"kind": "mesh"}), "the head is 'mesh', this version knows"),
+        (lambda m: m["input"].update(resize="letterbox", tiles=[1, 2]), "has tiles and the class head"),
+        (lambda m: m["metrics"].update(support={"rust": True}), "metrics.support is"),
+        (lambda m: m["metrics"].update(smallest_fault=3), "metrics.smallest_fault is 3"),
         (lambda m: m.pop("labels"), "has no 'labels'"),
         (lambda m: m.update(labels=["a", 1]), "expected a list of names"),
         (lambda m: m.update(opset="18"), "'opset' is '18', expected int"),
@@ -52,6 +70,23 @@ def test_a_manifest_that_cannot_be_followed_is_refused(bundle: Path, change: Any
     edit(bundle, change)
     with pytest.raises(InputError, match=sentence):
         open_bundle(bundle)
+
+
+def test_it_tells_what_its_reader_must_be_capable_of(packed: Path) -> None:
+    manifest = open_bundle(packed).manifest
+    assert manifest.to_json()["requires"] == ["class-head"]
+    letterboxed = replace(manifest, input=PreprocessSpec(8, 8, "letterbox"))
+    assert letterboxed.to_json()["requires"] == ["class-head", "letterbox"]
+
+
+def test_what_validation_said_of_faults_is_read_from_the_metrics(packed: Path) -> None:
+    manifest = open_bundle(packed).manifest
+    assert (manifest.unsupported, manifest.smallest_fault) == ({}, None)
+    support = {"rust": {"supported": True, "why": "it falls"}, "leak": {"supported": False, "why": "it stays"}}
+    told = replace(manifest, metrics={"support": support, "smallest_fault": {"pixels": 12.5, "recall": 0.9}})
+    assert told.unsupported == {"leak": "it stays"}
+    assert told.smallest_fault == SmallestFault(12.5, recall=0.9)
+    assert Manifest.from_json(told.to_json()) == told
 
 
 def open_manifest(bundle: Path) -> Manifest:

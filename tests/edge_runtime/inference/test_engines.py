@@ -37,18 +37,21 @@ LOGITS = [[2, 1, 0], [0, 0, 3]]  # green, red, blue over 32
 def test_logits_and_cam_are_what_paper_says(packed, name, precision):
     engine = open_engine(open_bundle(packed), name, precision).engine
     assert (engine.name, engine.precision) == (name, precision)
-    logits, cam = engine.run(FRAMES)
+    outputs = engine.run(FRAMES)
+    logits, cam = outputs["logits"], outputs["cam"]
     assert logits == pytest.approx(np.array(LOGITS), abs=1e-3)
     assert (logits.dtype, cam.dtype, cam.shape) == (np.float32, np.float32, (2, 3, 8, 8))
     assert cam.mean(axis=(2, 3)) == pytest.approx(logits, abs=1e-3)
-    assert engine.run(FRAMES[1:])[0] == pytest.approx(np.array(LOGITS[1:]), abs=1e-3)  # any number of frames
+    assert engine.run(FRAMES[1:])["logits"] == pytest.approx(np.array(LOGITS[1:]), abs=1e-3)  # any number of frames
 
 
 def test_several_threads_may_call_at_once(packed, name):
     engine = open_engine(open_bundle(packed), name, callers=4, threads=1).engine
 
     def wrong(number):
-        return sum(np.abs(engine.run(FRAMES[number % 2 :][:1])[0] - LOGITS[number % 2]).max() > 1e-3 for _ in range(50))
+        return sum(
+            np.abs(engine.run(FRAMES[number % 2 :][:1])["logits"] - LOGITS[number % 2]).max() > 1e-3 for _ in range(50)
+        )
 
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(wrong, range(4))) == [0] * 4
@@ -97,7 +100,7 @@ def test_where_an_engine_fails_the_next_one_answers_for_the_frames_at_hand(packe
     engine = open_engine(open_bundle(packed), callers=4, available=("cuda", "cpu"), load=load).engine
     assert (engine.name, engine.precision) == ("cuda", "fp16")
     with ThreadPoolExecutor(4) as pool:
-        answers = list(pool.map(lambda _: engine.run(FRAMES)[0].tolist(), range(20)))
+        answers = list(pool.map(lambda _: engine.run(FRAMES)["logits"].tolist(), range(20)))
     assert answers == [LOGITS] * 20
     assert (engine.name, engine.precision) == ("cpu", "fp16")
 
@@ -121,9 +124,9 @@ def test_an_engine_that_falls_back_to_the_processor_is_refused(packed):
 
 def test_a_model_that_misses_its_golden_logits_is_refused(bundle):
     document = json.loads((bundle / "golden.json").read_text())
-    document["frames"][0]["logits"][0] += 0.5
+    document["frames"][0]["scores"][0] += 0.5
     (bundle / "golden.json").write_text(json.dumps(document))
-    with pytest.raises(InputError, match=r"fp32 model's logits differ by 0\.5"):
+    with pytest.raises(InputError, match=r"fp32 model's scores differ by 0\.5"):
         open_engine(repack(bundle), "cpu")
 
 
@@ -136,7 +139,7 @@ def test_a_map_that_does_not_belong_to_the_logits_is_refused(bundle):
         for names in (node.input, node.output):
             names[:] = ["right" if name == "cam" else name for name in names]
     onnx.save(model, bundle / "model.fp32.onnx")
-    with pytest.raises(InputError, match="fp32 model's map and logits do not belong together"):
+    with pytest.raises(InputError, match="the model's map and logits do not belong together"):
         open_engine(repack(bundle), "cpu", "fp32")
 
 
@@ -172,7 +175,7 @@ def test_a_model_with_other_inputs_is_refused(bundle):
     model = onnx.load(bundle / "model.fp32.onnx")
     model.graph.node[0].input[0] = model.graph.input[0].name = "pixels"
     onnx.save(model, bundle / "model.fp32.onnx")
-    with pytest.raises(InputError, match=r"takes .*pixels.* expected uint8 frames in"):
+    with pytest.raises(InputError, match=r"takes .*pixels.* expected uint8 frames \(N, 8, 8, 3\) in"):
         open_engine(repack(bundle), "cpu")
 
 
@@ -180,4 +183,4 @@ def test_the_whole_golden_set_agrees(packed):
     opened = open_bundle(packed)
     golden = load_golden(opened)
     engine = load_engine(opened, "cpu", "fp32")
-    assert np.abs(engine.run(golden.frames)[0] - golden.logits).max() < maker.TOLERANCE["fp32"]
+    assert np.abs(engine.run(golden.flat)["logits"] - golden.scores).max() < maker.TOLERANCE["fp32"]

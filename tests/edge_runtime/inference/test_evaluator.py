@@ -63,9 +63,9 @@ class OneBadAnswer:
         self._engine = engine
 
     def run(self, frames):
-        logits, cams = self._engine.run(frames)
-        logits[1] = np.nan
-        return logits, cams
+        outputs = self._engine.run(frames)
+        outputs["logits"][1] = np.nan
+        return outputs
 
 
 def test_an_unusable_answer_to_one_frame_leaves_the_others_as_they_are(evaluator):

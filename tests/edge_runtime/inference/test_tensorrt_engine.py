@@ -182,10 +182,10 @@ def test_on_a_gpu_the_engine_answers_the_golden_frames_and_is_kept(packed, tmp_p
     golden = load_golden(bundle)
     for precision in bundle.manifest.precisions:
         engine = open_engine(bundle, "tensorrt", precision).engine
-        assert check_golden(lambda frames, engine=engine: engine.run(frames)[0], golden, precision) >= 0
-        many = np.repeat(golden.frames, 8, axis=0)
+        assert check_golden(lambda views, engine=engine: engine.run(views)["logits"], golden, precision) >= 0
+        many = np.repeat(golden.flat, 8, axis=0)
         assert len(many) > MOST
-        assert np.allclose(engine.run(many)[0][::8], engine.run(golden.frames)[0], atol=1e-3)
+        assert np.allclose(engine.run(many)["logits"][::8], engine.run(golden.flat)["logits"], atol=1e-3)
     before = {path: path.stat().st_mtime_ns for path in kept(tmp_path)}
     open_engine(bundle, "tensorrt", "fp16")
     assert {path: path.stat().st_mtime_ns for path in kept(tmp_path)} == before

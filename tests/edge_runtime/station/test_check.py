@@ -20,7 +20,7 @@ def test_a_good_bundle_agrees_in_each_precision(packed):
 def test_a_model_that_differs_is_named_with_figures(bundle):
     document = json.loads((bundle / "golden.json").read_text())
     document["tolerance"]["fp16"] = 1.0
-    document["frames"][4]["logits"][0] += 0.5
+    document["frames"][4]["scores"][0] += 0.5
     (bundle / "golden.json").write_text(json.dumps(document))
     write_bundle_manifest(bundle, Manifest.from_json(json.loads((bundle / "manifest.json").read_text())))
     done = CliRunner().invoke(main, ["check", "--bundle", str(bundle)])
