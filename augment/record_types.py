@@ -186,6 +186,7 @@ class PlannedImage(JsonObject):
     strength: float | None
     adapter: str | None  # its digest
     size: int  # pixels; 0: as the model likes
+    boxes: Sequence[Box] = ()  # of the faults that are healed, in `source`
 
 
 class GeneratedRecord(PlannedImage):
@@ -195,13 +196,15 @@ class GeneratedRecord(PlannedImage):
     path: str | None  # relative to the run folder
     sha256: str | None
     blanked: str | None
+    how: str = ""  # of a healed image: cooled, inpainted by the generator or inpainted by OpenCV
 
 
 class SyntheticSummary(JsonObject):
     """Which images the newest round of generation wanted."""
 
     round: int
-    wanted: Mapping[str, Counts]  # method -> label -> images
+    wanted: Mapping[str, Counts]  # method -> label -> images; those beside the quotas are not among them
+    notes: Sequence[str] = ()  # what of the settings could not be done, and why
 
 
 # Stage 6, curation

@@ -207,10 +207,13 @@ class GenerateSettings:
     methods: tuple[str, ...] = setting(
         ("text2img",),
         "each class gets its quota from every one of: text2img, img2img-0.5 (any number), inpaint-0.9, transplant, "
-        "adapted-text2img",
+        "heatup, adapted-text2img; heal is beside the quotas: every training image with boxes around its faults, also "
+        "without them, as an image of healthy equipment",
     )
     hosts: dict[str, str] = setting(
-        {}, "for transplant and inpaint: the label of healthy equipment that a fault goes onto"
+        {},
+        "for transplant, heatup and inpaint: the label of healthy equipment that a fault goes onto; for heal: the "
+        "label that it leaves, where data.groups does not say",
     )
     size: int = setting(0, "side of a generated image in pixels; 0 is the model's own", low=0, high=2048)
     steps: int = setting(20, "DPM-Solver++ steps", low=1, high=200)
@@ -239,6 +242,11 @@ class GenerateSettings:
     low_memory: str = setting(
         "auto", "what to do when GPU memory is short", choices=("auto", "off", "slicing", "offload")
     )
+
+    @property
+    def knows_real_pictures(self) -> bool:
+        """Whether the model can paint parts of photographs; the embedded one knows its own drawings alone."""
+        return self.model != "mini"
 
     def contradictions(self) -> list[str]:
         """Return a sentence for each method that is unknown or lacks what it needs."""
@@ -292,7 +300,10 @@ class CurateSettings:
         low=0,
     )
     visible: float = setting(
-        12.0, "a transplanted or inpainted fault must change its host by this many grey levels somewhere", low=0.0
+        12.0,
+        "a fault that is set into a host must change it by this many grey levels somewhere, and so must healing in "
+        "every box",
+        low=0.0,
     )
     cap: int = setting(0, "images of a class kept at most; 0: no limit", low=0)
     recall_target: float = setting(

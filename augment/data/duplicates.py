@@ -4,7 +4,7 @@ All functions are pure. Images are named by their position in the arrays given.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from itertools import takewhile
 from pathlib import PurePosixPath
 from typing import Any, TypeAlias
@@ -91,6 +91,24 @@ def burst_pairs(paths: Sequence[str], thumbnails: Sequence[Thumbnail], gap: int,
     return np.array(sorted(alike), np.int64).reshape(-1, 2)
 
 
+def blocks_of(paths: Sequence[str], labels: Iterable[str], size: int) -> list[tuple[str, int] | None]:
+    """Name the block of each file: its series and its number by `size`; None where the file has no number.
+
+    Folders named like a class do not count, so that a block is one visit with all that was photographed on it.
+    """
+    classes = set(labels)
+    found: list[tuple[str, int] | None] = []
+    for path in paths:
+        numbered = _series(path)
+        if numbered is None:
+            found.append(None)
+            continue
+        *folders, before, after = numbered[0]
+        outer = [folder for folder in folders if folder not in classes]
+        found.append(("/".join([*outer, before, after]), numbered[1] // size))
+    return found
+
+
 def _series(path: str) -> tuple[tuple[str, ...], int] | None:
     """Split a path into its series and its number in that: normal/a/IMG_0012.jpg -> (a, IMG_, ""), 12."""
     pure = PurePosixPath(path)
@@ -117,9 +135,9 @@ def _best_window(first: NDArray[Any], second: NDArray[Any], shift: int) -> float
     return float(scores[np.isfinite(scores)].max(initial=-1.0))
 
 
-def same_value_pairs(values: Sequence[str | None]) -> Pairs:
+def same_value_pairs(values: Sequence[Hashable | None]) -> Pairs:
     """Return pairs that chain positions with equal values; None equals nothing."""
-    latest: dict[str, int] = {}
+    latest: dict[Hashable, int] = {}
     pairs = []
     for position, value in enumerate(values):
         if value is None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from augment.data.boxes import DrawnBox
 from edge_runtime.bundle.errors import InputError
 
 REQUIRED = ("path", "label")
@@ -16,14 +17,14 @@ SPLITS = {"train": ("train",), "val": ("val",), "test": ("test",), "trainval": (
 
 @dataclass(frozen=True)
 class ManifestRow:
-    """One row; `where` names file and line for messages. `boxes` has one box or none, in pixels from the top left."""
+    """One row; `where` names file and line for messages. `boxes` has one box or none, in pixels."""
 
     where: str
     path: str
     label: str
     group: str | None
     sides: tuple[str, ...] | None
-    boxes: tuple[tuple[float, float, float, float], ...]
+    boxes: tuple[DrawnBox, ...]
 
 
 def read_manifest(path: Path) -> Iterator[ManifestRow]:
@@ -68,7 +69,7 @@ def _row(row: dict[str, str], where: str) -> ManifestRow:
     return ManifestRow(where, cells["path"], cells["label"], cells["group"] or None, sides, _boxes(cells, where))
 
 
-def _boxes(cells: dict[str, str], where: str) -> tuple[tuple[float, float, float, float], ...]:
+def _boxes(cells: dict[str, str], where: str) -> tuple[DrawnBox, ...]:
     texts = [cells[name] for name in BOX]
     if not any(texts):
         return ()
@@ -78,4 +79,4 @@ def _boxes(cells: dict[str, str], where: str) -> tuple[tuple[float, float, float
         raise InputError(f"{where}: box {','.join(texts)}, expected four numbers: x,y,w,h in pixels") from None
     if not (x >= 0 and y >= 0 and 0 < width < float("inf") and 0 < height < float("inf")):
         raise InputError(f"{where}: box {','.join(texts)}, expected x and y from 0 and a width and height above 0")
-    return ((x, y, width, height),)
+    return (DrawnBox(x, y, width, height, where),)

@@ -1,7 +1,8 @@
-"""Which images a source offers and what it says about them. Files are listed here, never decoded.
+"""Which images a source offers and what it says about them. Images are listed here, never decoded.
 
 Four layouts are read: a folder per class, the Oxford-IIIT Pet layout of torchvision, the package elpv-dataset and a
-CSV manifest. `check_source` finds what can be known to be wrong from names alone, before anything is loaded.
+CSV manifest; and with each of them, files of boxes. `check_source` finds what can be known to be wrong from names and
+lists alone, before any image is loaded.
 """
 
 import difflib
@@ -9,9 +10,11 @@ import importlib.util
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
+from augment.data.box_search import find_boxes
+from augment.data.boxes import DrawnBox, refuse
 from augment.data.manifest_csv import ManifestRow, read_manifest
 from augment.settings import DataSettings, Settings
 from edge_runtime.bundle.errors import InputError
@@ -26,15 +29,15 @@ ELPV_LABELS = "labels.csv"
 class Candidate:
     """One file that the source calls an image.
 
-    `sides` are the parts of the split that the source's own lists leave it (None: no list names it). `boxes` are
-    (x, y, width, height) in pixels of the upright image, from its top left corner.
+    `sides` are the parts of the split that the source's own lists leave it (None: no list names it). `boxes` are those
+    that its manifest or its file of boxes states (None: there is neither).
     """
 
     path: str  # relative to the source's root, with forward slashes
     label: str
     group: str | None = None
     sides: tuple[str, ...] | None = None
-    boxes: tuple[tuple[float, float, float, float], ...] = ()
+    boxes: tuple[DrawnBox, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,22 @@ def check_source(settings: Settings) -> Source:
 def list_candidates(data: DataSettings) -> Source:
     """List the candidates of `data.source`, sorted by path. Raises InputError where the layout is not there."""
     layout = data.layout if data.layout != "auto" else _recognise(data.source)
-    return _READERS[layout](data.source)
+    source = _READERS[layout](data.source)
+    return _with_boxes(source, data.boxes) if source.candidates else source
+
+
+def _with_boxes(source: Source, setting: str) -> Source:
+    """Add the boxes that lie in files; a manifest that has boxes of an image keeps them."""
+    found = find_boxes(source.root, [candidate.path for candidate in source.candidates], setting)
+    refuse(found.problems)
+    candidates = tuple(
+        candidate if candidate.boxes is not None else replace(candidate, boxes=found.by_image.get(candidate.path))
+        for candidate in source.candidates
+    )
+    used = {path for path, _ in source.ignored if source.root / path in found.files}
+    strays = [(file.name, "is a file of boxes, and no image has its name") for file in found.strays]
+    ignored = tuple(entry for entry in source.ignored if entry[0] not in used)
+    return replace(source, candidates=candidates, ignored=(*ignored, *strays))
 
 
 def source_root(data: DataSettings) -> Path:
@@ -236,7 +254,7 @@ def _list_manifest(source: str) -> Source:
     path = _manifest_path(source)
     candidates: dict[str, Candidate] = {}
     for row in read_manifest(path):
-        here = Candidate(_inside(row.path, row.where), _label(row), row.group, row.sides, row.boxes)
+        here = Candidate(_inside(row.path, row.where), _label(row), row.group, row.sides, row.boxes or None)
         before = candidates.get(here.path)
         candidates[here.path] = here if before is None else _joined(before, here, row.where)
     ordered = sorted(candidates.values(), key=lambda candidate: candidate.path)
@@ -249,7 +267,8 @@ def _joined(first: Candidate, second: Candidate, where: str) -> Candidate:
         if getattr(first, name) != getattr(second, name):
             seen = f"{getattr(first, name)!r} and {getattr(second, name)!r}"
             raise InputError(f"{where}: {first.path} stands in an earlier line too, with another {name}: {seen}")
-    return Candidate(first.path, first.label, first.group, first.sides, first.boxes + second.boxes)
+    boxes = [candidate.boxes for candidate in (first, second) if candidate.boxes is not None]
+    return replace(first, boxes=sum(boxes, ()) if boxes else None)
 
 
 def _label(row: ManifestRow) -> str:

@@ -76,6 +76,12 @@ def fit_heat(host: Frame, donor: Frame, boxes: Sequence[Box], box: Box, seed: in
     return Fitted(host, donor, patch, cut.inner, *_place(likeness, patch, rng), calm)
 
 
+def in_place(frame: Frame, box: Box) -> Fitted:
+    """Return what `box` holds of `frame` as fitted into the very place where it is."""
+    cut = _Cut.around(frame, box)
+    return Fitted(frame, frame, cut.patch(frame), cut.inner, cut.area[1].start, cut.area[0].start)
+
+
 def transplant(fitted: Fitted, amplitude: float = 1.0) -> Frame:
     """Return the host with the patch in its place; `amplitude` 0 composes the host's own pixels instead."""
     host, patch = fitted.host, fitted.patch
@@ -129,14 +135,19 @@ class _Cut:
 
     @classmethod
     def drawn(cls, donor: Frame, box: Box, rng: np.random.Generator) -> "_Cut":
+        """Draw scale and mirroring by chance."""
+        scale = float(np.exp(rng.uniform(*np.log(SCALES))))
+        return cls.around(donor, box, scale, mirrored=bool(rng.random() < 0.5))
+
+    @classmethod
+    def around(cls, frame: Frame, box: Box, scale: float = 1.0, mirrored: bool = False) -> "_Cut":
+        """Take the box with its margin, as far as the picture reaches."""
         x, y, width, height = box
         reach = [max(LEAST_MARGIN, MARGIN * side) for side in (width, height)]
         left, top = max(0, int(x - reach[0])), max(0, int(y - reach[1]))
-        right = min(donor.shape[1], int(np.ceil(x + width + reach[0])))
-        bottom = min(donor.shape[0], int(np.ceil(y + height + reach[1])))
-        scale = float(np.exp(rng.uniform(*np.log(SCALES))))
-        place = (x - left, y - top, width, height)
-        return cls((slice(top, bottom), slice(left, right)), place, scale, bool(rng.random() < 0.5))
+        right = min(frame.shape[1], int(np.ceil(x + width + reach[0])))
+        bottom = min(frame.shape[0], int(np.ceil(y + height + reach[1])))
+        return cls((slice(top, bottom), slice(left, right)), (x - left, y - top, width, height), scale, mirrored)
 
     def patch(self, frame: Frame) -> Frame:
         """Cut the patch out of `frame`."""

@@ -98,7 +98,7 @@ def nearest_distance(
     A pair that `excluded` (N, M) marks has the cosine `excluded_likeness`. Without others the distance is 1, that of
     unrelated images.
     """
-    if not len(others):
+    if not len(rows) or not len(others):
         return np.ones(len(rows))
     likeness = rows @ others.T
     if excluded is not None:

@@ -1,8 +1,9 @@
 """Stage 6, curate: which generated images may teach the classifier, and why the others may not.
 
 Two-sided: an image must show what its label says and be of this world, yet be no copy of a real image. Every image gets
-all reasons against it, in the order of `REASONS`. Test images are not opened: what they are compared by, their hashes
-and embeddings, was taken when the dataset stage read them.
+all reasons against it, in the order of `REASONS`. Healed images are meant to be like their sources and are beside all
+limits: each must only have lost what its boxes held. Test images are not opened: what they are compared by, their
+hashes and embeddings, was taken when the dataset stage read them.
 """
 
 from collections import Counter
@@ -24,6 +25,7 @@ from augment.data.split import SIDES, TEST, TRAIN, VAL
 from augment.evaluation.label_check import agreement, recall_with
 from augment.evaluation.learning_curve import learning_curve
 from augment.methods import parse_method
+from augment.models.heal import box_area
 from augment.models.image_embedding import Fingerprints, nearest_distance
 from augment.models.model_folders import pick_device
 from augment.progress import progress
@@ -42,6 +44,7 @@ OUT_OF_WORLD = "unlike any training image"
 NO_FAULT = "the fault cannot be seen"
 WRONG_CLASS = "shows another class"
 OVER_CAP = "beyond the class's cap"
+NOT_HEALED = "healing changed nothing visible in a box"  # all around it is as hot, or of the same colours
 REASONS = (BLANK, DUPLICATE, COPY, LOOKALIKE, OUT_OF_WORLD, NO_FAULT, WRONG_CLASS, OVER_CAP)
 NEARLY_NOISE = 0.9  # of the distance of noise
 MOST_PAIRS = 3000  # of real images whose detail is compared
@@ -83,7 +86,8 @@ def run(settings: Settings, folder: RunFolder) -> CurationDocument:
     inputs = StageInputs.of(synthetic.digest, settings.curate, others, {"embedder": fingerprints.identity})
     if done := folder.finished(CURATION, inputs):
         return done
-    painted = [record for record in synthetic.records if record.path]
+    made = [record for record in synthetic.records if record.path]
+    painted = [record for record in made if not parse_method(record.method).heals]
     real = {side: [record for record in dataset.records if record.split == side] for side in SIDES}
     seen = {side: _real(settings, fingerprints, records) for side, records in real.items()}
     pool = _pool(settings, folder, fingerprints, painted, real[TRAIN], seen[TRAIN])
@@ -92,6 +96,7 @@ def run(settings: Settings, folder: RunFolder) -> CurationDocument:
     held_out = _joined(seen[VAL], seen[TEST])
     reasons, scores = reject_reasons(pool, seen[TRAIN], held_out, real[TRAIN], settings, measure)
     records = [_record(record, why, score) for record, why, score in zip(painted, reasons, scores, strict=True)]
+    records += _healed(settings, folder, [record for record in made if parse_method(record.method).heals], real[TRAIN])
     records += [_record(record, [record.blanked or BLANK], {}) for record in synthetic.records if not record.path]
     records.sort(key=lambda record: record.id)
     kept = np.array([not why for why in reasons], bool)
@@ -211,6 +216,25 @@ def largest_change(frame: Frame, host: Frame) -> float:
 
 
 # Rejecting
+
+
+def _healed(
+    settings: Settings,
+    folder: RunFolder,
+    records: Sequence[types.GeneratedRecord],
+    training: Sequence[types.DatasetRecord],
+) -> list[types.CurationRecord]:
+    """Keep the healed images whose every box lost something that can be seen."""
+    store, by_id = ImageStore(settings), {record.id: record for record in training}
+
+    def judged(record: types.GeneratedRecord) -> types.CurationRecord:
+        frame, source = read_image(folder.path / (record.path or "")).frame, store.frame(by_id[record.source])
+        areas = [box_area(frame.shape, (x, y, width, height)) for x, y, width, height in record.boxes]
+        change = min(largest_change(frame[area], source[area]) for area in areas)
+        why = [NOT_HEALED] if change < settings.curate.visible else []
+        return _record(record, why, {"change": round(change, 1)})
+
+    return [judged(record) for record in records]
 
 
 def reject_reasons(

@@ -7,7 +7,7 @@ import base64
 import os
 import stat
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from augment.data import duplicates
+from augment.data.boxes import refuse
 from augment.data.duplicates import THUMBNAIL, Pairs, Thumbnail, thumbnail_of
 from augment.data.image_store import ImageStore
 from augment.data.perceptual_hash import Hashes, perceptual_hash
@@ -24,7 +25,7 @@ from augment.data.split import SIDES, TEST, TRAIN, VAL, Member, Shares, assign_s
 from augment.models.image_embedding import Fingerprints
 from augment.models.model_folders import pick_device
 from augment.progress import progress
-from augment.record_types import DatasetRecord, DatasetSummary, FileFacts, LeftOut
+from augment.record_types import Box, DatasetRecord, DatasetSummary, FileFacts, LeftOut
 from augment.records import DATASET, Document, Journal, RunFolder, StageInputs, digest_of
 from augment.settings import DataSettings, Settings
 from edge_runtime.bundle.errors import InputError
@@ -85,7 +86,7 @@ def _earlier_sides(folder: RunFolder, inputs: StageInputs) -> dict[str, str]:
     if (document := folder.latest(DATASET)) is None:
         return {}
     before = inputs.settings_of(document.inputs)
-    rules = [key for key in inputs.settings if key not in ("source", "layout")]
+    rules = [key for key in inputs.settings if key not in ("source", "layout", "boxes")]
     same = all(before.get(key) == inputs.settings[key] for key in rules)
     return {record.id: record.split for record in document.records} if same else {}
 
@@ -111,7 +112,10 @@ def _file_digest(path: Path) -> str:
 
 def _source_digest(source: Source, digests: Sequence[str]) -> str:
     """Return a digest of all that the source says and holds, wherever it lies."""
-    listed = [[asdict(candidate), digest] for candidate, digest in zip(source.candidates, digests, strict=True)]
+    listed = [
+        [asdict(candidate) | {"boxes": [box.stated() for box in candidate.boxes or ()]}, digest]
+        for candidate, digest in zip(source.candidates, digests, strict=True)
+    ]
     return digest_of([source.layout, listed, source.ignored])
 
 
@@ -185,13 +189,15 @@ def _sort_out(
     """Make the records and the summary from what the source says and what reading found."""
     readable, quarantined = _readable(source, facts)
     distinct, copies, contradictions = _distinct(readable)
+    boxes = _boxes(distinct, source.classes)
     alike, bursts = _pairs(settings.data, distinct)
-    pairs = np.concatenate([alike, bursts, duplicates.same_value_pairs([image.candidate.group for image in distinct])])
-    members, torn = settle_groups([_member(image, earlier) for image in distinct], pairs)
+    pairs = [alike, bursts, duplicates.same_value_pairs([image.candidate.group for image in distinct])]
+    pairs.append(_block_pairs(settings.data, distinct))
+    members, torn = settle_groups([_member(image, earlier) for image in distinct], np.concatenate(pairs))
     side_of = assign_sides(members, _shares(settings.data, members), settings.seed)
     group_of = {member.id: member.group for member in members}
     kept = [image for image in distinct if image.id in group_of]
-    records = [_record(image, source.layout, side_of[image.id], group_of[image.id]) for image in kept]
+    records = [_record(image, source.layout, side_of[image.id], group_of[image.id], *boxes[image.id]) for image in kept]
     quarantined |= contradictions
     dropped = copies | {image.path: torn[image.id] for image in distinct if image.id in torn}
     _check_left(source, records, quarantined | dropped)
@@ -210,7 +216,7 @@ def _sort_out(
         splits={side: sum(record.split == side for record in records) for side in SIDES},
         groups=len(groups),
         largest_group=max(groups.values()),
-        hints=[*_gaps(labels, counts), *_large_group(max(groups.values()), len(records))],
+        hints=_hints(records, kept, settings.data.faults),
         exact_copies=len(copies),
         burst_pairs=len(bursts),
         perceptual_pairs=same,
@@ -280,6 +286,41 @@ def _pairs(section: DataSettings, images: Sequence[_Image]) -> tuple[Pairs, Pair
     return alike, bursts[np.array(together, bool)]
 
 
+def _block_pairs(section: DataSettings, images: Sequence[_Image]) -> Pairs:
+    """Chain the files of each block of numbers that may stand on the same sides; lists of the source part others."""
+    if not section.blocks:
+        return duplicates.same_value_pairs([])
+    labels = {image.candidate.label for image in images}
+    blocks = duplicates.blocks_of([image.path for image in images], labels, section.blocks)
+    return duplicates.same_value_pairs(
+        [block and (block, image.sides) for block, image in zip(blocks, images, strict=True)]
+    )
+
+
+def _boxes(images: Sequence[_Image], labels: Collection[str]) -> dict[str, tuple[list[Box], list[str]]]:
+    """Return each image's boxes in its pixels, with notes, by id. Raises InputError that names all impossible ones.
+
+    A box that bears the name of another label is of something else; names that are no labels say nothing.
+    """
+    problems: list[str] = []
+    found: dict[str, tuple[list[Box], list[str]]] = {image.id: ([], []) for image in images}
+    for image in images:
+        boxes, notes = found[image.id]
+        for drawn in image.candidate.boxes or ():
+            if drawn.name != image.candidate.label and drawn.name in labels:
+                notes.append(f"a box is named {drawn.name} and left out")
+                continue
+            try:
+                box, note = drawn.pixels(image.facts.width, image.facts.height)
+            except InputError as error:
+                problems.append(str(error))
+                continue
+            boxes.append(box)
+            notes += [note] if note else []
+    refuse(problems)
+    return found
+
+
 def _hashes(images: Sequence[_Image]) -> Hashes:
     return np.array([int(image.facts.phash, 16) for image in images], np.uint64)
 
@@ -290,7 +331,9 @@ def _member(image: _Image, earlier: Mapping[str, str]) -> Member:
     return Member(image.id, image.candidate.label, image.sides, fixed)
 
 
-def _record(image: _Image, origin: str, side: str, group: str) -> DatasetRecord:
+def _record(
+    image: _Image, origin: str, side: str, group: str, boxes: Sequence[Box], notes: Sequence[str]
+) -> DatasetRecord:
     return DatasetRecord(
         id=image.id,
         path=image.path,
@@ -302,8 +345,8 @@ def _record(image: _Image, origin: str, side: str, group: str) -> DatasetRecord:
         group=group,
         origin=origin,
         phash=image.facts.phash,
-        notes=image.facts.notes,
-        boxes=[list(box) for box in image.candidate.boxes] or (),
+        notes=[*image.facts.notes, *notes],
+        boxes=boxes or (),
     )
 
 
@@ -328,12 +371,19 @@ def _counted(pairs: Pairs, sides: NDArray[np.str_]) -> tuple[int, int]:
     return int(placed.sum()), int((placed & (first != second)).sum())
 
 
-def _gaps(labels: Sequence[str], counts: Mapping[tuple[str, str], int]) -> list[str]:
+def _hints(records: Sequence[DatasetRecord], images: Sequence[_Image], faults: Collection[str]) -> list[str]:
+    """Say what a person may want to change before training."""
+    largest = max(Counter(record.group for record in records).values())
+    return [*_gaps(records), *_large_group(largest, len(records)), *_box_hints(records, images, faults)]
+
+
+def _gaps(records: Sequence[DatasetRecord]) -> list[str]:
+    stand = {(record.label, record.split) for record in records}
     return [
         f"class {label} has no {side} image: too few groups of distinct images"
-        for label in labels
+        for label in sorted({label for label, _ in stand})
         for side in SIDES
-        if not counts[label, side]
+        if (label, side) not in stand
     ]
 
 
@@ -344,6 +394,27 @@ def _large_group(size: int, images: int) -> list[str]:
         f"one group holds {size} of {images} images and stands on one side as a whole; if they are not the same thing, "
         "lower data.duplicate_bits or data.burst_gap"
     ]
+
+
+def _box_hints(records: Sequence[DatasetRecord], images: Sequence[_Image], faults: Collection[str]) -> list[str]:
+    """Tell boxes where nothing should be wrong, and faults that lack them although others have them."""
+    healthy = [image.path for image in images if faults and image.candidate.label not in faults and _boxes_else(image)]
+    empty = [image.path for image in images if image.candidate.boxes == () and image.candidate.label in faults]
+    bare = [
+        record.path for record in records if not record.boxes and record.label in faults and record.path not in empty
+    ]
+    faulty = sum(record.label in faults and record.path not in empty for record in records)
+    hints = {
+        "with a label that is no fault have boxes, which count for nothing; is the label right?": healthy,
+        "of a fault have a file of boxes without one; is the label right?": empty,
+        "of a fault have no boxes: they teach which images show it, and not where": bare if len(bare) < faulty else [],
+    }
+    return [f"{len(paths)} images {words} (first {paths[0]})" for words, paths in hints.items() if paths]
+
+
+def _boxes_else(image: _Image) -> bool:
+    """Whether the image has a box that may be around something else than what its label says."""
+    return any(box.name != image.candidate.label for box in image.candidate.boxes or ())
 
 
 def _reasons(reasons: Mapping[str, str]) -> list[LeftOut]:

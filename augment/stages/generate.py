@@ -1,11 +1,13 @@
 """Stage 5, generate: Stable Diffusion paints what each class lacks, each image with a seed of its own.
 
+Beside the quotas, method `heal` gives every fault picture with boxes once more without its faults.
+
 The id of an image is a digest of everything that decides its pixels, so a killed run knows by the id what it has.
 Batches are planned ahead and painted whole: on the same machine a resumed run makes the same pixels.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -15,7 +17,9 @@ from augment import record_types as types
 from augment.data.image_store import ImageStore, resize_by_area
 from augment.data.split import TRAIN
 from augment.methods import Method, parse_method
-from augment.models.cut_paste import Fitted, fit, transplant
+from augment.models.cut_paste import Fitted, fit, fit_heat, heat_up, in_place, transplant
+from augment.models.false_colour import Box, palette_of
+from augment.models.heal import healed
 from augment.models.inpaint_mask import hole_for
 from augment.models.interfaces import Order
 from augment.models.registry import Models
@@ -41,6 +45,9 @@ from edge_runtime.bundle.preprocess import Frame
 
 SAFETY_FILTER = "blanked by the model's safety filter"
 TOO_LARGE = "the fault's patch is larger than its host"
+NO_HEAT = "the fault's patch is larger than its host, or a picture is not in false colours"
+BY_GENERATOR = "inpainted by the generator"
+HEALING = parse_method("inpaint-0.9")  # how the generator paints over a fault
 HOSTS_PER_PROMPT = 4  # real images that one prompt edits before the prompts start again
 UNKNOWN_RECALL = 0.5  # of a class without validation images
 # Minimum need of a class with recall 1. Without images of its own, looking generated would tell it from the others.
@@ -58,8 +65,9 @@ def run(settings: Settings, folder: RunFolder, models: Models) -> SyntheticDocum
     painter = models.painter_folder.identity
     inputs = StageInputs.of(adapter.digest, settings.generate, {"seed": settings.seed}, {"painter": painter})
     previous = folder.finished(SYNTHETIC, inputs)
+    methods = [parse_method(name) for name in settings.generate.methods]
     wanted: Wanted = {
-        name: wanted_of(parse_method(name), dataset.records, settings.generate) for name in settings.generate.methods
+        method.name: wanted_of(method, dataset.records, settings.generate) for method in methods if not method.heals
     }
     round_number = 1 if previous is None else previous.summary.round + 1
     if settings.generate.budget == "recall":
@@ -71,17 +79,22 @@ def run(settings: Settings, folder: RunFolder, models: Models) -> SyntheticDocum
     made = list(previous.records) if previous else []
     sources = Sources(dataset.records, prompts.records)
     plan = plan_images(settings, painter, adapter.summary, sources, missing, made)
+    notes = list(previous.summary.notes) if previous else []
+    if previous is None and any(method.heals for method in methods):
+        heals, notes = plan_heals(settings, painter, sources)
+        plan += heals
     journal = folder.journal(SYNTHETIC, types.GeneratedRecord, {**inputs.to_json(), "round": round_number})
     studio = _Studio(settings, folder, models, adapter.summary, {record.id: record for record in dataset.records})
     painted = _paint_all(studio, journal, plan)
     records = sorted([*made, *painted], key=lambda record: record.id)
-    summary = types.SyntheticSummary(round=round_number, wanted=wanted)
+    summary = types.SyntheticSummary(round=round_number, wanted=wanted, notes=notes or ())
     return folder.write(Document(SYNTHETIC, inputs, records, summary))
 
 
 def summary_line(document: SyntheticDocument) -> str:
     """Say in one line what the stage did."""
-    return f"{len(document.records)} images painted up to round {document.summary.round}"
+    notes = "".join(f"; {note}" for note in document.summary.notes)
+    return f"{len(document.records)} images painted up to round {document.summary.round}{notes}"
 
 
 def wanted_images(records: Sequence[types.DatasetRecord], settings: GenerateSettings) -> dict[str, int]:
@@ -174,6 +187,7 @@ class _Start:
     source: str
     host: str | None
     box: types.Box | None
+    boxes: Sequence[types.Box] = ()
 
 
 def plan_images(
@@ -198,6 +212,44 @@ def plan_images(
                 start = starts[number % len(starts)]
                 plan.append(_planned(settings, painter, digest, method, label, number, start))
     return plan
+
+
+def plan_heals(settings: Settings, painter: Identity, sources: Sources) -> tuple[list[types.PlannedImage], list[str]]:
+    """Plan every training image of a fault with boxes once more without its faults; also say what cannot be healed."""
+    method, healthy_of = parse_method("heal"), healthy_labels(settings, {record.label for record in sources.real})
+    boxed = [record for record in sources.real if record.split == TRAIN and record.boxes]
+    plan = []
+    for number, record in enumerate(record for record in boxed if record.label in healthy_of):
+        label = healthy_of[record.label]
+        prompt = _healthy_prompt(settings, sources, label, record.id) if settings.generate.knows_real_pictures else None
+        start = _Start(prompt, record.id, record.id, None, record.boxes)
+        plan.append(_planned(settings, painter, None, method, label, number, start))
+    stray = sorted({record.label for record in boxed} & set(settings.data.faults) - set(healthy_of))
+    notes = [f"heal: which label is {label} without its fault? say so in data.groups" for label in stray]
+    if not plan and not stray:
+        notes = ["heal: no training image of a fault has a box, so there is nothing to heal"]
+    return plan, notes
+
+
+def healthy_labels(settings: Settings, labels: Collection[str]) -> dict[str, str]:
+    """Return the healthy label of each fault: of its group, of its host, or the only one that there is."""
+    found = {}
+    healthy = sorted(set(labels) - set(settings.data.faults))
+    if len(healthy) == 1 and not settings.data.groups:
+        found = dict.fromkeys(settings.data.faults, healthy[0])
+    found |= settings.generate.hosts
+    for members in settings.data.groups.values():
+        faults = [label for label in members if label in settings.data.faults]
+        found |= {fault: label for fault in faults for label in members if label not in faults}
+    return {fault: label for fault, label in found.items() if fault in labels and label in labels}
+
+
+def _healthy_prompt(settings: Settings, sources: Sources, label: str, image: str) -> types.PromptRecord:
+    """Return the prompt of the healthy label that is drawn for the image."""
+    prompts = [prompt for prompt in sources.prompts if prompt.label == label]
+    if not prompts:
+        raise InputError(f"heal has no prompt of class {label} to paint by; run `rarefault caption` again")
+    return prompts[item_seed(settings.seed, SYNTHETIC.document, f"heal/{image}") % len(prompts)]
 
 
 def _starts(settings: Settings, method: Method, label: str, sources: Sources) -> list[_Start]:
@@ -257,6 +309,7 @@ def _planned(
         strength=method.strength,
         adapter=adapter,
         size=section.size,
+        boxes=start.boxes,
     )
     decisive = {key: value for key, value in vars(planned).items() if key != "id"}
     return replace(planned, id=digest_of({**decisive, "painter": painter, "batch_size": section.batch_size})[:16])
@@ -269,6 +322,7 @@ class _Painted:
     frame: Frame | None
     why_none: str = SAFETY_FILTER
     place: list[int] | None = None  # of an inserted fault in its host: x, y, width, height in pixels
+    how: str = ""  # it was healed
 
 
 @dataclass(frozen=True)
@@ -287,6 +341,8 @@ class _Studio:
             return [_Painted(self._rendered(item, method.domain)) for item in batch]
         if method.inserts:
             return self._inserted(method, batch)
+        if method.heals:
+            return self._healed(batch)
         orders = [
             Order(item.prompt or "", item.seed, self._source(item) if method.starts_from_image else None)
             for item in batch
@@ -298,18 +354,41 @@ class _Studio:
         found = [self._fitted(item) for item in batch]
         fitting = [(item, fitted) for item, fitted in zip(batch, found, strict=True) if fitted]
         made: list[Frame | None]
-        if method.kind == "transplant":
-            made = [transplant(fitted) for _, fitted in fitting]
-        else:
+        if method.kind == "inpaint":
             made = self._inpainted(method, fitting)
-        frames = iter(made)
-        return [_Painted(next(frames), place=fitted.box) if fitted else _Painted(None, TOO_LARGE) for fitted in found]
+        else:
+            made = [(transplant if method.kind == "transplant" else heat_up)(fitted) for _, fitted in fitting]
+        frames, why = iter(made), NO_HEAT if method.kind == "heatup" else TOO_LARGE
+        return [_Painted(next(frames), place=fitted.box) if fitted else _Painted(None, why) for fitted in found]
 
     def _fitted(self, item: types.PlannedImage) -> Fitted | None:
         assert item.host is not None  # every inserting method plans both
         assert item.box is not None
-        left, top, width, height = item.box
-        return fit(self._frame(item.host), self._frame(item.source), (left, top, width, height), item.seed)
+        host, donor = self._frame(item.host), self._frame(item.source)
+        if parse_method(item.method).kind == "heatup":
+            boxes = [_box(other) for other in self.sources[item.source].boxes]
+            return fit_heat(host, donor, boxes, _box(item.box), item.seed)
+        return fit(host, donor, _box(item.box), item.seed)
+
+    def _healed(self, batch: Sequence[types.PlannedImage]) -> list[_Painted]:
+        """Take the faults out of pictures: by cooling, by a generator that knows real pictures, or by OpenCV."""
+        frames = [self._frame(item.source) for item in batch]
+        if not self.settings.generate.knows_real_pictures:
+            return [_healed(frame, item) for frame, item in zip(frames, batch, strict=True)]
+        painted = [
+            _healed(frame, item) if palette_of(frame).is_false_colour else _Painted(frame, how=BY_GENERATOR)
+            for frame, item in zip(frames, batch, strict=True)
+        ]
+        for turn in range(max(len(item.boxes) for item in batch)):
+            open_holes = [
+                (row, in_place(made.frame, _box(batch[row].boxes[turn])))
+                for row, made in enumerate(painted)
+                if made.how == BY_GENERATOR and made.frame is not None and turn < len(batch[row].boxes)
+            ]
+            filled = self._inpainted(HEALING, [(batch[row], fitted) for row, fitted in open_holes])
+            for (row, _), frame in zip(open_holes, filled, strict=True):
+                painted[row] = replace(painted[row], frame=frame)
+        return painted
 
     def _rendered(self, item: types.PlannedImage, domain: str) -> Frame:
         if self.models.renderer is None:
@@ -338,6 +417,16 @@ class _Studio:
         return ImageStore(self.settings).frame(self.sources[image])
 
 
+def _healed(frame: Frame, item: types.PlannedImage) -> _Painted:
+    made, how = healed(frame, [_box(box) for box in item.boxes])
+    return _Painted(made, how=how)
+
+
+def _box(box: types.Box) -> Box:
+    x, y, width, height = box
+    return x, y, width, height
+
+
 def _paint_all(
     studio: _Studio, journal: Journal[types.GeneratedRecord], plan: Sequence[types.PlannedImage]
 ) -> list[types.GeneratedRecord]:
@@ -361,16 +450,16 @@ def _batches(plan: Sequence[types.PlannedImage], size: int) -> list[list[types.P
 
 def _save(folder: RunFolder, item: types.PlannedImage, painted: _Painted) -> types.GeneratedRecord:
     """Write the image as PNG and return its record; an image that there is not gets a reason and no file."""
-    image = painted.frame
+    image, place, how = painted.frame, painted.place, painted.how
+    if how and how != BY_GENERATOR:  # no prompt took part
+        item = replace(item, prompt_id=None, caption=None, prompt=None)
     if image is None or not image.any():
-        return types.GeneratedRecord(
-            **vars(item), place=painted.place, path=None, sha256=None, blanked=painted.why_none
-        )
+        why = painted.why_none
+        return types.GeneratedRecord(**vars(item), place=place, path=None, sha256=None, blanked=why, how=how)
     relative = f"synthetic/images/{item.label}/{item.id}.png"
     path = folder.path / relative
     path.parent.mkdir(parents=True, exist_ok=True)
     data = cv2.imencode(".png", image)[1].tobytes()
     replace_file(path, data)
-    return types.GeneratedRecord(
-        **vars(item), place=painted.place, path=relative, sha256=sha256_bytes(data), blanked=None
-    )
+    digest = sha256_bytes(data)
+    return types.GeneratedRecord(**vars(item), place=place, path=relative, sha256=digest, blanked=None, how=how)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from augment.data.duplicates import (
     THUMBNAIL,
+    blocks_of,
     burst_pairs,
     burst_similarity,
     duplicate_pairs,
@@ -107,3 +108,19 @@ def test_pairs_form_groups_named_after_their_smallest_id() -> None:
 
 def test_equal_values_chain_and_none_stands_alone() -> None:
     assert same_value_pairs(["x", None, "y", "x", None, "x"]).tolist() == [[0, 3], [3, 5]]
+
+
+def test_a_block_spans_classes_and_not_series() -> None:
+    paths = [
+        "hot/IMG_11.jpg",
+        "ok/IMG_6.jpg",
+        "ok/IMG_5.jpg",
+        "ok/b/IMG_6.jpg",
+        "all/ok/IMG_7.jpg",
+        "ok/x.jpg",
+        "ok/ok7.jpg",
+    ]
+    blocks = blocks_of(paths, ("hot", "ok"), 6)
+    assert blocks[0] == blocks[1] == blocks[4]
+    assert blocks[5] is None
+    assert len({*blocks}) == 5

@@ -104,8 +104,48 @@ def test_a_manifest_gives_groups_lists_and_boxes(tmp_path: Path) -> None:
     )
     first, second = list_candidates(DataSettings(source=str(path))).candidates
     assert (first.path, first.label, first.group, first.sides) == ("a.jpg", "hot", "mast 7", ("test",))
-    assert first.boxes == ((1, 2, 30, 40), (5, 6, 7.5, 8))
-    assert (second.group, second.sides, second.boxes) == (None, None, ())
+    assert [box.stated() for box in first.boxes or ()] == [[1, 2, 30, 40], [5, 6, 7.5, 8]]
+    assert [box.where for box in first.boxes or ()] == [f"{path}, line 2", f"{path}, line 3"]
+    assert (second.group, second.sides, second.boxes) == (None, None, None)
+
+
+def test_files_of_boxes_are_no_longer_ignored_and_strays_are_told(tmp_path: Path) -> None:
+    touch(tmp_path, "ok/1.jpg", "ok/2.jpg", "hot/1.jpg", "hot/2.jpg")
+    (tmp_path / "hot/1.txt").write_text("0 0.5 0.5 0.2 0.2\n")
+    (tmp_path / "hot/2.txt").write_text("a photo of a hot clamp")
+    source = list_candidates(DataSettings(source=str(tmp_path)))
+    assert {path for path, _ in source.ignored} == {"hot/2.txt"}
+    assert {candidate.path: candidate.boxes is not None for candidate in source.candidates} == {
+        "hot/1.jpg": True,
+        "hot/2.jpg": False,
+        "ok/1.jpg": False,
+        "ok/2.jpg": False,
+    }
+    (tmp_path / "drawn").mkdir()
+    (tmp_path / "drawn/2.xml").write_text("<annotation/>")
+    (tmp_path / "drawn/classes.txt").write_text("spot")
+    (tmp_path / "hot/2.jpg").unlink()
+    source = list_candidates(DataSettings(source=str(tmp_path), boxes=str(tmp_path / "drawn")))
+    assert dict(source.ignored)["classes.txt"] == "is a file of boxes, and no image has its name"
+    assert [candidate.path for candidate in source.candidates if candidate.boxes == ()] == ["ok/2.jpg"]
+
+
+def test_a_manifest_keeps_its_own_boxes(tmp_path: Path) -> None:
+    touch(tmp_path, "a.jpg", "b.jpg")
+    for name in "ab":
+        (tmp_path / f"{name}.txt").write_text("0 0.5 0.5 0.2 0.2\n")
+    path = manifest(tmp_path, "path,label,x,y,w,h\na.jpg,hot,1,2,3,4\nb.jpg,ok,,,,\n")
+    first, second = list_candidates(DataSettings(source=str(path))).candidates
+    assert [box.stated() for box in first.boxes or ()] == [[1, 2, 3, 4]]
+    assert [box.fractions for box in second.boxes or ()] == [True]
+
+
+def test_groups_name_every_class_once(tmp_path: Path) -> None:
+    touch(tmp_path, "ok/1.jpg", "ok/2.jpg", "hot/1.jpg", "hot/2.jpg", "fan/1.jpg", "fan/2.jpg")
+    assert "data.groups.fan names 'warm', which is no class" in refusal(
+        tmp_path, faults=("hot",), groups={"pump": ("ok", "hot"), "fan": ("warm",)}
+    )
+    assert "class fan of" in refusal(tmp_path, faults=("hot",), groups={"pump": ("ok", "hot")})
 
 
 @pytest.mark.parametrize(

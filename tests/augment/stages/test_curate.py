@@ -239,6 +239,43 @@ def test_the_stage_reads_pictures_counts_reasons_and_says_what_is_missing(tmp_pa
     assert again.summary.learning_curve.macro_recall == [0.125]
 
 
+def test_a_healed_picture_is_beside_all_limits_but_must_have_lost_what_its_boxes_held(tmp_path):
+    folder, source = RunFolder(tmp_path), tmp_path / "source"
+    (tmp_path / "synthetic").mkdir()
+    source.mkdir()
+    picture = texture(1)
+    cv2.imwrite(str(source / "f.png"), picture)
+    one, both = picture.copy(), picture.copy()
+    one[5:15, 5:15] = both[5:15, 5:15] = both[40:50, 40:50] = 0
+    records = []
+    for name, frame in (("one", one), ("both", both)):
+        cv2.imwrite(str(tmp_path / "synthetic" / f"{name}.png"), frame)
+        record = {"id": name, "label": "sound", "method": "heal", "path": f"synthetic/{name}.png", "blanked": None}
+        records.append({**record, "source": "f", "host": "f", "boxes": [[5, 5, 10, 10], [40, 40, 10, 10]]})
+    real = [
+        {"id": name, "path": "f.png", "label": label, "split": split, "group": name, "width": 64, "height": 64}
+        | {"phash": f"{FAR:016x}"}
+        for name, label, split in (
+            ("f", "hot", "train"),
+            ("s", "sound", "train"),
+            ("v", "hot", "val"),
+            ("t", "hot", "test"),
+        )
+    ]
+    settings = replace(PRESETS["mini"], data=DataSettings(source=str(source)))
+    embed(settings, folder, made(DATASET, None, real).records)
+    parent = folder.write(made(DATASET, None, real))
+    for stage in (CAPTIONS, PROMPTS, ADAPTER):
+        parent = folder.write(made(stage, parent.digest))
+    folder.write(made(SYNTHETIC, parent.digest, records, summary={"wanted": {}, "round": 1}))
+
+    document = curate.run(settings, folder)
+
+    assert {record.id: record.reasons for record in document.records} == {"one": [curate.NOT_HEALED], "both": []}
+    assert document.summary.missing == {}
+    assert document.summary.kept_per_class == {"sound": 1}
+
+
 def generated(name, path, blanked):
     return {
         "id": name,

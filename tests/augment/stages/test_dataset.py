@@ -199,6 +199,82 @@ def test_groups_of_a_manifest_are_kept_and_its_boxes_recorded(tmp_path: Path) ->
         assert record.group == min(by_path(document)[other.split(",")[0]].id for other in rows[at % 8 :: 8])
 
 
+def test_boxes_of_files_become_pixels_of_the_record_and_oddities_are_told(tmp_path: Path) -> None:
+    root = scenes(tmp_path / "in")
+    (root / "hot/hot00.txt").write_text("0 0.5 0.5 0.25 0.5\n1 0.95 0.5 0.25 0.5\n")
+    (root / "hot/hot10.txt").touch()
+    voc = "<object><name>{}</name><bndbox><xmin>1</xmin><ymin>2</ymin><xmax>9</xmax><ymax>8</ymax></bndbox></object>"
+    (root / "hot/hot20.xml").write_text(f"<annotation>{voc.format('ok')}{voc.format('clamp')}</annotation>")
+    (root / "ok/ok00.xml").write_text(f"<annotation>{voc.format('hot')}</annotation>")
+    (root / "ok/ok10.xml").write_text(f"<annotation>{voc.format('ok')}</annotation>")
+    document = made(root, tmp_path / "run", faults=("hot",))
+    records = by_path(document)
+    assert records["hot/hot00.png"].boxes == [[18.0, 10.0, 12.0, 20.0], [39.6, 10.0, pytest.approx(8.4), 20.0]]
+    assert records["hot/hot00.png"].notes == ["box 39.6, 10, 12, 20 sticks out and is cut at the border"]
+    assert records["hot/hot20.png"].boxes == [[1.0, 2.0, 8.0, 6.0]]
+    assert records["hot/hot20.png"].notes == ["a box is named ok and left out"]
+    assert records["ok/ok00.png"].boxes == ()
+    hints = [hint for hint in document.summary.hints if "box" in hint]
+    assert [hint.split(" images ")[0] for hint in hints] == ["1", "1", "9"]
+    assert "(first ok/ok00.png)" in hints[0]
+    assert hints[1] == "1 images of a fault have a file of boxes without one; is the label right? (first hot/hot10.png)"
+    assert "have no boxes: they teach which images show it, and not where" in hints[2]
+    assert str(tmp_path) not in json.dumps(as_plain(content(document)))
+
+
+def test_impossible_boxes_are_told_together_with_their_lines(tmp_path: Path) -> None:
+    root = scenes(tmp_path / "in")
+    rows = ["path,label,x,y,w,h", "hot/hot00.png,hot,0.1,0.2,0.3,0.4", "hot/hot10.png,hot,48,2,9,9"]
+    rows += [f"{path.relative_to(root).as_posix()},{path.parent.name},,,," for path in sorted(root.rglob("*.png"))[2:]]
+    (root / "list.csv").write_text("\n".join(rows))
+    with pytest.raises(InputError) as caught:
+        made(root / "list.csv", tmp_path / "run")
+    told = sorted(str(caught.value).splitlines())
+    assert "list.csv, line 2: box 0.1, 0.2, 0.3, 0.4 (x, y, width, height) is less than a pixel" in told[0]
+    assert "list.csv, line 3: box 48, 2, 9, 9 lies outside the image of 48 x 40 pixels" in told[1]
+
+
+def test_boxes_of_a_turned_picture_are_those_of_the_upright_one(tmp_path: Path) -> None:
+    root = scenes(tmp_path / "in")
+    turned = Image.Exif()
+    turned[0x0112] = 6  # stored 80 x 60, shown 60 x 80
+    write(root / "hot/turned.jpg", picture(5, 80, 60), exif=turned)
+    (root / "hot/turned.txt").write_text("0 0.5 0.5 0.5 0.25\n")
+    record = by_path(made(root, tmp_path / "run"))["hot/turned.jpg"]
+    assert record.boxes == [[15.0, 30.0, 30.0, 20.0]]
+    (root / "hot/turned.xml").write_text(
+        "<annotation><size><width>80</width><height>60</height></size>"
+        "<object><bndbox><xmin>1</xmin><ymin>2</ymin><xmax>9</xmax><ymax>8</ymax></bndbox></object></annotation>"
+    )
+    with pytest.raises(InputError, match="drawn on an image of 80 x 60 pixels, but the image has 60 x 80"):
+        made(root, tmp_path / "run")
+
+
+@pytest.mark.parametrize("folds", [0, 3])
+def test_blocks_of_numbers_stand_on_one_side(tmp_path: Path, folds: int) -> None:
+    root = scenes(tmp_path / "in")  # hot00 .. hot110 and ok00 .. ok110
+    for at in range(12):
+        write(root / "hot" / f"IMG_{2 * at}.png", picture(3000 + at))
+        write(root / "ok" / f"IMG_{2 * at + 1}.png", picture(4000 + at))
+    document = made(root, tmp_path / "run", blocks=6, folds=folds, burst_gap=0)
+    blocks: dict[int, set[tuple[str, str]]] = {}
+    for path, record in by_path(document).items():
+        if "IMG" in path:
+            blocks.setdefault(int(Path(path).stem[4:]) // 6, set()).add((record.group, record.split))
+    assert {block: len(places) for block, places in blocks.items()} == dict.fromkeys(range(4), 1)
+    assert len({group for places in blocks.values() for group, _ in places}) == 4
+
+
+def test_a_file_of_boxes_does_not_deal_the_split_anew(tmp_path: Path) -> None:
+    root = scenes(tmp_path / "in")
+    before = {record.id: record.split for record in made(root, tmp_path / "run").records}
+    (tmp_path / "drawn").mkdir()
+    (tmp_path / "drawn/hot00.txt").write_text("0 0.5 0.5 0.25 0.5\n")
+    document = made(root, tmp_path / "run", boxes=str(tmp_path / "drawn"))
+    assert document.version == 2
+    assert {record.id: record.split for record in document.records} == before
+
+
 def test_lists_of_a_manifest_are_respected(tmp_path: Path) -> None:
     root = scenes(tmp_path / "in")
     paths = [path.relative_to(root).as_posix() for path in sorted(root.rglob("*.png"))]

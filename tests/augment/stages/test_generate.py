@@ -238,18 +238,22 @@ def test_the_embedded_model_paints_by_every_method():
     assert far[0] < far[1] < far[2]
 
 
-def thermal_folder(path, first_host=(60, 80)):
-    """Two sound hosts, two faults, one of them with a box, and three prompts: a data set on disk and its documents."""
-    folder = RunFolder(path / "run")
+def thermal_folder(path, first_host=(60, 80), noise=0, boxed=((30, 20, 8, 8),)):
+    """Two sound hosts, two faults, one of them with boxes, and prompts: a data set on disk and its documents.
+
+    With `noise` in grey levels the pictures have so many colours that they are no thermal ones.
+    """
+    folder, rng = RunFolder(path / "run"), np.random.default_rng(0)
     records = []
     for name, label, level, boxes in (
-        ("s0", "sound", 60, []), ("s1", "sound", 90, []), ("f0", "hot", 60, [[30, 20, 8, 8]]), ("f1", "hot", 60, [])
+        ("s0", "sound", 60, ()), ("s1", "sound", 90, ()), ("f0", "hot", 60, boxed), ("f1", "hot", 60, ())
     ):  # fmt: skip
         height, width = first_host if name == "s0" else (60, 80)
         frame = np.full((height, width, 3), level, np.uint8)
         frame[25:35] = level + 40  # a conductor
         if boxes:
             frame[20:28, 30:38] = 250
+        frame = (frame + rng.integers(-noise, noise + 1, frame.shape)).clip(0, 255).astype(np.uint8)
         (path / label).mkdir(exist_ok=True, parents=True)
         cv2.imwrite(str(path / label / f"{name}.png"), frame)
         record = {
@@ -260,10 +264,12 @@ def thermal_folder(path, first_host=(60, 80)):
             "width": width,
             "height": height,
         }
-        records.append({**record, "boxes": boxes} if boxes else record)
+        records.append({**record, "boxes": [list(box) for box in boxes]} if boxes else record)
     parent = folder.write(made(DATASET, None, records)).digest
     prompts = [
-        {"id": f"f1-{n}", "source": "f1", "label": "hot", "caption": "c", "prompt": f"hot {n}"} for n in range(3)
+        {"id": f"{source}-{n}", "source": source, "label": label, "caption": "c", "prompt": f"{label} {n}"}
+        for source, label in (("f1", "hot"), ("s0", "sound"))
+        for n in range(3)
     ]
     for stage, written in ((CAPTIONS, []), (PROMPTS, prompts)):
         parent = folder.write(made(stage, parent, written)).digest
@@ -328,3 +334,102 @@ def test_where_no_fault_has_a_box_nothing_is_inpainted(tmp_path):
     document = generate.run(settings(methods=("inpaint-0.9",), hosts={"a": "b"}), run_folder(tmp_path), NoiseModels())
     assert document.summary.wanted == {"inpaint-0.9": {}}
     assert document.records == []
+
+
+def healing(path, model="mini", **data):
+    chosen = settings(methods=("heal",), model=model)
+    return replace(chosen, data=DataSettings(source=str(path), layout="folders", faults=("hot",), **data))
+
+
+def photographs(path):
+    return thermal_folder(path, noise=40, boxed=((30, 20, 8, 8), (50, 40, 10, 10)))
+
+
+def test_every_boxed_fault_is_healed_once_as_its_healthy_label_and_needs_no_model(tmp_path):
+    folder, models = thermal_folder(tmp_path), NoiseModels()
+    models.painter = None
+    document = generate.run(healing(tmp_path), folder, models)
+    (record,) = document.records  # f1 has no box
+    assert (record.label, record.method, record.source, record.host) == ("sound", "heal", "f0", "f0")
+    assert (record.how, record.boxes, record.place, record.prompt) == ("cooled", [[30, 20, 8, 8]], None, None)
+    assert document.summary.wanted == {}
+    made_image, source = (cv2.imread(str(path)) for path in (folder.path / record.path, tmp_path / "hot" / "f0.png"))
+    assert source[22:27, 32:36].min() == 250
+    assert made_image[20:28, 30:38].max() < 130
+    np.testing.assert_array_equal(made_image[35:], source[35:])
+    curate(folder, document, rejected={record.id})
+    assert generate.run(healing(tmp_path), folder, models).version == document.version  # nothing to top up
+
+
+def test_photographs_are_painted_over_box_by_box_to_a_healthy_prompt_or_by_opencv(tmp_path):
+    folder, models = photographs(tmp_path), NoiseModels()
+    (record,) = generate.run(healing(tmp_path, model="a/model"), folder, models).records
+    assert (record.how, models.painter.batches) == ("inpainted by the generator", 2)
+    assert record.prompt.startswith("sound ")
+    assert record.prompt_id == f"s0-{record.prompt[-1]}"
+    changed = (cv2.imread(str(folder.path / record.path)) != cv2.imread(str(tmp_path / "hot" / "f0.png"))).any(axis=2)
+    assert changed[21:27, 31:37].mean() > 0.9
+    assert changed[41:49, 51:59].mean() > 0.9
+    assert not changed[:14].any()
+    assert not changed[:, :24].any()
+    again = generate.run(healing(tmp_path, model="a/model"), photographs(tmp_path / "again"), NoiseModels())
+    assert again.records[0].sha256 == record.sha256
+    other = generate.run(healing(tmp_path), folder, NoiseModels()).records[0]
+    assert (other.how, other.prompt, other.prompt_id) == ("inpainted by OpenCV", None, None)
+    assert other.id != record.id
+
+
+def test_what_the_filter_blanks_while_it_heals_has_no_file(tmp_path):
+    models = NoiseModels()
+    models.painter.paint = lambda orders, method, adapter: [None] * len(orders)
+    (record,) = generate.run(healing(tmp_path, model="a/model"), photographs(tmp_path), models).records
+    assert (record.path, record.blanked) == (None, generate.SAFETY_FILTER)
+
+
+def test_where_no_fault_has_a_box_nothing_is_healed_and_the_line_says_so(tmp_path):
+    document = generate.run(settings(methods=("heal",)), run_folder(tmp_path), NoiseModels())
+    assert document.records == []
+    assert generate.summary_line(document).endswith(
+        "; heal: no training image of a fault has a box, so there is nothing to heal"
+    )
+
+
+def test_the_healthy_label_is_that_of_group_host_or_the_only_one():
+    labels = ["cut", "hot", "line", "mast", "wet"]
+
+    def found(hosts=None, **data):
+        chosen = replace(settings(hosts=hosts or {}), data=DataSettings(source="x", **data))
+        return generate.healthy_labels(chosen, labels)
+
+    faults = ("cut", "hot", "wet")
+    assert found(faults=faults) == {}  # two labels are healthy
+    assert found(faults=(*faults, "mast")) == dict.fromkeys(("cut", "hot", "mast", "wet"), "line")
+    groups = {"line": ("line", "hot", "cut"), "mast": ("mast", "wet")}
+    assert found(faults=faults, groups=groups) == {"hot": "line", "cut": "line", "wet": "mast"}
+    assert found(faults=faults, hosts={"hot": "mast", "gone": "line"}) == {"hot": "mast"}
+
+
+def test_a_boxed_fault_without_a_healthy_label_is_named(tmp_path):
+    folder = thermal_folder(tmp_path)
+    chosen = replace(healing(tmp_path), generate=GenerateSettings(methods=("heal",)))
+    chosen = replace(chosen, data=replace(chosen.data, faults=("hot", "sound")))
+    document = generate.run(chosen, folder, NoiseModels())
+    assert document.summary.notes == ["heal: which label is hot without its fault? say so in data.groups"]
+
+
+def test_heat_ups_bring_their_place_and_are_for_false_colours_alone(tmp_path):
+    def heated(path, folder):
+        chosen = settings(methods=("heatup",), hosts={"hot": "sound"}, target=4)
+        chosen = replace(chosen, data=DataSettings(source=str(path), layout="folders"))
+        return generate.run(chosen, folder, NoiseModels()).records
+
+    folder = thermal_folder(tmp_path / "thermal")
+    for record in heated(tmp_path / "thermal", folder):
+        made_image = cv2.imread(str(folder.path / record.path)).astype(int)
+        hotter = made_image - cv2.imread(str(tmp_path / "thermal" / "sound" / f"{record.host}.png"))
+        x, y, width, height = record.place
+        assert hotter.min() >= 0
+        assert hotter.max() > 60
+        assert hotter[y : y + height, x : x + width].sum() > 0.7 * hotter.sum()
+    found = heated(tmp_path / "photographs", photographs(tmp_path / "photographs"))
+    assert {record.blanked for record in found} == {generate.NO_HEAT}
