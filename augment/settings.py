@@ -13,6 +13,7 @@ from typing import Any
 from augment.methods import parse_method
 from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.files import replace_file
+from edge_runtime.bundle.heads import Pooling
 from edge_runtime.settings_reader import build, read_toml
 
 MAX_SYNTHETIC_PER_CLASS = 370
@@ -320,7 +321,7 @@ class TrainSettings:
         ("real", "synthetic", "combined"),
         "training sets to compare: real, synthetic, combined, or parts joined by +, such as real+balanced+img2img-0.5 "
         "(balanced: every class as often as the others, TrivialAugment; gate: without generated images "
-        "that harm; uncurated: with those that curation rejected)",
+        "that harm; uncurated: with those that curation rejected; classic: the head class, whatever train.head says)",
     )
     seeds: int = setting(2, "trainings per arm, each with its own seed", low=1, high=100)
     backbone: str = setting("resnet50", "the network", choices=("resnet50", "efficientnet_lite0"))
@@ -330,6 +331,32 @@ class TrainSettings:
         "all",
         "what is trained: the whole network, or only the classifier on its frozen features, which needs fewer images",
         choices=("all", "classifier"),
+    )
+    head: str = setting(
+        "class",
+        "what ends the network: class, one label for the whole picture; spatial, a map of cells for every kind of "
+        "fault, and which group of equipment is shown; auto, spatial where data.faults and a healthy label are there",
+        choices=("class", "spatial", "auto"),
+    )
+    pooling: str = setting(
+        "top-4", "with a spatial head, how a map becomes the score: max, lse (log mean exp) or the mean of the top-4"
+    )
+    centre: bool = setting(
+        False, "with a spatial head, each picture's own mean is taken off its features, so that only differences count"
+    )
+    generated_weight: float = setting(
+        0.2,
+        "with a spatial head, how much a generated picture weighs beside a real one of its class; a healed one weighs "
+        "as much as the fault that it comes from",
+        low=0.0,
+        high=1.0,
+    )
+    cross_fit: int = setting(
+        0,
+        "with layers = classifier, 0: validation images choose; more: the classifier learns from them too, and each is "
+        "judged by one of as many trainings that have not seen it",
+        low=0,
+        high=20,
     )
     synthetic_shares: tuple[float, ...] = setting(
         (0.0,),
@@ -343,7 +370,20 @@ class TrainSettings:
         low=0.5,
         high=0.999,
     )
-    size: int = setting(224, "side of the network's input in pixels", low=32, high=1024)
+    size: int = setting(224, "side of the network's input in pixels; of a native one the longer", low=32, high=1024)
+    aspect: str = setting(
+        "square",
+        "shape of the network's input: square, or native (the median aspect of the training images, in whole 32 "
+        "pixels; smaller images make a smaller input, at most twice their size)",
+        choices=("square", "native"),
+    )
+    tiles: int = setting(
+        1,
+        "with a spatial head, overlapping tiles along the long side of a large image at most, each as large as the "
+        "input; 0: as many as needed where images are twice as large as the input",
+        low=0,
+        high=8,
+    )
     steps: int = setting(2000, "optimiser steps of every arm", low=1)
     evaluate_every: int = setting(100, "steps between two looks at the validation set", low=1)
     patience: int = setting(6, "looks without a better validation macro F1 before the training stops", low=1)
@@ -417,10 +457,25 @@ class TrainSettings:
                 f"train.synthetic_norm splits every batch by kind, and train.batch_size is {self.batch_size}, "
                 f"expected at least {LEAST_SPLIT_BATCH}"
             )
+        wrong += self._head_contradictions()
         if self.layers == "classifier":
             return wrong + self._classifier_contradictions()
+        if self.cross_fit:
+            wrong.append("train.cross_fit is for train.layers = classifier; set it to 0, or train the classifier alone")
         if len(shares) > 1:
             wrong.append("train.synthetic_shares names several, which only train.layers = classifier can choose from")
+        return wrong
+
+    def _head_contradictions(self) -> list[str]:
+        wrong = []
+        if self.head == "class" and self.tiles != 1:
+            wrong.append("train.tiles is for a spatial head; set it to 1, or train.head to spatial or auto")
+        if self.cross_fit == 1:
+            wrong.append("train.cross_fit is 1, expected 0, or 2 and more trainings")
+        try:
+            Pooling.parse(self.pooling)
+        except InputError as error:
+            wrong.append(f"train.pooling: {error}")
         return wrong
 
     def _classifier_contradictions(self) -> list[str]:

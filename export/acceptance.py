@@ -9,17 +9,18 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from edge_runtime.bundle.decision import DecisionRule
+from edge_runtime.bundle.decision import Rule
 from edge_runtime.bundle.errors import InputError
-from edge_runtime.bundle.golden import Run
+from edge_runtime.bundle.heads import Array
 from edge_runtime.bundle.manifest import precision_of
 from edge_runtime.bundle.preprocess import Frame, Frames, PreprocessSpec
 from export.calibration import Targets, at_least, fit_rule, reliability
 from export.golden_frames import LabelledFrame, choose_golden, tolerance
-from export.parity import Logits, Parity, measure_parity, onnx_runner, torch_logits
+from export.parity import Answers, Parity, Runner, answers, measure_parity, onnx_runner, torch_runner
 
 TOLERATED_LOSS = 0.005  # of macro recall, and of accuracy
 TOLERATED_IMAGES = 2  # of all test images, where half a point of accuracy is less
+EXACT = 1e-3  # worst difference of a score or a map of the FP32 file, as a share of the largest one (at least of 1)
 ENOUGH_REDUCED = 30  # test frames, to say that decoding large JPEGs smaller does no harm
 
 
@@ -50,15 +51,19 @@ class Accuracy:
         return asdict(self)
 
 
-def measure_accuracy(rule: DecisionRule, logits: Logits, targets: Targets) -> Accuracy:
-    """Return the accuracy of logits (N, K) for targets (N,), each the place of a label in `rule`."""
-    right = logits.argmax(axis=1) == targets
+def measure_accuracy(rule: Rule, scores: Array, targets: Targets) -> Accuracy:
+    """Return the accuracy of scores (N, M) for targets (N,), each the place of a label in `rule`.
+
+    Counted are the labels with the largest probability, which for a spatial head are those that the rule reports.
+    """
+    probabilities = rule.probabilities(scores)
+    right = probabilities.argmax(axis=1) == targets
     of_label = {label: targets == place for place, label in enumerate(rule.labels) if (targets == place).any()}
     recall = {label: float(right[own].mean()) for label, own in of_label.items()}
     return Accuracy(
         accuracy=float(right.mean()),
         macro_recall=float(np.mean(list(recall.values()))),
-        calibration_error=reliability(targets, [rule.probabilities(logits)])["ece"],
+        calibration_error=reliability(targets, [probabilities])["ece"],
         images={label: int(own.sum()) for label, own in of_label.items()},
         recall=recall,
     )
@@ -95,10 +100,10 @@ def refusal(network: Accuracy, file: Accuracy, faults: tuple[str, ...]) -> str |
 
 @dataclass(frozen=True)
 class FileVerdict:
-    """The acceptance test's findings on one file: the rule for its logits, how it did, why it may not be packed."""
+    """The acceptance test's findings on one file: the rule for its scores, how it did, why it may not be packed."""
 
-    rule: DecisionRule
-    tolerance: float  # of the golden frames' logits
+    rule: Rule
+    tolerance: float  # of the golden frames' scores
     parity: Parity
     accuracy: Accuracy
     refusal: str | None
@@ -113,32 +118,47 @@ class FileVerdict:
 
 @dataclass(frozen=True)
 class AcceptanceTest:
-    """Compares exported files with the network that they were made from, under the network's own decision rule."""
+    """Compares exported files with the network that they were made from, under the network's own decision rule.
+
+    A frame is judged as a station judges it: with tiles, by one verdict for all of them.
+    """
 
     network: nn.Module  # in evaluation mode
     spec: PreprocessSpec
-    rule: DecisionRule
+    rule: Rule
     recall_target: float  # that the rules of the files are fitted to
+    specificity: float  # the same, where it is asked for instead
     evidence: Evidence
-    run_file: Callable[[Path], Run] = onnx_runner
+    run_file: Callable[[Path], Runner] = onnx_runner
 
     def examine(self, variant: str, path: Path) -> FileVerdict:
         """Fit the rule of the file at `path` on validation frames, and compare it with the network on test frames."""
-        run = self.run_file(path)
-        rule = self.rule
+        run, rule = self.run_file(path), self.rule
         if variant != "fp32":
-            frames, targets = self._validation
-            rule, _ = fit_rule(run(frames), targets, rule.labels, rule.fault_labels, self.recall_target)
-        frames, targets = self._test
-        logits = run(frames)
-        accuracy = measure_accuracy(rule, logits, targets)
+            views, targets = self._validation
+            scores = answers(run, rule.head, views).scores
+            about = (rule.labels, rule.fault_labels, self.recall_target, self.specificity)
+            rule, _ = fit_rule(rule.head, scores, targets, *about)
+        views, targets = self._test
+        seen = answers(run, rule.head, views)
+        accuracy = measure_accuracy(rule, seen.scores, targets)
+        golden = answers(run, rule.head, self._golden_views).scores
         return FileVerdict(
             rule=rule,
-            tolerance=tolerance(precision_of(variant), self.golden_logits, run(self._golden_input)),
-            parity=measure_parity(variant, self._logits, logits, self.rule),
+            tolerance=tolerance(precision_of(variant), self.golden_scores, golden),
+            parity=measure_parity(variant, self._answers, seen, self.rule),
             accuracy=accuracy,
-            refusal=refusal(self.accuracy, accuracy, rule.fault_labels),
+            refusal=(self._inexact(seen) if variant == "fp32" else None)
+            or refusal(self.accuracy, accuracy, rule.fault_labels),
         )
+
+    def _inexact(self, seen: Answers) -> str | None:
+        """Return why the FP32 file is no copy of the network; None where it is one."""
+        for what, expected, found in zip(("scores", "maps"), self._answers, seen, strict=True):
+            worst, allowed = np.abs(expected - found).max(), EXACT * max(1.0, np.abs(expected).max())
+            if not worst <= allowed:
+                return f"its {what} on the test set differ from the network's by {worst:.2g}, {allowed:.2g} is allowed"
+        return None
 
     def examine_reduced(self) -> dict[str, Any] | None:
         """Return how the network does on test frames that were decoded smaller.
@@ -148,10 +168,10 @@ class AcceptanceTest:
         items = [item for item in self.evidence.test if item.id in self.evidence.reduced]
         if len(items) < ENOUGH_REDUCED:
             return None
-        frames, targets = self._arrays(items)
+        views, targets = self._arrays(items)
         smaller, _ = self._arrays([item._replace(frame=self.evidence.reduced[item.id]) for item in items])
-        whole, seen = torch_logits(self.network, frames), torch_logits(self.network, smaller)
-        before, after = (measure_accuracy(self.rule, logits, targets) for logits in (whole, seen))
+        whole, seen = self._of_network(views), self._of_network(smaller)
+        before, after = (measure_accuracy(self.rule, found.scores, targets) for found in (whole, seen))
         parity = measure_parity("reduced", whole, seen, self.rule)
         return {**parity.to_json(), **after.to_json(), "refused": refusal(before, after, self.rule.fault_labels)}
 
@@ -161,18 +181,18 @@ class AcceptanceTest:
         return choose_golden(self.evidence.golden, self.spec)
 
     @cached_property
-    def golden_logits(self) -> Logits:
-        """The network's logits for the golden frames."""
-        return torch_logits(self.network, self._golden_input)
+    def golden_scores(self) -> Array:
+        """The network's scores of the golden frames."""
+        return self._of_network(self._golden_views).scores
 
     @cached_property
-    def _golden_input(self) -> Frames:
-        return np.stack([self.spec.apply(frame) for frame in self.golden])
+    def _golden_views(self) -> Frames:
+        return np.stack([self.spec.views(frame) for frame in self.golden])
 
     @cached_property
     def accuracy(self) -> Accuracy:
         """The accuracy of the network itself on the test set."""
-        return measure_accuracy(self.rule, self._logits, self._test[1])
+        return measure_accuracy(self.rule, self._answers.scores, self._test[1])
 
     @cached_property
     def _validation(self) -> tuple[Frames, Targets]:
@@ -183,13 +203,16 @@ class AcceptanceTest:
         return self._arrays(self.evidence.test)
 
     @cached_property
-    def _logits(self) -> Logits:
-        return torch_logits(self.network, self._test[0])
+    def _answers(self) -> Answers:
+        return self._of_network(self._test[0])
+
+    def _of_network(self, views: Frames) -> Answers:
+        return answers(torch_runner(self.network), self.rule.head, views)
 
     def _arrays(self, items: Sequence[LabelledFrame]) -> tuple[Frames, Targets]:
-        """Return frames at input size and the places of their labels, both in the order of the ids."""
+        """Return views (N, T, H, W, 3) of frames and the places of their labels, both in the order of the ids."""
         if not items:
             raise InputError("packing needs validation and test frames, got none of one kind; look at the data split")
         items = sorted(items, key=lambda item: item.id)
-        frames = np.stack([self.spec.apply(item.frame) for item in items])
-        return frames, np.array([self.rule.labels.index(item.label) for item in items])
+        views = np.stack([self.spec.views(item.frame) for item in items])
+        return views, np.array([self.rule.labels.index(item.label) for item in items])

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import minimize_scalar
+from scipy.optimize import minimize, minimize_scalar
+from scipy.special import expit
 from scipy.stats import beta
 
-from edge_runtime.bundle.decision import DecisionRule
+from edge_runtime.bundle.decision import DecisionRule, Rule, SpatialRule
 from edge_runtime.bundle.errors import InputError
+from edge_runtime.bundle.heads import Array, Head, SpatialHead
 
-Array = npt.NDArray[np.floating[Any]]
 Targets = npt.NDArray[np.integer[Any]]
 
 # Where validation holds no mistake the likelihood wants temperature 0, that is, certainty; the bound stops it.
@@ -21,6 +22,7 @@ TEMPERATURES = (0.25, 10.0)
 DEFAULT_THRESHOLD = 0.5  # with two labels: the most probable one
 LOWEST_THRESHOLD = 0.05  # one missed fault in validation must not make the station flag everything
 ENOUGH_POSITIVES = 5
+SCALES = (0.05, 20.0)  # of a fault's score; above 0, or a hotter map would mean less of a fault
 CONFIDENCE = 0.95  # of the one-sided bounds
 RELIABILITY_BINS = 10
 
@@ -53,7 +55,7 @@ def fit_temperature(logits: Array, targets: Targets) -> float:
     `logits` is (N, K). What is minimised is the negative log-likelihood; the temperature is bounded to `TEMPERATURES`.
     See Guo et al. 2017, arXiv 1706.04599.
     """
-    _check(logits, targets)
+    _check(logits, targets, logits.shape[-1])
     bounds = (math.log(TEMPERATURES[0]), math.log(TEMPERATURES[1]))
     found = minimize_scalar(
         lambda log_temperature: negative_log_likelihood(logits, targets, math.exp(log_temperature)),
@@ -91,14 +93,94 @@ def reliability(truth: Targets, probabilities: Sequence[Array]) -> dict[str, Any
 
 
 def fit_rule(
-    logits: Array, targets: Targets, labels: tuple[str, ...], faults: tuple[str, ...], recall_target: float = 0.0
-) -> tuple[DecisionRule, dict[str, ThresholdChoice]]:
-    """Return temperature and thresholds for logits (N, K) of held-out frames, and what each threshold rests on."""
-    temperature = fit_temperature(logits, targets)
-    probabilities = DecisionRule(labels, (), temperature).probabilities(logits)
-    choices = choose_thresholds(probabilities, targets, labels, faults, recall_target)
+    head: Head,
+    scores: Array,
+    targets: Targets,
+    labels: tuple[str, ...],
+    faults: tuple[str, ...],
+    recall_target: float = 0.0,
+    specificity: float = 0.0,
+) -> tuple[Rule, dict[str, ThresholdChoice]]:
+    """Return the rule for scores (N, M) of held-out frames, and what the threshold of each fault label rests on.
+
+    `targets` (N,) are places in `labels`. A threshold has the best F1, or is the highest with `recall_target`, or the
+    lowest with `specificity` (both 0..1; 0: not asked for). The labels of one kind of a spatial head share a threshold,
+    because its score does not know the group.
+    """
+    if recall_target and specificity:
+        raise InputError(
+            f"a recall of {recall_target} and a specificity of {specificity} were asked for; a threshold can be made "
+            "for one of them: set the other to 0"
+        )
+    _check(scores, targets, len(labels))
+    if isinstance(head, SpatialHead):
+        return _fit_spatial(head, scores, targets, labels, faults, recall_target, specificity)
+    temperature = fit_temperature(scores, targets)
+    probabilities = DecisionRule(labels, (), temperature).probabilities(scores)
+    choices = choose_thresholds(probabilities, targets, labels, faults, recall_target, specificity)
     thresholds = {label: choice.threshold for label, choice in choices.items()}
     return DecisionRule(labels, faults, temperature, thresholds), choices
+
+
+def _fit_spatial(
+    head: SpatialHead,
+    scores: Array,
+    targets: Targets,
+    labels: tuple[str, ...],
+    faults: tuple[str, ...],
+    recall_target: float,
+    specificity: float,
+) -> tuple[SpatialRule, dict[str, ThresholdChoice]]:
+    shown = np.array(labels)[targets]
+    scale, offset, choices = {}, {}, {}
+    for kind, column in zip(head.kinds, scores.T[len(head.groups) :], strict=True):
+        own = [label for label in faults if head.kind_of[label] == kind]
+        positive = np.isin(shown, own)
+        scale[kind], offset[kind] = fit_sigmoid(column, positive)
+        chances = expit(scale[kind] * column.astype(np.float64) + offset[kind])
+        common = _choose(chances, positive, recall_target, specificity)
+        for label in own:
+            some = (shown == label) | ~positive
+            choices[label] = _choice_at(chances[some], (shown == label)[some], common.threshold, common.needed)
+    thresholds = {label: choices[label].threshold for label in faults}
+    temperature = _fit_group_temperature(head, scores, shown)
+    return SpatialRule(head, labels, faults, temperature, scale, offset, thresholds), choices
+
+
+def _fit_group_temperature(head: SpatialHead, scores: Array, shown: npt.NDArray[np.str_]) -> float:
+    """Fit on the frames whose label belongs to one group alone; 1 where that says nothing."""
+    groups_of: dict[str, list[int]] = {}
+    for place, group in enumerate(head.groups):
+        for label in (group.healthy, *group.faults.values()):
+            groups_of.setdefault(label, []).append(place)
+    known = np.array([len(groups_of[label]) == 1 for label in shown])
+    if len(head.groups) < 2 or not known.any():
+        return 1.0
+    return fit_temperature(scores[known, : len(head.groups)], np.array([groups_of[label][0] for label in shown[known]]))
+
+
+def fit_sigmoid(scores: Array, positive: npt.NDArray[np.bool_]) -> tuple[float, float]:
+    """Return a > 0 and b for which sigmoid(a * score + b) makes `positive` (N,) likeliest; 1 and 0 where all are alike.
+
+    The targets are those of Platt (1999), (n + 1) / (n + 2) and 1 / (n + 2) in the place of 1 and 0: of n frames that
+    are parted without a mistake none is certain.
+    """
+    count = int(positive.sum())
+    if not 0 < count < len(positive):
+        return 1.0, 0.0
+    wanted = np.where(positive, (count + 1) / (count + 2), 1 / (len(positive) - count + 2))
+    values = scores.astype(np.float64)
+    middle, spread = float(values.mean()), float(values.std()) or 1.0
+    values = (values - middle) / spread  # so that the search is as easy for any scale of scores
+
+    def loss(found: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
+        raw = found[0] * values + found[1]
+        error = expit(raw) - wanted
+        return float((np.logaddexp(0, raw) - wanted * raw).mean()), np.array([(error * values).mean(), error.mean()])
+
+    bounds = [tuple(bound * spread for bound in SCALES), (None, None)]
+    steep, shift = minimize(loss, [1.0, 0.0], jac=True, bounds=bounds, method="L-BFGS-B", tol=1e-12).x
+    return float(steep / spread), float(shift - steep * middle / spread)
 
 
 def choose_thresholds(
@@ -107,21 +189,21 @@ def choose_thresholds(
     labels: Sequence[str],
     fault_labels: Sequence[str],
     recall_target: float = 0.0,
+    specificity: float = 0.0,
 ) -> dict[str, ThresholdChoice]:
     """Return per fault label the threshold, from `LOWEST_THRESHOLD` to 0.5, with the best F1 against the rest.
 
     With a `recall_target` (0..1) the highest that flags this share of the label's frames, or the lowest if none does.
+    With a `specificity` (0..1) the lowest, up to 1, that leaves this share of the other frames alone.
     `probabilities` (N, K) are calibrated and in the order of `labels`; `targets` (N,) index them.
     With fewer than `ENOUGH_POSITIVES` frames of the label there is nothing to fit: the default, and the choice says so.
     """
-    _check(probabilities, targets)
-    if probabilities.shape[1] != len(labels):
-        raise InputError(
-            f"probabilities have {probabilities.shape[1]} columns, expected one for each of {list(labels)}"
-        )
+    if probabilities.shape[1:] != (len(labels),):
+        raise InputError(f"the probabilities are {probabilities.shape}, expected a column for each of {list(labels)}")
+    _check(probabilities, targets, len(labels))
     columns = {label: place for place, label in enumerate(labels)}
     return {
-        label: _choose(probabilities[:, columns[label]], targets == columns[label], recall_target)
+        label: _choose(probabilities[:, columns[label]], targets == columns[label], recall_target, specificity)
         for label in fault_labels
     }
 
@@ -136,10 +218,14 @@ def positives_needed(recall_target: float) -> int:
     return max(ENOUGH_POSITIVES, math.ceil(math.log(1 - CONFIDENCE) / math.log(recall_target)))
 
 
-def _choose(scores: Array, positive: npt.NDArray[np.bool_], recall_target: float) -> ThresholdChoice:
+def _choose(
+    scores: Array, positive: npt.NDArray[np.bool_], recall_target: float, specificity: float
+) -> ThresholdChoice:
     needed = positives_needed(recall_target)
     if int(positive.sum()) < ENOUGH_POSITIVES:
         return _choice_at(scores, positive, DEFAULT_THRESHOLD, needed)
+    if specificity:
+        return _choice_at(scores, positive, _quiet_threshold(scores, positive, specificity), needed)
     candidates = _candidates(scores)
     if recall_target:
         kept = [at for at in candidates if (scores[positive] >= at).mean() >= recall_target]
@@ -147,6 +233,17 @@ def _choose(scores: Array, positive: npt.NDArray[np.bool_], recall_target: float
     # On equal F1 the highest threshold: fewer false alarms at night.
     best = max(candidates, key=lambda threshold: (_f1(scores, positive, threshold), threshold))
     return _choice_at(scores, positive, best, needed)
+
+
+def _quiet_threshold(scores: Array, positive: npt.NDArray[np.bool_], specificity: float) -> float:
+    """Return the lowest threshold that flags at most 1 - `specificity` of the frames without the fault."""
+    others = np.sort(scores[~positive])[::-1]
+    allowed = math.floor((1 - specificity) * len(others) + 1e-9)  # frames that may be flagged
+    if allowed >= len(others):
+        return LOWEST_THRESHOLD
+    above = scores[scores > others[allowed]]
+    highest = float(above.min()) if len(above) else 1.0
+    return max(LOWEST_THRESHOLD, (float(others[allowed]) + highest) / 2)
 
 
 def _choice_at(scores: Array, positive: npt.NDArray[np.bool_], threshold: float, needed: int) -> ThresholdChoice:
@@ -184,10 +281,10 @@ def _f1(scores: Array, positive: npt.NDArray[np.bool_], threshold: float) -> flo
     return 2 * int((flagged & positive).sum()) / (int(flagged.sum()) + int(positive.sum()))
 
 
-def _check(scores: Array, targets: Targets) -> None:
+def _check(scores: Array, targets: Targets, labels: int) -> None:
     if scores.ndim != 2 or targets.shape != (len(scores),) or not len(scores):
-        raise InputError(f"calibration needs (N, K) scores and (N,) targets, got {scores.shape} and {targets.shape}")
+        raise InputError(f"calibration needs (N, M) scores and (N,) targets, got {scores.shape} and {targets.shape}")
     if not np.isfinite(scores).all():
         raise InputError("calibration met a score that is no finite number; the training diverged, lower its rate")
-    if targets.min() < 0 or targets.max() >= scores.shape[1]:
-        raise InputError(f"a target is outside 0..{scores.shape[1] - 1}; labels and network do not belong together")
+    if targets.min() < 0 or targets.max() >= labels:
+        raise InputError(f"a target is outside 0..{labels - 1}; labels and network do not belong together")

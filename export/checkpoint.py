@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.files import replace_file, sha256_bytes, sha256_file
+from edge_runtime.bundle.heads import ClassHead, Head, head_from_json
 from export.network import build_network
-from export.spatial_network import HeadShape, Pooling, SpatialNetwork
+from export.spatial_network import HeadShape, SpatialNetwork
 
 SCHEMA = "rarefault/model"
 SCHEMA_VERSION = 1
@@ -66,13 +67,17 @@ def load_checkpoint(folder: Path) -> tuple[nn.Module, dict[str, Any]]:
     return network.eval(), card
 
 
+def head_of(card: Mapping[str, Any]) -> Head:
+    """Return the head that a card names; a card without one is of the time when there was the class head alone."""
+    return head_from_json(card.get("head", {"kind": "class"}), tuple(card["labels"]))
+
+
 def _build(card: Mapping[str, Any]) -> nn.Module:
-    backbone = build_network(card["backbone"], len(card["labels"]), card["width"])
-    head = card.get("head", {"kind": "class"})  # cards had none before there were spatial heads
-    if head["kind"] == "class":
+    backbone, head = build_network(card["backbone"], len(card["labels"]), card["width"]), head_of(card)
+    if isinstance(head, ClassHead):
         return backbone
-    pooling, shape = Pooling(**head["pooling"]), HeadShape.from_json(head["shape"])
-    return SpatialNetwork(backbone, len(head["groups"]), len(head["kinds"]), pooling, shape)
+    shape = HeadShape.from_json(card["head"]["shape"])
+    return SpatialNetwork(backbone, len(head.groups), len(head.kinds), head.pooling, shape)
 
 
 def read_card(folder: Path) -> dict[str, Any]:

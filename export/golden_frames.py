@@ -1,4 +1,4 @@
-"""Chooses the frames with which a bundle proves itself, and how far each precision may be from the network's logits."""
+"""Chooses the frames with which a bundle proves itself, and how far each precision may be from the network's scores."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -8,14 +8,14 @@ import cv2
 import numpy as np
 
 from edge_runtime.bundle.errors import InputError
+from edge_runtime.bundle.heads import Array
 from edge_runtime.bundle.preprocess import Frame, PreprocessSpec
-from export.parity import Logits
 
 REAL_FRAMES = 16
-LARGER = 2  # times the input's longer side: golden frames at most
+LARGER = 2  # times the canvas's longer side: golden frames at most
 # Another CPU, another version of an engine: the sums come in another order. Whole numbers do not mind it.
 SAFETY = {"fp32": 4.0, "fp16": 4.0, "int8": 1.5}
-# Least tolerance, as a share of the largest |logit| (at least 1). Half precision measured 0.004 on ResNet50.
+# Least tolerance, as a share of the largest |score| (at least 1). Half precision measured 0.004 on ResNet50.
 FLOOR = {"fp32": 1e-3, "fp16": 1e-2, "int8": 1e-2}
 
 
@@ -50,12 +50,12 @@ def _at_most(frame: Frame, side: int) -> Frame:
 
 
 def made_frames(spec: PreprocessSpec) -> list[Frame]:
-    """Return five frames, twice the input's height and three times its width.
+    """Return five frames, twice the canvas's height and three times its width.
 
     They are near-black, grey, over-exposed, a saturated one that shows swapped colour channels, and a finely textured
     one that shows another resizing.
     """
-    height, width = 2 * spec.height, 3 * spec.width
+    height, width = 2 * spec.canvas[0], 3 * spec.canvas[1]
     ramp = np.linspace(0, 1, width)[None, :, None] * np.ones((height, 1, 3))
     saturated = np.stack([255 * ramp[..., 0], np.full(ramp.shape[:2], 32.0), 255 * (1 - ramp[..., 0]) ** 2], axis=2)
     texture = np.random.default_rng(0).integers(0, 256, (height // 2, width // 3, 3)).repeat(2, axis=0)
@@ -64,10 +64,10 @@ def made_frames(spec: PreprocessSpec) -> list[Frame]:
     return [level.round().astype(np.uint8) for level in levels]
 
 
-def tolerance(precision: str, expected: Logits, seen: Logits) -> float:
-    """Return the allowed |difference| of any logit: what this precision measured, times a safety factor, with a floor.
+def tolerance(precision: str, expected: Array, seen: Array) -> float:
+    """Return the allowed |difference| of any score: what this precision measured, times a safety factor, with a floor.
 
-    `expected` (N, K) are the network's logits on the golden frames, `seen` those of the exported file.
+    `expected` (N, M) are the network's scores of the golden frames, `seen` those of the exported file.
     """
     measured = float(np.abs(expected - seen).max())
     scale = max(1.0, float(np.abs(expected).max()))

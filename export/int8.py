@@ -2,11 +2,12 @@
 
 Dialects, because no single one is fast everywhere. For processors: unsigned activations, signed weights in seven bits,
 since AVX2 without VNNI may saturate on eight; where seven cost too much, eight are tried. For TensorRT: everything
-signed and symmetric, biases left alone, the only form its parser takes. All keep preprocessing and classifier in float,
-so that logits and map still belong together.
+signed and symmetric, biases left alone, the only form its parser takes. All keep preprocessing and head in float, so
+that scores and maps still belong together.
 """
 
 import tempfile
+from collections import defaultdict
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 
 from edge_runtime.bundle.files import replace_file
 from edge_runtime.bundle.preprocess import Frames
-from export.onnx_files import CAM, INPUT, LOGITS, finished_bytes, quiet
+from export.network import CLASS_OUTPUTS
+from export.onnx_files import INPUT, finished_bytes, quiet
 
 CPU, CPU_FULL_RANGE, TENSORRT = "cpu", "cpu, full range", "tensorrt"
 DIALECTS: dict[str, dict[str, Any]] = {
@@ -33,6 +35,8 @@ DIALECTS: dict[str, dict[str, Any]] = {
     },
 }
 PREPROCESSING = ("Cast", "Transpose", "Sub")
+HEAD = "network.head."  # begins the names of a spatial head's weights
+BACKBONE = ("Conv", "Add", "Relu", "Clip")  # a backbone ends in one of them
 PROBE = 4  # calibration frames on which the damage of single layers is measured; every activation is kept
 
 
@@ -87,9 +91,29 @@ def sensitive(source: Path, frames: Frames) -> list[str]:
 
 
 def _floating(graph: onnx.GraphProto) -> list[str]:
-    """Return names of the nodes that no dialect quantises: preprocessing, and what gives logits and map."""
-    heads = {LOGITS, CAM}
-    return [node.name for node in graph.node if node.op_type in PREPROCESSING or heads & set(node.output)]
+    """Return names of the nodes that no dialect quantises: preprocessing, and the head that gives scores and maps."""
+    head = _head(graph)
+    return [node.name for node in graph.node if node.op_type in PREPROCESSING or node.name in head]
+
+
+def _head(graph: onnx.GraphProto) -> set[str]:
+    """Return names of the two nodes that give a classifier's logits and map, or of all nodes of a spatial head."""
+    head = {node.name for node in graph.node if set(CLASS_OUTPUTS) & set(node.output)}
+    if head:
+        return head
+    follows = {value.name for value in graph.initializer if value.name.startswith(HEAD)}
+    for node in graph.node:  # the nodes stand in the order in which they run
+        if follows & set(node.input):
+            follows |= set(node.output)
+            head.add(node.name)
+    readers: dict[str, set[str]] = defaultdict(set)
+    for node in graph.node:
+        for name in node.input:
+            readers[name].add(node.name)
+    for node in reversed(graph.node):  # what only prepares the head's input, such as the pooling of the finest tap
+        if node.op_type not in BACKBONE and all(readers[name] and readers[name] <= head for name in node.output):
+            head.add(node.name)
+    return head
 
 
 class _Reader(CalibrationDataReader):  # type: ignore[misc]

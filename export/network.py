@@ -1,8 +1,9 @@
-"""The classifier as it is trained and as the edge sees it: backbones, initial weights, preprocessing, activation map.
+"""The classifier as it is trained and as the edge sees it: backbones, initial weights, preprocessing, maps.
 
 Backbones are data: `BACKBONES` maps a name to the class that builds it. A backbone takes float32 (N, 3, H, W) RGB
 normalised with the ImageNet mean and standard deviation, and ends in a mean over space and one linear layer; that shape
-is what makes the class-activation map exact (the map's mean over space plus the bias is the logit).
+is what makes the class-activation map exact (the map's mean over space plus the bias is the logit). A network with a
+spatial head is a backbone too, whose maps come from `export.spatial_network`.
 """
 
 import copy
@@ -24,9 +25,11 @@ from edge_runtime.bundle.errors import InputError, UnavailableError
 from edge_runtime.bundle.files import sha256_file
 from edge_runtime.bundle.preprocess import PreprocessSpec
 from export.efficientnet_lite import EfficientNetLite0, from_published, published_file
+from export.spatial_network import SpatialNetwork
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)  # RGB, on the 0..1 scale
 IMAGENET_STD = (0.229, 0.224, 0.225)  # RGB, on the 0..1 scale
+CLASS_OUTPUTS = ("logits", "cam")
 FULL_WIDTH = 64  # planes of the first stage in the published ResNet50
 
 
@@ -130,8 +133,27 @@ def normalise(frames: Tensor) -> Tensor:
     return (unit - mean) / std
 
 
+def output_names(network: nn.Module) -> tuple[str, ...]:
+    """Return the names of what `outputs` gives for this network, in its order; the maps come last."""
+    return network.outputs if isinstance(network, SpatialNetwork) else CLASS_OUTPUTS
+
+
+def outputs(network: nn.Module, images: Tensor) -> tuple[Tensor, ...]:
+    """Map (N, 3, H, W) normalised RGB -> what the edge reads, all float32; the scores come first and the maps last.
+
+    A classifier gives logits (N, K) and cam (N, K, h, w), with mean(cam) + bias == logits; a network with a spatial
+    head gives group logits, fault scores and maps.
+    """
+    if isinstance(network, SpatialNetwork):
+        return cast(tuple[Tensor, ...], network(images))
+    head = cast(nn.Linear, network.get_submodule(cast(str, network.classifier)))
+    features = cast(Backbone, network).features(images)
+    cam = functional.conv2d(features, head.weight[:, :, None, None])
+    return head(features.mean((2, 3))).float(), cam.float()
+
+
 class FrameNetwork(nn.Module):
-    """The edge's view of a trained network, for export only: frames in, logits and class-activation map out.
+    """The edge's view of a trained network, for export only: frames in, scores and maps out.
 
     Subtracting the mean stays a step of its own: the first convolution pads with zeros, and a mean folded into its bias
     would be wrong along the border (measured: 1.1 of 7 on a logit). Scale and colour order are exact in the weights. In
@@ -164,17 +186,13 @@ class FrameNetwork(nn.Module):
         """Return black frames (count, H, W, 3) uint8 of the input's size."""
         return torch.zeros(count, self.spec.height, self.spec.width, 3, dtype=torch.uint8)
 
-    def forward(self, frames: Tensor) -> tuple[Tensor, Tensor]:
-        """Map (N, H, W, 3) uint8 BGR -> logits (N, K) float32, map (N, K, h, w) float32; mean(map) + bias == logits."""
+    def forward(self, frames: Tensor) -> tuple[Tensor, ...]:
+        """Map (N, H, W, 3) uint8 BGR -> the `outputs` of the network."""
         # The cast comes first: TensorRT's parser refuses a transpose of uint8.
         x = frames.to(torch.float32).permute(0, 3, 1, 2) - self.mean
         if self.half_precision:
             x = (x * self.scale).half()
-        head = cast(nn.Linear, self.network.get_submodule(cast(str, self.network.classifier)))
-        features = cast(Backbone, self.network).features(x)
-        logits = head(features.mean((2, 3)))
-        cam = functional.conv2d(features, head.weight[:, :, None, None])
-        return logits.float(), cam.float()
+        return outputs(self.network, x)
 
 
 def load_initial_weights(network: nn.Module, source: str) -> dict[str, str]:

@@ -14,23 +14,23 @@ from torch import Tensor, nn
 from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.files import replace_file
 from edge_runtime.bundle.preprocess import PreprocessSpec
-from export.network import FrameNetwork
+from export.network import FrameNetwork, output_names
 
 OPSET = 18  # the exporter's own; TensorRT 10.3 (JetPack 6) and onnxruntime 1.23 read it
 DIRECT_PRECISIONS = ("fp32", "fp16")  # the exporter writes these itself; INT8 files are made from the first
-INPUT, LOGITS, CAM = "frames", "logits", "cam"
+INPUT = "frames"
 NOTES = ("metadata_props", "doc_string")  # where the exporter puts source paths and stack traces
 
 
 def write_onnx(network: nn.Module, spec: PreprocessSpec, path: Path, precision: str) -> None:
     """Export `network` behind its preprocessing to `path` (its folder must exist); any batch size.
 
-    Input `frames` uint8 (N, H, W, 3) BGR; outputs `logits` (N, K) and `cam` (N, K, h, w), float32 in every precision.
+    Input `frames` uint8 (N, H, W, 3) BGR; outputs by their names in the bundle's head, float32 in every precision.
     """
     if precision not in DIRECT_PRECISIONS:
         raise InputError(f"precision {precision!r} cannot be exported; choose one of: {', '.join(DIRECT_PRECISIONS)}")
     whole = FrameNetwork(network, spec, half=precision == "fp16")
-    replace_file(path, finished_bytes(export_model(whole, whole.example(2), [INPUT], [LOGITS, CAM])))
+    replace_file(path, finished_bytes(export_model(whole, whole.example(2), [INPUT], list(output_names(network)))))
 
 
 def finished_bytes(model: onnx.ModelProto) -> bytes:

@@ -10,19 +10,19 @@ from typing import Any
 import torch
 from torch import nn
 
-from edge_runtime.bundle.decision import DecisionRule
+from edge_runtime.bundle.decision import Rule
 from edge_runtime.bundle.errors import InputError
-from edge_runtime.bundle.golden import GoldenSet, Run, check_golden, load_golden, write_golden
+from edge_runtime.bundle.golden import GoldenSet, check_golden, load_golden, write_golden
 from edge_runtime.bundle.manifest import Manifest, model_file, precision_of
 from edge_runtime.bundle.preprocess import Frames, PreprocessSpec
 from edge_runtime.bundle.store import MANIFEST, Bundle, open_bundle, write_bundle_manifest
 from edge_runtime.inference.engines import load_engine
 from export.acceptance import AcceptanceTest, Evidence, FileVerdict
-from export.checkpoint import checkpoint_digest, load_checkpoint
+from export.checkpoint import checkpoint_digest, head_of, load_checkpoint
 from export.folders import replace_folder
 from export.int8 import CPU, CPU_FULL_RANGE, TENSORRT, sensitive, write_int8
 from export.onnx_files import DIRECT_PRECISIONS, OPSET, write_onnx
-from export.parity import onnx_runner
+from export.parity import Runner, onnx_runner
 
 INT8_TENSORRT = "int8.trt"
 VARIANTS = {"int8": ("int8", INT8_TENSORRT)}  # the files of a precision, where they are more than one
@@ -47,7 +47,10 @@ def prove(folder: Path) -> dict[str, float]:
 
 def _prove_one(bundle: Bundle, golden: GoldenSet, precision: str) -> float:
     engine = load_engine(bundle, "cpu", precision)  # the edge's own engine: what passes here runs there
-    return check_golden(lambda views: golden.head.scores(engine.run(views)), golden, precision)
+    outputs = engine.run(golden.flat)
+    worst = check_golden(lambda _: golden.head.scores(outputs), golden, precision)
+    golden.head.check(outputs, 2 * golden.tolerance[precision])
+    return worst
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ class PackTools:
 
     write_onnx: Callable[[nn.Module, PreprocessSpec, Path, str], None] = write_onnx
     write_int8: Callable[[Path, Frames, Path, str, Sequence[str]], None] = write_int8
-    run_file: Callable[[Path], Run] = onnx_runner
+    run_file: Callable[[Path], Runner] = onnx_runner
     prove: Callable[[Path], object] = prove
 
 
@@ -70,20 +73,21 @@ def pack_bundle(
     *,
     name: str,
     version: str,
-    decision: DecisionRule,
+    decision: Rule,
     metrics: Mapping[str, Any],
     lineage: Mapping[str, Any],
     precisions: Sequence[str] = DIRECT_PRECISIONS,
     recall_target: float = 0.0,
+    specificity: float = 0.0,
     created: str | None = None,
     tools: PackTools = REAL_TOOLS,
 ) -> Manifest:
     """Write a verified bundle to `out_folder`, in the place of an older one if there is one, and return its manifest.
 
-    `decision` is the network's own rule; every other precision gets its own, fitted to `recall_target`. What each file
-    makes of the test set is added to `metrics`; a precision that is worse than it may be is left out, and `metrics`
-    says why. The checkpoint's digest is added to `lineage`. `created` is an ISO 8601 time, now by default; everything
-    else is the same bytes for the same input.
+    `decision` is the network's own rule; every other precision gets its own, fitted to `recall_target` or
+    `specificity`. What each file makes of the test set is added to `metrics`; a precision that is worse than it may be
+    is left out, and `metrics` says why. The checkpoint's digest is added to `lineage`. `created` is an ISO 8601 time,
+    now by default; everything else is the same bytes for the same input.
 
     Raises InputError where decision and checkpoint disagree, `out_folder` holds something else, or the FP32 file does
     not answer as the network does. Until the last step nothing at `out_folder` changes.
@@ -93,7 +97,7 @@ def pack_bundle(
     network, card = load_checkpoint(checkpoint_folder)
     _check_decision(decision, card)
     spec = PreprocessSpec.from_json(card["input"])
-    acceptance = AcceptanceTest(network, spec, decision, recall_target, evidence, tools.run_file)
+    acceptance = AcceptanceTest(network, spec, decision, recall_target, specificity, evidence, tools.run_file)
     spare = _fresh_spare(out_folder)
     draft = _write_files(acceptance, precisions, spare, tools).manifest(
         acceptance,
@@ -123,12 +127,14 @@ def _check_precisions(precisions: Sequence[str]) -> None:
         )
 
 
-def _check_decision(decision: DecisionRule, card: Mapping[str, Any]) -> None:
+def _check_decision(decision: Rule, card: Mapping[str, Any]) -> None:
     for what, seen in (("labels", decision.labels), ("fault_labels", decision.fault_labels)):
         if list(seen) != card[what]:
             raise InputError(
                 f"the decision rule has {what} {list(seen)}, the checkpoint {card[what]}; make both from the same run"
             )
+    if decision.head != head_of(card):
+        raise InputError("the decision rule is for another head than the checkpoint's; make both from the same run")
 
 
 def _fresh_spare(target: Path) -> Path:
@@ -187,7 +193,7 @@ def _write_files(acceptance: AcceptanceTest, precisions: Sequence[str], folder: 
         else:
             written.refused[variant] = verdict.refusal
             path.unlink()
-    write_golden(folder, acceptance.golden, acceptance.golden_logits, acceptance.rule, bounds)
+    write_golden(folder, acceptance.golden, acceptance.golden_scores, acceptance.rule, bounds)
     return written
 
 

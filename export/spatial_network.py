@@ -8,26 +8,20 @@ so the map is the evidence for the score. The group (which equipment) only names
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from edge_runtime.bundle.heads import Pooling
+
 Taps = tuple[Tensor, Tensor, Tensor]
 """Maps (N, C, h, w) of a backbone at strides 8, 16 and 32."""
 
-
-@dataclass(frozen=True)
-class Pooling:
-    """How a picture's score is made of its map: "max", "top" (mean of the highest `cells`), "lse" (log-mean-exp)."""
-
-    kind: str = "top"
-    cells: int = 4
-
-
 RARE = -3.0  # bias of every map at the start: a cell is a fault in about one of twenty
 LEAST_DEVIATION = 0.1  # of the mean deviation of a tap's channels: one that slept in training must not shout later
+ROUNDING = 1e-2  # of a tap's root mean square: what varies less would be told from the rounding of half precision
 
 
 @dataclass(frozen=True)
@@ -63,7 +57,7 @@ def pool(maps: Tensor, pooling: Pooling) -> Tensor:
     return cells.logsumexp(2) - math.log(cells.shape[2])
 
 
-class SpatialHead(nn.Module):
+class SpatialLayers(nn.Module):
     """The head alone: taps in, group logits and maps out. Some 25 thousand weights on EfficientNet-Lite0."""
 
     def __init__(self, tap_channels: tuple[int, int, int], groups: int, kinds: int, shape: HeadShape) -> None:
@@ -96,7 +90,8 @@ class SpatialHead(nn.Module):
             for name, (count, total, squares) in moments.items():
                 mean = total / count
                 deviation = (squares / count - mean.square()).clamp(min=0).sqrt()
-                floor = max(LEAST_DEVIATION * float(deviation.mean()), 1e-6)
+                size = float((squares / count).mean().sqrt())
+                floor = max(LEAST_DEVIATION * float(deviation.mean()), ROUNDING * size, 1e-6)
                 for what, found in (("mean", mean), ("deviation", deviation.clamp(min=floor))):
                     buffer = self.get_buffer(name.format(what))
                     buffer.copy_(found.view_as(buffer))
@@ -130,6 +125,8 @@ class SpatialHead(nn.Module):
 class SpatialNetwork(nn.Module):
     """A backbone of `export.network` with a spatial head in the place of its classifier, which is not used."""
 
+    outputs: ClassVar[tuple[str, ...]] = ("group_logits", "fault_scores", "maps")
+
     def __init__(
         self, backbone: nn.Module, groups: int, kinds: int, pooling: Pooling, shape: HeadShape | None = None
     ) -> None:
@@ -137,7 +134,7 @@ class SpatialNetwork(nn.Module):
         self.backbone = backbone
         self.pooling = pooling
         channels = cast(tuple[int, int, int], backbone.tap_channels)
-        self.head = SpatialHead(channels, groups, kinds, shape or HeadShape())
+        self.head = SpatialLayers(channels, groups, kinds, shape or HeadShape())
 
     @property
     def first_convolution(self) -> str:

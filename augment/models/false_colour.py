@@ -61,3 +61,15 @@ def palette_of(*frames: Frame) -> Palette:
 def temperatures(frame: Frame) -> Grey:
     """Return the brightness (H, W) of a picture in grey levels, whole numbers: warmer is brighter in every palette."""
     return np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY), np.float32)
+
+
+def parted(levels: Grey) -> tuple[float, float, float]:
+    """Return the median temperature of the cold part (sky), Otsu's threshold, and the warm part's (equipment)."""
+    split, _ = cv2.threshold(levels.astype(np.uint8).reshape(-1, 1), 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
+    warm = levels > split
+    usual = float(np.median(levels))
+    return (
+        usual if warm.all() else float(np.median(levels[~warm])),
+        split,
+        float(np.median(levels[warm])) if warm.any() else usual,
+    )

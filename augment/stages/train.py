@@ -1,12 +1,13 @@
 """Stage 7, train: the same classifier on real, on generated, and on both kinds of images, several seeds each.
 
-Only what a training learns from differs between the arms: initial weights, number of steps, batch size, schedule, views
-and the validation images that choose the best step are the same. Test images are not opened here.
+Only what a training learns from differs between the arms (and, for a classic one, the head): initial weights, number of
+steps, batch size, schedule, views and the images that judge are the same. Test images are not opened here.
 """
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +18,42 @@ from torch import nn
 
 from augment import record_types as types
 from augment.arrays import Labels, Numbers
+from augment.data.fault_groups import can_tell_faults, resolve
 from augment.data.image_store import ImageStore
 from augment.data.split import TRAIN, VAL
+from augment.models.image_embedding import cache_folder
 from augment.models.model_folders import pick_device
-from augment.records import CURATION, DATASET, TRAINING, Document, RunFolder, StageInputs, digest_of, item_seed
+from augment.records import (
+    CURATION,
+    DATASET,
+    SYNTHETIC,
+    TRAINING,
+    Document,
+    RunFolder,
+    StageInputs,
+    digest_of,
+    item_seed,
+)
 from augment.settings import Settings, as_json
-from augment.training.arms import REAL, SYNTHETIC, Arm, TrainingImage, parse_arm
+from augment.spatial.head_training import fit_head
+from augment.spatial.lessons import Lessons, lessons_of
+from augment.spatial.tap_cache import TapCache
+from augment.training.arms import CLASSIC, REAL, Arm, TrainingImage, parse_arm
+from augment.training.arms import SYNTHETIC as GENERATED
+from augment.training.cross_fit import Folds, folds_of
 from augment.training.finetune import Examples, Task, fit
 from augment.training.frame_cache import cached_frames
 from augment.training.harm_gate import HarmGate, train_gated
+from augment.training.input_size import input_of
+from augment.training.linear_probe import FeatureCache, fit_classifier
 from augment.training.mixing import stand_ins
 from edge_runtime.bundle.errors import InputError
+from edge_runtime.bundle.heads import BOXES, PICTURES, Pooling, SpatialHead
 from edge_runtime.bundle.preprocess import Frames, PreprocessSpec
 from edge_runtime.media.image_files import read_image
+from export.features import feature_extractor, tap_extractor
 from export.network import build_network, load_initial_weights
+from export.spatial_network import HeadShape
 
 TrainingDocument = Document[types.TrainingRecord, types.TrainingSummary]
 Build = Callable[[int], nn.Module]  # seed number -> the network with its initial weights
@@ -43,10 +66,16 @@ class Material:
     labels: tuple[str, ...]
     images: Sequence[TrainingImage]
     digests: Mapping[str, str]  # real, synthetic -> digest of the document that decides what there is of it
+    made: Mapping[str, types.GeneratedRecord] = field(default_factory=dict)  # by id: how a generated image came about
 
-    def examples(self, split: str, takes: Callable[[TrainingImage], bool]) -> Examples:
-        """Return the images of a split that `takes` accepts; generated images are always for training."""
-        rows = [row for row, image in enumerate(self.images) if _split(image) == split and takes(image)]
+    @property
+    def real(self) -> list[types.DatasetRecord]:
+        """The real images for training and validation."""
+        return [image for image in self.images if isinstance(image, types.DatasetRecord)]
+
+    def examples(self, splits: Sequence[str], takes: Callable[[TrainingImage], bool]) -> Examples:
+        """Return the images of the splits that `takes` accepts; generated images are always for training."""
+        rows = [row for row, image in enumerate(self.images) if _split(image) in splits and takes(image)]
         targets = [self.labels.index(self.images[row].label) for row in rows]
         ids = [self.images[row].id for row in rows]
         return Examples(np.array(rows, dtype=np.int64), np.array(targets, dtype=np.int64), ids)
@@ -60,6 +89,54 @@ def _is_real(image: TrainingImage) -> bool:
     return isinstance(image, types.DatasetRecord)
 
 
+@dataclass(frozen=True)
+class Design:
+    """The input and the head of the trained networks; classic arms see the whole of every picture with a class head."""
+
+    spec: PreprocessSpec
+    head: SpatialHead | None  # None: the class head
+    shape: HeadShape
+
+    @property
+    def classic(self) -> "Design":
+        """The same with the class head."""
+        return replace(self, spec=replace(self.spec, tiles=(1, 1)), head=None)
+
+    def card(self) -> dict[str, object]:
+        """Return what the card of a checkpoint says of input and head."""
+        said: dict[str, object] = {"input": self.spec.to_json()}
+        if self.head:
+            said["head"] = {**self.head.to_json(), "shape": self.shape.to_json()}
+        return said
+
+
+def design(settings: Settings, material: Material) -> Design:
+    """Decide on input and head by the settings and the real training images."""
+    section, data = settings.train, settings.data
+    tells = can_tell_faults(material.labels, data.faults)
+    spatial = section.head == "spatial" or (section.head == "auto" and tells)
+    spec = input_of(section, [image for image in material.real if image.split == TRAIN], spatial)
+    shape = HeadShape(centre=section.centre)
+    if not spatial:
+        return Design(spec, None, shape)
+    found = resolve(material.labels, data.faults, data.groups, data.kinds)
+    boxed = any(
+        image.boxes and image.label in data.faults and image.split in _learned(settings) for image in material.real
+    )
+    pooling = Pooling.parse(section.pooling)
+    return Design(spec, SpatialHead(found.groups, found.kinds, pooling, BOXES if boxed else PICTURES), shape)
+
+
+def _learned(settings: Settings) -> Sequence[str]:
+    """Return which splits are learned from."""
+    return (TRAIN, VAL) if settings.train.cross_fit else (TRAIN,)
+
+
+def _held_out(settings: Settings) -> Sequence[str]:
+    """Return which splits are judged; with cross-fitting these are the ones that are learned from."""
+    return (TRAIN, VAL) if settings.train.cross_fit else (VAL,)
+
+
 def run(settings: Settings, folder: RunFolder, gate: HarmGate | None = None) -> TrainingDocument:
     """Train every arm with every seed; a record says what one learned from, how far it went and how well it did.
 
@@ -67,7 +144,7 @@ def run(settings: Settings, folder: RunFolder, gate: HarmGate | None = None) -> 
     """
     dataset, curation = folder.require(DATASET), folder.require(CURATION)
     arms = [parse_arm(name, settings.generate.methods) for name in settings.train.arms]
-    material = gather(dataset, curation, arms)
+    material = gather(dataset, curation, arms, folder.require(SYNTHETIC))
     labels = material.labels
     build, initial = initial_network(settings, len(labels))
     others = {
@@ -75,17 +152,19 @@ def run(settings: Settings, folder: RunFolder, gate: HarmGate | None = None) -> 
         "dataset": dataset.digest,
         "faults": list(settings.data.faults),
         "baseline": settings.compare.baseline,  # what gates compare with
+        **{key: named for key in ("groups", "kinds") if (named := as_json(settings.data)[key])},
     }
     inputs = StageInputs.of(curation.digest, settings.train, others, {"initial_weights": initial})
     if done := folder.finished(TRAINING, inputs):
         return done
-    _check(settings, material)
-    train_one = _trainer(settings, folder, material, build, initial)
+    trainers = _Trainers(settings, folder, material, build, initial)
+    _check(settings, material, trainers.design.head is not None)
     place = folder.subfolder(TRAINING.document)
 
     def trained(arm: Arm, seed: int) -> types.TrainingRecord:
         task = plan(settings, material, arm, seed, initial, build)
-        return _record(task, train_one(task, place / arm.name / f"seed-{seed}"), arm, material)
+        result = trainers.train(task, arm, place / arm.name / f"seed-{seed}")
+        return _record(task, result, arm, material)
 
     # Seeds outside: a stopped run has whole comparisons, not whole arms.
     records = [trained(arm, seed) for seed in range(settings.train.seeds) for arm in arms if not arm.gated]
@@ -94,30 +173,93 @@ def run(settings: Settings, folder: RunFolder, gate: HarmGate | None = None) -> 
         if arm.gated:
             records += train_gated(arm, labels, lambda arm: [trained(arm, seed) for seed in seeds], gate)
     records.sort(key=lambda record: (settings.train.arms.index(record.arm), record.seed))
-    faults, spec = _fault_labels(settings, labels), _input(settings)
-    summary = types.TrainingSummary(labels=list(labels), fault_labels=faults, input=spec.to_json())
+    whole = trainers.design
+    summary = types.TrainingSummary(
+        labels=list(labels),
+        fault_labels=_fault_labels(settings, labels),
+        input=whole.spec.to_json(),
+        head=whole.head.to_json() if whole.head else None,
+    )
     return folder.write(Document(TRAINING, inputs, records, summary))
 
 
-def _trainer(
-    settings: Settings, folder: RunFolder, material: Material, build: Build, initial: Mapping[str, str]
-) -> Callable[[Task, Path], types.TrainingResult]:
-    """Return what trains one task into a folder: the whole network, or a classifier on its frozen features."""
-    device, frames = pick_device(settings.device), _frames(settings, folder, material)
-    if settings.train.layers == "all":
-        return lambda task, place: fit(task, frames, place, device)
-    from augment.models.image_embedding import cache_folder
-    from augment.training.linear_probe import FeatureCache, fit_classifier
-    from export.features import feature_extractor
+class _Trainers:
+    """Trains tasks, each as its arm asks for; what the trainings share is computed when the first one needs it."""
 
-    section = settings.train
-    place, spec = cache_folder(settings, folder), _input(settings)
-    key = {"network": initial, "backbone": section.backbone, "width": section.width, "input": spec.to_json()}
-    ids = [image.id for image in material.images]
-    file = place / f"features-{digest_of([key])[:16]}.onnx"
-    extract = feature_extractor(build(0).to(device).eval(), device, (spec.height, spec.width), file)
-    cache = FeatureCache(place, frames, ids, extract, key)
-    return lambda task, place: fit_classifier(task, cache, place)
+    def __init__(
+        self, settings: Settings, folder: RunFolder, material: Material, build: Build, initial: Mapping[str, str]
+    ) -> None:
+        self.settings, self.folder, self.material, self.build = settings, folder, material, build
+        self.device = pick_device(settings.device)
+        self.design = design(settings, material)
+        self.key = {"network": initial, "backbone": settings.train.backbone, "width": settings.train.width}
+        self.cache = cache_folder(settings, folder)
+
+    def train(self, task: Task, arm: Arm, place: Path) -> types.TrainingResult:
+        """Train one task into a folder: the whole network, or what ends it on frozen features."""
+        spatial, whole = self.design.head is not None and not arm.classic, self.settings.train.layers == "all"
+        if spatial and whole:
+            raise InputError(
+                "train.layers = all cannot train a spatial head yet; set train.layers to classifier, or train.head to "
+                "class"
+            )
+        if spatial:
+            return fit_head(task, self.lessons, self.taps, place)
+        if whole:
+            return fit(task, self.whole_frames, place, self.device)
+        return fit_classifier(task, self.features, place)
+
+    @cached_property
+    def frames(self) -> Frames:
+        """The pictures on the canvas of the design's input."""
+        return _frames(self.settings, self.folder, self.material, self.design.spec, "")
+
+    @cached_property
+    def whole_frames(self) -> Frames:
+        """The pictures as the class head sees them: whole, at the size of the input."""
+        spec = self.design.classic.spec
+        if spec == self.design.spec:
+            return self.frames
+        return _frames(self.settings, self.folder, self.material, spec, "untiled")
+
+    @cached_property
+    def lessons(self) -> Lessons:
+        """What the pictures teach a spatial head."""
+        assert self.design.head is not None  # asked for by arms that train one
+        return lessons_of(
+            self.material.images,
+            self.material.made,
+            self.material.labels,
+            self.design.head,
+            self.design.shape,
+            self.design.spec,
+            self.settings.train.generated_weight,
+            lambda made: read_image(self.folder.path / (made.path or "")).frame.shape[:2],
+        )
+
+    @cached_property
+    def features(self) -> FeatureCache:
+        """The features of the class head."""
+        spec = self.design.classic.spec
+        key = {**self.key, "input": spec.to_json()}
+        extract = feature_extractor(*self._frozen(spec), self.cache / f"features-{digest_of([key])[:16]}.onnx")
+        return FeatureCache(self.cache, self.whole_frames, self._ids, extract, key)
+
+    @cached_property
+    def taps(self) -> TapCache:
+        """The features of a spatial head."""
+        spec = self.design.spec
+        key = {**self.key, "input": [spec.height, spec.width]}
+        extract = tap_extractor(*self._frozen(spec), self.cache / f"taps-{digest_of([key])[:16]}.onnx")
+        return TapCache(self.cache, self.frames, self._ids, spec, extract, self.key)
+
+    @property
+    def _ids(self) -> list[str]:
+        return [image.id for image in self.material.images]
+
+    def _frozen(self, spec: PreprocessSpec) -> tuple[nn.Module, str, tuple[int, int]]:
+        """Return the backbone, where it runs, and the size of its input."""
+        return self.build(0).to(self.device).eval(), self.device, (spec.height, spec.width)
 
 
 def summary_line(document: TrainingDocument) -> str:
@@ -131,7 +273,10 @@ def summary_line(document: TrainingDocument) -> str:
 
 
 def gather(
-    dataset: Document[types.DatasetRecord, Any], curation: Document[types.CurationRecord, Any], arms: Sequence[Arm]
+    dataset: Document[types.DatasetRecord, Any],
+    curation: Document[types.CurationRecord, Any],
+    arms: Sequence[Arm],
+    synthetic: Document[types.GeneratedRecord, Any] | None = None,
 ) -> Material:
     """Gather the real training and validation images, and the generated images that an arm may take."""
     real = [image for image in dataset.records if image.split in (TRAIN, VAL)]
@@ -139,7 +284,8 @@ def gather(
     return Material(
         labels=tuple(sorted({record.label for record in dataset.records})),
         images=[*real, *wanted],
-        digests={REAL: dataset.digest, SYNTHETIC: curation.digest},
+        digests={REAL: dataset.digest, GENERATED: curation.digest},
+        made={record.id: record for record in synthetic.records} if synthetic else {},
     )
 
 
@@ -162,7 +308,7 @@ def plan(settings: Settings, material: Material, arm: Arm, seed: int, initial: M
     section = {name: value for name, value in as_json(settings.train).items() if name not in ("arms", "seeds")}
     # A generated image can't change what the real arm learns, so a new curation doesn't retrain it.
     sources = {kind: material.digests[kind] for kind in {REAL, *arm.kinds}}
-    training = material.examples(TRAIN, arm.takes)
+    training = material.examples(_learned(settings), arm.takes)
     generated = np.array([not _is_real(material.images[row]) for row in training.rows.tolist()])
     shares = settings.train.synthetic_shares if generated.any() and not generated.all() else (0.0,)
     instead = stand_ins(training.targets, generated)
@@ -173,6 +319,7 @@ def plan(settings: Settings, material: Material, arm: Arm, seed: int, initial: M
         found[drawn] = weights_of(training.targets[drawn], generated[drawn], arm, share)
         return found
 
+    held_out = material.examples(_held_out(settings), _is_real)
     card = _card(settings, material, arm, seed, initial)
     return Task(
         name=f"{arm.name}/seed-{seed}",
@@ -187,20 +334,28 @@ def plan(settings: Settings, material: Material, arm: Arm, seed: int, initial: M
         weightings={share: weights(drawn, share) for share in shares},
         last_weights=weights(~instead, 0.0),
         strong_transforms=arm.balanced,
-        validation=material.examples(VAL, _is_real),
+        validation=held_out,
         build=lambda: build(seed),
         card=card,
+        folds=_folds(settings, material, training) if settings.train.cross_fit else None,
     )
+
+
+def _folds(settings: Settings, material: Material, training: Examples) -> Folds:
+    examples = [material.images[row] for row in training.rows.tolist()]
+    seed = item_seed(settings.seed, TRAINING.document, "folds")
+    return folds_of(examples, material.real, material.made, settings.train.cross_fit, seed)
 
 
 def _card(settings: Settings, material: Material, arm: Arm, seed: int, initial: Mapping[str, str]) -> dict[str, object]:
     """Return what the checkpoint's card says before the training."""
+    whole = design(settings, material)
     return {
         "backbone": settings.train.backbone,
         "width": settings.train.width,
         "labels": list(material.labels),
         "fault_labels": _fault_labels(settings, material.labels),
-        "input": _input(settings).to_json(),
+        **(whole.classic if arm.classic else whole).card(),
         "weights": dict(initial),
         "training": {"arm": arm.name, "seed": seed},
     }
@@ -225,22 +380,27 @@ def weights_of(targets: Labels, generated: npt.NDArray[np.bool_], arm: Arm, shar
     return weights
 
 
-def _check(settings: Settings, material: Material) -> None:
+def _check(settings: Settings, material: Material, spatial: bool) -> None:
     for arm in settings.train.arms:
-        plain = parse_arm(arm, settings.generate.methods).ungated
-        if plain not in settings.train.arms:
+        parsed = parse_arm(arm, settings.generate.methods)
+        if (plain := parsed.ungated) not in settings.train.arms:
             raise InputError(f"train.arms names {arm}, whose gate watches {plain}; name that arm too")
-    if not len(material.examples(VAL, _is_real).rows):
+        if parsed.balanced and not parsed.classic and spatial:
+            raise InputError(
+                f"train.arms names {arm}, but a spatial head weighs rare classes by itself; leave balanced out, or add "
+                f"{CLASSIC} for the class head"
+            )
+    if not len(material.examples(_held_out(settings), _is_real).rows):
         raise InputError("no validation image: raise data.validation_share, or add images, and run `rarefault dataset`")
     for arm in settings.train.arms:
-        if not len(material.examples(TRAIN, parse_arm(arm, settings.generate.methods).takes).rows):
+        if not len(material.examples(_learned(settings), parse_arm(arm, settings.generate.methods).takes).rows):
             raise InputError(
                 f"arm {arm} has no image to learn from; raise generate.floor or generate.target, or loosen curate.*, "
                 "or leave the arm out of train.arms"
             )
 
 
-def _frames(settings: Settings, folder: RunFolder, material: Material) -> Frames:
+def _frames(settings: Settings, folder: RunFolder, material: Material, spec: PreprocessSpec, below: str) -> Frames:
     store = ImageStore(settings)
 
     def opened(image: TrainingImage) -> Frames:
@@ -248,13 +408,9 @@ def _frames(settings: Settings, folder: RunFolder, material: Material) -> Frames
             return store.frame(image)
         return read_image(folder.path / (image.path or "")).frame
 
-    place = folder.subfolder(TRAINING.document)
-    key = dict(material.digests)
-    return cached_frames(place, material.images, _input(settings), opened, key, "training images")
-
-
-def _input(settings: Settings) -> PreprocessSpec:
-    return PreprocessSpec(settings.train.size, settings.train.size)
+    place = folder.subfolder(TRAINING.document) / below
+    place.mkdir(exist_ok=True)
+    return cached_frames(place, material.images, spec, opened, dict(material.digests), "training images")
 
 
 def _fault_labels(settings: Settings, labels: Sequence[str]) -> list[str]:
@@ -263,13 +419,13 @@ def _fault_labels(settings: Settings, labels: Sequence[str]) -> list[str]:
 
 def _record(task: Task, result: types.TrainingResult, arm: Arm, material: Material) -> types.TrainingRecord:
     images = [material.images[row] for row in set(task.training.rows.tolist())]
-    counts = Counter((REAL if _is_real(image) else SYNTHETIC, image.label) for image in images)
+    counts = Counter((REAL if _is_real(image) else GENERATED, image.label) for image in images)
     return types.TrainingRecord(
         id=task.name,
         arm=arm.name,
         seed=task.seed,
         dropped=sorted(arm.dropped),
         path=f"{TRAINING.document}/{task.name}",
-        images={kind: {label: counts[kind, label] for label in task.labels} for kind in (REAL, SYNTHETIC)},
+        images={kind: {label: counts[kind, label] for label in task.labels} for kind in (REAL, GENERATED)},
         **vars(result),
     )

@@ -14,7 +14,8 @@ REAL, SYNTHETIC = "real", "synthetic"
 BALANCED = "balanced"
 GATE = "gate"
 UNCURATED = "uncurated"
-MODIFIERS = (BALANCED, GATE, UNCURATED)
+CLASSIC = "classic"
+MODIFIERS = (BALANCED, GATE, UNCURATED, CLASSIC)
 TrainingImage: TypeAlias = DatasetRecord | CurationRecord  # real or generated
 
 
@@ -28,6 +29,7 @@ class Arm:
     balanced: bool  # every class as often as the others, and TrivialAugment
     gated: bool = False
     uncurated: bool = False  # what curation rejected too: to see what curation is worth
+    classic: bool = False  # the class head, whatever the settings say: to see what the spatial one is worth
     dropped: frozenset[str] = frozenset()  # labels whose generated images the gate keeps out
 
     def takes(self, image: TrainingImage) -> bool:
@@ -63,4 +65,5 @@ def parse_arm(name: str, methods: Sequence[str]) -> Arm:
         balanced=BALANCED in parts,
         gated=GATE in parts,
         uncurated=UNCURATED in parts,
+        classic=CLASSIC in parts,
     )

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from augment.arrays import Labels, Vectors
+from augment.arrays import Labels, Numbers, Vectors
 from augment.evaluation.metrics import metrics
 from augment.json_objects import from_json, plain, write_json
 from augment.progress import progress, say
@@ -28,6 +28,7 @@ from augment.record_types import Evaluation, PlainJson, TrainingResult
 from augment.records import item_seed
 from augment.settings import TrainSettings
 from augment.training import resumable
+from augment.training.cross_fit import Folds
 from augment.training.ema import average_decay, update_average
 from augment.training.image_transforms import STRONG, random_transforms
 from augment.training.mixing import log_priors, mixed, replaced
@@ -71,6 +72,7 @@ class Task:
     validation: Examples
     build: Callable[[], nn.Module]  # the network with its initial weights
     card: PlainJson  # of the checkpoint
+    folds: Folds | None = None  # with them, `validation` are all real pictures, those that it learns from too
 
 
 @dataclass
@@ -370,15 +372,22 @@ class Trainer:
 
 
 def save_result(
-    task: Task, folder: Path, network: nn.Module, logits: Vectors, outcome: PlainJson, remark: str = ""
+    task: Task,
+    folder: Path,
+    network: nn.Module,
+    logits: Vectors,
+    outcome: PlainJson,
+    remark: str = "",
+    scores: Numbers | None = None,
 ) -> TrainingResult:
     """Write predictions.json and the checkpoint of a training that is done, and a line for the person who waits.
 
-    `logits` are those of the validation images; `outcome` joins what the card says of the training, and `remark` is
-    what the line begins with.
+    `logits` (N, K) are those of the validation images, and `scores` (N, M) what a spatial head made them of; `outcome`
+    joins what the card says of the training, and `remark` is what the line begins with.
     """
     found = measures(logits, task.validation.targets)
-    write_predictions(folder, Predictions(task.labels, task.validation.ids, task.validation.targets, logits))
+    held_out, head_json = task.validation, task.card.get("head")
+    write_predictions(folder, Predictions(task.labels, held_out.ids, held_out.targets, logits, head_json, scores))
     training = {**task.card["training"], "key": task.key, **outcome, "validation": found}
     save_checkpoint(folder, network, {**task.card, "training": training})
     say(f"train {task.name}: {remark}validation macro F1 {found['macro_f1']:.3f}, accuracy {found['accuracy']:.3f}")

@@ -27,7 +27,7 @@ def cached_frames(
     key: object,
     what: str,
 ) -> Frames:
-    """Return uint8 (len(records), height, width, 3) BGR, read-only, mapped from `folder`/frames-<digest>.npy.
+    """Return uint8 (len(records), *spec.canvas, 3) BGR, read-only, mapped from `folder`/frames-<digest>.npy.
 
     The file is made where it is absent, and a making that was killed goes on. `key` (any JSON value) stands for what
     the images' content depends on beside their ids; files of other content in `folder` are removed. `opened` returns
@@ -54,13 +54,13 @@ def _fill(
     """Decode into a spare file, noting how far it got; the spare gets its name when it is whole."""
     spare, mark = path.with_suffix(".part"), path.with_suffix(".rows")
     begun = int(mark.read_text()) if spare.exists() and mark.exists() else 0
-    shape = (len(records), spec.height, spec.width, 3)
+    shape = (len(records), *spec.canvas, 3)
     rows = np.lib.format.open_memmap(spare, mode="r+" if begun else "w+", dtype=np.uint8, shape=shape)
     starts = range(begun, len(records), ROWS_BETWEEN_MARKS)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for start in progress(starts, len(starts), f"{what}, blocks of {ROWS_BETWEEN_MARKS} images"):
             block = records[start : start + ROWS_BETWEEN_MARKS]
-            rows[start : start + len(block)] = list(pool.map(lambda record: spec.apply(opened(record)), block))
+            rows[start : start + len(block)] = list(pool.map(lambda record: spec.draw(opened(record)), block))
             rows.flush()
             replace_file(mark, str(start + len(block)).encode())
     rows.flush()

@@ -75,16 +75,30 @@ def fit_classifier(task: Task, cache: FeatureCache, folder: Path) -> TrainingRes
     held_out = cache.of(task.validation.rows, False)[:, 0]
     best = (-1.0, 0.0)
     for penalty, (share, weights) in itertools.product(PENALTIES, task.weightings.items()):
-        weight, bias, steps = solve(features, task.training.targets, weights, penalty, len(task.labels))
-        found = measures(held_out @ weight.T + bias, task.validation.targets)
+        judged = _judged(task, features, held_out, weights, penalty)
+        found = measures(judged, task.validation.targets)
         score = (found["macro_f1"], -found["loss"])
         if score > best:
-            best = score
-            chosen = {"penalty": penalty, "synthetic_share": share, "steps": steps, "best_step": steps}
-            classifier.weight.data = torch.from_numpy(weight)
-            classifier.bias.data = torch.from_numpy(bias)
+            best, logits, chosen = score, judged, {"penalty": penalty, "synthetic_share": share}
+    weights = task.weightings[chosen["synthetic_share"]]
+    weight, bias, steps = solve(features, task.training.targets, weights, chosen["penalty"], len(task.labels))
+    classifier.weight.data = torch.from_numpy(weight)
+    classifier.bias.data = torch.from_numpy(bias)
+    if task.folds is None:
+        logits = classify(network, torch.from_numpy(held_out))
     folder.mkdir(parents=True, exist_ok=True)
-    return save_result(task, folder, network, classify(network, torch.from_numpy(held_out)), chosen)
+    return save_result(task, folder, network, logits, {**chosen, "steps": steps, "best_step": steps})
+
+
+def _judged(task: Task, features: Vectors, held_out: Vectors, weights: Numbers, penalty: float) -> Vectors:
+    """Return the logits (V, K) of the validation pictures, with folds each from a classifier that has not seen it."""
+    everything = np.ones((1, len(features)), bool), np.ones((1, len(held_out)), bool)
+    learned, judged = (~task.folds.left_out, task.folds.judged) if task.folds else everything
+    logits = np.zeros((len(held_out), len(task.labels)), np.float32)
+    for own, seen in zip(learned, judged, strict=True):
+        weight, bias, _ = solve(features[own], task.training.targets[own], weights[own], penalty, len(task.labels))
+        logits[seen] = held_out[seen] @ weight.T + bias
+    return logits
 
 
 def solve(
@@ -93,10 +107,13 @@ def solve(
     """Return (weight (classes, D), bias (classes,), iterations) for a backbone's features (N, VARIANTS, D)."""
     rows = features.reshape(-1, features.shape[-1])
     mean, deviation = rows.mean(axis=0), rows.std(axis=0) + 1e-3
+    weight, bias = np.zeros((classes, len(mean)), np.float32), np.full(classes, NEVER, np.float32)
+    if len(present := np.unique(targets)) == 1:  # as in a fold that took the last group of the other class
+        bias[present] = 0
+        return weight, bias, 0
     each = np.repeat(np.asarray(weights) / np.mean(weights) / features.shape[1], features.shape[1])
     model = LogisticRegression(C=penalty, max_iter=1000, tol=1e-3)
     model.fit((rows - mean) / deviation, np.repeat(targets, features.shape[1]), sample_weight=each)
-    weight, bias = np.zeros((classes, len(mean)), np.float32), np.full(classes, NEVER, np.float32)
     coefficients, intercepts = model.coef_, model.intercept_
     if len(model.classes_) == 2:  # scikit-learn gives one row for two classes
         coefficients, intercepts = np.vstack([-coefficients, coefficients]) / 2, np.array([-1, 1]) * intercepts / 2

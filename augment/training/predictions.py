@@ -9,18 +9,21 @@ import numpy as np
 
 from augment.arrays import Labels, Numbers, Vectors
 from augment.json_objects import write_json
+from augment.record_types import PlainJson
 
 PREDICTIONS_FILE = "predictions.json"
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """The logits of a network for N images whose labels are known."""
+    """What a network said of N images whose labels are known."""
 
     labels: tuple[str, ...]  # the K classes
     ids: Sequence[str]  # of the images
     targets: Labels  # (N,) the true classes
-    logits: Numbers | Vectors  # (N, K)
+    logits: Numbers | Vectors  # (N, K); of a spatial head, logarithms of its rule's probabilities
+    head: PlainJson | None = None  # of a spatial head
+    scores: Numbers | None = None  # (N, M), what a spatial head said of each image
 
     @property
     def predicted(self) -> Labels:
@@ -32,7 +35,12 @@ def write_predictions(checkpoint: Path, predictions: Predictions) -> None:
     """Write predictions.json into the folder of a checkpoint, whole or not at all."""
     rows = zip(predictions.ids, predictions.targets.tolist(), predictions.logits.tolist(), strict=True)
     images = [{"id": item, "label": predictions.labels[target], "logits": row} for item, target, row in rows]
-    write_json(checkpoint / PREDICTIONS_FILE, {"labels": list(predictions.labels), "images": images})
+    content: dict[str, object] = {"labels": list(predictions.labels), "images": images}
+    if predictions.scores is not None:
+        content["head"] = predictions.head
+        for image, scores in zip(images, predictions.scores.tolist(), strict=True):
+            image["scores"] = scores
+    write_json(checkpoint / PREDICTIONS_FILE, content)
 
 
 def read_predictions(checkpoint: Path) -> Predictions:
@@ -44,4 +52,6 @@ def read_predictions(checkpoint: Path) -> Predictions:
         [image["id"] for image in images],
         np.array([labels.index(image["label"]) for image in images], dtype=np.int64),
         np.array([image["logits"] for image in images], dtype=np.float64),
+        found.get("head"),
+        np.array([image["scores"] for image in images], dtype=np.float64) if "head" in found else None,
     )

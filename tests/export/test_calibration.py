@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 
 from edge_runtime.bundle.errors import InputError
-from export.calibration import choose_thresholds, fit_temperature, negative_log_likelihood, positives_needed
+from edge_runtime.bundle.heads import ClassHead, Group, Pooling, SpatialHead
+from export.calibration import (
+    choose_thresholds,
+    fit_rule,
+    fit_sigmoid,
+    fit_temperature,
+    negative_log_likelihood,
+    positives_needed,
+)
 
 
 def test_likelihood_by_hand():
@@ -142,3 +150,104 @@ def test_a_target_that_the_positives_cannot_show_is_followed_and_marked():
 def test_unusable_scores_are_a_sentence(scores, targets, sentence):
     with pytest.raises(InputError, match=sentence):
         fit_temperature(scores, targets)
+
+
+LABELS = ("line", "line_hot", "mast", "mast_hot", "mast_rust")
+SPATIAL_FAULTS = ("line_hot", "mast_hot", "mast_rust")
+HEAD = SpatialHead(
+    (Group("line", "line", {"hot": "line_hot"}), Group("mast", "mast", {"hot": "mast_hot", "rust": "mast_rust"})),
+    ("hot", "rust"),
+    Pooling("top", 4),
+)
+
+
+def spatial_scores(count=4000, seed=0):
+    """Scores (N, 4) whose true probability of a kind is sigmoid(2 * score - 1), and targets drawn from it."""
+    generator = np.random.default_rng(seed)
+    line = generator.random(count) < 0.5
+    scores = generator.normal(0, 1.5, (count, 4))
+    scores[:, 0], scores[:, 1] = np.where(line, 1.0, -1.0), 0.0
+    chance = 1 / (1 + np.exp(-(2 * scores[:, 2:] - 1)))
+    shown = generator.random((count, 2)) < chance
+    rust = shown[:, 1] & ~shown[:, 0] & ~line
+    targets = np.select([line & shown[:, 0], line, shown[:, 0], rust], [1, 0, 3, 4], 2)
+    return scores, targets
+
+
+def test_a_known_sigmoid_is_recovered():
+    scores, targets = spatial_scores()
+    scale, offset = fit_sigmoid(scores[:, 2], np.isin(targets, [1, 3]))
+    assert (scale, offset) == (pytest.approx(2, rel=0.1), pytest.approx(-1, rel=0.1))
+    moved, shifted = fit_sigmoid(scores[:, 2] * 10 + 50, np.isin(targets, [1, 3]))
+    assert (moved, shifted) == (pytest.approx(scale / 10, rel=1e-3), pytest.approx(offset - 5 * scale, rel=1e-3))
+
+
+def test_platts_targets_keep_a_perfect_score_from_certainty():
+    """Five of five are parted without a mistake: the likeliest chances are Platt's 6/7 and 1/7, and no more."""
+    scale, offset = fit_sigmoid(np.array([1.0] * 5 + [-1.0] * 5), np.arange(10) < 5)
+    assert 1 / (1 + np.exp(-(scale + offset))) == pytest.approx(6 / 7, abs=1e-3)
+    assert 1 / (1 + np.exp(scale - offset)) == pytest.approx(1 / 7, abs=1e-3)
+
+
+def test_a_score_that_means_the_opposite_is_flattened_and_not_turned_round():
+    scale, _ = fit_sigmoid(np.linspace(-2, 2, 40), np.arange(40) < 20)
+    assert scale == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize("positive", [[False] * 4, [True] * 4])
+def test_without_two_kinds_of_frames_there_is_no_sigmoid_to_fit(positive):
+    assert fit_sigmoid(np.arange(4.0), np.array(positive)) == (1.0, 0.0)
+
+
+def test_the_labels_of_a_kind_share_its_threshold_and_tell_their_own_recall():
+    scores, targets = spatial_scores()
+    rule, choices = fit_rule(HEAD, scores, targets, LABELS, SPATIAL_FAULTS)
+    assert rule.thresholds["line_hot"] == rule.thresholds["mast_hot"] != rule.thresholds["mast_rust"]
+    for label in SPATIAL_FAULTS:
+        kind, place = HEAD.kind_of[label], LABELS.index(label)
+        chance = 1 / (1 + np.exp(-(rule.scale[kind] * scores[:, 2 + HEAD.kinds.index(kind)] + rule.offset[kind])))
+        flagged = chance >= rule.thresholds[label]
+        others = ~np.isin(targets, [LABELS.index(other) for other in SPATIAL_FAULTS if HEAD.kind_of[other] == kind])
+        assert choices[label].positives == (targets == place).sum()
+        assert choices[label].recall == pytest.approx(flagged[targets == place].mean())
+        assert choices[label].false_alarms == pytest.approx(100 * flagged[others].mean())
+
+
+def test_rules_decide_what_their_probabilities_say():
+    scores, targets = spatial_scores(400)
+    rule, _ = fit_rule(HEAD, scores, targets, LABELS, SPATIAL_FAULTS)
+    likeliest = [LABELS[place] for place in rule.probabilities(scores).argmax(axis=1)]
+    assert likeliest == [rule.decide(row).label for row in scores]
+
+
+@pytest.mark.parametrize("specificity", [0.5, 0.9, 0.99])
+def test_the_lowest_threshold_that_is_quiet_enough(specificity):
+    scores, targets = spatial_scores()
+    rule, choices = fit_rule(HEAD, scores, targets, LABELS, SPATIAL_FAULTS, specificity=specificity)
+    quiet = 1 - choices["mast_rust"].false_alarms / 100
+    negatives = (targets != 4).sum()
+    assert specificity <= quiet <= specificity + 1.5 / negatives or rule.thresholds["mast_rust"] == 0.05
+
+
+def test_specificity_by_hand():
+    """Ten sound frames at 0.1 to 1.0, one of which may be flagged: between the 0.9 and the 0.95 of a fault."""
+    scores = [0.95, 0.97, 0.99, 0.4, 0.3, *(tenth / 10 for tenth in range(1, 11))]
+    targets = np.array([1] * 5 + [0] * 10)
+    choice = choose_thresholds(two_columns(scores), targets, ("clean", "hot"), ("hot",), specificity=0.9)["hot"]
+    assert choice.threshold == pytest.approx(0.925)
+    assert (choice.recall, choice.false_alarms) == (0.6, 10.0)
+
+
+def test_a_label_of_several_groups_does_not_fit_their_temperature():
+    """One fault label for both groups: its frames do not say which group they show."""
+    head = SpatialHead((Group("a", "a", {"hot": "hot"}), Group("b", "b", {"hot": "hot"})), ("hot",), Pooling("max", 1))
+    scores = np.array([[1.0, 0.0, -2.0]] * 8 + [[0.0, 1.0, -2.5]] * 8 + [[9.0, -9.0, 2.0]] * 8)
+    targets = np.repeat([0, 1, 2], 8)
+    rule, _ = fit_rule(head, scores, targets, ("a", "b", "hot"), ("hot",))
+    assert rule.group_temperature == pytest.approx(0.25, rel=1e-3)  # as sure as may be, by the sixteen others
+    assert fit_rule(head, scores[16:], targets[16:], ("a", "b", "hot"), ("hot",))[0].group_temperature == 1.0
+
+
+def test_recall_and_specificity_at_once_are_a_sentence():
+    with pytest.raises(InputError, match=r"a recall of 0.9 and a specificity of 0.9 were asked for"):
+        fit_rule(ClassHead(("a", "b")), np.zeros((2, 2)), np.array([0, 1]), ("a", "b"), ("b",), 0.9, 0.9)

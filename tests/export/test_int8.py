@@ -12,8 +12,8 @@ from edge_runtime.inference.tensorrt_engine import build_engine, parse
 from export.int8 import CPU, CPU_FULL_RANGE, DIALECTS, TENSORRT, sensitive, write_int8
 from export.onnx_files import write_onnx
 from export.pack import PackTools, pack_bundle, prove
-from export.parity import onnx_runner, torch_logits
-from tests.support.narrow_network import SPEC, narrow_network, pictures
+from export.parity import onnx_runner, torch_scores
+from tests.support.narrow_network import SPATIAL_HEAD, SPATIAL_SPEC, SPEC, narrow_network, pictures, spatial_network
 
 FRAMES = pictures(16, seed=1)
 
@@ -39,8 +39,8 @@ def test_a_quantised_file_answers_nearly_as_the_network(source, tmp_path, dialec
     assert (tmp_path / "one.onnx").read_bytes() == (tmp_path / "two.onnx").read_bytes()
     onnx.checker.check_model(tmp_path / "one.onnx", full_check=True)
     frames = pictures(16, seed=9)
-    expected = torch_logits(network, frames)
-    seen = onnx_runner(tmp_path / "one.onnx")(frames)
+    expected = torch_scores(network, frames).scores
+    seen = onnx_runner(tmp_path / "one.onnx")(frames)["logits"]
     assert 0 < np.abs(seen - expected).max() < 0.25 * np.abs(expected).max()
 
 
@@ -97,7 +97,7 @@ def test_int8_is_tried_again_with_more_layers_in_float_and_given_up_at_last(tmp_
 
     def run_file(path):
         run, turn = onnx_runner(path), 1 if next(good) else -1
-        return lambda frames: run(frames)[:, ::turn]
+        return lambda frames: {name: found[:, ::turn] for name, found in run(frames).items()}
 
     tools = PackTools(write_int8=remember, run_file=run_file)
     manifest = pack(tmp_path / "bundle", checkpoint, evidence, rule, tools=tools)
@@ -123,3 +123,45 @@ def test_nvidias_builder_takes_the_file_and_quantises_every_convolution_but_the_
     quantised = [layer for layer in inputs if layer.type == rtx.LayerType.DEQUANTIZE]
     assert {layer.get_input(0).dtype for layer in quantised} == {rtx.DataType.INT8}
     assert len(quantised) >= len(convolutions) - 1
+
+
+@pytest.fixture(scope="module", params=["resnet50", "efficientnet_lite0"])
+def spatial_source(request, tmp_path_factory):
+    network = spatial_network(backbone=request.param)
+    path = tmp_path_factory.mktemp(request.param) / "model.fp32.onnx"
+    write_onnx(network, SPATIAL_SPEC, path, "fp32")
+    return network, path
+
+
+@pytest.mark.parametrize("dialect", list(DIALECTS))
+def test_a_spatial_head_stays_in_float_and_its_score_is_still_pooled_from_its_map(spatial_source, tmp_path, dialect):
+    network, path = spatial_source
+    frames = pictures(16, 1, 64, 96)
+    write_int8(path, frames, tmp_path / "int8.onnx", dialect)
+    seen = onnx_runner(tmp_path / "int8.onnx")(frames)
+    SPATIAL_HEAD.check(seen, 1e-5)
+    expected = torch_scores(network, frames)
+    assert 0 < np.abs(seen["maps"] - expected.maps).max() < 0.5 * np.abs(expected.maps).max()
+    graph = onnx.load(tmp_path / "int8.onnx").graph
+    weights = {value.name for value in graph.initializer if value.name.startswith("network.head.")}
+    assert {"network.head.maps.weight", "network.head.narrow.0.weight"} <= weights  # none became a quantised copy
+    made_by = {name: node.op_type for node in graph.node for name in node.output}
+    convolutions = [node for node in graph.node if node.op_type == "Conv"]
+    in_float = [node for node in convolutions if made_by.get(node.input[1]) != "DequantizeLinear"]
+    assert len(in_float) == 5
+    fine = next(node for node in graph.node if node.op_type == "AveragePool")
+    assert [node.op_type for node in graph.node if fine.output[0] in node.input] == ["Concat"]
+
+
+def test_only_layers_of_the_backbone_are_ranked(spatial_source):
+    _, path = spatial_source
+    ranked = sensitive(path, pictures(4, 1, 64, 96))
+    convolutions = [node for node in onnx.load(path).graph.node if node.op_type == "Conv"]
+    assert len(ranked) == len(convolutions) - 5
+
+
+def test_nvidias_parser_takes_the_int8_file_of_a_spatial_head(spatial_source, tmp_path):
+    rtx = pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx-cu13 is not installed")
+    _, path = spatial_source
+    write_int8(path, pictures(8, 1, 64, 96), tmp_path / "int8.onnx", TENSORRT)
+    assert len(build_engine(rtx, tmp_path / "int8.onnx", tmp_path / "timing.cache")) > 1000

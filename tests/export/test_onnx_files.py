@@ -1,11 +1,16 @@
+from dataclasses import replace
+
 import onnx
 import pytest
 import torch
 
 from edge_runtime.bundle.errors import InputError
+from edge_runtime.bundle.heads import Pooling
+from edge_runtime.inference.openvino_engine import load_openvino
+from edge_runtime.inference.tensorrt_engine import build_engine
 from export.onnx_files import write_onnx
-from export.parity import onnx_runner, torch_logits
-from tests.support.narrow_network import SPEC, narrow_network, pictures
+from export.parity import onnx_runner, torch_scores
+from tests.support.narrow_network import SPATIAL_HEAD, SPATIAL_SPEC, SPEC, narrow_network, pictures, spatial_network
 
 
 def operators(path):
@@ -16,13 +21,13 @@ def test_fp32_answers_as_torch_at_any_batch_size(packed, network):
     run = onnx_runner(packed / "model.fp32.onnx")
     for count in (1, 4):
         frames = pictures(count, seed=11)
-        assert abs(run(frames) - torch_logits(network, frames)).max() <= 1e-4
+        assert abs(run(frames)["logits"] - torch_scores(network, frames).scores).max() <= 1e-4
 
 
 def test_fp16_answers_nearly_as_torch(packed, network):
     frames = pictures(4, seed=11)
-    expected = torch_logits(network, frames)
-    seen = onnx_runner(packed / "model.fp16.onnx")(frames)
+    expected = torch_scores(network, frames).scores
+    seen = onnx_runner(packed / "model.fp16.onnx")(frames)["logits"]
     assert seen.dtype == "float32"
     assert 0 < abs(seen - expected).max() < 0.01 * abs(expected).max()
 
@@ -73,3 +78,56 @@ def test_nothing_of_the_machine_is_in_the_file(packed):
 def test_an_unknown_precision_is_a_sentence(tmp_path):
     with pytest.raises(InputError, match="'fp8' cannot be exported; choose one of: fp32, fp16"):
         write_onnx(narrow_network(), SPEC, tmp_path / "m.onnx", "fp8")
+
+
+@pytest.fixture(scope="module", params=["resnet50", "efficientnet_lite0"])
+def spatial_files(request, tmp_path_factory):
+    network, folder = spatial_network(backbone=request.param), tmp_path_factory.mktemp(request.param)
+    for precision in ("fp32", "fp16"):
+        write_onnx(network, SPATIAL_SPEC, folder / f"model.{precision}.onnx", precision)
+    return network, folder
+
+
+def test_a_spatial_file_gives_score_and_map_as_torch_at_any_batch_size(spatial_files):
+    network, folder = spatial_files
+    run = onnx_runner(folder / "model.fp32.onnx")
+    for count in (1, 5):
+        frames = pictures(count, 11, 64, 96)
+        expected, seen = torch_scores(network, frames), run(frames)
+        assert tuple(seen) == SPATIAL_HEAD.outputs
+        assert seen["maps"].shape == (count, 1, 4, 6)
+        assert abs(SPATIAL_HEAD.scores(seen) - expected.scores).max() <= 1e-4
+        assert abs(seen["maps"] - expected.maps).max() <= 1e-4
+        SPATIAL_HEAD.check(seen, 1e-5)
+
+
+def test_a_spatial_file_in_half_precision_pools_in_float(spatial_files):
+    network, folder = spatial_files
+    frames = pictures(4, 11, 64, 96)
+    expected, seen = torch_scores(network, frames), onnx_runner(folder / "model.fp16.onnx")(frames)
+    assert {found.dtype.name for found in seen.values()} == {"float32"}
+    assert 0 < abs(seen["maps"] - expected.maps).max() < 0.02 * abs(expected.maps).max()
+    SPATIAL_HEAD.check(seen, 1e-6)  # were the mean made in half precision, it would be 1e-3 off
+
+
+@pytest.mark.parametrize("pooling", [Pooling("max", 1), Pooling("top", 3), Pooling("lse", 1)])
+@pytest.mark.parametrize("engine", ["onnxruntime", "openvino", "tensorrt"])
+def test_engines_take_every_pooling(tmp_path, pooling, engine):
+    head = replace(SPATIAL_HEAD, pooling=pooling)
+    network, path = spatial_network(backbone="efficientnet_lite0", head=head), tmp_path / "model.onnx"
+    write_onnx(network, SPATIAL_SPEC, path, "fp32")
+    frames = pictures(3, 11, 64, 96)
+    expected = torch_scores(network, frames)
+    if engine == "tensorrt":
+        rtx = pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx-cu13 is not installed")
+        assert len(build_engine(rtx, path, tmp_path / "timing.cache")) > 1000
+        return
+    if engine == "openvino":
+        pytest.importorskip("openvino")
+        run = load_openvino(path, head.outputs, "fp32", 1, 1).run
+    else:
+        run = onnx_runner(path)
+    seen = run(frames)
+    assert abs(head.scores(seen) - expected.scores).max() <= 1e-4
+    assert abs(seen["maps"] - expected.maps).max() <= 1e-4
+    head.check(seen, 1e-5)

@@ -13,7 +13,7 @@ from edge_runtime.bundle.store import open_bundle
 from export.checkpoint import checkpoint_digest, save_checkpoint
 from export.golden_frames import made_frames, tolerance
 from export.pack import PackTools, pack_bundle, prove
-from export.parity import onnx_runner, torch_logits
+from export.parity import onnx_runner, torch_runner, torch_scores
 from tests.support.narrow_network import CARD, LABELS, SPEC, narrow_network, pictures
 
 
@@ -31,13 +31,9 @@ def instant(network):
     """Packing without the exporter and its runner: for tests of what happens around them."""
 
     def prove_network(folder):
-        check_golden(answers(network), load_golden(open_bundle(folder)), "fp32")
+        check_golden(lambda frames: torch_scores(network, frames).scores, load_golden(open_bundle(folder)), "fp32")
 
-    return PackTools(write_onnx=fake_onnx, run_file=lambda path: answers(network), prove=prove_network)
-
-
-def answers(network):
-    return lambda frames: torch_logits(network, frames)
+    return PackTools(write_onnx=fake_onnx, run_file=lambda path: torch_runner(network), prove=prove_network)
 
 
 def pack_into(folder, checkpoint, evidence, rule, **changes):
@@ -56,7 +52,7 @@ def test_a_packed_bundle_opens_and_proves_itself(packed, checkpoint):
     assert bundle.manifest.metrics["macro_f1"] == 0.5
     assert parity["fp32"]["frames"] == 60
     assert parity["fp32"]["agreement"] == 1.0
-    assert parity["fp32"]["worst_probability"] < 1e-4 < parity["fp16"]["worst_logit"] < 0.5
+    assert parity["fp32"]["worst_probability"] < 1e-4 < parity["fp16"]["worst_score"] < 0.5
     assert prove(packed)["fp32"] < 1e-4
     assert [path.name for path in packed.parent.iterdir()] == ["bundle"]
 
@@ -66,27 +62,31 @@ def test_a_lite0_bundle_answers_as_its_network_in_both_precisions(tmp_path, evid
     save_checkpoint(tmp_path / "checkpoint", network, {**CARD, "backbone": "efficientnet_lite0"})
     pack_into(tmp_path / "bundle", tmp_path / "checkpoint", evidence, rule)
     frames = pictures(4, seed=11)
-    expected = torch_logits(network, frames)
-    assert abs(onnx_runner(tmp_path / "bundle" / "model.fp32.onnx")(frames) - expected).max() <= 1e-4
-    halved = abs(onnx_runner(tmp_path / "bundle" / "model.fp16.onnx")(frames) - expected).max()
+    expected = torch_scores(network, frames).scores
+    assert abs(onnx_runner(tmp_path / "bundle" / "model.fp32.onnx")(frames)["logits"] - expected).max() <= 1e-4
+    halved = abs(onnx_runner(tmp_path / "bundle" / "model.fp16.onnx")(frames)["logits"] - expected).max()
     assert 0 < halved < 0.01 * abs(expected).max()
     assert prove(tmp_path / "bundle")["fp32"] < 1e-4
 
 
 def test_golden_frames_catch_swapped_colours(packed):
     golden = load_golden(open_bundle(packed))
-    run = onnx_runner(packed / "model.fp16.onnx")
+    model = onnx_runner(packed / "model.fp16.onnx")
+
+    def run(frames):
+        return model(frames)["logits"]
+
     assert check_golden(run, golden, "fp16") <= golden.tolerance["fp16"]
-    with pytest.raises(InputError, match="logits differ by"):
+    with pytest.raises(InputError, match="scores differ by"):
         check_golden(lambda frames: run(frames[..., ::-1]), golden, "fp16")
 
 
 def test_grey_pictures_alone_still_catch_swapped_colours(packed, network):
     """Thermal pictures are often grey, where a swap changes nothing; the saturated made frame is for them."""
     frames = np.stack([SPEC.apply(frame) for frame in made_frames(SPEC)])
-    expected, swapped = torch_logits(network, frames), torch_logits(network, frames[..., ::-1].copy())
+    expected, swapped = torch_scores(network, frames).scores, torch_scores(network, frames[..., ::-1].copy()).scores
     assert abs(expected - swapped).max() > 3 * tolerance(
-        "fp16", expected, onnx_runner(packed / "model.fp16.onnx")(frames)
+        "fp16", expected, onnx_runner(packed / "model.fp16.onnx")(frames)["logits"]
     )
 
 
@@ -115,7 +115,7 @@ def test_a_file_that_loses_too_much_is_left_out_and_the_manifest_says_why(
 ):
     def runner(path):
         run = instant.run_file(path)
-        return (lambda frames: run(frames)[:, ::-1]) if "fp16" in path.name else run
+        return (lambda frames: {name: x[:, ::-1] for name, x in run(frames).items()}) if "fp16" in path.name else run
 
     pack_into(tmp_path / "bundle", checkpoint, evidence, rule, tools=replace(instant, run_file=runner))
     manifest = open_bundle(tmp_path / "bundle").manifest

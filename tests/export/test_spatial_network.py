@@ -4,19 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from export.checkpoint import load_checkpoint, save_checkpoint
-from export.network import build_network, normalise
-from export.spatial_network import HeadShape, Pooling, SpatialNetwork, pool
-from tests.support.narrow_network import CARD, narrow_network, pictures
+from edge_runtime.bundle.heads import ClassHead, Pooling
+from export.checkpoint import head_of, load_checkpoint, save_checkpoint
+from export.network import CLASS_OUTPUTS, build_network, normalise, output_names
+from export.spatial_network import HeadShape, SpatialNetwork, pool
+from tests.support.narrow_network import SPATIAL_CARD, SPATIAL_HEAD, narrow_network, pictures, spatial_network
 
 BACKBONES = ["resnet50", "efficientnet_lite0"]
-HEAD = {
-    "kind": "spatial",
-    "groups": [{"name": "line", "healthy": "clean", "faults": {"hot": "hot"}}, {"name": "b", "healthy": "c"}],
-    "kinds": ["hot"],
-    "pooling": {"kind": "top", "cells": 4},
-    "evidence": "boxes",
-}
 
 
 def spatial(backbone="efficientnet_lite0", shape=None, pooling=None, kinds=1):
@@ -71,6 +65,7 @@ def test_the_score_is_the_pooled_map_and_nothing_else(pooling):
         _, scores, maps = network(images())
     torch.testing.assert_close(scores, by_hand(maps, pooling), atol=1e-5, rtol=0)
     torch.testing.assert_close(scores, pool(maps, pooling), atol=0, rtol=0)
+    torch.testing.assert_close(scores, torch.from_numpy(pooling.pool(maps.numpy())), atol=1e-6, rtol=0)  # the edge's
 
 
 def test_a_bright_cell_of_the_fine_tap_shows_at_its_own_place():
@@ -120,14 +115,17 @@ def test_centred_maps_do_not_know_what_all_cells_share():
 
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_a_spatial_checkpoint_comes_back_as_it_was(tmp_path, backbone):
-    shape = HeadShape(width=16, centre=True, dropout=0.1)
-    network = spatial(backbone, shape)
-    network.head.standardise([network.taps(images(3))])
-    save_checkpoint(tmp_path, network, {**CARD, "backbone": backbone, "head": {**HEAD, "shape": shape.to_json()}})
+    network = spatial_network(backbone=backbone)
+    save_checkpoint(tmp_path, network, {**SPATIAL_CARD, "backbone": backbone})
     loaded, card = load_checkpoint(tmp_path)
     assert isinstance(loaded, SpatialNetwork)
-    assert loaded.head.shape == shape
-    assert card["head"]["kinds"] == ["hot"]
+    assert (loaded.head.shape, loaded.pooling) == (HeadShape(width=16), Pooling("top", 4))
+    assert head_of(card) == SPATIAL_HEAD
     with torch.inference_mode():
         for one, other in zip(loaded(images()), network(images()), strict=True):
             torch.testing.assert_close(one, other)
+
+
+def test_outputs_bear_the_names_of_the_bundles_heads():
+    assert output_names(spatial()) == SPATIAL_HEAD.outputs
+    assert output_names(narrow_network()) == CLASS_OUTPUTS == ClassHead(("a", "b")).outputs

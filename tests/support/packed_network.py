@@ -11,7 +11,7 @@ from export.acceptance import Evidence
 from export.checkpoint import save_checkpoint
 from export.golden_frames import LabelledFrame
 from export.pack import pack_bundle
-from export.parity import torch_logits
+from export.parity import torch_scores
 from tests.support.narrow_network import CARD, FAULTS, LABELS, narrow_network, pictures
 
 
@@ -52,7 +52,7 @@ def held_out() -> list[LabelledFrame]:
 def evidence(network, held_out) -> Evidence:
     """Test frames bear the label that the network finds likeliest: nobody trained it, so the truth would be noise."""
     frames = pictures(60, seed=6)
-    found = torch_logits(network, frames).argmax(axis=1)
+    found = torch_scores(network, frames).scores.argmax(axis=1)
     test = [LabelledFrame(f"test-{i}", LABELS[found[i]], frame) for i, frame in enumerate(frames)]
     return Evidence(pictures(16, seed=7), held_out, held_out, test)
 
