@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from edge_runtime.bundle.errors import InputError
 
 ADAPTED = "adapted-"
+HEAL = "heal"
 EXPECTED = (
     "text2img, img2img-0.5, edit-0.5 and inpaint-0.9 (or another strength), transplant, heatup, heal, codec, "
     "render-station, adapted-text2img ..."
@@ -52,7 +53,7 @@ class Method:
     @property
     def heals(self) -> bool:
         """Whether faults are taken out of real pictures; such an image is no stand-in for a real one of its class."""
-        return self.kind == "heal"
+        return self.kind == HEAL
 
 
 def parse_method(name: str) -> Method:
@@ -64,7 +65,7 @@ def parse_method(name: str) -> Method:
     if match := re.fullmatch(r"(img2img|edit|inpaint)-(0\.\d+|1\.0)", plain):
         if (strength := float(match[2])) > 0:
             return Method(name, match[1], adapted, strength=strength)
-    elif name in ("codec", "transplant", "heatup", "heal"):
+    elif name in ("codec", "transplant", "heatup", HEAL):
         return Method(name, name)
     elif match := re.fullmatch(r"render-(catalogue|station)", name):
         return Method(name, "render", domain=match[1])

@@ -468,6 +468,27 @@ class HeldOutCounts(ImageCounts):
     per_class: Mapping[str, ImageCounts]
 
 
+class Suspect(JsonObject):
+    """A picture to look at again, because a classifier that has not learnt from it contradicts its label or boxes."""
+
+    id: str
+    split: str
+    label: str
+    doubt: str  # label, or box: the map of a picture that is taken for faulty peaks outside every box
+    likelier: str  # the label that is thought likelier; the own one where a box is doubted
+    own: float  # probability of the own label
+    other: float  # probability of the likelier one
+    place: Sequence[float] | None = None  # x, y where the map peaks, in pixels of the picture
+
+
+class Mending(JsonObject):
+    """RUN/comparison/mending.json: which pictures to look at again, those of each doubt with the worst first."""
+
+    suspects: Sequence[Suspect]
+    sheet: str | None  # path of the contact sheet, relative to the run folder
+    maps: str | None = None  # path of a sheet of test pictures with map and boxes
+
+
 class ComparisonSummary(JsonObject):
     """The verdict, and everything that it rests on."""
 

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import sqlite3
@@ -12,15 +13,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
 import pytest
 
 from augment.records import COMPARISON, DATASET, STAGES, SYNTHETIC, RunFolder
+from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.manifest import Manifest
 from edge_runtime.bundle.store import open_bundle
 from edge_runtime.station.settings import load_station_settings
 from tests.support import ROOT
+from tests.support.colour_bundle import make_bundle
 from tests.support.fake_mjpeg_camera import free_port
 from tests.support.sample_events import wait_until
 from tests.support.webhook_receiver import SECRET, receiving
@@ -94,10 +95,15 @@ def edge_station(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[
 
 
 class OldStation:
-    """The 0.1.0 state folder under today's service, with a webhook as its receiver and cameras that refuse."""
+    """The 0.1.0 state folder under today's service, with a webhook as its receiver and cameras that refuse.
+
+    The bundle is today's: the old one is refused.
+    """
 
     def __init__(self, folder: Path, receiver: int, more: str = "") -> None:
         self.folder = folder
+        shutil.rmtree(folder / "bundle")
+        make_bundle(folder / "bundle")
         (folder / "secret").write_bytes(SECRET)
         settings = STATION.format(closed=free_port(), receiver=receiver, http=free_port(), more=more)
         (folder / "station.toml").write_text(settings)
@@ -154,25 +160,27 @@ def test_a_finished_run_is_found_finished(old):
     assert (old / "run" / "report" / "index.html").exists()
 
 
-def test_the_bundle_opens_and_classifies(old):
-    assert open_bundle(old / "bundle").manifest.name == "colours"
-    frame = np.zeros((48, 64, 3), np.uint8)
-    frame[:, :32] = (0, 0, 255)
-    cv2.imwrite(str(old / "red.png"), frame)
-    command = [sys.executable, "-m", "edge_runtime.classify", "--bundle", "bundle", "--format", "jsonl", "red.png"]
-    done = subprocess.run(command, cwd=old, env=environment(), capture_output=True, text=True, timeout=120)
-    assert done.returncode == 10, done.stderr
-    assert json.loads(done.stdout)["label"] == "rust"
+REFUSED = (
+    r"has format_version 1\.\d, this rarefault reads 2\.x; pack it again from its checkpoint with `rarefault export"
+)
 
 
-def test_the_bundle_gives_its_golden_answers(old):
-    done = edge_station(old, "check", "--bundle", "bundle")
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-def test_the_manifest_of_a_packed_run_is_read(old):
+def test_the_bundle_is_refused_with_the_way_to_pack_it_again(old):
+    with pytest.raises(InputError, match=REFUSED):
+        open_bundle(old / "bundle")
     content = json.loads((old / "run" / "bundle" / "manifest.json").read_bytes())
-    assert Manifest.from_json(content).to_json() == content
+    with pytest.raises(InputError, match=REFUSED):
+        Manifest.from_json(content)
+
+
+@pytest.mark.parametrize("command", ["edge_runtime.classify", "edge_runtime.station"])
+def test_the_commands_refuse_the_bundle_in_one_sentence(old, command):
+    arguments = ["x.png"] if command == "edge_runtime.classify" else ["check"]
+    run = [sys.executable, "-m", command, *arguments, "--bundle", "bundle"]
+    done = subprocess.run(run, cwd=old, env=environment(), capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    assert re.search(REFUSED, done.stderr)
+    assert "Traceback" not in done.stderr
 
 
 def test_the_station_settings_are_read():

@@ -66,7 +66,6 @@ TESTED_ELSEWHERE = {
     "augment/data/manifest_csv": "test_sources",
     "augment/evaluation/arm_comparison": "stages/test_compare",
     "augment/evaluation/tables": "stages/test_compare",
-    "augment/mini/archive": "the recipe is run whole on a few images: test_recipe",
     "augment/mini/assemble": "test_recipe",
     "augment/mini/autoencoder": "test_recipe",
     "augment/mini/captioner": "test_recipe",
@@ -76,6 +75,7 @@ TESTED_ELSEWHERE = {
     "augment/models/interfaces": "protocols",
     "augment/report/contact_sheets": "test_build, test_browser",
     "augment/report/figures": "test_build",
+    "augment/report/table": "test_build, test_spots",
     "augment/stages/caption": "test_refine, models/test_production_layout",
 }
 

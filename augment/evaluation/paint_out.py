@@ -79,7 +79,7 @@ def _touch(one: tuple[int, int, int, int], other: tuple[int, int, int, int]) -> 
 class Copies:
     """Scores of P boxed pictures of one fault by S trainings, (S, P) each, of their copies, and of healthy ones (S, Q).
 
-    `control` is NaN where a picture has no control. `thresholds` (S,): a picture counts as found above it.
+    `control` is NaN where a picture has no control. A picture counts as found above its threshold (S, P).
     """
 
     as_is: Numbers

@@ -6,8 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from augment.mini.scenes import write_station
+from augment.mini.scenes import STATION_SIZE, fault_box, station_file, station_scene, write_station
 from edge_runtime.bundle.files import replace_file
+
+BOX = ("x", "y", "w", "h")  # in pixels
+COLUMNS = ("path", "label", "split", *BOX)
 
 
 @dataclass(frozen=True)
@@ -19,12 +22,14 @@ class Share:
 
 
 def write_archive(folder: Path, splits: Mapping[str, Share]) -> None:
-    """Render every split below `folder` and write folder/manifest.csv. What is there stays."""
-    rows = []
+    """Render every split below `folder` and write folder/manifest.csv with the boxes of faults. What is there stays."""
+    rows: list[tuple[object, ...]] = [COLUMNS]
     for split, share in splits.items():
         write_station(folder / split, share.counts, share.seed)
-        for path in sorted((folder / split).rglob("*.jpg")):
-            rows.append((path.relative_to(folder).as_posix(), path.parent.name, split))
+        for label, count in sorted(share.counts.items()):
+            for index in range(count):
+                box = fault_box(station_scene(share.seed, label, index), STATION_SIZE) or ("",) * len(BOX)
+                rows.append((f"{split}/{station_file(label, index)}", label, split, *box))
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([("path", "label", "split"), *rows])
+    csv.writer(text, lineterminator="\n").writerows(rows)
     replace_file(folder / "manifest.csv", text.getvalue().encode())

@@ -7,7 +7,7 @@ the same pixels and the same caption.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -18,14 +18,18 @@ from augment.mini.lens import CANVAS, CATALOGUE_CAMERAS, STATION_CAMERA, backgro
 from augment.records import item_seed
 from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.files import replace_file
+from edge_runtime.bundle.preprocess import Frame
 from edge_runtime.media.jpeg import encode_jpeg
 
 __all__ = [
-    "COUNTERPARTS", "DOMAINS", "FAULT_LABELS", "LABELS", "STATION_COUNTS", "Scene", "attribute_of", "describe",
-    "phrase", "render", "sample_scene", "true_clauses", "write_station",
+    "COUNTERPARTS", "DOMAINS", "FAULT_LABELS", "LABELS", "STATION_COUNTS", "STATION_SIZE", "Scene", "attribute_of",
+    "describe", "fault_box", "phrase", "render", "sample_scene", "station_file", "station_scene", "true_clauses",
+    "write_station",
 ]  # fmt: skip
 
 DOMAINS = ("catalogue", "station")
+STATION_SIZE = 128  # pixels
+EDGE = 12  # grey levels by which the edge of a shape may differ that another shape passes behind
 MOST_CLAUSES = 4  # of context in one caption; more would not fit into the text encoder's 32 tokens
 
 # The demo's long tail: what a station archive holds after a few years.
@@ -109,14 +113,35 @@ def _pick(rng: np.random.Generator, table: Mapping[str, tuple[float, tuple[str, 
 
 def render(scene: Scene, size: int) -> np.ndarray:
     """Draw the picture of `scene`: uint8 (size, size, 3) BGR."""
-    rng = np.random.default_rng(scene.seed)
-    canvas = background(scene.background, scene.weather, rng)
-    draw(scene.label, Pen(canvas, _placement(scene.view, rng)), rng)
+    canvas, rng = _drawn(scene)
     image = weathered(lit(canvas, scene.light), scene.weather, rng)
     camera = STATION_CAMERA if scene.camera == "station" else CATALOGUE_CAMERAS[scene.camera]
     frame = captured(image, camera, rng)
     rule = cv2.INTER_AREA if size < CANVAS else cv2.INTER_LINEAR
     return frame if size == CANVAS else cv2.resize(frame, (size, size), interpolation=rule)
+
+
+def _drawn(scene: Scene) -> tuple[Frame, np.random.Generator]:
+    """Return the equipment before its background, and what the rest of the picture draws its chances from."""
+    rng = np.random.default_rng(scene.seed)
+    canvas = background(scene.background, scene.weather, rng)
+    draw(scene.label, Pen(canvas, _placement(scene.view, rng)), rng)
+    return canvas, rng
+
+
+def fault_box(scene: Scene, size: int) -> tuple[float, float, float, float] | None:
+    """Return x, y, width and height of the fault in `render(scene, size)`, in pixels; None where nothing is wrong.
+
+    The box holds all that would be drawn otherwise if the equipment were healthy. What comes after the drawing (light,
+    weather, lens, JPEG) moves nothing; it blurs the edges by a pixel or two.
+    """
+    if scene.label not in COUNTERPARTS:
+        return None
+    faulty, healthy = (_drawn(replace(scene, label=label))[0] for label in (scene.label, COUNTERPARTS[scene.label]))
+    rows, columns = np.nonzero(cv2.absdiff(faulty, healthy).max(axis=2) > EDGE)
+    edges = np.array([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]) * (size / CANVAS)
+    left, top, right, bottom = edges.round(2).tolist()
+    return left, top, round(right - left, 2), round(bottom - top, 2)
 
 
 def _placement(view: str, rng: np.random.Generator) -> np.ndarray:
@@ -160,7 +185,17 @@ def _wordings(scene: Scene) -> list[tuple[str, ...]]:
     return [*choices, _CAMERA_CLAUSES[scene.camera]]
 
 
-def write_station(folder: Path, counts: Mapping[str, int], seed: int, size: int = 128) -> int:
+def station_file(label: str, index: int) -> str:
+    """Return where `write_station` puts that picture, relative to its folder."""
+    return f"{label}/{label}_{index:04d}.jpg"
+
+
+def station_scene(seed: int, label: str, index: int) -> Scene:
+    """Return what `write_station` draws for `label` at `index`."""
+    return sample_scene(item_seed(seed, label, str(index)), "station", label)
+
+
+def write_station(folder: Path, counts: Mapping[str, int], seed: int, size: int = STATION_SIZE) -> int:
     """Write `counts[label]` station pictures to folder/label/label_0000.jpg ...; returns how many were new.
 
     Every picture depends on (seed, label, index) alone and appears whole or not at all, so a second call finishes what
@@ -170,9 +205,9 @@ def write_station(folder: Path, counts: Mapping[str, int], seed: int, size: int 
     for label, count in counts.items():
         (folder / label).mkdir(parents=True, exist_ok=True)
         for index in range(count):
-            path = folder / label / f"{label}_{index:04d}.jpg"
+            path = folder / station_file(label, index)
             if not path.exists():
-                frame = render(sample_scene(item_seed(seed, label, str(index)), "station", label), size)
+                frame = render(station_scene(seed, label, index), size)
                 replace_file(path, encode_jpeg(frame, 92))
                 written += 1
     return written

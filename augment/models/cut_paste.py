@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from augment.models.false_colour import Box, Grey, palette_of, temperatures
+from augment.models.false_colour import Box, Grey, palette_of, parted, temperatures
 from augment.models.heal import cooled
 from edge_runtime.bundle.preprocess import Frame
 
@@ -20,6 +20,8 @@ LEAST_MARGIN = 4  # pixels
 SCALES = (0.8, 1.25)
 PLACES = 12  # the best matching places, of which one is drawn
 WARM_PERCENTILE = 75  # of the surroundings' temperatures: the equipment's own, not the sky's
+SPREAD = 0.15  # of a spot's shorter side: how far its heat spreads into the host
+BOXED_HEAT = 0.3  # of the largest heat: what is hotter than this is in the box
 HEAT_REACH = 20.0  # grey levels by which what is colder than the equipment may be lifted to it
 
 
@@ -61,7 +63,7 @@ def fit(host: Frame, donor: Frame, box: Box, seed: int) -> Fitted | None:
 
 
 def fit_heat(host: Frame, donor: Frame, boxes: Sequence[Box], box: Box, seed: int) -> Fitted | None:
-    """Find a place in `host` that looks like `donor` does where its `box` is cooled, and is as warm.
+    """Find a place on warm equipment of `host` that looks like the donor's where its `box` is cooled.
 
     `boxes` are all of the donor's. None where a picture is not in false colours, or the patch too large.
     """
@@ -71,9 +73,13 @@ def fit_heat(host: Frame, donor: Frame, boxes: Sequence[Box], box: Box, seed: in
     patch, calm = cut.patch(donor), cut.patch(cooled(donor, boxes, palette))
     if patch.shape[0] >= host.shape[0] or patch.shape[1] >= host.shape[1] or not palette.is_false_colour:
         return None
-    distance = cv2.matchTemplate(temperatures(host), temperatures(calm), cv2.TM_SQDIFF)
-    likeness = np.asarray(1 / (1 + distance), np.float32)
-    return Fitted(host, donor, patch, cut.inner, *_place(likeness, patch, rng), calm)
+    levels, excess = temperatures(host), _excess(patch, calm)
+    likeness = 1 + cv2.matchTemplate(levels, temperatures(calm), cv2.TM_CCOEFF_NORMED)
+    row, column = np.unravel_index(int(excess.argmax()), excess.shape)
+    under = cv2.blur(levels, (3, 3))[row:, column:][: likeness.shape[0], : likeness.shape[1]]  # below the spot's peak
+    warm = (under > parted(levels)[1]) & (under < 255 - excess.max() / 2)  # and cool enough to grow hotter
+    place = _place(np.asarray(np.where(warm, likeness, 0), np.float32), patch, rng)
+    return Fitted(host, donor, patch, cut.inner, *place, calm)
 
 
 def in_place(frame: Frame, box: Box) -> Fitted:
@@ -97,10 +103,28 @@ def transplant(fitted: Fitted, amplitude: float = 1.0) -> Frame:
 
 
 def heat_up(fitted: Fitted, amplitude: float = 1.0) -> Frame:
-    """Return the host of `fit_heat`, in its place as much hotter as the donor's spot is than the same spot cooled."""
+    """Return the host of `fit_heat`, its equipment as much hotter in the place as the donor's spot is than when cooled.
+
+    The heat spreads from the spot and is the host's own: sky and gaps between parts stay cold.
+    """
     assert fitted.calm is not None
-    excess = np.maximum(temperatures(fitted.patch) - temperatures(fitted.calm), 0)
-    return _heated(fitted, excess, amplitude)
+    excess, under = _excess(fitted.patch, fitted.calm), temperatures(fitted.host)[fitted.area]
+    spread = cv2.GaussianBlur(excess, (0, 0), max(1.0, min(fitted.box[2:]) * SPREAD))
+    bump = spread * (excess.max() / max(float(spread.max()), 1.0))
+    cold, _, warm = parted(under)
+    equipment = np.clip((under - cold) / max(warm - cold, 1.0), 0, 1)
+    return _heated(fitted, np.asarray(bump * equipment, np.float32), amplitude)
+
+
+def heat_box(made: Frame, host: Frame) -> list[int]:
+    """Return the box, x, y, width, height in pixels, around what is clearly hotter in `made` than in `host`."""
+    hotter = np.maximum(temperatures(made) - temperatures(host), 0)
+    return list(cv2.boundingRect((hotter >= max(1.0, BOXED_HEAT * hotter.max())).astype(np.uint8)))
+
+
+def _excess(patch: Frame, calm: Frame) -> Grey:
+    """Return (h, w) by how many grey levels a patch is hotter than the same patch cooled."""
+    return np.asarray(np.maximum(temperatures(patch) - temperatures(calm), 0))
 
 
 def _heated(fitted: Fitted, excess: Grey, amplitude: float) -> Frame:

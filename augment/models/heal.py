@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from augment.models.false_colour import Box, Grey, Palette, palette_of, temperatures
+from augment.models.false_colour import Box, Grey, Palette, palette_of, parted, temperatures
 from edge_runtime.bundle.preprocess import Frame
 
 COOLED, PAINTED_OVER = "cooled", "inpainted by OpenCV"  # how a picture was healed, as its record says
@@ -64,10 +64,7 @@ def _warmth_around(levels: Grey, inside: npt.NDArray[np.bool_], box: Box) -> flo
     ring = np.zeros(levels.shape, bool)
     ring[box_area(levels.shape, box, max(LEAST_RING, RING * min(box[2:])))] = True
     ring &= ~inside
-    around = levels[ring] if ring.any() else levels.ravel()
-    split, _ = cv2.threshold(around.astype(np.uint8), 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
-    warm = around[around > split]
-    return float(np.median(warm if len(warm) else around))
+    return parted(levels[ring] if ring.any() else levels)[2]
 
 
 def _fading(shape: tuple[int, ...], box: Box) -> Grey:

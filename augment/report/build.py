@@ -16,7 +16,8 @@ from augment.evaluation.learning_curve import ENOUGH, MORE_THAN, PHOTOGRAPH, TOO
 from augment.evaluation.tables import METRIC_NAMES, measured, percent, points
 from augment.json_objects import from_json
 from augment.records import COMPARISON, CURATION, DATASET, EXPORT, STAGES, TRAINING, Document, RunFolder
-from augment.report import figures, sentences
+from augment.report import contact_sheets, figures, sentences, spots
+from augment.report.table import Table
 from augment.settings import load_settings
 from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.files import replace_file, sha256_file
@@ -31,16 +32,6 @@ FEW_IMAGES = 30  # test images of a class below which its recall says little: on
 FEW_SEEDS = 3
 MINUTES_PER_IMAGE = 5.0  # an assumption, and the page says so
 Image = TypeVar("Image", types.DatasetRecord, types.CurationRecord)
-
-
-@dataclass(frozen=True)
-class Table:
-    """Rows of text; the first cell of a row names it, and is marked as a fault class if it stands in `marked`."""
-
-    caption: str
-    head: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    marked: Sequence[str] = ()
 
 
 class Documents:
@@ -93,6 +84,8 @@ def _content(folder: RunFolder, documents: Documents, minutes_per_image: float) 
         "hours": sentences.hours(sum(learnt["synthetic"].values()), minutes_per_image),
         "arms": _arms(trainings, summary),
         "differences": _differences(summary),
+        "spots": _spots(folder, summary),
+        "mending": _mending(folder),
         "classes": _classes(summary),
         "figures": {found[0]: _figure(folder, *found) for found in _figures(folder, documents)},
         "samples": _samples(folder, documents),
@@ -207,7 +200,43 @@ def _classes(summary: types.ComparisonSummary) -> Table:
     return Table("Recall per class on the test set.", head, rows, summary.fault_labels)
 
 
+def _spots(folder: RunFolder, summary: types.ComparisonSummary) -> dict[str, object] | None:
+    """Say what each arm sees of the faults; None where no arm has a spatial head."""
+    if not spots.by_arm(summary):
+        return None
+    found = read_mending(folder)
+    return {
+        "evidence": spots.evidence_table(summary),
+        "recall": spots.recall_table(summary),
+        "sizes": spots.size_table(summary),
+        "sentences": spots.sentences(summary),
+        "maps": _sheet(folder, found.maps) if found and found.maps else None,
+    }
+
+
+def _mending(folder: RunFolder) -> dict[str, object] | None:
+    found = read_mending(folder)
+    if not found or not found.suspects:
+        return None
+    return {
+        "table": spots.mending_table(found.suspects),
+        "sheet": _sheet(folder, found.sheet) if found.sheet else None,
+    }
+
+
+def read_mending(folder: RunFolder) -> types.Mending | None:
+    """Read which pictures to look at again; None where the comparison is of a version that did not say."""
+    path = folder.path / COMPARISON.document / contact_sheets.MENDING_FILE
+    return from_json(types.Mending, json.loads(path.read_bytes())) if path.exists() else None
+
+
 # Pictures
+
+
+def _sheet(folder: RunFolder, path: str) -> str | None:
+    """Return a contact sheet of the run as a data URI; None where it is gone."""
+    place = folder.path / path
+    return _uri("image/jpeg", encode_jpeg(read_image(place).frame, 70)) if place.exists() else None
 
 
 def _figures(folder: RunFolder, documents: Documents) -> Iterator[tuple[str, bytes, str, str]]:
@@ -293,10 +322,10 @@ def _curation(folder: RunFolder, curation: Document[types.CurationRecord, types.
         "sheets": [
             {
                 "title": f"{sheet.images} {sheet.kind} pictures of {sheet.label}",
-                "uri": _uri("image/jpeg", encode_jpeg(read_image(folder.path / sheet.path).frame, 70)),
+                "uri": uri,
             }
             for sheet in curation.summary.sheets
-            if (folder.path / sheet.path).exists()
+            if (uri := _sheet(folder, sheet.path))
         ],
     }
 

@@ -16,8 +16,8 @@ import numpy as np
 from augment import record_types as types
 from augment.data.image_store import ImageStore, resize_by_area
 from augment.data.split import TRAIN
-from augment.methods import Method, parse_method
-from augment.models.cut_paste import Fitted, fit, fit_heat, heat_up, in_place, transplant
+from augment.methods import HEAL, Method, parse_method
+from augment.models.cut_paste import Fitted, fit, fit_heat, heat_box, heat_up, in_place, transplant
 from augment.models.false_colour import Box, palette_of
 from augment.models.heal import healed
 from augment.models.inpaint_mask import hole_for
@@ -216,7 +216,7 @@ def plan_images(
 
 def plan_heals(settings: Settings, painter: Identity, sources: Sources) -> tuple[list[types.PlannedImage], list[str]]:
     """Plan every training image of a fault with boxes once more without its faults; also say what cannot be healed."""
-    method, healthy_of = parse_method("heal"), healthy_labels(settings, {record.label for record in sources.real})
+    method, healthy_of = parse_method(HEAL), healthy_labels(settings, {record.label for record in sources.real})
     boxed = [record for record in sources.real if record.split == TRAIN and record.boxes]
     plan = []
     for number, record in enumerate(record for record in boxed if record.label in healthy_of):
@@ -354,12 +354,14 @@ class _Studio:
         found = [self._fitted(item) for item in batch]
         fitting = [(item, fitted) for item, fitted in zip(batch, found, strict=True) if fitted]
         made: list[Frame | None]
-        if method.kind == "inpaint":
-            made = self._inpainted(method, fitting)
+        if method.kind == "heatup":
+            return [_heated(fitted) for fitted in found]
+        if method.kind == "transplant":
+            made = [transplant(fitted) for _, fitted in fitting]
         else:
-            made = [(transplant if method.kind == "transplant" else heat_up)(fitted) for _, fitted in fitting]
-        frames, why = iter(made), NO_HEAT if method.kind == "heatup" else TOO_LARGE
-        return [_Painted(next(frames), place=fitted.box) if fitted else _Painted(None, why) for fitted in found]
+            made = self._inpainted(method, fitting)
+        frames = iter(made)
+        return [_Painted(next(frames), place=fitted.box) if fitted else _Painted(None, TOO_LARGE) for fitted in found]
 
     def _fitted(self, item: types.PlannedImage) -> Fitted | None:
         assert item.host is not None  # every inserting method plans both
@@ -415,6 +417,13 @@ class _Studio:
 
     def _frame(self, image: str) -> Frame:
         return ImageStore(self.settings).frame(self.sources[image])
+
+
+def _heated(fitted: Fitted | None) -> _Painted:
+    if fitted is None:
+        return _Painted(None, NO_HEAT)
+    made = heat_up(fitted)
+    return _Painted(made, place=heat_box(made, fitted.host))
 
 
 def _healed(frame: Frame, item: types.PlannedImage) -> _Painted:

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from ..bundle.heads import Array
+from ..bundle.manifest import Manifest
 from ..bundle.preprocess import Frame
 from ..media.heatmap import overlay
 from ..media.jpeg import encode_jpeg
@@ -22,9 +23,12 @@ def clean_jpeg(frame: Frame) -> bytes:
     return encode_jpeg(frame, FRAME_QUALITY)
 
 
-def annotated_jpeg(frame: Frame, cam: Array, lines: Sequence[str]) -> bytes:
-    """Return `frame` under the heat of `cam` (h, w), at most 960 pixels long, above a strip with `lines` of text."""
-    picture = overlay(frame, cam, ANNOTATED_SIDE)
+def annotated_jpeg(frame: Frame, cam: Array, manifest: Manifest, lines: Sequence[str]) -> bytes:
+    """Return `frame` under the heat of `cam` (h, w), at most 960 pixels long, above a strip with `lines` of text.
+
+    The `manifest` is of the bundle that gave `cam`.
+    """
+    picture = overlay(frame, cam, manifest.input, manifest.head.full_heat, ANNOTATED_SIDE)
     return encode_jpeg(np.vstack([picture, _caption(picture.shape[1], lines)]), ANNOTATED_QUALITY)
 
 

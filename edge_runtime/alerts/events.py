@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from ..bundle.decision import Decision
+from ..bundle.decision import Decision, group_json
 from ..bundle.preprocess import Frame
 from ..bundle.store import Bundle
 from ..causes import Cause
@@ -64,7 +64,7 @@ class Reporter:
     """Makes the records of one station that runs one bundle."""
 
     def __init__(self, station: str, bundle: Bundle) -> None:
-        self._station, self._model = station, bundle.identity()
+        self._station, self._model, self._manifest = station, bundle.identity(), bundle.manifest
 
     def alarm(self, view: JudgedView, change: Change, moment: Moment) -> Record:
         """Return the alarm that `change` raised on `view`, with clean frame and heat map of the raised label."""
@@ -73,9 +73,10 @@ class Reporter:
         caption += f"{change.votes} of {change.of} frames"
         where = " ".join(name for name in (self._station, view.camera, view.region) if name)
         lines = [f"{'TEST  ' if view.test else ''}{where}  {moment.time} ({moment.clock})", caption]
+        lines += self._manifest.doubts(change.label)
         pictures = {
             "frame": clean_jpeg(view.image),
-            "heatmap": annotated_jpeg(view.image, view.evaluation.cams[change.label], lines),
+            "heatmap": annotated_jpeg(view.image, view.evaluation.cams[change.label], self._manifest, lines),
         }
         return self._record(ALARM, view.camera, moment, {**verdict, "votes": change.to_json()}, pictures)
 
@@ -96,7 +97,19 @@ class Reporter:
             "label": label,
             "probability": round(_decision(view).chances[label], 6),
             "threshold": view.evaluation.rule.thresholds.get(label),
+            **self._evidence(_decision(view), label),
             "test": view.test,
+        }
+
+    def _evidence(self, decision: Decision, label: str) -> dict[str, Any]:
+        """Return what a spatial head tells besides: the group, and how far map and score are evidence for `label`."""
+        if decision.group is None:
+            return {}
+        return {
+            "group": group_json(decision),
+            "evidence": self._manifest.head.evidence,
+            "supported": self._manifest.supported.get(label),
+            "doubts": self._manifest.doubts(label),
         }
 
     def _record(

@@ -29,6 +29,13 @@ class Decision:
     group_probability: float | None = None
 
 
+def group_json(decision: Decision) -> dict[str, Any] | None:
+    """Return the field `group` of results and events; None where the head tells no group."""
+    if decision.group is None or decision.group_probability is None:
+        return None
+    return {"label": decision.group, "probability": round(decision.group_probability, 6)}
+
+
 class Rule(Protocol):
     """Decides by the scores (M,) that `head` makes of the model's outputs for one frame."""
 
@@ -59,9 +66,6 @@ class Rule(Protocol):
 
     def cams(self, maps: Array) -> Mapping[str, Array]:
         """Return for each label the map (h, w) of its evidence, from the head's maps (C, h, w) of one frame."""
-
-    def level(self, label: str) -> float | None:
-        """Return which value of a label's map is as much as its threshold; None where the map has no scale."""
 
     def with_thresholds(self, thresholds: Mapping[str, float]) -> "Rule":
         """Return the same rule with other thresholds for some labels."""
@@ -117,9 +121,6 @@ class DecisionRule:
     def cams(self, maps: Array) -> Mapping[str, Array]:
         """Return the class-activation map of each label."""
         return dict(zip(self.labels, maps, strict=True))
-
-    def level(self, label: str) -> None:
-        """Return None: a class-activation map has no scale but its own maximum."""
 
     def with_thresholds(self, thresholds: Mapping[str, float]) -> "DecisionRule":
         """Return the same rule with other thresholds for some labels."""
@@ -180,14 +181,15 @@ class SpatialRule:
         the named group's labels, and those that are flagged.
         """
         checked = _checked(scores[None], len(self.head.groups) + len(self.head.kinds))
-        groups, kinds = self._groups(checked)[0], dict(zip(self.head.kinds, self._kinds(checked)[0], strict=True))
-        names = self._names(groups)
+        groups, kinds = self._groups(checked)[0], self._kinds(checked)[0]
         group = self.head.groups[int(groups.argmax())]
-        healthy = 1 - max(kinds.values())
-        chances = {label: float(kinds[kind]) for label, kind in self.head.kind_of.items()}
-        chances |= dict.fromkeys(self.head.healthy, float(healthy))
-        over = {names[kind]: _shifted(chance, self.thresholds[names[kind]]) for kind, chance in kinds.items()}
-        flagged = tuple(sorted((n for n in over if chances[n] >= self.thresholds[n]), key=lambda name: -over[name]))
+        by_kind = dict(zip(self.head.kinds, kinds.tolist(), strict=True))
+        chances = {label: by_kind[kind] for label, kind in self.head.kind_of.items()}
+        chances |= dict.fromkeys(self.head.healthy, 1 - max(by_kind.values()))
+        names = self._names(groups)
+        over = dict(zip(names, self._over(kinds, names).tolist(), strict=True))
+        ranked = sorted(names, key=lambda name: -over[name])  # stable: ties keep the kinds' order
+        flagged = tuple(name for name in ranked if chances[name] >= self.thresholds[name])
         label = flagged[0] if flagged else group.healthy
         listed = dict.fromkeys([label, group.healthy, *group.faults.values(), *flagged])
         top = tuple(sorted(((name, chances[name]) for name in listed), key=lambda pair: -pair[1]))
@@ -214,11 +216,11 @@ class SpatialRule:
         found = np.zeros((len(checked), len(self.labels)))
         for row, decided in enumerate(map(self.decide, checked)):
             names = self._names(groups[row])
-            over = {kind: _shifted(kinds[row, k], self.thresholds[names[kind]]) for k, kind in enumerate(names)}
+            over = self._over(kinds[row], names)
             for group, chance in zip(self.head.groups, groups[row], strict=True):
-                found[row, self.labels.index(group.healthy)] += chance * (1 - max(over.values()))
-                for kind, share in over.items():
-                    found[row, self.labels.index(group.faults.get(kind, names[kind]))] += chance * share
+                found[row, self.labels.index(group.healthy)] += chance * (1 - over.max())
+                for kind, name, share in zip(self.head.kinds, names, over, strict=True):
+                    found[row, self.labels.index(group.faults.get(kind, name))] += chance * share
             most, reported = int(found[row].argmax()), self.labels.index(decided.label)
             found[row, [most, reported]] = found[row, [reported, most]]
             found[row, reported] *= 1 + 1e-6  # no tie
@@ -231,16 +233,13 @@ class SpatialRule:
     def cams(self, maps: Array) -> Mapping[str, Array]:
         """Return for each fault label the probability (h, w) that each cell would bear alone, 0..1.
 
-        A healthy label has the largest of all kinds.
+        It is moved so that the label's threshold is 0.5, as in `probabilities`. A healthy label has the largest of all.
         """
         cells = self._kinds(maps.reshape(len(maps), -1).T).T.reshape(maps.shape)
         by_kind = dict(zip(self.head.kinds, cells, strict=True))
-        faults = {label: by_kind[kind] for label, kind in self.head.kind_of.items()}
-        return {**faults, **dict.fromkeys(self.head.healthy, cells.max(axis=0))}
-
-    def level(self, label: str) -> float:
-        """Return the threshold of a fault label; of a healthy one the lowest threshold of all."""
-        return self.thresholds.get(label, min(self.thresholds.values()))
+        of = self.head.kind_of
+        faults = {label: _shifted(by_kind[of[label]], self.thresholds[label]) for label in self.fault_labels}
+        return {**faults, **dict.fromkeys(self.head.healthy, np.max(list(faults.values()), axis=0))}
 
     def with_thresholds(self, thresholds: Mapping[str, float]) -> "SpatialRule":
         """Return the same rule with other thresholds for some labels."""
@@ -274,10 +273,14 @@ class SpatialRule:
         raw = scores[:, -len(self.head.kinds) :].astype(np.float64) * scale + offset
         return cast(Probabilities, (1 + np.tanh(raw / 2)) / 2)  # the sigmoid, which cannot overflow
 
-    def _names(self, groups: Probabilities) -> dict[str, str]:
+    def _names(self, groups: Probabilities) -> tuple[str, ...]:
         """Return the label of each kind, by the probabilities (G,) of the groups."""
         ranked = [self.head.groups[place] for place in np.argsort(-groups, kind="stable")]
-        return {kind: next(g.faults[kind] for g in ranked if kind in g.faults) for kind in self.head.kinds}
+        return tuple(next(g.faults[kind] for g in ranked if kind in g.faults) for kind in self.head.kinds)
+
+    def _over(self, kinds: Probabilities, names: tuple[str, ...]) -> Probabilities:
+        """Return the probabilities (F,) of the kinds, moved so that the thresholds of their labels `names` are 0.5."""
+        return _shifted(kinds, [self.thresholds[name] for name in names])
 
 
 def rule_from_json(data: Mapping[str, Any], head: Head, labels: tuple[str, ...], faults: Sequence[str]) -> Rule:
@@ -287,10 +290,12 @@ def rule_from_json(data: Mapping[str, Any], head: Head, labels: tuple[str, ...],
     return DecisionRule.from_json(data, labels, tuple(faults))
 
 
-def _shifted(chance: float, threshold: float) -> float:
-    """Return a probability by its odds against those of the threshold, so that the threshold itself becomes 0.5."""
-    for_it, against = chance * (1 - threshold), threshold * (1 - chance)
-    return for_it / (for_it + against) if for_it + against else 0.5
+def _shifted(chances: Probabilities, thresholds: npt.ArrayLike) -> Probabilities:
+    """Return probabilities by their odds against those of the thresholds, so that a threshold itself becomes 0.5."""
+    bar = np.asarray(thresholds, dtype=np.float64)
+    for_it, against = chances * (1 - bar), bar * (1 - chances)
+    total = for_it + against
+    return np.where(total > 0, for_it / np.where(total > 0, total, 1), 0.5)
 
 
 def _softmax(logits: Probabilities, temperature: float) -> Probabilities:

@@ -82,6 +82,7 @@ class ClassHead:
     labels: tuple[str, ...]
     capability = "class-head"
     maps = "cam"  # the output that holds the maps
+    full_heat = None  # the value of a label's map that is drawn as the hottest; None: the map's own maximum
     evidence = None  # it claims none
 
     @property
@@ -132,6 +133,7 @@ class SpatialHead:
     evidence: str = BOXES
     capability = "spatial-head"
     maps = "maps"
+    full_heat = 1.0
 
     def __post_init__(self) -> None:
         if self.evidence not in (BOXES, PICTURES):

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from .decision import Rule, rule_from_json
 from .errors import InputError
-from .heads import Head, head_from_json
+from .heads import PICTURES, Head, head_from_json
 from .preprocess import LETTERBOX, PreprocessSpec
 
 FORMAT_VERSION = "2.0"  # 2.0: heads, letterbox and tiles, and what a bundle requires of its reader
@@ -95,10 +95,16 @@ class Manifest:
         return (self.head.capability, *letterbox, *(("tiles",) if self.input.tiles != (1, 1) else ()))
 
     @property
-    def unsupported(self) -> dict[str, str]:
-        """The fault labels whose score was shown not to rest on the fault, each with the reason in a sentence."""
-        support = self.metrics.get("support", {})
-        return {label: found["why"] for label, found in support.items() if not found["supported"]}
+    def supported(self) -> dict[str, bool]:
+        """Whether the score of a fault label was shown to rest on the fault, for every label that was tested."""
+        return {label: found["supported"] for label, found in self.metrics.get("support", {}).items()}
+
+    def doubts(self, label: str) -> list[str]:
+        """Return what is to be doubted of the map and the score of `label`, each in a sentence."""
+        doubts = ["the map is not evidence: it was trained without boxes"] if self.head.evidence == PICTURES else []
+        if not self.supported.get(label, True):
+            doubts.append(f"{label} is not supported: {self.metrics['support'][label]['why']}")
+        return doubts
 
     @property
     def smallest_fault(self) -> SmallestFault | None:

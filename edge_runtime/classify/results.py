@@ -9,6 +9,7 @@ from typing import IO, Any
 
 import click
 
+from ..bundle.decision import group_json
 from ..bundle.errors import UnavailableError
 from ..inference.evaluator import Evaluation, Evaluator
 
@@ -43,7 +44,11 @@ class Result:
         return self.evaluation is not None and self.evaluation.decision is not None and self.evaluation.decision.fault
 
     def to_json(self, evaluator: Evaluator) -> dict[str, Any]:
-        """Return the JSON line. What is not known is null: without an evaluation, `label` and `fault` are."""
+        """Return the JSON line. What is not known is null: without an evaluation, `label` and `fault` are.
+
+        `top` lists the `TOP` most probable labels; of a spatial head those of the seen group and what is flagged.
+        `group` (null without a spatial head) is the equipment that is seen, and `evidence` says what taught its maps.
+        """
         evaluation = self.evaluation
         decision = evaluation.decision if evaluation else None
         top = decision.top[:TOP] if decision else ()
@@ -58,6 +63,8 @@ class Result:
             "fault": decision.fault if decision else None,
             "threshold": decision.threshold if decision else None,
             "top": [{"label": label, "probability": round(p, 6)} for label, p in top],
+            "group": group_json(decision) if decision else None,
+            "evidence": evaluator.bundle.manifest.head.evidence,
             "health": evaluation.health.to_json() if evaluation else None,
             "notes": list(self.notes),
             "heatmap": str(self.heatmap) if self.heatmap else None,
@@ -134,7 +141,8 @@ def _csv(stream: IO[str], evaluator: Evaluator) -> Writer:
 
 def _flat(record: dict[str, Any]) -> dict[str, Any]:
     health = record.pop("health") or {"mean": None, "std": None, "sharpness": None}
-    nested = {"health": health, "model": record.pop("model"), "ms": record.pop("ms")}
+    group = record.pop("group") or {"label": None, "probability": None}
+    nested = {"group": group, "health": health, "model": record.pop("model"), "ms": record.pop("ms")}
     flat = {key: value for key, value in record.items() if not isinstance(value, list)}
     flat |= {f"{name}.{key}": value for name, group in nested.items() for key, value in group.items()}
     return flat

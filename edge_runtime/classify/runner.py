@@ -100,7 +100,9 @@ class BatchRunner:
         picture = None
         if self.heatmaps is not None and evaluation.cam is not None:
             whole = reread().frame if reread else frame
-            picture = write_overlay(self.heatmaps, result.path, result.frame, overlay(whole, evaluation.cam))
+            manifest = self.evaluator.bundle.manifest
+            drawn = overlay(whole, evaluation.cam, manifest.input, manifest.head.full_heat)
+            picture = write_overlay(self.heatmaps, result.path, result.frame, drawn)
         return replace(result, reason=evaluation.reason, evaluation=evaluation, heatmap=picture)
 
 

@@ -7,7 +7,9 @@ from collections.abc import Iterator, Sequence
 
 from ..bundle.errors import RarefaultError, UnavailableError
 from ..bundle.golden import GoldenSet, load_golden, worst_difference
+from ..bundle.manifest import Manifest
 from ..bundle.store import Bundle, open_bundle
+from ..cameras.camera import CapturedFrame
 from ..cameras.camera_group import CameraGroup
 from ..cameras.settings import CameraPlan, plan_cameras
 from ..causes import Cause
@@ -25,8 +27,15 @@ def check_station(settings: StationSettings) -> Iterator[Outcome]:
     """Try everything that `settings` name; yield each outcome as soon as it is known."""
     yield Outcome(True, f"settings of {settings.station.name}: {len(settings.camera)} cameras")
     yield from _up_to_error(_state_folder(settings))
-    yield from _up_to_error(_bundle(settings))
-    yield from _cameras(settings)
+    manifest = None
+    try:
+        bundle = open_bundle(settings.station.bundle_folder())
+    except RarefaultError as error:
+        yield Outcome(False, str(error))
+    else:
+        manifest = bundle.manifest
+        yield from _up_to_error(_bundle(settings, bundle))
+    yield from _cameras(settings, manifest)
     yield from _up_to_error(_sinks(settings))
 
 
@@ -45,8 +54,7 @@ def _state_folder(settings: StationSettings) -> Iterator[Outcome]:
         yield _port(settings.http)
 
 
-def _bundle(settings: StationSettings) -> Iterator[Outcome]:
-    bundle = open_bundle(settings.station.bundle_folder())
+def _bundle(settings: StationSettings, bundle: Bundle) -> Iterator[Outcome]:
     yield from check_bundle(bundle)
     yield from _rules(settings, bundle)
 
@@ -55,6 +63,7 @@ def check_bundle(bundle: Bundle) -> Iterator[Outcome]:
     """Try the golden frames on every engine and precision of this device."""
     golden = load_golden(bundle)
     yield Outcome(True, f"{bundle.manifest.name} {bundle.manifest.version}: {len(bundle.manifest.files)} files whole")
+    yield from (Outcome(True, f"the bundle says: {sentence}") for sentence in _limits(bundle.manifest))
     for name in available_engines():
         for precision in bundle.manifest.precisions:
             allowed = golden.tolerance.get(precision, 0.0)
@@ -67,6 +76,19 @@ def check_bundle(bundle: Bundle) -> Iterator[Outcome]:
             verdict = "agrees" if worst <= allowed else "DIFFERS"
             what = f"{name} {precision}: {verdict}, worst score difference {worst:.3g}, allowed {allowed:.3g}"
             yield Outcome(worst <= allowed, what)
+
+
+def _limits(manifest: Manifest) -> Iterator[str]:
+    """Yield what the bundle says of its own limits."""
+    if (smallest := manifest.smallest_fault) is not None:
+        height, width = manifest.input.canvas
+        share = 100 * smallest.pixels / min(height, width)
+        found = f", of which it finds {100 * smallest.recall:.0f} %" if smallest.recall is not None else ""
+        yield (
+            f"the smallest fault that can be seen is {smallest.pixels:.0f} pixels of the {width} x {height} that the "
+            f"model looks at ({share:.1f} % of the shorter side){found}"
+        )
+    yield from dict.fromkeys(doubt for label in manifest.fault_labels for doubt in manifest.doubts(label))
 
 
 def _worst(engine: Engine, golden: GoldenSet) -> float:
@@ -103,30 +125,43 @@ def _rules(settings: StationSettings, bundle: Bundle) -> Iterator[Outcome]:
             yield Outcome(False, f"decision of {camera.name}: {error}")
 
 
-def _cameras(settings: StationSettings) -> Iterator[Outcome]:
+def _cameras(settings: StationSettings, manifest: Manifest | None) -> Iterator[Outcome]:
     plans = plan_cameras(settings.camera)
     for plan in plans:
         if plan.problem:
             yield Outcome(False, f"camera {plan.name}: {Cause.MISCONFIGURED.value}; {plan.problem}")
     if running := [plan for plan in plans if not plan.problem]:
-        yield from _first_frames(running)
+        yield from _first_frames(running, manifest)
 
 
-def _first_frames(plans: Sequence[CameraPlan]) -> Iterator[Outcome]:
+def _first_frames(plans: Sequence[CameraPlan], manifest: Manifest | None) -> Iterator[Outcome]:
     """Open all cameras at once, and wait for a frame of each, or for the end of the slowest time-out."""
     slowest = max(plan.settings.open_timeout + plan.settings.read_timeout for plan in plans)
     deadline = time.monotonic() + slowest + FRAME_SECONDS
     with CameraGroup(plans) as cameras:
-        sizes: dict[str, str] = {}
-        while len(sizes) < len(plans) and time.monotonic() < deadline:
+        told: dict[str, str] = {}
+        while len(told) < len(plans) and time.monotonic() < deadline:
             for frame in cameras.newest(0.2):
-                sizes[frame.camera] = f"{frame.image.shape[1]} x {frame.image.shape[0]} pixels"
+                size = f"{frame.image.shape[1]} x {frame.image.shape[0]} pixels"
+                told[frame.camera] = "; ".join([size, *_smallest_faults(frame, manifest)])
         for name, state in cameras.states().items():
-            if name in sizes:
-                yield Outcome(True, f"camera {name}: {sizes[name]}")
+            if name in told:
+                yield Outcome(True, f"camera {name}: {told[name]}")
             else:
                 cause = state.cause or Cause.STARTING
                 yield Outcome(False, f"camera {name}: {cause.value}; {cause.advice}")
+
+
+def _smallest_faults(frame: CapturedFrame, manifest: Manifest | None) -> Iterator[str]:
+    """Yield how large a fault must be in the frame, or in each of its regions, to be seen."""
+    smallest = manifest.smallest_fault if manifest else None
+    if manifest is None or smallest is None:
+        return
+    for region, view in frame.views():
+        pixels = smallest.pixels / manifest.input.placement(*view.shape[:2]).scale
+        share = 100 * pixels / min(frame.image.shape[:2])
+        where = f"in {region} " if region else ""
+        yield f"the smallest fault that can be seen {where}is {pixels:.0f} pixels, {share:.1f} % of the shorter side"
 
 
 def _sinks(settings: StationSettings) -> Iterator[Outcome]:

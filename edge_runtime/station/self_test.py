@@ -43,7 +43,8 @@ class FaultPictures:
     def __init__(self, bundle: Bundle) -> None:
         golden, pictures = load_golden(bundle), golden_pictures(bundle)
         spec = bundle.manifest.input
-        shown = [place for place, picture in enumerate(pictures) if blank_cause(measure(spec.apply(picture))) is None]
+        cut = [spec.placement(*picture.shape[:2]).crop(spec.draw(picture)) for picture in pictures]
+        shown = [place for place, picture in enumerate(cut) if blank_cause(measure(picture)) is None]
         self._pictures = [pictures[place] for place in shown]
         self._scores = golden.scores[shown]
 

@@ -54,7 +54,7 @@ def test_measures_by_hand():
         "healthy": [0.0, 2.0],
     }
     copies = Copies(
-        **{name: np.array([values, values]) for name, values in rows.items()}, thresholds=np.array([3.0, 3.0])
+        **{name: np.array([values, values]) for name, values in rows.items()}, thresholds=np.full((2, 3), 3.0)
     )
     groups = list("abcde")
     draws = metrics.draw(np.array([0, 0, 0, 1, 1]), groups, 2, 100, np.random.default_rng(0)).with_all

@@ -4,11 +4,14 @@ import cv2
 import numpy as np
 import pytest
 
-from edge_runtime.alerts.events import Reporter, camera_status
+from edge_runtime.alerts.events import JudgedView, Reporter, camera_status
 from edge_runtime.alerts.votes import Change
-from edge_runtime.bundle.store import open_bundle
+from edge_runtime.bundle.store import Bundle, open_bundle
 from edge_runtime.causes import Cause
 from edge_runtime.clock import Moment
+from edge_runtime.inference.engines import open_engine
+from edge_runtime.inference.evaluator import Evaluator
+from tests.support import spot_bundle
 from tests.support.sample_events import judged_view
 
 MOMENT = Moment("2026-11-23T02:10:00.000Z", "2026-11-23T02:10:04.000Z", "free")
@@ -76,6 +79,35 @@ def test_the_heat_map_is_of_the_raised_label_not_of_the_most_probable_one(report
     leak = reporter.alarm(seen, Change("leak", True, 2, 3, 2), MOMENT)
     assert leak.document["probability"] < rust.document["probability"]
     assert decoded(rust.pictures["heatmap"])[:48, :24].mean() > decoded(leak.pictures["heatmap"])[:48, :24].mean() + 20
+
+
+def spot_view(bundle: Bundle) -> JudgedView:
+    frame = spot_bundle.scene("line", (4, 8))
+    evaluation = Evaluator(bundle, open_engine(bundle, "cpu", "fp32").engine).evaluate(frame)
+    return JudgedView("yard", frame, evaluation, 0.0)
+
+
+@pytest.mark.parametrize("evidence", ["boxes", "pictures"])
+def test_an_alarm_of_a_spatial_bundle_says_what_is_seen_and_how_far_it_is_evidence(tmp_path, evidence):
+    bundle = open_bundle(spot_bundle.make_bundle(tmp_path, evidence=evidence))
+    seen = spot_view(bundle)
+    alarm = Reporter("north-7", bundle).alarm(seen, Change("line_hot", True, 2, 3, 2), MOMENT)
+    assert alarm.document["group"]["label"] == "line"
+    assert alarm.document["evidence"] == evidence
+    assert alarm.document["supported"] is False
+    doubts = ["the map is not evidence: it was trained without boxes"] * (evidence == "pictures")
+    assert alarm.document["doubts"] == [
+        *doubts,
+        "line_hot is not supported: the score does not rest on the fault",
+    ]
+    assert decoded(alarm.pictures["heatmap"]).shape == (16 + (2 + len(doubts) + 1) * 24, 32, 3)
+
+
+def test_an_alarm_named_by_other_frames_has_the_probability_of_its_kind(tmp_path):
+    bundle = open_bundle(spot_bundle.make_bundle(tmp_path))
+    alarm = Reporter("north-7", bundle).alarm(spot_view(bundle), Change("pole_hot", True, 2, 3, 2), MOMENT)
+    assert alarm.document["probability"] == pytest.approx(0.9815, abs=1e-4)
+    assert (alarm.document["supported"], alarm.document["doubts"]) == (True, [])
 
 
 def test_a_sample_has_its_reason_and_a_clean_frame_only(reporter):

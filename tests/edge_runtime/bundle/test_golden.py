@@ -12,6 +12,7 @@ from edge_runtime.bundle.golden import check_golden, load_golden, worst_differen
 from edge_runtime.bundle.manifest import Manifest
 from edge_runtime.bundle.store import open_bundle, write_bundle_manifest
 from tests.support import colour_bundle as maker
+from tests.support import spot_bundle
 
 
 def test_golden_frames_come_preprocessed_with_their_hand_computed_scores(packed: Path) -> None:
@@ -56,3 +57,13 @@ def test_a_golden_file_that_contradicts_itself_is_refused(bundle: Path, change: 
     write_bundle_manifest(bundle, manifest)  # the digests are right, the content is not
     with pytest.raises(InputError, match=sentence):
         load_golden(open_bundle(bundle))
+
+
+def test_a_golden_frame_of_a_tiled_bundle_is_all_its_tiles_and_has_one_score(tmp_path: Path) -> None:
+    golden = load_golden(open_bundle(spot_bundle.make_bundle(tmp_path, spot_bundle.TILED)))
+    assert golden.views.shape == (5, 4, 16, 32, 3)
+    assert golden.flat.shape == (20, 16, 32, 3)
+    assert golden.scores.shape == (5, 3)
+    assert check_golden(spot_bundle.expected_scores, golden, "fp32") < 1e-6
+    with pytest.raises(InputError, match="scores differ by inf"):
+        check_golden(lambda views: spot_bundle.expected_scores(views)[:5], golden, "fp32")

@@ -81,10 +81,11 @@ def test_it_tells_what_its_reader_must_be_capable_of(packed: Path) -> None:
 
 def test_what_validation_said_of_faults_is_read_from_the_metrics(packed: Path) -> None:
     manifest = open_bundle(packed).manifest
-    assert (manifest.unsupported, manifest.smallest_fault) == ({}, None)
+    assert (manifest.supported, manifest.doubts("leak"), manifest.smallest_fault) == ({}, [], None)
     support = {"rust": {"supported": True, "why": "it falls"}, "leak": {"supported": False, "why": "it stays"}}
     told = replace(manifest, metrics={"support": support, "smallest_fault": {"pixels": 12.5, "recall": 0.9}})
-    assert told.unsupported == {"leak": "it stays"}
+    assert told.supported == {"rust": True, "leak": False}
+    assert (told.doubts("rust"), told.doubts("leak")) == ([], ["leak is not supported: it stays"])
     assert told.smallest_fault == SmallestFault(12.5, recall=0.9)
     assert Manifest.from_json(told.to_json()) == told
 

@@ -1,6 +1,8 @@
 """What is counted of the results, and the exit code that follows."""
 
+import csv
 import io
+import json
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from edge_runtime.bundle.store import open_bundle
 from edge_runtime.classify.results import Result, Tally, make_writer
 from edge_runtime.inference.engines import open_engine
 from edge_runtime.inference.evaluator import Evaluator
+from tests.support import spot_bundle
 from tests.support.pictures import GREEN, RED, picture
 
 
@@ -49,3 +52,36 @@ def test_a_result_that_cannot_be_written_is_a_sentence(evaluator):
 
     with pytest.raises(UnavailableError, match="No space left on device"):
         make_writer("jsonl", Full(), evaluator)(Result(Path("a.png"), "it does not exist"))
+
+
+def written(style: str, evaluator: Evaluator, *results: Result) -> str:
+    stream = io.StringIO()
+    write = make_writer(style, stream, evaluator)
+    for result in results:
+        write(result)
+    return stream.getvalue()
+
+
+@pytest.fixture(scope="module")
+def spots(tmp_path_factory) -> Evaluator:
+    bundle = open_bundle(spot_bundle.make_bundle(tmp_path_factory.mktemp("spots")))
+    return Evaluator(bundle, open_engine(bundle, "cpu", "fp32").engine)
+
+
+def test_a_line_tells_group_and_evidence_where_a_spatial_head_does(evaluator, spots):
+    seen = Result(Path("a.png"), evaluation=spots.evaluate(spot_bundle.scene("line", (4, 8))))
+    line = json.loads(written("jsonl", spots, seen))
+    assert (line["label"], line["fault"], line["threshold"], line["evidence"]) == ("line_hot", True, 0.5, "boxes")
+    assert line["group"] == {"label": "line", "probability": pytest.approx(0.827, abs=1e-3)}
+    assert [entry["label"] for entry in line["top"]] == ["line_hot", "line_fine"]
+    plain = json.loads(written("jsonl", evaluator, Result(Path("a.png"), evaluation=evaluator.evaluate(picture(RED)))))
+    assert (plain["group"], plain["evidence"]) == (None, None)
+
+
+def test_a_table_of_values_has_the_same_columns_whatever_was_evaluated(spots):
+    seen = Result(Path("a.png"), evaluation=spots.evaluate(spot_bundle.scene("line", (4, 8))))
+    missing = Result(Path("b.png"), "b.png does not exist")
+    for results in ((seen, missing), (missing, seen)):
+        rows = list(csv.DictReader(io.StringIO(written("csv", spots, *results))))
+        assert {row["path"]: row["group.label"] for row in rows} == {"a.png": "line", "b.png": ""}
+    assert written("table", spots, seen).startswith("FAULT  line_hot   0.981  (threshold 0.500)")

@@ -13,6 +13,7 @@ from edge_runtime.bundle.manifest import Manifest
 from edge_runtime.bundle.store import open_bundle, write_bundle_manifest
 from edge_runtime.inference.engines import available_engines, load_engine, open_engine
 from tests.support import colour_bundle as maker
+from tests.support import spot_bundle as spots
 
 
 def repack(folder):
@@ -184,3 +185,41 @@ def test_the_whole_golden_set_agrees(packed):
     golden = load_golden(opened)
     engine = load_engine(opened, "cpu", "fp32")
     assert np.abs(engine.run(golden.flat)["logits"] - golden.scores).max() < maker.TOLERANCE["fp32"]
+
+
+@pytest.mark.parametrize("spec", [spots.SPEC, spots.TILED], ids=["whole", "tiles"])
+def test_the_outputs_of_a_spatial_head_are_what_paper_says(tmp_path, name, spec):
+    opened = open_bundle(spots.make_bundle(tmp_path, spec))
+    engine = open_engine(opened, name, "fp32").engine  # which has proven map and score
+    views = np.concatenate([spec.views(frame) for frame in spots.golden_frames()])
+    outputs = engine.run(views)
+    assert {key: value.shape[1:] for key, value in outputs.items()} == {
+        "group_logits": (2,),
+        "fault_scores": (1,),
+        "maps": (1, 4, 8),
+    }
+    assert spots.HEAD.scores(outputs) == pytest.approx(spots.expected_scores(views), abs=1e-3)
+
+
+def test_a_spatial_map_that_its_score_is_not_pooled_from_is_refused(tmp_path):
+    folder = spots.make_bundle(tmp_path)
+    document = json.loads((folder / "manifest.json").read_text())
+    document["head"]["pooling"]["cells"] = 3  # the model takes the mean of the two highest
+    (folder / "manifest.json").write_text(json.dumps(document))
+    with pytest.raises(InputError, match="the model's map and fault score do not belong together: top-3 of the map"):
+        open_engine(open_bundle(folder), "cpu")
+
+
+def test_a_model_whose_outputs_have_another_shape_than_the_head_says_is_refused(bundle):
+    document = json.loads((bundle / "manifest.json").read_text())
+    document["input"]["height"] = 9
+    (bundle / "manifest.json").write_text(json.dumps(document))
+    with pytest.raises(InputError, match=r"expected uint8 frames \(N, 9, 8, 3\) in"):
+        load_engine(open_bundle(bundle), "cpu", "fp32")
+
+
+def test_a_model_of_the_class_head_is_no_model_of_a_spatial_bundle(packed, tmp_path):
+    folder = spots.make_bundle(tmp_path)
+    (folder / "model.fp32.onnx").write_bytes((packed / "model.fp32.onnx").read_bytes())
+    with pytest.raises(InputError, match=r"gives .*'logits'.* expected .*'group_logits': \(None, 2\)"):
+        load_engine(repack(folder), "cpu", "fp32")

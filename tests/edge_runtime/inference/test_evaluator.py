@@ -7,8 +7,9 @@ import pytest
 
 from edge_runtime.bundle.store import open_bundle
 from edge_runtime.causes import Cause
-from edge_runtime.inference.engines import open_engine
+from edge_runtime.inference.engines import available_engines, open_engine
 from edge_runtime.inference.evaluator import Evaluator
+from tests.support import spot_bundle
 from tests.support.colour_bundle import LABELS, RULE
 
 
@@ -85,3 +86,56 @@ def test_an_evaluation_carries_its_cause_and_its_rule(evaluator):
     (black,) = evaluator.evaluate_all([(np.zeros((8, 8, 3), np.uint8), rule)])
     assert (black.cause, black.rule) == (Cause.BLACK, rule)
     assert "black" in black.reason
+
+
+@pytest.fixture(scope="module", params=["cpu", "openvino"])
+def spots(request, tmp_path_factory) -> Evaluator:
+    if request.param not in available_engines():
+        pytest.skip(f"the engine {request.param} is not installed here")
+    opened = open_bundle(spot_bundle.make_bundle(tmp_path_factory.mktemp("spots")))
+    return Evaluator(opened, open_engine(opened, request.param, "fp32", 1).engine)
+
+
+@pytest.mark.parametrize(("group", "other"), [("line", "pole"), ("pole", "line")])
+def test_a_spot_is_a_fault_of_the_group_that_is_seen(spots, group, other):
+    with_spot = spots.evaluate(spot_bundle.scene(group, (4, 8)))
+    assert (with_spot.decision.label, with_spot.decision.group) == (f"{group}_hot", group)
+    assert with_spot.decision.probability == pytest.approx(1 / (1 + np.exp(-255 / 32 + 4)), abs=1e-6)
+    assert with_spot.cam.shape == (4, 8)
+    assert np.argwhere(with_spot.cam > 0.5).tolist() == [[1, 2], [1, 3]]
+    assert np.array_equal(with_spot.cams[f"{other}_hot"], with_spot.cam)
+    without = spots.evaluate(spot_bundle.scene(group))
+    assert (without.decision.label, without.decision.fault) == (f"{group}_fine", False)
+    assert without.cam.max() < 0.1
+
+
+def test_bars_lend_a_blank_picture_no_detail(spots):
+    assert spots.evaluate(np.full((40, 20, 3), 90, np.uint8)).cause is Cause.COVERED
+    assert spots.evaluate(np.zeros((40, 20, 3), np.uint8)).cause is Cause.BLACK
+
+
+class Counting:
+    """Notes how many views each call of an engine gets."""
+
+    def __init__(self, engine) -> None:
+        self.name, self.precision, self._engine = engine.name, engine.precision, engine
+        self.calls = []
+
+    def run(self, frames):
+        self.calls.append(len(frames))
+        return self._engine.run(frames)
+
+
+def test_all_tiles_of_all_frames_go_in_one_call_and_each_frame_gets_one_verdict(tmp_path):
+    spec = replace(spot_bundle.SPEC, tiles=(1, 2))
+    opened = open_bundle(spot_bundle.make_bundle(tmp_path, spec))
+    engine = Counting(open_engine(opened, "cpu", "fp32", 1).engine)
+    evaluator = Evaluator(opened, engine)
+    height, width = spec.canvas
+    rows = [(spot_bundle.scene("pole", spot, height, width), opened.manifest.decision) for spot in ((4, 40), None)]
+    found, healthy = evaluator.evaluate_all(rows)
+    assert engine.calls == [4]
+    assert (found.decision.label, healthy.decision.label) == ("pole_hot", "pole_fine")
+    assert found.cam.shape == (height // 4, width // 4)
+    assert np.argwhere(found.cam > 0.5).tolist() == [[1, 10], [1, 11]]
+    assert found.decision == evaluator.evaluate(rows[0][0]).decision

@@ -28,6 +28,7 @@ from edge_runtime.inference.tensorrt_engine import (
     model_path,
     parse,
 )
+from tests.support import spot_bundle
 
 rtx = pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx-cu13 is not installed")
 
@@ -40,6 +41,18 @@ def test_nvidias_builder_takes_our_files_for_any_number_of_frames(packed, precis
     assert tuple(network.get_input(0).shape) == (-1, 8, 8, 3)
     wanted = {"fp32": rtx.DataType.FLOAT, "fp16": rtx.DataType.HALF}[precision]
     assert {layer.get_output(0).dtype for layer in convolutions(network)} == {wanted}
+
+
+def test_nvidias_builder_takes_a_spatial_head(tmp_path):
+    path = spot_bundle.make_bundle(tmp_path / "bundle") / "model.fp32.onnx"
+    assert len(build_engine(rtx, path, tmp_path / "timing.cache")) > 1000
+    _, network, _parser = parse(rtx, path)
+    outputs = [network.get_output(place) for place in range(network.num_outputs)]
+    assert {output.name: tuple(output.shape) for output in outputs} == {
+        "group_logits": (-1, 2),
+        "fault_scores": (-1, 1),
+        "maps": (-1, 1, 4, 8),
+    }
 
 
 def test_without_a_profile_there_is_no_engine(packed):

@@ -1,8 +1,10 @@
 """Heat maps: where the heat lies, and the files they are written to."""
 
 import numpy as np
+import pytest
 
-from edge_runtime.media.heatmap import MAX_SIDE, overlay, write_overlay
+from edge_runtime.bundle.preprocess import PreprocessSpec
+from edge_runtime.media.heatmap import FAINT, MAX_SIDE, overlay, write_overlay
 
 
 def test_heat_shows_where_the_evidence_is_and_leaves_the_rest():
@@ -18,6 +20,32 @@ def test_heat_shows_where_the_evidence_is_and_leaves_the_rest():
 
 def test_no_positive_evidence_leaves_the_picture_grey():
     assert np.unique(overlay(np.full((9, 9, 3), 50, np.uint8), np.full((3, 3), -1.0))).tolist() == [50]
+
+
+def test_with_a_scale_a_healthy_map_shows_no_heat_and_a_sure_one_all_of_it():
+    frame, cam = np.full((40, 40, 3), 90, np.uint8), np.full((4, 4), FAINT, np.float32)
+    assert np.unique(overlay(frame, cam, full_heat=1.0)).tolist() == [90]
+    assert np.unique(overlay(frame, cam)).tolist() != [90]  # its own maximum is the hottest
+    cam[0, 0] = 1.0
+    picture = overlay(frame, cam, full_heat=1.0)
+    assert int(picture[3, 3, 2]) > int(picture[3, 3, 0]) + 60
+    assert picture[35, 35].tolist() == [90, 90, 90]
+
+
+@pytest.mark.parametrize(("height", "width"), [(60, 20), (20, 60), (40, 40)])
+@pytest.mark.parametrize("corner", [0, -1])
+def test_the_map_of_a_letterboxed_frame_is_drawn_without_its_bars(height, width, corner):
+    """The map of 8 x 8 cells covers bars too: its hot cell is the one that a corner of the frame lies in."""
+    spec = PreprocessSpec(80, 80, "letterbox")
+    place = spec.placement(height, width)
+    left, top = (0, 0) if corner == 0 else (place.width - 1, place.height - 1)
+    cam = np.zeros((8, 8), np.float32)
+    cam[(place.top + top) // 10, (place.left + left) // 10] = 1
+    picture = overlay(np.full((height, width, 3), 90, np.uint8), cam, spec, full_heat=1.0)
+    assert picture.shape == (height, width, 3)
+    heat = picture.astype(int)[..., 2] - picture[..., 0]
+    assert heat[corner, corner] > 60
+    assert heat[-1 - corner, -1 - corner] == 0
 
 
 def test_a_large_picture_is_scaled_down():

@@ -2,18 +2,20 @@
 
 import json
 
+import cv2
 from click.testing import CliRunner
 
 from edge_runtime.bundle.manifest import Manifest
 from edge_runtime.bundle.store import write_bundle_manifest
 from edge_runtime.station.cli import main
+from tests.support import spot_bundle
 
 
 def test_a_good_bundle_agrees_in_each_precision(packed):
     done = CliRunner().invoke(main, ["check", "--bundle", str(packed)])
     assert done.exit_code == 0
     assert "colours 1: 8 files whole" in done.output
-    assert "cpu fp32: agrees, worst logit difference 0" in done.output
+    assert "cpu fp32: agrees, worst score difference 0" in done.output
     assert "cpu fp16: agrees" in done.output
 
 
@@ -25,8 +27,8 @@ def test_a_model_that_differs_is_named_with_figures(bundle):
     write_bundle_manifest(bundle, Manifest.from_json(json.loads((bundle / "manifest.json").read_text())))
     done = CliRunner().invoke(main, ["check", "--bundle", str(bundle)])
     assert done.exit_code == 1
-    assert "cpu fp32: DIFFERS, worst logit difference 0.5, allowed 0.0001" in done.output
-    assert "cpu fp16: agrees, worst logit difference 0.5, allowed 1" in done.output
+    assert "cpu fp32: DIFFERS, worst score difference 0.5, allowed 0.0001" in done.output
+    assert "cpu fp16: agrees, worst score difference 0.5, allowed 1" in done.output
 
 
 def test_a_damaged_bundle_is_one_sentence(bundle):
@@ -45,3 +47,30 @@ def test_a_bundle_without_golden_frames_does_not_end_the_check_of_the_rest(bundl
     assert done.exit_code == 1
     assert "has no golden.json" in done.output
     assert "FAIL  camera yard: misconfigured" in done.output
+
+
+def test_the_limits_of_a_bundle_are_told(tmp_path):
+    folder = spot_bundle.make_bundle(tmp_path / "bundle", evidence="pictures")
+    done = CliRunner().invoke(main, ["check", "--bundle", str(folder)])
+    assert done.exit_code == 0
+    told = (
+        "the smallest fault that can be seen is 4 pixels of the 32 x 16 that the model looks at (25.0 % of the shorter"
+    )
+    assert told in done.output
+    assert "the map is not evidence: it was trained without boxes" in done.output
+    assert "line_hot is not supported: the score does not rest on the fault" in done.output
+    assert "pole_hot" not in done.output
+
+
+def test_the_smallest_fault_is_told_in_pixels_of_each_camera_and_region(tmp_path):
+    spot_bundle.make_bundle(tmp_path / "bundle")
+    (tmp_path / "frames").mkdir()
+    cv2.imwrite(str(tmp_path / "frames" / "a.png"), spot_bundle.scene("line", height=160, width=320))
+    text = '[station]\nname = "s"\nstate_dir = "state"\nbundle = "bundle"\n[http]\nport = 0\n'
+    text += f'[[camera]]\nname = "yard"\nurl = "{tmp_path / "frames"}"\n'
+    text += f'[[camera]]\nname = "gate"\nurl = "{tmp_path / "frames"}"\nregions = [[0.0, 0.0, 0.5, 0.5]]\n'
+    (tmp_path / "station.toml").write_text(text)
+    done = CliRunner().invoke(main, ["check", "--config", str(tmp_path / "station.toml")])
+    seen = "the smallest fault that can be seen"
+    assert f"camera yard: 320 x 160 pixels; {seen} is 40 pixels, 25.0 % of the shorter side" in done.output
+    assert f"camera gate: 320 x 160 pixels; {seen} in region-1 is 20 pixels, 12.5 % of the shorter" in done.output

@@ -18,6 +18,7 @@ from edge_runtime.station.self_test import (
     read_answer,
     take_requests,
 )
+from tests.support import spot_bundle
 from tests.support.colour_bundle import RULE
 
 
@@ -30,6 +31,13 @@ def test_the_clearest_fault_that_is_no_blank_picture_is_shown(pictures):
     frame = pictures.clearest(RULE)
     assert frame[..., 2].max() == 255  # red on its left half: rust
     assert frame[..., 2].min() == 0  # the wholly red frame would count as blank
+
+
+def test_a_spatial_bundle_shows_a_spot_that_the_cameras_own_thresholds_flag(tmp_path):
+    pictures = FaultPictures(open_bundle(spot_bundle.make_bundle(tmp_path)))
+    frame = pictures.clearest(spot_bundle.RULE.with_thresholds({"line_hot": 0.9}))
+    decision = spot_bundle.RULE.decide(spot_bundle.expected_scores(spot_bundle.SPEC.views(frame))[0])
+    assert decision.label == "pole_hot"
 
 
 def test_thresholds_that_no_fault_reaches_are_told(pictures):
