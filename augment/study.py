@@ -18,7 +18,7 @@ from safetensors.numpy import load_file
 
 from augment.arrays import Numbers
 from augment.data.sources import check_source
-from augment.evaluation.arm_comparison import Truth, summarise
+from augment.evaluation.arm_comparison import Truth, by_argmax, summarise
 from augment.json_objects import as_plain, write_json
 from augment.methods import HEAL
 from augment.mini.archive import Share, write_archive
@@ -223,7 +223,7 @@ def pool(plan: Plan) -> ComparisonSummary:
             found = _logits(folders, arm)
             trainings.append(TrainedArm(id=f"{arm}/draw-{draw}", arm=arm, seed=draw, dropped=_dropped(folders, arm)))
             logits[f"{arm}/draw-{draw}"] = np.stack([found[name] for name in names])
-    summary = summarise(replace(settings, seed=0), trainings, truth, logits)
+    summary = summarise(replace(settings, seed=0), trainings, truth, by_argmax(truth, trainings, logits))
     results: PlainJson = {
         "draws": len(draws),
         "folds": len(draws[0]),
