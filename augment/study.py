@@ -22,6 +22,7 @@ from augment.evaluation.arm_comparison import Truth, by_argmax, summarise
 from augment.evaluation.metrics import draw, interval, resample
 from augment.evaluation.pooling import Compared, join_folds, stack_draws
 from augment.json_objects import as_plain, write_json
+from augment.methods import HEAL
 from augment.mini.archive import Share, write_archive
 from augment.mini.scenes import COUNTERPARTS, FAULT_LABELS, LABELS
 from augment.presets import PRESETS
@@ -110,7 +111,7 @@ def _prepare_spots(out: Path, data: DataSettings, draw: int, fold: int, size: in
         data=replace(data, folds=FOLDS, fold=fold),
         caption=replace(preset.caption, per_class=1),  # no arm has pictures that a prompt made
         refine=replace(preset.refine, variants=1, attempts=3, meaning="lexical"),
-        generate=replace(preset.generate, methods=("heal",), rounds=1, target=0, floor=0),
+        generate=replace(preset.generate, methods=(HEAL,), rounds=1, target=0, floor=0),
         train=replace(
             preset.train,
             arms=(CLASSIC, REAL, HEALED),
