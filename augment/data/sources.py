@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 
 from augment.data.box_search import find_boxes
 from augment.data.boxes import DrawnBox, refuse
+from augment.data.fault_groups import resolve
 from augment.data.manifest_csv import ManifestRow, read_manifest
 from augment.settings import DataSettings, Settings
 from edge_runtime.bundle.errors import InputError
@@ -61,7 +62,11 @@ def check_source(settings: Settings) -> Source:
     _check_classes(source)
     _check_names(settings.data.faults, "data.faults", source)
     _check_names(settings.data.phrases, "data.phrases", source)
-    _check_groups(settings.data.groups, source)
+    for key in ("groups", "kinds"):
+        for name, labels in getattr(settings.data, key).items():
+            _check_names(labels, f"data.{key}.{name}", source)
+    if settings.data.groups or settings.data.kinds:
+        resolve(list(source.classes), settings.data.faults, settings.data.groups, settings.data.kinds)
     return source
 
 
@@ -348,17 +353,6 @@ def _check_names(names: Iterable[str], key: str, source: Source) -> None:
         near = difflib.get_close_matches(name, classes, n=1)
         advice = f"did you mean {near[0]!r}?" if near else f"the classes are {', '.join(classes)}"
         raise InputError(f"{key} names {name!r}, which is no class of {source.root}; {advice}")
-
-
-def _check_groups(groups: Mapping[str, tuple[str, ...]], source: Source) -> None:
-    for name, labels in groups.items():
-        _check_names(labels, f"data.groups.{name}", source)
-    grouped = {label for labels in groups.values() for label in labels}
-    left = [label for label in source.classes if label not in grouped]
-    if groups and left:
-        raise InputError(
-            f"{_listed(left)} of {source.root} stand in no group of data.groups; give each label its group"
-        )
 
 
 def _listed(labels: list[str]) -> str:

@@ -4,6 +4,8 @@ A few positive cells stand against hundreds of negative ones, so both are averag
 look most like faults count once more.
 """
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -25,6 +27,34 @@ class PictureScale(nn.Module):
         return scores * self.scale + self.bias
 
 
+@dataclass(frozen=True)
+class Taught:
+    """What a batch of B pictures with T views each is to be taught, for F kinds, as tensors on one device."""
+
+    cells: Tensor  # (B, T, F, h, w), see `cells.cell_targets`
+    has_cells: Tensor  # (B, F)
+    pictures: Tensor  # (B, F) 1, 0 or UNKNOWN
+    weights: Tensor  # (B,)
+    groups: Tensor  # (B,) numbers or UNKNOWN
+    group_weights: Tensor  # (G,)
+
+
+def batch_loss(outputs: tuple[Tensor, Tensor, Tensor], scale: PictureScale, taught: Taught) -> Tensor:
+    """Return the whole loss of what a network says of B * T views: group logits, fault scores and maps.
+
+    The views of a picture are one: their cells are those of the picture, a fault is as sure as in the view that shows
+    it best, and all views together name the group.
+    """
+    count = len(taught.groups)
+    logits, scores, maps = (found.reshape(count, -1, *found.shape[1:]) for found in outputs)
+    cells = taught.cells.transpose(1, 2).flatten(2, 3)
+    found = spatial_loss(
+        maps.transpose(1, 2).flatten(2, 3), scale(scores.amax(1)), cells, taught.has_cells, taught.pictures,
+        taught.weights,
+    )  # fmt: skip
+    return found + group_loss(logits.mean(1), taught.groups, taught.group_weights)
+
+
 def spatial_loss(
     maps: Tensor, scores: Tensor, cells: Tensor, has_cells: Tensor, picture: Tensor, weights: Tensor
 ) -> Tensor:
@@ -32,12 +62,13 @@ def spatial_loss(
 
     `maps` (N, F, h, w) are log-odds of cells and `scores` (N, F) those of pictures (see PictureScale). `cells`
     (N, F, h, w) are `cells.cell_targets`, which count where `has_cells` (N, F); a fault without boxes has none, not
-    even negative ones. `picture` (N, F) is 1, 0 or UNKNOWN, `weights` (N,) are the pictures'. The sum is over N and not
-    over the weights, so that a picture more takes nothing from the others.
+    even negative ones. `picture` (N, F) is 1, 0 or UNKNOWN, as where a crop left the boxes out: the cells that are
+    left count, the picture does not. `weights` (N,) are the pictures'. The sum is over N and not over the weights, so
+    that a picture more takes nothing from the others.
     """
     known = picture != UNKNOWN
     each = functional.binary_cross_entropy_with_logits(scores, (picture == 1).float(), reduction="none")
-    per_kind = each * known + cell_loss(maps, cells) * (has_cells & known)
+    per_kind = each * known + cell_loss(maps, cells) * has_cells
     return (per_kind.sum(1) * weights).mean()
 
 

@@ -140,12 +140,15 @@ def test_a_manifest_keeps_its_own_boxes(tmp_path: Path) -> None:
     assert [box.fractions for box in second.boxes or ()] == [True]
 
 
-def test_groups_name_every_class_once(tmp_path: Path) -> None:
+def test_groups_and_kinds_name_classes_and_every_fault(tmp_path: Path) -> None:
     touch(tmp_path, "ok/1.jpg", "ok/2.jpg", "hot/1.jpg", "hot/2.jpg", "fan/1.jpg", "fan/2.jpg")
-    assert "data.groups.fan names 'warm', which is no class" in refusal(
-        tmp_path, faults=("hot",), groups={"pump": ("ok", "hot"), "fan": ("warm",)}
+    pump = {"pump": ("ok", "hot")}
+    assert (
+        check_source(Settings(data=DataSettings(source=str(tmp_path), faults=("hot",), groups=pump))).classes["ok"] == 2
     )
-    assert "class fan of" in refusal(tmp_path, faults=("hot",), groups={"pump": ("ok", "hot")})
+    assert "data.groups.fan names 'warm', which is no class" in refusal(tmp_path, groups={"fan": ("warm",)})
+    assert "data.kinds.heat names 'Hot', the class is 'hot'" in refusal(tmp_path, kinds={"heat": ("Hot",)})
+    assert "data.groups leave out the fault fan" in refusal(tmp_path, faults=("hot", "fan"), groups=pump)
 
 
 @pytest.mark.parametrize(
