@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-import cv2
 import numpy as np
 from safetensors import safe_open
 from safetensors.numpy import save
@@ -267,9 +266,7 @@ def _write_maps(
     for row in rows[:MOST_MAPS]:
         record = pictures.records[row]
         cam = rule.cams(answered.maps[row])[record.label]
-        heat = cv2.resize(cam.astype(np.float32), spec.canvas[::-1], interpolation=cv2.INTER_CUBIC)
-        at = spec.placement(record.height, record.width)
-        frame = overlay(pictures.store.frame(record), heat[at.top : at.top + at.height, at.left : at.left + at.width])
+        frame = overlay(pictures.store.frame(record), cam, spec, rule.head.full_heat)
         tiles.append(contact_sheets.large_tile(frame, record.label, record.boxes))
     return contact_sheets.write_large(folder, f"{COMPARISON.document}/sheets/maps.jpg", tiles)
 

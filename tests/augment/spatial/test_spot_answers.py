@@ -14,6 +14,7 @@ from augment.settings import Settings, write_settings
 from augment.spatial import spot_answers
 from augment.spatial.spot_answers import Answered, Pictures, Trained
 from augment.stages import compare, train
+from augment.training.harm_gate import HarmGate
 from edge_runtime.bundle.heads import SpatialHead
 from tests.support.spotted_run import SIDE, spotted_run
 
@@ -105,3 +106,12 @@ def test_sizes_are_those_of_the_largest_box_in_pixels_of_the_input(compared):
     assert pixels[0] == pytest.approx(6 * spec.width / SIDE)
     assert share[0] == pytest.approx(6 / SIDE)
     assert np.isnan([pixels[1], share[1]]).all()
+
+
+def test_held_out_pictures_carry_the_score_of_their_painted_copy_for_the_gate(compared):
+    settings, folder, _ = compared
+    found = Trained.read(folder.path / "training/real/seed-0").held_out
+    boxed = found.targets == found.labels.index("tower_hotspot")
+    assert np.isnan(found.painted).all(axis=1).tolist() == (~boxed).tolist()
+    assert (found.scores[boxed, -1] > found.painted[boxed, -1]).mean() > 0.8
+    assert HarmGate(settings, folder.path / "training").gaps("real")["tower_hotspot"].value == 0  # beside itself
