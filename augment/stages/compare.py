@@ -20,7 +20,7 @@ from augment.data.split import TEST
 from augment.evaluation.arm_comparison import ArmAnswers, SpotTest, Truth, by_argmax, of_arms, summarise
 from augment.evaluation.mending import LABEL, Judged
 from augment.evaluation.pooling import Compared
-from augment.evaluation.tables import METRIC_NAMES, points
+from augment.evaluation.tables import METRIC_NAMES, points, support
 from augment.json_objects import write_json
 from augment.models.model_folders import pick_device
 from augment.progress import progress
@@ -121,7 +121,7 @@ def summary_line(document: ComparisonDocument) -> str:
     change = summary.differences[summary.candidate].metrics[summary.metric]
     return (
         f"{summary.verdict}: {METRIC_NAMES[summary.metric]} of {summary.candidate} minus {summary.baseline} is "
-        f"{points(change)} on {summary.test.images} test images"
+        f"{points(change)} on {summary.test.images} test images{'; ' if support(summary) else ''}{support(summary)}"
     )
 
 
