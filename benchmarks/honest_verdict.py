@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from augment.arrays import Numbers
-from augment.evaluation.arm_comparison import Truth, summarise
+from augment.evaluation.arm_comparison import Truth, by_argmax, summarise
 from augment.evaluation.metrics import FAIL, INCONCLUSIVE, PASS
 from augment.mini.scenes import FAULT_LABELS, LABELS, render, sample_scene
 from augment.record_types import TrainedArm
@@ -87,7 +87,7 @@ def verdict(case: str, repeat: int, draws: int, backbone: Backbone) -> str:
         train=TrainSettings(arms=("real", "candidate")), compare=CompareSettings(baseline="real", candidate="candidate")
     )
     truth = Truth(LABELS, FAULT_LABELS, targets, [str(number) for number in range(len(targets))])
-    return summarise(settings, records, truth, logits).verdict
+    return summarise(settings, records, truth, by_argmax(truth, records, logits)).verdict
 
 
 def main() -> None:

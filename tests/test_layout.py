@@ -75,6 +75,7 @@ TESTED_ELSEWHERE = {
     "augment/models/interfaces": "protocols",
     "augment/report/contact_sheets": "test_build, test_browser",
     "augment/report/figures": "test_build",
+    "augment/report/table": "test_build, test_spots",
     "augment/stages/caption": "test_refine, models/test_production_layout",
 }
 

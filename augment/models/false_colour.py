@@ -14,7 +14,10 @@ import numpy.typing as npt
 
 from edge_runtime.bundle.preprocess import Frame
 
-FALSE_COLOUR_ERROR = 6.0  # grey levels: a picture that its palette gives back better than this has one channel
+# Of the variance of a picture's colours, what its brightness explains: at least 0.94 in 815 thermal pictures, at most
+# 0.86 in all but one of 415 photographs. Dull photographs lie as near to their mean colours as thermal ones do.
+FALSE_COLOUR_SHARE = 0.92
+LEAST_COLOUR = 8.0  # grey levels that colours lie from grey on average; with less there is nothing to explain
 
 Box = tuple[float, float, float, float]  # x, y, width, height in pixels from the top left
 Grey = npt.NDArray[np.float32]
@@ -22,15 +25,15 @@ Grey = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Palette:
-    """The colour of each brightness: (256, 3) BGR; `error` is the mean distance to the pictures it came from."""
+    """The colour of each brightness, (256, 3) BGR; `explained`: the share of the pictures' colours that it explains."""
 
     colours: npt.NDArray[np.uint8]
-    error: float
+    explained: float
 
     @property
     def is_false_colour(self) -> bool:
-        """Whether the pictures show one channel in colours."""
-        return self.error < FALSE_COLOUR_ERROR
+        """Whether the pictures show one channel in colours. Grey ones do not: their brightness may be no heat."""
+        return self.explained >= FALSE_COLOUR_SHARE
 
     def recoloured(self, frame: Frame, before: Grey, after: Grey) -> Frame:
         """Return `frame` (H, W, 3) uint8 with temperatures (H, W) `after` instead of `before`, both in grey levels."""
@@ -55,7 +58,10 @@ def palette_of(*frames: Frame) -> Palette:
     for channel in range(3):
         sums = np.bincount(grey, weights=planes[:, channel], minlength=256)
         colours[:, channel] = np.interp(np.arange(256), known, sums[known] / counts[known])
-    return Palette(colours.round().astype(np.uint8), float(np.abs(colours[grey] - planes).mean()))
+    hues = planes - grey[:, None]
+    unexplained, variance = np.square(planes - colours[grey]).mean(), np.square(hues - hues.mean(axis=0)).mean()
+    explained = 1 - unexplained / variance if np.abs(hues).mean() >= LEAST_COLOUR else 0.0
+    return Palette(colours.round().astype(np.uint8), float(explained))
 
 
 def temperatures(frame: Frame) -> Grey:

@@ -4,7 +4,6 @@ The recipe was measured on 815 thermal photographs: AdamW at 3e-3 with one cycle
 copies brought nothing beside it.
 """
 
-import copy
 import math
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from augment.spatial.loss import PictureScale, group_loss, spatial_loss
 from augment.spatial.tap_cache import TapCache
 from augment.training.finetune import Task, batch_positions, finished, save_result
 from export.calibration import fit_rule
-from export.spatial_network import SpatialLayers, pool
+from export.spatial_network import SpatialLayers, SpatialNetwork, pool
 
 RATE, DECAY = 3e-3, 1e-2
 BATCH = 16  # pictures
@@ -38,28 +37,44 @@ def fit_head(task: Task, lessons: Lessons, taps: TapCache, folder: Path) -> Trai
     """
     if (result := finished(folder, task.key)) is not None:
         return result
-    taps.fill(np.unique(np.concatenate([task.training.rows, task.validation.rows])))
-    network = build_spatial(task, lessons).eval()
-    scores = np.zeros((len(task.validation.rows), len(lessons.head.groups) + len(lessons.head.kinds)))
-    pairs = zip(task.folds.left_out, task.folds.judged, strict=True) if task.folds else ()
-    for fold, (left_out, judged) in enumerate(pairs, start=1):
-        head = copy.deepcopy(network.head)
-        _Fit(task, lessons, taps, head, np.flatnonzero(~left_out)).run(f"fold {fold}")
-        scores[judged] = scores_of(head, lessons, taps, task.validation.rows[judged])
-    last = _Fit(task, lessons, taps, network.head, np.arange(len(task.training.rows)))
-    last.run("all pictures")
-    if not task.folds:
-        scores = scores_of(network.head, lessons, taps, task.validation.rows)
-    outcome = {"steps": last.steps, "best_step": last.steps}
+    held_out = task.validation.rows
+    taps.fill(held_out)
+    network = fitted(task, lessons, taps)
+    if task.folds:
+        scores = np.zeros((len(held_out), len(lessons.head.groups) + len(lessons.head.kinds)))
+        for fold, judged in enumerate(task.folds.judged):
+            head = fitted(task, lessons, taps, fold).head
+            scores[judged] = scores_of(head, lessons, taps, held_out[judged])
+    else:
+        scores = scores_of(network.head, lessons, taps, held_out)
+    steps = steps_for(len(task.training.rows))
     folder.mkdir(parents=True, exist_ok=True)
-    return save_result(task, folder, network, judgement(task, lessons, scores), outcome, scores=scores)
+    logits = judgement(task, lessons, scores)
+    return save_result(task, folder, network, logits, {"steps": steps, "best_step": steps}, scores=scores)
+
+
+def fitted(task: Task, lessons: Lessons, taps: TapCache, fold: int | None = None) -> SpatialNetwork:
+    """Return the network of `task`, its head trained on all examples or on those that `fold` does not leave out."""
+    taps.fill(task.training.rows)
+    network = build_spatial(task, lessons).eval()
+    learned = np.full(len(task.training.rows), True)
+    if task.folds and fold is not None:
+        learned = ~task.folds.left_out[fold]
+    what = "all pictures" if fold is None else f"without fold {fold + 1}"
+    _Fit(task, lessons, taps, network.head, np.flatnonzero(learned)).run(what)
+    return network
+
+
+def steps_for(pictures: int) -> int:
+    """Return how many steps a training on so many pictures takes."""
+    return max(LEAST_STEPS, math.ceil(EPOCHS * pictures / BATCH))
 
 
 def judgement(task: Task, lessons: Lessons, scores: Numbers) -> Vectors:
     """Return (N, K) logarithms of the probabilities that the rule fitted on these held-out scores (N, M) gives them."""
     faults = tuple(task.card["fault_labels"])
     rule, _ = fit_rule(lessons.head, scores, task.validation.targets, task.labels, faults)
-    return np.log(rule.probabilities(scores).clip(min=1e-9)).astype(np.float32)
+    return np.asarray(np.log(rule.probabilities(scores).clip(min=1e-9)), np.float32)
 
 
 @torch.inference_mode()
@@ -85,7 +100,7 @@ class _Fit:
         self.group_weights = torch.from_numpy(lessons.group_weights(task)).float()
         self.real = ~task.generated[positions]
         self.scale = PictureScale(len(lessons.head.kinds))
-        self.steps = max(LEAST_STEPS, math.ceil(EPOCHS * len(positions) / BATCH))
+        self.steps = steps_for(len(positions))
 
     def run(self, what: str) -> None:
         """Train to the last step."""

@@ -31,6 +31,7 @@ class Lessons:
 
     head: SpatialHead
     shape: HeadShape
+    boxes: Sequence[Numbers]  # of each picture (M, 4): x, y, width, height on the canvas of the input, in pixels
     cells: npt.NDArray[np.int8]  # (N, T, F, h, w), see `cells.cell_targets`
     has_cells: npt.NDArray[np.bool_]  # (N, F) whether they count
     pictures: Labels  # (N, F) 1 where the picture shows the kind, else 0
@@ -89,6 +90,7 @@ def lessons_of(
     return Lessons(
         head,
         shape,
+        boxes,
         _cells(boxes, pictures, spec),
         (pictures == 0) | np.array([len(found) > 0 for found in boxes])[:, None],
         pictures,
@@ -98,9 +100,7 @@ def lessons_of(
     )
 
 
-def _boxes(
-    image: TrainingImage, made: types.GeneratedRecord | None, spec: PreprocessSpec, size_of: SizeOf
-) -> npt.NDArray[np.float64]:
+def _boxes(image: TrainingImage, made: types.GeneratedRecord | None, spec: PreprocessSpec, size_of: SizeOf) -> Numbers:
     """Return (M, 4), x, y, width, height in pixels of the canvas, around the faults of a picture."""
     if isinstance(image, types.DatasetRecord):
         boxes, size = image.boxes, (image.height, image.width)

@@ -32,12 +32,13 @@ def spatial_loss(
 
     `maps` (N, F, h, w) are log-odds of cells and `scores` (N, F) those of pictures (see PictureScale). `cells`
     (N, F, h, w) are `cells.cell_targets`, which count where `has_cells` (N, F); a fault without boxes has none, not
-    even negative ones. `picture` (N, F) is 1, 0 or UNKNOWN, `weights` (N,) are the pictures'. The sum is over N and not
-    over the weights, so that a picture more takes nothing from the others.
+    even negative ones. `picture` (N, F) is 1, 0 or UNKNOWN, as where a crop left the boxes out: the cells that are
+    left count, the picture does not. `weights` (N,) are the pictures'. The sum is over N and not over the weights, so
+    that a picture more takes nothing from the others.
     """
     known = picture != UNKNOWN
     each = functional.binary_cross_entropy_with_logits(scores, (picture == 1).float(), reduction="none")
-    per_kind = each * known + cell_loss(maps, cells) * (has_cells & known)
+    per_kind = each * known + cell_loss(maps, cells) * has_cells
     return (per_kind.sum(1) * weights).mean()
 
 

@@ -12,24 +12,104 @@ import numpy as np
 from safetensors import safe_open
 from safetensors.numpy import save
 
-from augment.arrays import Labels, Numbers, Vectors
+from augment.arrays import Numbers, Vectors
 from augment.data.image_store import ImageStore
 from augment.evaluation import spot_measures
-from augment.evaluation.arm_comparison import SpotTest, Truth, of_arms
+from augment.evaluation.arm_comparison import SpotTest, Truth
 from augment.evaluation.paint_out import elsewhere, paint_out
 from augment.progress import progress
-from augment.record_types import DatasetRecord, SmallestFault, TrainingRecord
+from augment.record_types import DatasetRecord, SmallestFault
 from augment.records import digest_of, item_seed
 from augment.training.predictions import Predictions, read_predictions
-from edge_runtime.bundle.decision import Rule
+from edge_runtime.bundle.decision import DecisionRule, Rule, SpatialRule
 from edge_runtime.bundle.files import replace_file
-from edge_runtime.bundle.heads import Head, SpatialHead, head_from_json
+from edge_runtime.bundle.heads import Head, SpatialHead
 from edge_runtime.bundle.preprocess import Frame, Frames, PreprocessSpec
 from export.calibration import fit_rule
+from export.checkpoint import head_of, read_card
 from export.parity import Runner, answers
 
 PICTURES_AT_ONCE = 16
 AS_IS, PAINTED, CONTROL = "as_is", "painted", "control"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """One training: its input and head, and what it said of pictures that it had not learnt from."""
+
+    spec: PreprocessSpec
+    head: Head
+    held_out: Predictions
+
+    @classmethod
+    def read(cls, checkpoint: Path) -> "Trained":
+        """Read the card and the predictions of a checkpoint."""
+        card = read_card(checkpoint)
+        return cls(PreprocessSpec.from_json(card["input"]), head_of(card), read_predictions(checkpoint))
+
+    @property
+    def held_out_scores(self) -> Numbers:
+        """The head's scores (N, M) of the held-out pictures."""
+        found = self.held_out.logits if self.held_out.scores is None else self.held_out.scores
+        return np.asarray(found, np.float64)
+
+    def rule(self, faults: Sequence[str], recall_target: float) -> Rule:
+        """Fit the rule that a station would use."""
+        found = self.held_out
+        return fit_rule(self.head, self.held_out_scores, found.targets, found.labels, tuple(faults), recall_target)[0]
+
+    def log_odds(self, scores: Numbers, asked: SpatialHead, rule: Rule) -> Numbers:
+        """Return the log-odds (N, F) of the kinds of `asked`, from the scores (N, M) of this training's head.
+
+        They are calibrated by the training's own `rule`, so that folds with networks of their own can be pooled.
+        """
+        if isinstance(rule, SpatialRule):
+            kinds = rule.head.kinds
+            scale, offset = (np.array([by[kind] for kind in kinds]) for by in (rule.scale, rule.offset))
+            return np.asarray(scores[:, len(rule.head.groups) :] * scale + offset)
+        assert isinstance(rule, DecisionRule)  # there are two
+        return spot_measures.class_fault_scores(scores / rule.temperature, rule.labels, asked)
+
+    def peaks(self, maps: Vectors, pictures: Sequence[DatasetRecord], shown: Sequence[str]) -> Numbers:
+        """Return where maps (N, C, h, w) peak, (N, 2) x and y in pixels of each picture, for the fault `shown` names.
+
+        For a healthy label it is the first kind of fault, or the class itself.
+        """
+        height, width = self.spec.canvas
+        found = []
+        for own, label, record in zip(maps, shown, pictures, strict=True):
+            across, down = spot_measures.peak(own[self._channel(label)])
+            x, y = across * width, down * height
+            found.append(
+                self.spec.placement(record.height, record.width).to_frame(np.array([[x, y, x, y]]))[0, :2].tolist()
+            )
+        return np.array(found, np.float64).reshape(-1, 2)
+
+    def _channel(self, label: str) -> int:
+        if isinstance(self.head, SpatialHead):
+            return self.head.kinds.index(self.head.kind_of.get(label, self.head.kinds[0]))
+        return self.held_out.labels.index(label)
+
+
+def sides(pictures: Sequence[DatasetRecord], spec: PreprocessSpec) -> tuple[Numbers, Numbers]:
+    """Return the shorter side of each picture's largest box: in pixels of the input, and as share of the frame's.
+
+    Both are (N,), NaN without a box.
+    """
+    own = np.array([max((min(box[2:]) for box in record.boxes), default=np.nan) for record in pictures], float)
+    scale = [spec.placement(record.height, record.width).scale for record in pictures]
+    return own * scale, own / [min(record.height, record.width) for record in pictures]
+
+
+def pointing(places: Numbers, pictures: Sequence[DatasetRecord]) -> Numbers:
+    """Return (N,): 1 where a peak lies in a box of the picture or near one, 0 where not, NaN without a box."""
+    pairs = zip(places.tolist(), pictures, strict=True)
+    return np.array(
+        [spot_measures.points_at((x, y), record.boxes) if record.boxes else np.nan for (x, y), record in pairs], float
+    )
+
+
+# Asking
 
 
 @dataclass(frozen=True)
@@ -44,203 +124,136 @@ class Answered:
     control: Numbers
     maps: Vectors
 
+    @classmethod
+    def kept(cls, path: Path, key: object) -> "Answered | None":
+        """Return what `keep` wrote for this key (any JSON value); None for another key or no file."""
+        if not path.exists():
+            return None
+        with safe_open(path, "np") as file:
+            if (file.metadata() or {}).get("key") != digest_of(key):
+                return None
+            return cls(**{field.name: file.get_tensor(field.name) for field in fields(cls)})
+
+    def keep(self, path: Path, key: object) -> None:
+        """Write what a training said."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        arrays = {name: np.ascontiguousarray(array) for name, array in vars(self).items()}
+        replace_file(path, save(arrays, {"key": digest_of(key)}))
+
 
 @dataclass(frozen=True)
-class TestPictures:
-    """The N pictures that all trainings are asked about, with how they are opened and made the model's input."""
+class Pictures:
+    """N pictures that trainings are asked about, with how they are opened; with `copies` their painted copies too."""
 
     records: Sequence[DatasetRecord]
-    spec: PreprocessSpec
     store: ImageStore
     seed: int  # of the run
+    copies: bool = True
 
-    def views(self, record: DatasetRecord) -> dict[str, Frames]:
-        """Return the views (T, height, width, 3) of each version of a picture that there is."""
-        frame = self.store.frame(record)
-        return {name: self.spec.views(found) for name, found in self._versions(record, frame)}
-
-    def _versions(self, record: DatasetRecord, frame: Frame) -> Iterator[tuple[str, Frame]]:
-        yield AS_IS, frame
-        if record.boxes:
-            yield PAINTED, paint_out(frame, record.boxes)
-            moved = elsewhere(record.boxes, record.height, record.width, item_seed(self.seed, "paint-out", record.id))
-            if moved:
-                yield CONTROL, paint_out(frame, moved)
-
-    def answers_of(self, networks: Mapping[str, tuple[Runner, Head]]) -> dict[str, Answered]:
+    def answers_of(self, networks: Mapping[str, tuple[Runner, Trained]]) -> dict[str, Answered]:
         """Ask every network, by name, about every version of every picture."""
         parts: dict[str, list[Answered]] = {name: [] for name in networks}
         starts = range(0, len(self.records), PICTURES_AT_ONCE)
-        for start in progress(starts, len(starts), f"test pictures, {PICTURES_AT_ONCE} at a time"):
-            views = [self.views(record) for record in self.records[start : start + PICTURES_AT_ONCE]]
-            for name, (run, head) in networks.items():
-                parts[name].append(self._asked(run, head, views))
+        for start in progress(starts, len(starts), f"pictures looked at, {PICTURES_AT_ONCE} at a time"):
+            frames = [dict(self._versions(record)) for record in self.records[start : start + PICTURES_AT_ONCE]]
+            views: dict[PreprocessSpec, list[dict[str, Frames]]] = {}
+            for name, (run, trained) in networks.items():
+                spec = trained.spec
+                if spec not in views:
+                    views[spec] = [{version: spec.views(frame) for version, frame in own.items()} for own in frames]
+                parts[name].append(_asked(run, trained, views[spec]))
         columns = [field.name for field in fields(Answered)]
         return {
             name: Answered(**{column: np.concatenate([vars(part)[column] for part in found]) for column in columns})
             for name, found in parts.items()
         }
 
-    def _asked(self, run: Runner, head: Head, views: Sequence[Mapping[str, Frames]]) -> Answered:
-        plain = answers(run, head, np.stack([found[AS_IS] for found in views]))
-        tiles = plain.maps.reshape(len(views), -1, *plain.maps.shape[1:])
-        scores = {AS_IS: plain.scores.astype(np.float64)}
-        for version in (PAINTED, CONTROL):
-            rows = [at for at, found in enumerate(views) if version in found]
-            scores[version] = np.full_like(scores[AS_IS], np.nan)
-            if rows:
-                scores[version][rows] = answers(run, head, np.stack([views[row][version] for row in rows])).scores
-        joined = np.stack([self.spec.join_maps(found) for found in tiles])
-        return Answered(**scores, maps=joined.astype(np.float32))
+    def _versions(self, record: DatasetRecord) -> Iterator[tuple[str, Frame]]:
+        frame = self.store.frame(record)
+        yield AS_IS, frame
+        if self.copies and record.boxes:
+            yield PAINTED, paint_out(frame, record.boxes)
+            moved = elsewhere(record.boxes, record.height, record.width, item_seed(self.seed, "paint-out", record.id))
+            if moved:
+                yield CONTROL, paint_out(frame, moved)
 
 
-def kept(path: Path, key: object) -> Answered | None:
-    """Return what `keep` wrote for this key (any JSON value); None for another key or no file."""
-    if not path.exists():
-        return None
-    with safe_open(path, "np") as file:
-        if (file.metadata() or {}).get("key") != digest_of(key):
-            return None
-        return Answered(**{field.name: file.get_tensor(field.name) for field in fields(Answered)})
+def _asked(run: Runner, trained: Trained, views: Sequence[Mapping[str, Frames]]) -> Answered:
+    plain = answers(run, trained.head, np.stack([found[AS_IS] for found in views]))
+    scores = {AS_IS: plain.scores.astype(np.float64)}
+    for version in (PAINTED, CONTROL):
+        rows = [at for at, found in enumerate(views) if version in found]
+        scores[version] = np.full_like(scores[AS_IS], np.nan)
+        if rows:
+            scores[version][rows] = answers(run, trained.head, np.stack([views[row][version] for row in rows])).scores
+    tiles = plain.maps.reshape(len(views), -1, *plain.maps.shape[1:])
+    maps = np.stack([trained.spec.join_maps(found) for found in tiles])
+    return Answered(**scores, maps=maps.astype(np.float32))
 
 
-def keep(path: Path, key: object, found: Answered) -> None:
-    """Write what a training said."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    replace_file(
-        path, save({name: np.ascontiguousarray(array) for name, array in vars(found).items()}, {"key": digest_of(key)})
-    )
-
-
-def fault_scores(scores: Numbers, own: Head, asked: SpatialHead, labels: Sequence[str]) -> Numbers:
-    """Return the scores (N, F) of the kinds of `asked`, from the scores (N, M) of a network whose head is `own`."""
-    if isinstance(own, SpatialHead):
-        return np.asarray(scores[:, len(own.groups) :], np.float64)
-    return spot_measures.class_fault_scores(scores, labels, asked)
-
-
-def channels(own: Head, labels: Sequence[str], pictures: Sequence[DatasetRecord]) -> Labels:
-    """Return for each picture which channel of the maps shows its label's fault; the first where it is healthy."""
-    if isinstance(own, SpatialHead):
-        return np.array([own.kinds.index(own.kind_of.get(record.label, own.kinds[0])) for record in pictures])
-    return np.array([list(labels).index(record.label) for record in pictures])
-
-
-def peaks(maps: Vectors, columns: Labels, pictures: Sequence[DatasetRecord], spec: PreprocessSpec) -> Numbers:
-    """Return where the chosen channel of each map is highest, (N, 2) x and y in pixels of the picture."""
-    height, width = spec.canvas
-    found = []
-    for own, column, record in zip(maps, columns, pictures, strict=True):
-        across, down = spot_measures.peak(own[column])
-        x, y = across * width, down * height
-        found.append(spec.placement(record.height, record.width).to_frame(np.array([[x, y, x, y]]))[0, :2])
-    return np.array(found)
-
-
-def pointing(places: Numbers, pictures: Sequence[DatasetRecord]) -> Numbers:
-    """Return (N,): 1 where a peak lies in a box of the picture or near one, 0 where not, NaN without a box."""
-    return np.array(
-        [
-            float(spot_measures.points_at((x, y), record.boxes)) if record.boxes else np.nan
-            for (x, y), record in zip(places.tolist(), pictures, strict=True)
-        ]
-    )
-
-
-def sides(pictures: Sequence[DatasetRecord], spec: PreprocessSpec) -> tuple[Numbers, Numbers]:
-    """Return the shorter side of each picture's largest box: in pixels of the input, and as share of the frame's.
-
-    Both (N,), NaN without a box.
-    """
-    own = [max((min(box[2:]) for box in record.boxes), default=np.nan) for record in pictures]
-    scale = [spec.placement(record.height, record.width).scale for record in pictures]
-    least = [min(record.height, record.width) for record in pictures]
-    return np.multiply(own, scale), np.divide(own, least)
-
-
-@dataclass(frozen=True)
-class HeldOutAnswers:
-    """What one training said of its held-out training pictures, and the head that said it."""
-
-    found: Predictions
-    head: Head
-
-    @classmethod
-    def read(cls, checkpoint: Path) -> "HeldOutAnswers":
-        """Read the predictions beside a checkpoint."""
-        found = read_predictions(checkpoint)
-        return cls(found, head_from_json(found.head or {"kind": "class"}, found.labels))
-
-    @property
-    def scores(self) -> Numbers:
-        """The head's scores (N, M)."""
-        found = self.found.logits if self.found.scores is None else self.found.scores
-        return np.asarray(found, np.float64)
-
-    def rule(self, faults: Sequence[str], recall_target: float) -> Rule:
-        """Fit the rule that a station would use."""
-        found = self.found
-        return fit_rule(self.head, self.scores, found.targets, found.labels, tuple(faults), recall_target)[0]
-
-    def of_faults(self, asked: SpatialHead) -> spot_measures.HeldOut:
-        """Return the fault scores and label names of the pictures."""
-        scores = fault_scores(self.scores, self.head, asked, self.found.labels)
-        return spot_measures.HeldOut(scores, np.array(self.found.labels)[self.found.targets])
+# Measuring
 
 
 def spot_test(
     asked: SpatialHead,
     truth: Truth,
-    pictures: TestPictures,
-    trainings: Sequence[TrainingRecord],
-    answered: Mapping[str, Answered],
-    held: Mapping[str, HeldOutAnswers],
-    rules: Mapping[str, Rule],
+    pictures: Sequence[DatasetRecord],
+    spec: PreprocessSpec,
+    arms: Mapping[str, Sequence[tuple[Trained, Answered]]],
     known: Mapping[str, DatasetRecord],
+    rules: Mapping[str, Sequence[Rule]],
 ) -> SpotTest:
-    """Gather what the spatial measures take; `answered`, `held` and `rules` are by training, `known` by picture."""
-    arms = of_arms(trainings)
-    shorter, _ = sides(pictures.records, pictures.spec)
+    """Gather what the spatial measures take of the trainings of each arm; `known` are all pictures by id.
+
+    Sizes are in pixels of the input `spec`.
+    """
     names = np.array(truth.labels)[truth.targets]
     return SpotTest(
-        pictures=spot_measures.Pictures(names, asked.healthy, shorter),
+        pictures=spot_measures.Pictures(names, asked.healthy, sides(pictures, spec)[0]),
         questions=spot_measures.questions(asked, truth.faults),
-        scores={
-            arm: _scores(asked, truth, pictures, [(held[own.id], answered[own.id]) for own in trained])
-            for arm, trained in arms.items()
-        },
-        smallest={
-            arm: _smallest([(held[own.id], rules[own.id], answered[own.id]) for own in trained], pictures.spec, known)
-            for arm, trained in arms.items()
-        },
+        scores={arm: _scores(asked, pictures, trainings, rules[arm]) for arm, trainings in arms.items()},
+        smallest={arm: _smallest(trainings, rules[arm], spec, known) for arm, trainings in arms.items()},
     )
 
 
 def _scores(
-    asked: SpatialHead, truth: Truth, pictures: TestPictures, trained: Sequence[tuple[HeldOutAnswers, Answered]]
+    asked: SpatialHead,
+    pictures: Sequence[DatasetRecord],
+    trainings: Sequence[tuple[Trained, Answered]],
+    rules: Sequence[Rule],
 ) -> spot_measures.Scores:
-    def of(version: str) -> Numbers:
-        return np.stack([fault_scores(vars(found)[version], held.head, asked, truth.labels) for held, found in trained])
+    ruled = [(trained, found, rule) for (trained, found), rule in zip(trainings, rules, strict=True)]
 
-    points = []
-    for held, found in trained:
-        columns = channels(held.head, truth.labels, pictures.records)
-        points.append(pointing(peaks(found.maps, columns, pictures.records, pictures.spec), pictures.records))
-    held_out = [[held.of_faults(asked)] for held, _ in trained]
+    def of(version: str) -> Numbers:
+        return np.stack([trained.log_odds(vars(found)[version], asked, rule) for trained, found, rule in ruled])
+
+    shown = [record.label for record in pictures]
+    points = [pointing(trained.peaks(found.maps, pictures, shown), pictures) for trained, found in trainings]
+    held_out = [
+        [
+            spot_measures.HeldOut(
+                trained.log_odds(trained.held_out_scores, asked, rule),
+                np.array(trained.held_out.labels)[trained.held_out.targets],
+            )
+        ]
+        for trained, _, rule in ruled
+    ]
     return spot_measures.Scores(of(AS_IS), of(PAINTED), of(CONTROL), np.stack(points), held_out)
 
 
 def _smallest(
-    trained: Sequence[tuple[HeldOutAnswers, Rule, Answered]],
+    trainings: Sequence[tuple[Trained, Answered]],
+    rules: Sequence[Rule],
     spec: PreprocessSpec,
     known: Mapping[str, DatasetRecord],
 ) -> SmallestFault | None:
     """Measure on the held-out training pictures with boxes; found is what half of the trainings or more flag."""
-    first, _, answered = trained[0]
-    records = [known[name] for name in first.found.ids]
-    shorter, shares = sides(records, spec)
+    first, answered = trainings[0]
+    shorter, shares = sides([known[name] for name in first.held_out.ids], spec)
     boxed = np.flatnonzero(~np.isnan(shorter))
-    flags = [[rule.decide(held.scores[row]).fault for row in boxed.tolist()] for held, rule, _ in trained]
-    cell = spec.canvas[0] / answered.maps.shape[2]
-    seen = np.mean(flags, axis=0) >= 0.5 if len(boxed) else np.zeros(0, bool)
-    return spot_measures.smallest_fault(shorter[boxed], shares[boxed], seen, cell)
+    flags = [
+        [rule.decide(trained.held_out_scores[row]).fault for row in boxed.tolist()]
+        for (trained, _), rule in zip(trainings, rules, strict=True)
+    ]
+    cell = first.spec.canvas[0] / answered.maps.shape[2]
+    return spot_measures.smallest_fault(shorter[boxed], shares[boxed], np.mean(flags, axis=0) >= 0.5, cell)

@@ -47,6 +47,7 @@ OVER_CAP = "beyond the class's cap"
 NOT_HEALED = "healing changed nothing visible in a box"  # all around it is as hot, or of the same colours
 REASONS = (BLANK, DUPLICATE, COPY, LOOKALIKE, OUT_OF_WORLD, NO_FAULT, WRONG_CLASS, OVER_CAP)
 NEARLY_NOISE = 0.9  # of the distance of noise
+SAME_PLACE = 0.3  # of the area of two boxes together
 MOST_PAIRS = 3000  # of real images whose detail is compared
 THRESHOLD_MARGIN, HIGHEST_THRESHOLD = 0.01, 0.97  # correlations of detail
 FEW = 8  # training images below which their distances say nothing
@@ -71,6 +72,7 @@ class Pool:
     spreads: Numbers  # (N,) standard deviation of the brightness, grey levels
     changes: Numbers  # (N,) largest change to the host, grey levels; NaN where nothing was put into a host
     origins: Labels  # (N,) row of the training image it was put into, -1 if none
+    places: Sequence[types.Box | None]  # of what was put into it
     ranks: Labels  # (N,) how many classes are clearly likelier than the label; 0 where no classifier is asked
     alternatives: Sequence[str]  # the likeliest label
     labels: Sequence[str]
@@ -96,7 +98,8 @@ def run(settings: Settings, folder: RunFolder) -> CurationDocument:
     held_out = _joined(seen[VAL], seen[TEST])
     reasons, scores = reject_reasons(pool, seen[TRAIN], held_out, real[TRAIN], settings, measure)
     records = [_record(record, why, score) for record, why, score in zip(painted, reasons, scores, strict=True)]
-    records += _healed(settings, folder, [record for record in made if parse_method(record.method).heals], real[TRAIN])
+    heals = [record for record in made if parse_method(record.method).heals]
+    records += _healed(settings, folder, heals, [*real[TRAIN], *real[VAL]])
     records += [_record(record, [record.blanked or BLANK], {}) for record in synthetic.records if not record.path]
     records.sort(key=lambda record: record.id)
     kept = np.array([not why for why in reasons], bool)
@@ -198,6 +201,7 @@ def _pool(
         spreads=np.array([image.spread for image in found]),
         changes=np.array([image.change for image in found]),
         origins=put,
+        places=[record.place if origin >= 0 else None for record, origin in zip(painted, origins, strict=True)],
         # Inserted faults are judged by how much the pixels changed instead of by the classifiers.
         ranks=np.where(put >= 0, 0, ranks).astype(np.int64),
         alternatives=alternatives,
@@ -222,10 +226,10 @@ def _healed(
     settings: Settings,
     folder: RunFolder,
     records: Sequence[types.GeneratedRecord],
-    training: Sequence[types.DatasetRecord],
+    sources: Sequence[types.DatasetRecord],
 ) -> list[types.CurationRecord]:
-    """Keep the healed images whose every box lost something that can be seen."""
-    store, by_id = ImageStore(settings), {record.id: record for record in training}
+    """Keep the healed images whose every box lost something that can be seen; `sources` are what they were made of."""
+    store, by_id = ImageStore(settings), {record.id: record for record in sources}
 
     def judged(record: types.GeneratedRecord) -> types.CurationRecord:
         frame, source = read_image(folder.path / (record.path or "")).frame, store.frame(by_id[record.source])
@@ -289,14 +293,31 @@ def _single_reasons(
 
 
 def _duplicates(pool: Pool, measure: "Measure", bits: int) -> list[set[int]]:
-    """List for each generated image the rows of those that show the same, within its class and method."""
+    """List for each generated image the rows of those that show the same, within its class and method.
+
+    Two faults that were set into one host are the same only where they stand in one place: the rest of the picture
+    says nothing about them.
+    """
     duplicates: list[set[int]] = [set() for _ in pool.labels]
     kinds = list(zip(pool.labels, pool.methods, strict=True))
     for kind in set(kinds):
         rows = np.array([row for row, other in enumerate(kinds) if other == kind])
         for first, second in np.argwhere(measure.same(pool, rows, _rows(pool.seen, rows), bits)):
-            duplicates[rows[first]].add(int(rows[second]))
+            if not _apart(pool.places[rows[first]], pool.places[rows[second]]):
+                duplicates[rows[first]].add(int(rows[second]))
     return duplicates
+
+
+def _apart(first: types.Box | None, second: types.Box | None) -> bool:
+    """Whether two boxes share less than SAME_PLACE of the area that they cover together; not where one is None."""
+    if first is None or second is None:
+        return False
+    sides = [
+        max(0.0, min(first[at] + first[at + 2], second[at] + second[at + 2]) - max(first[at], second[at]))
+        for at in (0, 1)
+    ]
+    shared = sides[0] * sides[1]
+    return shared < SAME_PLACE * (first[2] * first[3] + second[2] * second[3] - shared)
 
 
 def _is_healthy(alternative: str, label: str, settings: Settings) -> bool:

@@ -35,6 +35,7 @@ from augment.records import (
     item_seed,
 )
 from augment.settings import Settings, as_json
+from augment.spatial.end_to_end import fit_spatial
 from augment.spatial.head_training import fit_head
 from augment.spatial.lessons import Lessons, lessons_of
 from augment.spatial.tap_cache import TapCache
@@ -199,10 +200,7 @@ class _Trainers:
         """Train one task into a folder: the whole network, or what ends it on frozen features."""
         spatial, whole = self.design.head is not None and not arm.classic, self.settings.train.layers == "all"
         if spatial and whole:
-            raise InputError(
-                "train.layers = all cannot train a spatial head yet; set train.layers to classifier, or train.head to "
-                "class"
-            )
+            return fit_spatial(task, self.lessons, self.taps, place, self.device)
         if spatial:
             return fit_head(task, self.lessons, self.taps, place)
         if whole:

@@ -2,6 +2,9 @@
 
 A class that loses is seldom the cause. Its images went to another class, and that one's generated images go. Where few
 validation images show no loss of a single class, all classes together may still show that nothing was gained.
+
+Where faults have boxes the gate reads the gap too, by how much a fault's score falls when the fault is painted over.
+Recall alone would refuse what takes away a shortcut, and admit what adds one.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,11 +15,13 @@ from typing import TypeVar
 import numpy as np
 
 from augment.arrays import Labels
-from augment.evaluation import metrics
+from augment.evaluation import metrics, spot_measures
+from augment.record_types import Interval
 from augment.records import item_seed
 from augment.settings import Settings
 from augment.training.arms import Arm
-from augment.training.predictions import read_predictions
+from augment.training.predictions import Predictions, read_predictions
+from edge_runtime.bundle.heads import SpatialHead, head_from_json
 
 TURNS = 3  # trainings of a gated arm before it gets no generated image at all
 
@@ -39,8 +44,37 @@ class HarmGate:
         went = np.sum(counts[1], axis=0) - np.sum(counts[0], axis=0)  # (K, K) images, from row to column
         return frozenset(names[label] for label in losers), frozenset(names[went[label].argmax()] for label in losers)
 
+    def losses(self, arm: str) -> tuple[frozenset[str], frozenset[str]]:
+        """Return (labels that lost recall or rest less on the fault with `arm`, labels whose images are to blame)."""
+        losers, takers = self.recall_losses(arm)
+        blurred = frozenset(label for label, gap in self.gaps(arm).items() if gap.high < 0)
+        return losers | blurred, takers | blurred
+
+    def gaps(self, arm: str) -> dict[str, Interval]:
+        """Return by how much the gap of each fault label is wider with `arm`; empty where no painted image was judged.
+
+        The gap is the AUC on validation images minus the AUC once their boxes are painted over.
+        """
+        found = [self._read(name) for name in (self.settings.compare.baseline, arm)]
+        head = head_from_json(found[0][0].head or {"kind": "class"}, found[0][0].labels)
+        if not isinstance(head, SpatialHead) or any(one.painted is None for trained in found for one in trained):
+            return {}
+        first = found[0][0]
+        shown = np.array(first.labels)[first.targets]
+        pictures = spot_measures.Pictures(shown, head.healthy, np.full(len(shown), np.nan))
+        faults = sorted(head.kind_of)
+        draws = _one_by_one(self.settings, first.targets, len(found[0]))
+        before, after = (
+            spot_measures.measure(pictures, spot_measures.questions(head, faults), _spot_scores(head, trained), *draws)
+            for trained in found
+        )
+        changes = spot_measures.differences(before, after, self.settings.train.gate_confidence)
+        return {label: change.gap for label, change in changes.items() if change.gap}
+
     def gains(self, arm: str) -> bool:
-        """Return whether the metric that decides the verdict is better with `arm` than with the baseline."""
+        """Return whether the verdict's metric is better with `arm`, or the score of a fault rests more on the fault."""
+        if any(gap.low > 0 for gap in self.gaps(arm).values()):
+            return True
         means = []
         for name in (self.settings.compare.baseline, arm):
             _, truth, predicted = self._predicted(name)
@@ -49,16 +83,34 @@ class HarmGate:
 
     def _predicted(self, arm: str) -> tuple[tuple[str, ...], Labels, Labels]:
         """Return (labels, true classes (N,), predicted classes (S, N)) of an arm's trainings on validation images."""
-        folders = [self.training / arm / f"seed-{seed}" for seed in range(self.settings.train.seeds)]
-        found = [read_predictions(folder) for folder in folders]
+        found = self._read(arm)
         return found[0].labels, found[0].targets, np.stack([predictions.predicted for predictions in found])
+
+    def _read(self, arm: str) -> list[Predictions]:
+        folders = [self.training / arm / f"seed-{seed}" for seed in range(self.settings.train.seeds)]
+        return [read_predictions(folder) for folder in folders]
+
+
+def _spot_scores(head: SpatialHead, trained: Sequence[Predictions]) -> spot_measures.Scores:
+    """Return the fault scores of validation images and of their painted copies; thresholds and places play no part."""
+    as_is, painted = (
+        np.stack([np.asarray(vars(found)[version], np.float64)[:, len(head.groups) :] for found in trained])
+        for version in ("scores", "painted")
+    )
+    boxed = np.where(np.isnan(painted[:, :, 0]), np.nan, 1.0)
+    return spot_measures.Scores(as_is, painted, np.full_like(painted, np.nan), boxed, [[] for _ in trained])
+
+
+def _one_by_one(settings: Settings, truth: Labels, seeds: int) -> tuple[metrics.Draws, list[str]]:
+    """Return resamples of validation images, each for itself, and the groups that they are."""
+    groups = [str(row) for row in range(len(truth))]
+    generator = np.random.default_rng(item_seed(settings.seed, "training", "gate"))
+    return metrics.draw(truth, groups, seeds, settings.compare.resamples, generator), groups
 
 
 def losing_classes(settings: Settings, truth: Labels, before: Labels, after: Labels, classes: int) -> list[int]:
     """Return the classes whose recall fell beyond its interval; `before` and `after` are (S, N) predicted labels."""
-    groups = [str(row) for row in range(len(truth))]
-    generator = np.random.default_rng(item_seed(settings.seed, "training", "gate"))
-    draws = metrics.draw(truth, groups, len(before), settings.compare.resamples, generator)
+    draws, groups = _one_by_one(settings, truth, len(before))
     recalls = [metrics.resample(truth, predicted, groups, classes, draws).recall for predicted in (before, after)]
     found = []
     for label in np.unique(truth).tolist():
@@ -81,7 +133,7 @@ def train_gated(
     results: list[Result] = []
     watched = arm.ungated
     for turn in range(TURNS + 1):
-        losers, takers = gate.recall_losses(watched)
+        losers, takers = gate.losses(watched)
         if results and not losers:
             break
         more = takers - arm.dropped or losers - arm.dropped

@@ -1,9 +1,10 @@
 """The validation logits that a training leaves beside its checkpoint, as predictions.json."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,6 +25,7 @@ class Predictions:
     logits: Numbers | Vectors  # (N, K); of a spatial head, logarithms of its rule's probabilities
     head: PlainJson | None = None  # of a spatial head
     scores: Numbers | None = None  # (N, M), what a spatial head said of each image
+    painted: Numbers | None = None  # (N, M), and once the image's boxes are painted over; NaN without a box
 
     @property
     def predicted(self) -> Labels:
@@ -40,6 +42,9 @@ def write_predictions(checkpoint: Path, predictions: Predictions) -> None:
         content["head"] = predictions.head
         for image, scores in zip(images, predictions.scores.tolist(), strict=True):
             image["scores"] = scores
+    if predictions.painted is not None:
+        for image, scores in zip(images, predictions.painted, strict=True):
+            image["painted"] = None if np.isnan(scores).any() else scores.tolist()
     write_json(checkpoint / PREDICTIONS_FILE, content)
 
 
@@ -54,4 +59,13 @@ def read_predictions(checkpoint: Path) -> Predictions:
         np.array([image["logits"] for image in images], dtype=np.float64),
         found.get("head"),
         np.array([image["scores"] for image in images], dtype=np.float64) if "head" in found else None,
+        _painted(images),
     )
+
+
+def _painted(images: Sequence[Mapping[str, Any]]) -> Numbers | None:
+    """Return the scores (N, M) of painted copies, NaN where an image has none; None where none was judged."""
+    if not any(image.get("painted") for image in images):
+        return None
+    blank = [np.nan] * len(images[0]["scores"])
+    return np.array([image.get("painted") or blank for image in images], dtype=np.float64)

@@ -111,6 +111,8 @@ class PreprocessSpec:
     @property
     def canvas(self) -> tuple[int, int]:
         """Height and width in pixels of what all tiles cover together; the input's own where there is one tile."""
+        if self.tiles == (1, 1):
+            return self.height, self.width
         tops, lefts = zip(*self.tile_places, strict=True)
         return max(tops) + self.height, max(lefts) + self.width
 

@@ -18,6 +18,7 @@ from tests.support.made_documents import made
 LABELS = ("breaker_burnt", "breaker_ok", "tank_ok")
 COUNTS = {"train": (4, 12, 12), "val": (4, 6, 6), "test": (5, 8, 8)}
 GENERATED = (8, 2, 2)
+BOX = (8, 8, 23, 23)  # of the square: x, y, width, height
 LEVELS = ((40, 40, 200), (40, 180, 60), (200, 90, 40))  # BGR of each class: easy to tell apart
 
 
@@ -41,10 +42,13 @@ def tiny_settings(source: Path, **train: object) -> Settings:
     )
 
 
-def tiny_run(folder: Path) -> tuple[Settings, RunFolder]:
-    """Images on disk, the documents of the stages before training, and settings for them."""
+def tiny_run(folder: Path, boxed: bool = False) -> tuple[Settings, RunFolder]:
+    """Images on disk, the documents of the stages before training, and settings for them.
+
+    With `boxed` every real fault has its box.
+    """
     source, run = folder / "images", RunFolder(folder / "run")
-    parent = run.write(made(DATASET, None, _real(source), _dataset_summary())).digest
+    parent = run.write(made(DATASET, None, _real(source, boxed), _dataset_summary())).digest
     for stage, role in (
         (CAPTIONS, "captioner"),
         (PROMPTS, "writer"),
@@ -73,7 +77,7 @@ def _dataset_summary() -> dict[str, object]:
     }
 
 
-def _real(source: Path) -> list[dict[str, object]]:
+def _real(source: Path, boxed: bool) -> list[dict[str, object]]:
     records = []
     for split, counts in COUNTS.items():
         for label, count in enumerate(counts):
@@ -89,6 +93,7 @@ def _real(source: Path) -> list[dict[str, object]]:
                         "group": f"{split}-{label}-{number // 2}",
                         "width": 40,
                         "height": 40,
+                        **({"boxes": [BOX]} if boxed and label == 0 else {}),
                     }
                 )
     return records

@@ -11,7 +11,7 @@ class ScriptedGate:
     gain: bool = True
     asked: list[str] = field(default_factory=list)
 
-    def recall_losses(self, arm):
+    def losses(self, arm):
         self.asked.append(arm)
         return self.answers.pop(0) if self.answers else (frozenset(), frozenset())
 

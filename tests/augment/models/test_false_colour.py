@@ -18,6 +18,11 @@ def noisy(frame):
 def test_a_false_colour_picture_is_known_by_its_palette():
     assert palette_of(noisy(RAMP)).is_false_colour
     assert not palette_of(np.random.default_rng(0).integers(0, 256, (60, 60, 3), np.uint8)).is_false_colour
+    grey = np.tile(np.arange(200, dtype=np.uint8)[None, :, None], (40, 1, 3))
+    assert not palette_of(grey).is_false_colour
+    dull = grey + np.random.default_rng(0).integers(0, 12, grey.shape, np.uint8)  # a photograph of something grey
+    assert np.abs(dull.astype(int) - grey).mean() < 6
+    assert not palette_of(dull).is_false_colour
 
 
 @pytest.mark.parametrize("frame", [RAMP, noisy(RAMP), *(frame for frame, _ in hotspots(4))])

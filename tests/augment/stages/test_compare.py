@@ -143,7 +143,7 @@ def test_fault_or_not_asks_whether_and_not_which():
     # Right; taken for a fault; the wrong fault; two faults that are likelier together than sound equipment is.
     logits = np.log([[[0.8, 0.1, 0.1], [0.2, 0.7, 0.1], [0.1, 0.2, 0.7], [0.4, 0.3, 0.3]]])
     draws = metrics.draw(truth.targets, truth.groups, 1, 50, np.random.default_rng(0))
-    arm = arm_comparison.ArmScores(truth, logits, draws)
+    arm = arm_comparison.ArmScores(truth, arm_comparison.ArmAnswers.by_argmax(truth, logits), draws)
     assert arm.mean(metrics.FAULT_OR_NOT) == pytest.approx(3 / 4)
     assert arm.mean(metrics.FAULT_RECALL) == 0
     assert arm.mean("accuracy") == pytest.approx(1 / 4)

@@ -56,7 +56,8 @@ def pool_of(*images: tuple[int, np.ndarray], **other: object) -> Pool:
     defaults = {
         "spreads": np.full(count, 50.0), "changes": np.full(count, np.nan), "origins": np.full(count, -1),
         "ranks": np.zeros(count, int), "alternatives": ["leak"] * count, "labels": ["leak"] * count,
-        "methods": ["text2img"] * count, "mirrored": np.array([~np.uint64(h) for h, _ in images], np.uint64),
+        "methods": ["text2img"] * count, "places": [None] * count,
+        "mirrored": np.array([~np.uint64(h) for h, _ in images], np.uint64),
     }  # fmt: skip
     return Pool(seen=seen(*images), **{**defaults, **other})
 
@@ -91,6 +92,13 @@ def test_of_two_that_show_the_same_the_first_stays_and_methods_do_not_rob_each_o
     assert reasons(pool_of(*pictures)) == [[], [curate.DUPLICATE]]
     assert reasons(pool_of(*pictures, methods=["text2img", "codec"])) == [[], []]
     assert reasons(pool_of(*pictures, labels=["leak", "tank"])) == [[], []]
+
+
+def test_two_faults_in_one_host_are_the_same_only_in_one_place():
+    pictures = [ONE, ONE, ONE]
+    places = [[10, 10, 8, 8], [30, 10, 8, 8], [12, 10, 8, 8]]
+    assert reasons(pool_of(*pictures, places=places)) == [[], [], [curate.DUPLICATE]]
+    assert reasons(pool_of(*pictures, places=[places[0], None, None])) == [[], [curate.DUPLICATE], [curate.DUPLICATE]]
 
 
 def test_a_rejected_image_is_no_original():

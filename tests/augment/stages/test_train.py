@@ -5,15 +5,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 
-from augment.records import CURATION, TRAINING, RunFolder
+from augment.records import CURATION, DATASET, TRAINING, RunFolder
 from augment.settings import Settings
 from augment.stages import train
 from augment.training.arms import parse_arm
 from augment.training.finetune import predict
+from augment.training.predictions import read_predictions
 from edge_runtime.bundle.errors import InputError
+from edge_runtime.bundle.heads import head_from_json
+from edge_runtime.bundle.preprocess import PreprocessSpec
 from export.checkpoint import load_checkpoint
+from export.network import build_network
 from tests.support.drawn_run import COUNTS, GENERATED, LABELS, Killed, short, tiny_run, training_files
 from tests.support.scripted_gate import ScriptedGate
 
@@ -42,8 +47,8 @@ def test_the_document_names_labels_faults_input_and_initial_weights(trained):
     document = folder.require(TRAINING)
     assert document.summary.labels == list(LABELS)
     assert document.summary.fault_labels == ["breaker_burnt"]
-    expected = {"height": 32, "width": 32, "resize": "halve-area", "colour": "bgr", "decode": "full"}
-    assert document.summary.input == expected
+    assert document.summary.input == PreprocessSpec(32, 32).to_json()
+    assert document.summary.head is None
     assert document.inputs.models == {"initial_weights": {"source": "none", "classifier": "fresh"}}
     assert document.inputs.parent == folder.require(CURATION).digest
     assert "best on validation" in train.summary_line(document)
@@ -182,3 +187,85 @@ def test_a_gate_needs_the_arm_that_it_watches(tmp_path):
     alone = short(settings, arms=("real", "combined+gate"))
     with pytest.raises(InputError, match="whose gate watches combined; name that arm too"):
         train.run(alone, run)
+
+
+def spatial_run(folder, **changed):
+    settings, run = tiny_run(folder, boxed=True)
+    torch.manual_seed(0)
+    weights = folder / "backbone.safetensors"
+    safetensors.torch.save_file(build_network("efficientnet_lite0", 3, 8).state_dict(), weights)
+    section = {
+        "arms": ("real+classic", "real", "combined"), "backbone": "efficientnet_lite0", "weights": str(weights),
+        "layers": "classifier", "head": "auto", "size": 64, "aspect": "native", "cross_fit": 3, "seeds": 1, **changed,
+    }  # fmt: skip
+    return replace(settings, train=replace(settings.train, **section)), run
+
+
+@pytest.fixture(scope="module")
+def spatial(tmp_path_factory):
+    settings, folder = spatial_run(tmp_path_factory.mktemp("spatial"))
+    return settings, folder, train.run(settings, folder)
+
+
+def test_a_spatial_head_is_chosen_where_there_are_faults_and_every_real_picture_is_judged_unseen(spatial):
+    _, folder, document = spatial
+    head = head_from_json(document.summary.head, tuple(document.summary.labels))
+    assert head.kinds == ("breaker_burnt",)
+    assert [group.healthy for group in head.groups] == ["breaker_ok", "tank_ok"]
+    assert head.evidence == "boxes"
+    assert document.summary.input == PreprocessSpec(64, 64, "letterbox").to_json()
+    real = [record for record in folder.require(DATASET).records if record.split != "test"]
+    for arm in ("real", "real+classic", "combined"):
+        found = read_predictions(folder.path / "training" / arm / "seed-0")
+        assert list(found.ids) == [record.id for record in real]
+        assert (found.scores is None) == (arm == "real+classic")
+    counts = document.records[1].images["real"]
+    assert counts == {label: COUNTS["train"][k] + COUNTS["val"][k] for k, label in enumerate(LABELS)}
+
+
+def test_the_spatial_checkpoint_gives_maps_and_the_classic_one_logits(spatial):
+    _, folder, document = spatial
+    frame = torch.zeros(1, 3, 64, 64)
+    with torch.inference_mode():
+        network, card = load_checkpoint(folder.path / "training/real/seed-0")
+        assert [tuple(out.shape) for out in network(frame)] == [(1, 2), (1, 1), (1, 1, 4, 4)]
+        assert head_from_json(card["head"], LABELS).to_json() == document.summary.head
+        network, card = load_checkpoint(folder.path / "training/real+classic/seed-0")
+        assert network(frame).shape == (1, 3)
+        assert "head" not in card
+
+
+def test_the_same_settings_give_the_same_heads(spatial, tmp_path):
+    _, folder, _ = spatial
+    settings, again = spatial_run(tmp_path, arms=("real",))
+    settings = replace(settings, compare=replace(settings.compare, baseline="real+classic"))
+    train.run(settings, again)
+    for name in ("model.safetensors", "predictions.json"):
+        place = Path("training/real/seed-0") / name
+        assert (folder.path / place).read_bytes() == (again.path / place).read_bytes()
+
+
+def test_without_faults_auto_is_the_class_head_and_spatial_is_refused(tmp_path):
+    settings, folder = spatial_run(tmp_path, arms=("real",))
+    settings = replace(settings, data=replace(settings.data, faults=()))
+    assert train.run(settings, folder).summary.head is None
+    settings = replace(settings, train=replace(settings.train, head="spatial"))
+    with pytest.raises(InputError, match=r"data\.faults names none of the labels"):
+        train.run(settings, folder)
+
+
+def test_large_pictures_are_trained_in_tiles_and_the_classic_arm_sees_them_whole(tmp_path):
+    settings, folder = spatial_run(tmp_path, arms=("real", "real+classic"), size=32, tiles=2)
+    # 40 pixels hold no second tile of 32 without being enlarged; squares of 56 do
+    records = folder.require(DATASET).records
+    assert train.design(settings, train.Material(LABELS, records, {})).spec.tiles == (1, 1)
+    larger = [replace(record, width=80, height=80) for record in records]
+    design = train.design(settings, train.Material(LABELS, larger, {}))
+    assert (design.spec.tiles, design.spec.canvas) == ((2, 2), (64, 64))  # tiles of 32 lie 32 apart: whole cells
+    assert design.classic.spec.tiles == (1, 1)
+
+
+def test_a_spatial_head_weighs_rare_classes_by_itself(tmp_path):
+    settings, folder = spatial_run(tmp_path, arms=("real", "real+balanced"))
+    with pytest.raises(InputError, match="weighs rare classes by itself; leave balanced out, or add classic"):
+        train.run(settings, folder)

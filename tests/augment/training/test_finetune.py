@@ -178,6 +178,24 @@ def test_a_lone_image_of_a_kind_sits_the_step_out(tmp_path):
     assert rows.tolist() == [0, 1, 3]
 
 
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_the_backbone_may_learn_more_slowly_than_the_head(optimizer, tmp_path):
+    plain, slow, still = (
+        trainer(tmp_path / str(rate), "real", backbone_rate=rate, optimizer=optimizer, weight_decay=0.0)
+        for rate in (1.0, 0.1, 0.0)
+    )
+    for training in (plain, slow, still):
+        training.step(0)
+    before = plain.task.build().state_dict()
+    heads, stems = (
+        [(training.network.get_parameter(name) - before[name]).detach() for training in (plain, slow, still)]
+        for name in ("fc.weight", "conv1.weight")
+    )
+    assert torch.equal(heads[0], heads[1])
+    assert torch.allclose(stems[0], 10 * stems[1], atol=1e-6)
+    assert not stems[2].any()
+
+
 class Dying(Trainer):
     """Stops dead before one of its steps."""
 

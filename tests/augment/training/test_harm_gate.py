@@ -97,3 +97,52 @@ def test_a_loss_is_found_per_class():
     after = before.copy()
     after[:, :6] = 1
     assert harm_gate.losing_classes(SETTINGS, truth, before, after, 2) == [0]
+
+
+HEAD = {
+    "kind": "spatial",
+    "groups": [{"name": "line", "healthy": "sound", "faults": {"hot": "burnt"}}],
+    "kinds": ["hot"],
+    "pooling": {"kind": "max", "cells": 1},
+    "evidence": "boxes",
+}
+
+
+def write_scores(folder, name, faults, painted):
+    """predictions.json of two seeds of a spatial head: burnt pictures, their painted copies, and sound pictures."""
+    sound = np.linspace(-1, 1, len(faults))
+    rows = [("burnt", score, copy) for score, copy in zip(faults, painted, strict=True)]
+    images = [
+        {"id": str(at), "label": truth, "logits": [0.0, 1.0], "scores": [0.0, score], "painted": copy}
+        for at, (truth, score, copy) in enumerate([*rows, *(("sound", score, None) for score in sound)])
+    ]
+    for image in images:
+        image["painted"] = (image["painted"] is not None and [0.0, image["painted"]]) or None
+    for seed in (0, 1):
+        (folder / name / f"seed-{seed}").mkdir(parents=True)
+        content = {"labels": ["burnt", "sound"], "head": HEAD, "images": images}
+        (folder / name / f"seed-{seed}" / "predictions.json").write_text(json.dumps(content))
+
+
+def test_a_score_that_rests_less_on_the_fault_is_a_loss_whatever_the_recall(tmp_path):
+    high, low = np.full(30, 2.0), np.linspace(-1, 1, 30)
+    write_scores(tmp_path, "real", high, low)
+    write_scores(tmp_path, "blurred", high, high)
+    gate = HarmGate(SETTINGS, tmp_path)
+    assert gate.recall_losses("blurred")[0] == frozenset()
+    assert gate.losses("blurred") == ({"burnt"}, {"burnt"})
+    assert gate.gaps("blurred")["burnt"].value == pytest.approx(-0.5)
+    assert not gate.gains("blurred")
+
+
+def test_a_score_that_rests_more_on_the_fault_is_a_gain(tmp_path):
+    high, low = np.full(30, 2.0), np.linspace(-1, 1, 30)
+    write_scores(tmp_path, "real", high, high)
+    write_scores(tmp_path, "heal", high, low)
+    assert HarmGate(SETTINGS, tmp_path).gains("heal")
+
+
+def test_where_nothing_was_painted_there_is_no_gap(tmp_path):
+    write(tmp_path, "real", rows(1))
+    write(tmp_path, "arm", rows(1))
+    assert HarmGate(SETTINGS, tmp_path).gaps("arm") == {}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from augment.training.image_transforms import STRONG, TransformRanges, random_transforms
+from augment.training.image_transforms import STRONG, TransformRanges, carried, random_crops, random_transforms
 
 
 @pytest.fixture(scope="module")
@@ -63,3 +63,19 @@ def test_transforms_change_light_within_bounds():
     assert changed.abs().max() <= 0.25 + 1e-6
     assert changed.max() > 0.2
     assert changed.min() < -0.2
+
+
+def test_boxes_go_where_the_crop_takes_what_they_hold():
+    random = np.random.default_rng(3)
+    images, boxes = torch.zeros(40, 1, 60, 90), []
+    for image in images:
+        left, top = random.integers(20, 58), random.integers(20, 28)
+        image[:, top : top + 12, left : left + 12] = 1
+        boxes.append([[left, top, 12, 12]])
+    dark = TransformRanges(smallest_crop=0.6, contrast=1.0, brightness=0.0)
+    changed, crops = random_crops(images, torch.Generator().manual_seed(3), dark)
+    for view, crop, box in zip(changed[:, 0], crops, boxes, strict=True):
+        ((x, y, width, height),) = carried(np.array(box, float), crop, (60, 90))
+        rows, columns = (np.flatnonzero(view.amax(axis).numpy() > 0.5) for axis in (1, 0))
+        seen = [columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]
+        assert seen == pytest.approx([max(x, 0), max(y, 0), min(x + width, 90), min(y + height, 60)], abs=1.01)

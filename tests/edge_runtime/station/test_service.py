@@ -20,7 +20,7 @@ pytest.importorskip("prometheus_client", reason="the extra `station` is not inst
 from edge_runtime.alerts.outbox import DATABASE
 from edge_runtime.clock import Instant
 from edge_runtime.watchlog.ledger_query import ledger_path, read_night_of
-from tests.support import ROOT, mosquitto_broker
+from tests.support import ROOT, mosquitto_broker, spot_bundle
 from tests.support.running_station import Station
 
 pytestmark = pytest.mark.skipif(mosquitto_broker.MOSQUITTO is None, reason="mosquitto is not installed")
@@ -132,6 +132,20 @@ def test_a_test_alarm_goes_the_whole_way_and_is_marked(station):
     assert 'rarefault_frame_tests_total{camera="yard",result="arrived"} 1.0' in station.page("metrics")
     assert "rarefault_events_total{" not in station.page("metrics")
     assert "no camera is named 'gate'" in station.call("test-alarm", "--camera", "gate").stderr
+
+
+def test_an_alarm_of_a_spatial_bundle_tells_group_and_doubts(station, tmp_path):
+    station.bundle = spot_bundle.make_bundle(tmp_path / "spots")
+    station.configure(yard=station.camera.url(), more="regions = [[0.0, 0.0, 1.0, 0.9]]")
+    station.watching()
+    done = station.call("test-alarm", "--camera", "yard")
+    assert done.returncode == 0, done.stdout + done.stderr + station.log_text()
+    wait_until(station.subscriber.events)
+    (event,) = station.subscriber.events()
+    assert (event["label"], event["group"]["label"], event["evidence"]) == ("line_hot", "line", "boxes")
+    assert (event["supported"], event["votes"]) == (False, {"votes": 2, "of": 2, "needed": 2})
+    assert event["doubts"] == ["line_hot is not supported: the score does not rest on the fault"]
+    wait_until(lambda: "rarefault_frames_evaluated_total" in station.page("metrics"))
 
 
 def test_a_test_alarm_that_the_broker_does_not_take_fails_and_says_so(station):

@@ -31,7 +31,7 @@ from edge_runtime.station.self_test import FAULT, FRAME, Outcome, ask, read_answ
 from edge_runtime.station.settings import HttpSection, StationSection, StationSettings
 from edge_runtime.watchlog.ledger_query import ledger_path, read_night_of
 
-NOTHING = np.full((1, 3), np.nan, np.float32), np.zeros((1, 3, 8, 8), np.float32)
+NOTHING = {"logits": np.full((1, 3), np.nan, np.float32), "cam": np.zeros((1, 3, 8, 8), np.float32)}
 
 DEFAULTS = DecisionSection()
 
