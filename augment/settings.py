@@ -513,6 +513,19 @@ class ExportSettings:
         low=0.0,
         high=0.999,
     )
+    specificity: float = setting(
+        0.0,
+        "share of the validation images without a fault that its threshold must leave alone, with as much recall as "
+        "that allows; 0: not asked for",
+        low=0.0,
+        high=0.999,
+    )
+
+    def contradictions(self) -> list[str]:
+        """Return a sentence for every contradiction within this section."""
+        if self.recall_target and self.specificity:
+            return ["export.recall_target and export.specificity ask for two thresholds; set one of them to 0"]
+        return []
 
 
 @dataclass(frozen=True)
@@ -539,7 +552,7 @@ class Settings:
     def contradictions(self) -> list[str]:
         """Return a sentence for every contradiction within a section or between two of them."""
         wrong = [*self.data.contradictions(), *self.refine.contradictions()]
-        wrong += [*self.generate.contradictions(), *self.train.contradictions()]
+        wrong += [*self.generate.contradictions(), *self.train.contradictions(), *self.export.contradictions()]
         baseline, candidate = self.compare.baseline, self.compare.candidate
         arms = {"compare.baseline": baseline, "compare.candidate": candidate, "export.arm": self.export.arm}
         for key, arm in arms.items():

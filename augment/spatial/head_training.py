@@ -74,7 +74,7 @@ def judgement(task: Task, lessons: Lessons, scores: Numbers) -> Vectors:
     """Return (N, K) logarithms of the probabilities that the rule fitted on these held-out scores (N, M) gives them."""
     faults = tuple(task.card["fault_labels"])
     rule, _ = fit_rule(lessons.head, scores, task.validation.targets, task.labels, faults)
-    return np.log(rule.probabilities(scores).clip(min=1e-9)).astype(np.float32)
+    return np.asarray(np.log(rule.probabilities(scores).clip(min=1e-9)), np.float32)
 
 
 @torch.inference_mode()

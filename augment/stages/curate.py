@@ -99,7 +99,8 @@ def run(settings: Settings, folder: RunFolder) -> CurationDocument:
     held_out = _joined(seen[VAL], seen[TEST])
     reasons, scores = reject_reasons(pool, seen[TRAIN], held_out, real[TRAIN], settings, measure)
     records = [_record(record, why, score) for record, why, score in zip(painted, reasons, scores, strict=True)]
-    records += _healed(settings, folder, [record for record in made if parse_method(record.method).heals], real[TRAIN])
+    heals = [record for record in made if parse_method(record.method).heals]
+    records += _healed(settings, folder, heals, [*real[TRAIN], *real[VAL]])
     records += [_record(record, [record.blanked or BLANK], {}) for record in synthetic.records if not record.path]
     records.sort(key=lambda record: record.id)
     kept = np.array([not why for why in reasons], bool)
@@ -226,10 +227,10 @@ def _healed(
     settings: Settings,
     folder: RunFolder,
     records: Sequence[types.GeneratedRecord],
-    training: Sequence[types.DatasetRecord],
+    sources: Sequence[types.DatasetRecord],
 ) -> list[types.CurationRecord]:
-    """Keep the healed images whose every box lost something that can be seen."""
-    store, by_id = ImageStore(settings), {record.id: record for record in training}
+    """Keep the healed images whose every box lost something that can be seen; `sources` are what they were made of."""
+    store, by_id = ImageStore(settings), {record.id: record for record in sources}
 
     def judged(record: types.GeneratedRecord) -> types.CurationRecord:
         frame, source = read_image(folder.path / (record.path or "")).frame, store.frame(by_id[record.source])

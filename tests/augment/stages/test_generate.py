@@ -364,6 +364,13 @@ def test_every_boxed_fault_is_healed_once_as_its_healthy_label_and_needs_no_mode
     assert generate.run(healing(tmp_path), folder, models).version == document.version  # nothing to top up
 
 
+def test_validation_images_are_healed_where_cross_fitted_trainings_learn_from_them():
+    settled = settings(methods=("heal",))
+    assert generate.healed_sides(settled) == ("train",)
+    crossed = replace(settled, train=replace(settled.train, cross_fit=5))
+    assert generate.healed_sides(crossed) == ("train", "val")
+
+
 def test_photographs_are_painted_over_box_by_box_to_a_healthy_prompt_or_patched(tmp_path):
     folder, models = photographs(tmp_path), NoiseModels()
     (record,) = generate.run(healing(tmp_path, model="a/model"), folder, models).records
