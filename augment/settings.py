@@ -341,8 +341,10 @@ class TrainSettings:
     pooling: str = setting(
         "top-4", "with a spatial head, how a map becomes the score: max, lse (log mean exp) or the mean of the top-4"
     )
-    centre: bool = setting(
-        False, "with a spatial head, each picture's own mean is taken off its features, so that only differences count"
+    centre: float = fraction(
+        0.0,
+        "with a spatial head, this share of each picture's own mean is taken off its features: with more of it, "
+        "differences within a picture count and its general look does not",
     )
     generated_weight: float = setting(
         0.2,
