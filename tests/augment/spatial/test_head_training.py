@@ -17,7 +17,9 @@ from export.network import build_network
 from export.spatial_network import HeadShape
 
 LABELS = ("hot", "line", "mast")
-HEAD = SpatialHead((Group("line", "line", {"spot": "hot"}), Group("mast", "mast", {"spot": "hot"})), ("spot",), Pooling("max", 1))
+HEAD = SpatialHead(
+    (Group("line", "line", {"spot": "hot"}), Group("mast", "mast", {"spot": "hot"})), ("spot",), Pooling("max", 1)
+)
 COUNT, SIDE, WIDTH = 48, 4, 8  # pictures, cells along a side, of the network
 CHANNELS = (2 * 5, 14, 40)  # of the taps of EfficientNet-Lite0 at that width, the first one halved
 
