@@ -24,8 +24,9 @@ full-size BLIP, GPT-2 or Stable Diffusion: the generator is the embedded mini on
 Of tables of spots: AUC is against healthy images of the same equipment. Recall is at thresholds that leave nine tenths
 of the healthy held-out training images alone (in brackets the share that they leave alone on the test images), of all
 equipment or of the same. Pointing is the share of maps whose peak lies in a box or within 10 pixels. Painted AUC is
-that of the same fault images with their boxes painted over, gap the AUC minus that; kept are faults that are still found
-once painted over, control once an equal area elsewhere is. A fault is supported where the gap's interval lies above zero.
+that of the same fault images with their boxes painted over, gap the AUC minus that; kept are faults that are still
+found once painted over, control once an equal area elsewhere is. A fault is supported where the gap's interval lies
+above zero.
 """
 SPOTS = ("AUC", "recall", "within equipment", "pointing", "painted AUC", "gap", "kept", "control kept", "supported")
 

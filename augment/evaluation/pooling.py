@@ -83,8 +83,8 @@ def _stacked_answers(parts: Sequence[ArmAnswers]) -> ArmAnswers:
 
 
 def _joined_scores(parts: Sequence[Scores], order: Labels, fold_of: Labels) -> Scores:
-    def joined(name: str) -> Numbers:
-        found: Numbers = np.concatenate([vars(part)[name] for part in parts], axis=1)[:, order]
+    def joined(arrays: Sequence[Numbers]) -> Numbers:
+        found: Numbers = np.concatenate(arrays, axis=1)[:, order]
         return found
 
     per_training = zip(*(part.held_out for part in parts), strict=True)
@@ -92,14 +92,23 @@ def _joined_scores(parts: Sequence[Scores], order: Labels, fold_of: Labels) -> S
         [replace(own, tested=np.flatnonzero(fold_of == fold)) for fold, held in enumerate(of_folds) for own in held]
         for of_folds in per_training
     ]
-    return Scores(*(joined(name) for name in ("as_is", "painted", "control", "points")), held_out)
+    return Scores(
+        as_is=joined([part.as_is for part in parts]),
+        painted=joined([part.painted for part in parts]),
+        control=joined([part.control for part in parts]),
+        points=joined([part.points for part in parts]),
+        held_out=held_out,
+    )
 
 
 def _stacked_scores(parts: Sequence[Scores]) -> Scores:
-    arrays = (
-        np.concatenate([vars(part)[name] for part in parts]) for name in ("as_is", "painted", "control", "points")
+    return Scores(
+        as_is=np.concatenate([part.as_is for part in parts]),
+        painted=np.concatenate([part.painted for part in parts]),
+        control=np.concatenate([part.control for part in parts]),
+        points=np.concatenate([part.points for part in parts]),
+        held_out=[held for part in parts for held in part.held_out],
     )
-    return Scores(*arrays, [held for part in parts for held in part.held_out])
 
 
 def _most_cautious(found: Sequence[types.SmallestFault | None]) -> types.SmallestFault | None:

@@ -21,7 +21,7 @@ from augment.progress import progress
 from augment.record_types import DatasetRecord, SmallestFault
 from augment.records import digest_of, item_seed
 from augment.training.predictions import Predictions, read_predictions
-from edge_runtime.bundle.decision import Rule
+from edge_runtime.bundle.decision import DecisionRule, Rule, SpatialRule
 from edge_runtime.bundle.files import replace_file
 from edge_runtime.bundle.heads import Head, SpatialHead
 from edge_runtime.bundle.preprocess import Frame, Frames, PreprocessSpec
@@ -58,11 +58,17 @@ class Trained:
         found = self.held_out
         return fit_rule(self.head, self.held_out_scores, found.targets, found.labels, tuple(faults), recall_target)[0]
 
-    def fault_scores(self, scores: Numbers, asked: SpatialHead) -> Numbers:
-        """Return the scores (N, F) of the kinds of `asked`, from the scores (N, M) of this training's head."""
-        if isinstance(self.head, SpatialHead):
-            return np.asarray(scores[:, len(self.head.groups) :])
-        return spot_measures.class_fault_scores(scores, self.held_out.labels, asked)
+    def log_odds(self, scores: Numbers, asked: SpatialHead, rule: Rule) -> Numbers:
+        """Return the log-odds (N, F) of the kinds of `asked`, from the scores (N, M) of this training's head.
+
+        They are calibrated by the training's own `rule`, so that folds with networks of their own can be pooled.
+        """
+        if isinstance(rule, SpatialRule):
+            kinds = rule.head.kinds
+            scale, offset = (np.array([by[kind] for kind in kinds]) for by in (rule.scale, rule.offset))
+            return np.asarray(scores[:, len(rule.head.groups) :] * scale + offset)
+        assert isinstance(rule, DecisionRule)  # there are two
+        return spot_measures.class_fault_scores(scores / rule.temperature, rule.labels, asked)
 
     def peaks(self, maps: Vectors, pictures: Sequence[DatasetRecord], shown: Sequence[str]) -> Numbers:
         """Return where maps (N, C, h, w) peak, (N, 2) x and y in pixels of each picture, for the fault `shown` names.
@@ -205,27 +211,32 @@ def spot_test(
     return SpotTest(
         pictures=spot_measures.Pictures(names, asked.healthy, sides(pictures, spec)[0]),
         questions=spot_measures.questions(asked, truth.faults),
-        scores={arm: _scores(asked, pictures, trainings) for arm, trainings in arms.items()},
+        scores={arm: _scores(asked, pictures, trainings, rules[arm]) for arm, trainings in arms.items()},
         smallest={arm: _smallest(trainings, rules[arm], spec, known) for arm, trainings in arms.items()},
     )
 
 
 def _scores(
-    asked: SpatialHead, pictures: Sequence[DatasetRecord], trainings: Sequence[tuple[Trained, Answered]]
+    asked: SpatialHead,
+    pictures: Sequence[DatasetRecord],
+    trainings: Sequence[tuple[Trained, Answered]],
+    rules: Sequence[Rule],
 ) -> spot_measures.Scores:
+    ruled = [(trained, found, rule) for (trained, found), rule in zip(trainings, rules, strict=True)]
+
     def of(version: str) -> Numbers:
-        return np.stack([trained.fault_scores(vars(found)[version], asked) for trained, found in trainings])
+        return np.stack([trained.log_odds(vars(found)[version], asked, rule) for trained, found, rule in ruled])
 
     shown = [record.label for record in pictures]
     points = [pointing(trained.peaks(found.maps, pictures, shown), pictures) for trained, found in trainings]
     held_out = [
         [
             spot_measures.HeldOut(
-                trained.fault_scores(trained.held_out_scores, asked),
+                trained.log_odds(trained.held_out_scores, asked, rule),
                 np.array(trained.held_out.labels)[trained.held_out.targets],
             )
         ]
-        for trained, _ in trainings
+        for trained, _, rule in ruled
     ]
     return spot_measures.Scores(of(AS_IS), of(PAINTED), of(CONTROL), np.stack(points), held_out)
 

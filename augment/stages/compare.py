@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-import cv2
 import numpy as np
 from safetensors import safe_open
 from safetensors.numpy import save
@@ -20,7 +19,8 @@ from augment.data.image_store import ImageStore
 from augment.data.split import TEST
 from augment.evaluation.arm_comparison import ArmAnswers, SpotTest, Truth, by_argmax, of_arms, summarise
 from augment.evaluation.mending import LABEL, Judged
-from augment.evaluation.tables import METRIC_NAMES, points
+from augment.evaluation.pooling import Compared
+from augment.evaluation.tables import METRIC_NAMES, points, support
 from augment.json_objects import write_json
 from augment.models.model_folders import pick_device
 from augment.progress import progress
@@ -87,17 +87,32 @@ def run(settings: Settings, folder: RunFolder) -> ComparisonDocument:
     if done := folder.finished(COMPARISON, inputs):
         return done
     _check_arms(settings.compare, training.records)
-    images = sorted((record for record in dataset.records if record.split == TEST), key=lambda record: record.id)
-    if not images:
-        raise InputError("no image is set apart for testing; raise data.test_share, and run `rarefault dataset` again")
-    labels = tuple(training.summary.labels)
-    targets = np.array([labels.index(record.label) for record in images])
-    truth = Truth(labels, tuple(training.summary.fault_labels), targets, [record.group for record in images])
+    images, truth = _tested(folder, training)
     measure = _by_rules if training.summary.head else _by_argmax
     measured = measure(settings, folder, training, images, truth)
     summary = summarise(settings, training.records, truth, measured.answers, measured.spots)
     _write_mending(settings, folder, training, images, measured)
-    return folder.write(Document(COMPARISON, inputs, _records(images, labels, measured.predicted), summary))
+    return folder.write(Document(COMPARISON, inputs, _records(images, truth.labels, measured.predicted), summary))
+
+
+def compared(settings: Settings, folder: RunFolder) -> Compared:
+    """Return what the trainings of a finished run with a spatial head said, to be pooled with that of other runs."""
+    training = folder.require(TRAINING)
+    images, truth = _tested(folder, training)
+    found = _by_rules(settings, folder, training, images, truth)
+    assert found.spots  # where a head is spatial they are measured
+    return Compared([record.id for record in images], truth, found.answers, found.spots)
+
+
+def _tested(folder: RunFolder, training: TrainingDocument) -> tuple[list[DatasetRecord], Truth]:
+    """Return the test images, sorted by id, and what is true of them."""
+    records = folder.require(DATASET).records
+    images = sorted((record for record in records if record.split == TEST), key=lambda record: record.id)
+    if not images:
+        raise InputError("no image is set apart for testing; raise data.test_share, and run `rarefault dataset` again")
+    labels = tuple(training.summary.labels)
+    targets = np.array([labels.index(record.label) for record in images])
+    return images, Truth(labels, tuple(training.summary.fault_labels), targets, [record.group for record in images])
 
 
 def summary_line(document: ComparisonDocument) -> str:
@@ -106,7 +121,7 @@ def summary_line(document: ComparisonDocument) -> str:
     change = summary.differences[summary.candidate].metrics[summary.metric]
     return (
         f"{summary.verdict}: {METRIC_NAMES[summary.metric]} of {summary.candidate} minus {summary.baseline} is "
-        f"{points(change)} on {summary.test.images} test images"
+        f"{points(change)} on {summary.test.images} test images{'; ' if support(summary) else ''}{support(summary)}"
     )
 
 
@@ -267,9 +282,7 @@ def _write_maps(
     for row in rows[:MOST_MAPS]:
         record = pictures.records[row]
         cam = rule.cams(answered.maps[row])[record.label]
-        heat = cv2.resize(cam.astype(np.float32), spec.canvas[::-1], interpolation=cv2.INTER_CUBIC)
-        at = spec.placement(record.height, record.width)
-        frame = overlay(pictures.store.frame(record), heat[at.top : at.top + at.height, at.left : at.left + at.width])
+        frame = overlay(pictures.store.frame(record), cam, spec, rule.head.full_heat)
         tiles.append(contact_sheets.large_tile(frame, record.label, record.boxes))
     return contact_sheets.write_large(folder, f"{COMPARISON.document}/sheets/maps.jpg", tiles)
 

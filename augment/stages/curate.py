@@ -47,6 +47,7 @@ OVER_CAP = "beyond the class's cap"
 NOT_HEALED = "healing changed nothing visible in a box"  # all around it is as hot, or of the same colours
 REASONS = (BLANK, DUPLICATE, COPY, LOOKALIKE, OUT_OF_WORLD, NO_FAULT, WRONG_CLASS, OVER_CAP)
 NEARLY_NOISE = 0.9  # of the distance of noise
+HEALED = 2.0  # times `curate.visible`: what is left of a fault in a picture called healthy would teach the opposite
 SAME_PLACE = 0.3  # of the area of two boxes together
 MOST_PAIRS = 3000  # of real images whose detail is compared
 THRESHOLD_MARGIN, HIGHEST_THRESHOLD = 0.01, 0.97  # correlations of detail
@@ -98,7 +99,8 @@ def run(settings: Settings, folder: RunFolder) -> CurationDocument:
     held_out = _joined(seen[VAL], seen[TEST])
     reasons, scores = reject_reasons(pool, seen[TRAIN], held_out, real[TRAIN], settings, measure)
     records = [_record(record, why, score) for record, why, score in zip(painted, reasons, scores, strict=True)]
-    records += _healed(settings, folder, [record for record in made if parse_method(record.method).heals], real[TRAIN])
+    heals = [record for record in made if parse_method(record.method).heals]
+    records += _healed(settings, folder, heals, [*real[TRAIN], *real[VAL]])
     records += [_record(record, [record.blanked or BLANK], {}) for record in synthetic.records if not record.path]
     records.sort(key=lambda record: record.id)
     kept = np.array([not why for why in reasons], bool)
@@ -225,16 +227,16 @@ def _healed(
     settings: Settings,
     folder: RunFolder,
     records: Sequence[types.GeneratedRecord],
-    training: Sequence[types.DatasetRecord],
+    sources: Sequence[types.DatasetRecord],
 ) -> list[types.CurationRecord]:
-    """Keep the healed images whose every box lost something that can be seen."""
-    store, by_id = ImageStore(settings), {record.id: record for record in training}
+    """Keep the healed images whose every box lost something that can be seen; `sources` are what they were made of."""
+    store, by_id = ImageStore(settings), {record.id: record for record in sources}
 
     def judged(record: types.GeneratedRecord) -> types.CurationRecord:
         frame, source = read_image(folder.path / (record.path or "")).frame, store.frame(by_id[record.source])
         areas = [box_area(frame.shape, (x, y, width, height)) for x, y, width, height in record.boxes]
         change = min(largest_change(frame[area], source[area]) for area in areas)
-        why = [NOT_HEALED] if change < settings.curate.visible else []
+        why = [NOT_HEALED] if change < HEALED * settings.curate.visible else []
         return _record(record, why, {"change": round(change, 1)})
 
     return [judged(record) for record in records]

@@ -14,8 +14,9 @@ import cv2
 import numpy as np
 
 from augment import record_types as types
+from augment.data.fault_groups import NONE, can_tell_faults, resolve
 from augment.data.image_store import ImageStore, resize_by_area
-from augment.data.split import TRAIN
+from augment.data.split import TRAIN, VAL
 from augment.methods import HEAL, Method, parse_method
 from augment.models.cut_paste import Fitted, fit, fit_heat, heat_box, heat_up, in_place, transplant
 from augment.models.false_colour import Box, palette_of
@@ -63,9 +64,12 @@ def run(settings: Settings, folder: RunFolder, models: Models) -> SyntheticDocum
     """
     dataset, prompts, adapter = folder.require(DATASET), folder.require(PROMPTS), folder.require(ADAPTER)
     painter = models.painter_folder.identity
-    inputs = StageInputs.of(adapter.digest, settings.generate, {"seed": settings.seed}, {"painter": painter})
-    previous = folder.finished(SYNTHETIC, inputs)
     methods = [parse_method(name) for name in settings.generate.methods]
+    others: dict[str, object] = {"seed": settings.seed}
+    if any(method.heals for method in methods):
+        others["healed_sides"] = list(healed_sides(settings))
+    inputs = StageInputs.of(adapter.digest, settings.generate, others, {"painter": painter})
+    previous = folder.finished(SYNTHETIC, inputs)
     wanted: Wanted = {
         method.name: wanted_of(method, dataset.records, settings.generate) for method in methods if not method.heals
     }
@@ -217,7 +221,7 @@ def plan_images(
 def plan_heals(settings: Settings, painter: Identity, sources: Sources) -> tuple[list[types.PlannedImage], list[str]]:
     """Plan every training image of a fault with boxes once more without its faults; also say what cannot be healed."""
     method, healthy_of = parse_method(HEAL), healthy_labels(settings, {record.label for record in sources.real})
-    boxed = [record for record in sources.real if record.split == TRAIN and record.boxes]
+    boxed = [record for record in sources.real if record.split in healed_sides(settings) and record.boxes]
     plan = []
     for number, record in enumerate(record for record in boxed if record.label in healthy_of):
         label = healthy_of[record.label]
@@ -231,17 +235,19 @@ def plan_heals(settings: Settings, painter: Identity, sources: Sources) -> tuple
     return plan, notes
 
 
+def healed_sides(settings: Settings) -> tuple[str, ...]:
+    """Return which sides of the split are healed: cross-fitted trainings learn from validation images too."""
+    return (TRAIN, VAL) if settings.train.cross_fit else (TRAIN,)
+
+
 def healthy_labels(settings: Settings, labels: Collection[str]) -> dict[str, str]:
-    """Return the healthy label of each fault: of its group, of its host, or the only one that there is."""
-    found = {}
-    healthy = sorted(set(labels) - set(settings.data.faults))
-    if len(healthy) == 1 and not settings.data.groups:
-        found = dict.fromkeys(settings.data.faults, healthy[0])
-    found |= settings.generate.hosts
-    for members in settings.data.groups.values():
-        faults = [label for label in members if label in settings.data.faults]
-        found |= {fault: label for fault in faults for label in members if label not in faults}
-    return {fault: label for fault, label in found.items() if fault in labels and label in labels}
+    """Return the healthy label of each fault: of the only group that it befalls, or else of its host."""
+    found = {fault: healthy for fault, healthy in settings.generate.hosts.items() if {fault, healthy} <= set(labels)}
+    if can_tell_faults(list(labels), settings.data.faults):
+        groups = resolve(sorted(labels), settings.data.faults, settings.data.groups, {})
+        own = {fault: groups.group_of(fault) for fault in settings.data.faults}
+        found |= {fault: groups.groups[group].healthy for fault, group in own.items() if group != NONE}
+    return found
 
 
 def _healthy_prompt(settings: Settings, sources: Sources, label: str, image: str) -> types.PromptRecord:
@@ -373,7 +379,7 @@ class _Studio:
         return fit(host, donor, _box(item.box), item.seed)
 
     def _healed(self, batch: Sequence[types.PlannedImage]) -> list[_Painted]:
-        """Take the faults out of pictures: by cooling, by a generator that knows real pictures, or by OpenCV."""
+        """Take the faults out of pictures: by cooling, by a generator that knows real pictures, or by patching."""
         frames = [self._frame(item.source) for item in batch]
         if not self.settings.generate.knows_real_pictures:
             return [_healed(frame, item) for frame, item in zip(frames, batch, strict=True)]
