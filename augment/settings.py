@@ -302,8 +302,8 @@ class CurateSettings:
     )
     visible: float = setting(
         12.0,
-        "a fault that is set into a host must change it by this many grey levels somewhere, and so must healing in "
-        "every box",
+        "a fault that is set into a host must change it by this many grey levels somewhere, and healing by twice as "
+        "many in every box",
         low=0.0,
     )
     cap: int = setting(0, "images of a class kept at most; 0: no limit", low=0)
@@ -341,8 +341,10 @@ class TrainSettings:
     pooling: str = setting(
         "top-4", "with a spatial head, how a map becomes the score: max, lse (log mean exp) or the mean of the top-4"
     )
-    centre: bool = setting(
-        False, "with a spatial head, each picture's own mean is taken off its features, so that only differences count"
+    centre: float = fraction(
+        0.0,
+        "with a spatial head, this share of each picture's own mean is taken off its features: with more of it, "
+        "differences within a picture count and its general look does not",
     )
     generated_weight: float = setting(
         0.2,
