@@ -53,7 +53,7 @@ from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.heads import BOXES, PICTURES, Pooling, SpatialHead
 from edge_runtime.bundle.preprocess import Frame, Frames, PreprocessSpec
 from edge_runtime.media.image_files import read_image
-from export.features import feature_extractor, tap_extractor
+from export.features import ExtractTaps, feature_extractor, tap_extractor
 from export.network import build_network, load_initial_weights
 from export.spatial_network import HeadShape
 
@@ -248,9 +248,14 @@ class _Trainers:
     def taps(self) -> TapCache:
         """The features of a spatial head."""
         spec = self.design.spec
+        return TapCache(self.cache, self.frames, self._ids, spec, lambda images: self.extract(images), self.key)
+
+    @cached_property
+    def extract(self) -> ExtractTaps:
+        """What computes the features of a spatial head; a network that is trained from nothing needs none."""
+        spec = self.design.spec
         key = {**self.key, "input": [spec.height, spec.width]}
-        extract = tap_extractor(*self._frozen(spec), self.cache / f"taps-{digest_of([key])[:16]}.onnx")
-        return TapCache(self.cache, self.frames, self._ids, spec, extract, self.key)
+        return tap_extractor(*self._frozen(spec), self.cache / f"taps-{digest_of([key])[:16]}.onnx")
 
     @cached_property
     def painted(self) -> TapCache | None:
