@@ -16,7 +16,7 @@ from augment.progress import say
 from augment.record_types import TrainingResult
 from augment.records import item_seed
 from augment.spatial.lessons import Lessons, build_spatial
-from augment.spatial.loss import PictureScale, group_loss, spatial_loss
+from augment.spatial.loss import PictureScale, Taught, batch_loss
 from augment.spatial.tap_cache import TapCache
 from augment.training.finetune import Task, batch_positions, finished, save_result
 from export.calibration import fit_rule
@@ -142,23 +142,18 @@ class _Fit:
         chosen = batch_positions(len(self.rows), BATCH, step, lambda turn: self._seed(f"order/{turn}"))
         rows, lessons = self.rows[chosen], self.lessons
         mirrored = np.random.default_rng(self._seed(f"mirror/{step}")).random(len(rows)) < 0.5
-        groups, maps = self.head(self.taps.of(rows, mirrored))
+        logits, maps = self.head(self.taps.of(rows, mirrored))
         cells = lessons.cells[rows]  # (N, T, F, h, w)
         cells[mirrored] = cells[mirrored][..., ::-1]
-        kinds, (height, width) = maps.shape[1], maps.shape[2:]
-        scores = pool(maps, lessons.head.pooling).reshape(len(rows), -1, kinds).amax(1)
-        # The tiles of a picture are one tall map: what counts are the cells of the picture.
-        tall = maps.reshape(len(rows), -1, kinds, height, width).transpose(1, 2).flatten(2, 3)
-        found = spatial_loss(
-            tall,
-            self.scale(scores),
-            torch.from_numpy(cells).transpose(1, 2).flatten(2, 3),
+        taught = Taught(
+            torch.from_numpy(cells),
             torch.from_numpy(lessons.has_cells[rows]),
             torch.from_numpy(lessons.pictures[rows]),
             torch.from_numpy(self.weights[chosen]).float(),
+            torch.from_numpy(lessons.groups[rows]),
+            self.group_weights,
         )
-        groups = groups.reshape(len(rows), -1, groups.shape[1]).mean(1)
-        return found + group_loss(groups, torch.from_numpy(lessons.groups[rows]), self.group_weights)
+        return batch_loss((logits, pool(maps, lessons.head.pooling), maps), self.scale, taught)
 
     def _seed(self, item: str) -> int:
         """Return the seed of a random choice; it leaves out the arm, as in `finetune.Trainer.seed`."""
