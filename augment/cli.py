@@ -43,16 +43,23 @@ strict_option = click.option(
 @main.command()
 @click.argument("directory", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--data", required=True, help="Folder per class, Oxford-IIIT Pet folder, CSV manifest, or elpv-dataset.")
-@click.option("--preset", type=click.Choice(["sd21", "sd15", "mini"]), default="sd21", show_default=True)
+@click.option(
+    "--preset",
+    type=click.Choice(["cpu", "sd21", "sd15", "mini"]),
+    help="Where to start from: cpu, a laptop and real pictures; sd21 or sd15, Stable Diffusion on a GPU; mini, the "
+    "models of the demo. Without it sd21 where torch finds a GPU, else cpu.",
+)
 @click.option("--fault", "faults", multiple=True, help="A label that is a fault; repeat for several.")
-def init(directory: Path, data: str, preset: str, faults: tuple[str, ...]) -> None:
+def init(directory: Path, data: str, preset: str | None, faults: tuple[str, ...]) -> None:
     """Write DIRECTORY/pipeline.toml, commented, for the images in --data."""
     from dataclasses import replace
 
     from augment.data.sources import check_source
+    from augment.models.model_folders import pick_device
     from augment.presets import PRESETS
     from augment.settings import write_settings
 
+    preset = preset or ("sd21" if pick_device("auto") == "cuda" else "cpu")
     settings = PRESETS[preset]
     source = str(Path(data).resolve()) if Path(data).exists() else data
     settings = replace(settings, data=replace(settings.data, source=source, faults=faults))
@@ -62,7 +69,7 @@ def init(directory: Path, data: str, preset: str, faults: tuple[str, ...]) -> No
         raise InputError(f"{target} exists; edit it, or choose another folder")
     directory.mkdir(parents=True, exist_ok=True)
     write_settings(settings, target)
-    click.echo(f"{target} written; look through it, then: rarefault run {target}")
+    click.echo(f"{target} written from the preset {preset}; look through it, then: rarefault run {target}")
     if not faults:
         click.echo("No label is marked as a fault: add them to data.faults, or edge-classify will flag nothing.")
 
@@ -161,24 +168,26 @@ def demo(out: Path, seed: int) -> None:
 @click.option("--data", default="", help="For all but scenes: the folder or manifest of the images.")
 @click.option("--fault", "faults", multiple=True, help="A label that is a fault; repeat for several.")
 @click.option("--host", "hosts", multiple=True, metavar="FAULT=SOUND", help="Labels to transplant from and onto.")
-@click.option("--group", "groups", multiple=True, metavar="NAME=LABEL,LABEL", help="For spots: as data.groups.")
-@click.option("--boxes", default="", help="For spots: as data.boxes.")
+@click.option("--preset", default="", help="For photographs: the preset that says what is trained, and on what.")
+@click.option("--group", "groups", multiple=True, metavar="NAME=LABEL,LABEL", help="As data.groups.")
+@click.option("--boxes", default="", help="As data.boxes.")
 @click.option("--split", type=click.Choice(["groups", "blocks", "random"]), default="groups", show_default=True,
               help="For spots: what stands on one side; blocks are the harsher split.")  # fmt: skip
-@click.option("--size", type=click.IntRange(min=0), default=0, help="For spots: long side of the input in pixels.")
+@click.option("--size", type=click.IntRange(min=32), default=384, help="For spots: long side of the input in pixels.")
 def benchmark(
-    name: str, out: Path, draws: int, data: str, faults: tuple[str, ...], hosts: tuple[str, ...],
+    name: str, out: Path, draws: int, data: str, faults: tuple[str, ...], hosts: tuple[str, ...], preset: str,
     groups: tuple[str, ...], boxes: str, split: str, size: int,
 ) -> None:  # fmt: skip
     """Compare every way of augmenting on the same test images; a second call resumes where the first one stopped."""
     from augment.evaluation.tables import table
     from augment.settings import DataSettings
-    from augment.study import RESULTS, pool, prepare
+    from augment.study import RESULTS, Ask, pool, prepare
 
     members = {group: tuple(labels.split(",")) for group, labels in _pairs(groups, "--group", "NAME=LABEL,LABEL")}
     paths = [str(Path(given).resolve()) if given and Path(given).exists() else given for given in (data, boxes)]
     source = DataSettings(source=paths[0], boxes=paths[1], faults=faults, groups=members)
-    plan = prepare(name, out, draws, source, dict(_pairs(hosts, "--host", "FAULT=SOUND")), split, size)
+    pairs = dict(_pairs(hosts, "--host", "FAULT=SOUND"))
+    plan = prepare(name, out, draws, Ask(source, pairs, preset, split, size))
     for pipeline in plan.pipelines:
         run_pipeline(pipeline, list(COMMANDS)[: STAGES.index(EXPORT)])
     click.echo(f"\n{table(pool(plan))}\n\n{out / RESULTS} written")

@@ -302,8 +302,8 @@ class CurateSettings:
     )
     visible: float = setting(
         12.0,
-        "a fault that is set into a host must change it by this many grey levels somewhere, and so must healing in "
-        "every box",
+        "a fault that is set into a host must change it by this many grey levels somewhere, and healing by twice as "
+        "many in every box",
         low=0.0,
     )
     cap: int = setting(0, "images of a class kept at most; 0: no limit", low=0)

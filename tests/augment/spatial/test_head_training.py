@@ -11,19 +11,19 @@ from augment.spatial.lessons import Lessons
 from augment.training.cross_fit import Folds
 from augment.training.finetune import Examples, Task
 from augment.training.predictions import read_predictions
-from edge_runtime.bundle.heads import Group, SpatialHead
+from edge_runtime.bundle.heads import Group, Pooling, SpatialHead
 from export.checkpoint import load_checkpoint
 from export.network import build_network
 from export.spatial_network import HeadShape
 
 LABELS = ("hot", "line", "mast")
-HEAD = SpatialHead((Group("line", "line", {"spot": "hot"}), Group("mast", "mast", {"spot": "hot"})), ("spot",))
+HEAD = SpatialHead((Group("line", "line", {"spot": "hot"}), Group("mast", "mast", {"spot": "hot"})), ("spot",), Pooling("max", 1))
 COUNT, SIDE, WIDTH = 48, 4, 8  # pictures, cells along a side, of the network
 CHANNELS = (2 * 5, 14, 40)  # of the taps of EfficientNet-Lite0 at that width, the first one halved
 
 
 class MadeTaps:
-    """Noise, in which one channel is high where a spot is and another says which equipment is shown."""
+    """Three channels of noise a tap; one is high where a spot is, another says which equipment is shown."""
 
     def __init__(self, spots: np.ndarray, equipment: np.ndarray) -> None:
         random = np.random.default_rng(0)
@@ -32,6 +32,8 @@ class MadeTaps:
             random.normal(size=(COUNT, channels, side, side)).astype(np.float32)
             for channels, side in zip(CHANNELS, sides, strict=True)
         ]
+        for tap in self.taps:
+            tap[:, 3:] = 0
         self.taps[1][:, 0] += 6 * spots
         self.taps[2][:, 0] += 6 * equipment[:, None, None]
 
@@ -48,15 +50,15 @@ class MadeTaps:
 @pytest.fixture
 def course(monkeypatch):
     """A task whose every third picture shows a spot, what it teaches, and its taps."""
-    monkeypatch.setattr(head_training, "LEAST_STEPS", 120)
+    monkeypatch.setattr(head_training, "LEAST_STEPS", 300)
     random = np.random.default_rng(1)
     hot, equipment = np.arange(COUNT) % 3 == 0, np.arange(COUNT) % 2
     cells = np.zeros((COUNT, 1, 1, SIDE, SIDE), np.int8)
     cells[hot, 0, 0, random.integers(0, SIDE, hot.sum()), random.integers(0, SIDE, hot.sum())] = 1
     targets = np.where(hot, 0, 1 + equipment)
     rows, ids = np.arange(COUNT), [f"p{row}" for row in range(COUNT)]
-    judged = np.stack([rows % 4 == fold for fold in range(4)])
-    shape, head = HeadShape(width=8), HEAD.to_json()
+    judged = np.stack([rows // 2 % 2 == fold for fold in range(2)])
+    shape, head = HeadShape(width=24), HEAD.to_json()
     task = Task(
         name="real/seed-0", key="k", section=TrainSettings(), run_seed=0, seed=0, labels=LABELS,
         training=Examples(rows, targets, ids), generated=np.zeros(COUNT, bool), stand_ins=np.zeros(COUNT, bool),
@@ -98,7 +100,7 @@ def test_the_same_task_gives_the_same_bytes_and_a_finished_one_is_not_repeated(c
         head_training.fit_head(replace(task, build=_seeded), lessons, taps, tmp_path / name)
     for name in ("model.safetensors", "predictions.json", "card.json"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
-    assert head_training.fit_head(task, lessons, None, tmp_path / "one").steps == 120
+    assert head_training.fit_head(task, lessons, None, tmp_path / "one").steps == 300
 
 
 def _seeded():
