@@ -128,8 +128,8 @@ def _cache(out: Path) -> str:
 
 
 def _spots(out: Path, ask: Ask, draw: int) -> Settings:
-    """Return a frozen backbone with the spatial head, the class head beside it, and healed pictures."""
-    preset = PRESETS["mini"]
+    """Return a frozen backbone with the spatial head, the class head beside it, and healed pictures given boxes."""
+    preset, arms = PRESETS["mini"], (CLASSIC, REAL, *([HEALED] if ask.data.boxes else []))
     return replace(
         preset,
         seed=draw,
@@ -137,10 +137,10 @@ def _spots(out: Path, ask: Ask, draw: int) -> Settings:
         data=SPLITS[ask.split](ask.data),
         caption=replace(preset.caption, per_class=1),  # no arm has pictures that a prompt made
         refine=replace(preset.refine, variants=1, attempts=3, meaning="lexical"),
-        generate=replace(preset.generate, methods=(HEAL,), rounds=1, target=0, floor=0),
+        generate=replace(preset.generate, methods=(HEAL,) if ask.data.boxes else (), rounds=1, target=0, floor=0),
         train=replace(
             preset.train,
-            arms=(CLASSIC, REAL, HEALED),
+            arms=arms,
             backbone="efficientnet_lite0",
             width=64,
             weights="imagenet",
@@ -151,8 +151,8 @@ def _spots(out: Path, ask: Ask, draw: int) -> Settings:
             cross_fit=5,
             seeds=1,
         ),
-        compare=replace(preset.compare, baseline=CLASSIC, candidate=HEALED),
-        export=replace(preset.export, arm=HEALED),
+        compare=replace(preset.compare, baseline=CLASSIC, candidate=arms[-1]),
+        export=replace(preset.export, arm=arms[-1]),
     )
 
 
