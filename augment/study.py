@@ -127,10 +127,17 @@ def _cache(out: Path) -> str:
 
 
 def _spots(out: Path, ask: Ask, draw: int) -> Settings:
-    """Return the preset `cpu`: the spatial head on a frozen backbone, the class head beside it, and healed pictures."""
-    preset = PRESETS["cpu"]
-    train = replace(preset.train, arms=(CLASSIC, REAL, HEALED), head="spatial", size=ask.size)
-    return replace(preset, seed=draw, cache=_cache(out), data=SPLITS[ask.split](ask.data), train=train)
+    """Return the preset `cpu`: a spatial head on a frozen backbone, the class head beside it, healed pictures by boxes."""
+    preset, arms = PRESETS["cpu"], (CLASSIC, REAL, *([HEALED] if ask.data.boxes else []))
+    return replace(
+        preset,
+        seed=draw,
+        cache=_cache(out),
+        data=SPLITS[ask.split](ask.data),
+        train=replace(preset.train, arms=arms, head="spatial", size=ask.size),
+        compare=replace(preset.compare, candidate=arms[-1]),
+        export=replace(preset.export, arm=arms[-1]),
+    )
 
 
 def _prepare_scenes(out: Path, draw: int) -> Path:

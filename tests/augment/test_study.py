@@ -126,6 +126,9 @@ def test_a_study_of_spots_has_the_class_head_beside_the_spatial_one_and_its_fold
     settings = [load_settings(pipeline) for pipeline in plan.pipelines]
     assert [each.data.fold for each in settings] == list(range(5))
     assert {(each.data.blocks, each.train.cross_fit, each.train.head) for each in settings} == {(12, 5, "spatial")}
-    assert settings[0].train.arms == ("real+classic", "real", "real+heal")
+    assert settings[0].train.arms == ("real+classic", "real")
     (pipeline, *_) = prepare("spots", tmp_path / "random", 1, Ask(data, split="random")).pipelines
     assert (load_settings(pipeline).data.burst_gap, load_settings(pipeline).data.duplicate_bits) == (0, 0)
+    (images / "tank_burnt" / "0.txt").write_text("0 0.5 0.5 0.1 0.1")
+    (pipeline, *_) = prepare("spots", tmp_path / "boxed", 1, Ask(replace(data, boxes=str(images)))).pipelines
+    assert load_settings(pipeline).train.arms == ("real+classic", "real", "real+heal")
