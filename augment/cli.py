@@ -43,16 +43,23 @@ strict_option = click.option(
 @main.command()
 @click.argument("directory", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--data", required=True, help="Folder per class, Oxford-IIIT Pet folder, CSV manifest, or elpv-dataset.")
-@click.option("--preset", type=click.Choice(["sd21", "sd15", "mini"]), default="sd21", show_default=True)
+@click.option(
+    "--preset",
+    type=click.Choice(["cpu", "sd21", "sd15", "mini"]),
+    help="Where to start from: cpu, a laptop and real pictures; sd21 or sd15, Stable Diffusion on a GPU; mini, the "
+    "models of the demo. Without it sd21 where torch finds a GPU, else cpu.",
+)
 @click.option("--fault", "faults", multiple=True, help="A label that is a fault; repeat for several.")
-def init(directory: Path, data: str, preset: str, faults: tuple[str, ...]) -> None:
+def init(directory: Path, data: str, preset: str | None, faults: tuple[str, ...]) -> None:
     """Write DIRECTORY/pipeline.toml, commented, for the images in --data."""
     from dataclasses import replace
 
     from augment.data.sources import check_source
+    from augment.models.model_folders import pick_device
     from augment.presets import PRESETS
     from augment.settings import write_settings
 
+    preset = preset or ("sd21" if pick_device("auto") == "cuda" else "cpu")
     settings = PRESETS[preset]
     source = str(Path(data).resolve()) if Path(data).exists() else data
     settings = replace(settings, data=replace(settings.data, source=source, faults=faults))
@@ -62,7 +69,7 @@ def init(directory: Path, data: str, preset: str, faults: tuple[str, ...]) -> No
         raise InputError(f"{target} exists; edit it, or choose another folder")
     directory.mkdir(parents=True, exist_ok=True)
     write_settings(settings, target)
-    click.echo(f"{target} written; look through it, then: rarefault run {target}")
+    click.echo(f"{target} written from the preset {preset}; look through it, then: rarefault run {target}")
     if not faults:
         click.echo("No label is marked as a fault: add them to data.faults, or edge-classify will flag nothing.")
 

@@ -1,8 +1,17 @@
-"""The presets that `rarefault init` starts from: full-size Stable Diffusion models, and the embedded ones."""
+"""The presets that `rarefault init` starts from: full-size Stable Diffusion models, the embedded ones, and a laptop."""
 
 from dataclasses import replace
 
-from augment.settings import AdaptSettings, CaptionSettings, GenerateSettings, RefineSettings, Settings, TrainSettings
+from augment.settings import (
+    AdaptSettings,
+    CaptionSettings,
+    CompareSettings,
+    ExportSettings,
+    GenerateSettings,
+    RefineSettings,
+    Settings,
+    TrainSettings,
+)
 
 # The official Stable Diffusion 2.1 repositories left the hub in November 2025 (huggingface/diffusers issue 12874);
 # the id below is a mirror that its community keeps. Pin a copy of your own with `sha256`.
@@ -24,7 +33,32 @@ _SD21 = Settings(
         real_last=0.1,
     ),
 )
+# Seconds a training on a laptop: frozen ImageNet features, and beside the real pictures only healed faults, which cost
+# nothing and make the score rest on the fault. The embedded models have nothing to paint, so captions and prompts are
+# few.
+_CPU = Settings(
+    caption=CaptionSettings(per_class=1),
+    refine=RefineSettings(meaning="lexical", variants=1, attempts=1, rounds=1),
+    generate=GenerateSettings(methods=("heal",)),
+    train=TrainSettings(
+        arms=("real+classic", "real", "real+heal"),
+        seeds=1,
+        backbone="efficientnet_lite0",
+        weights="imagenet",
+        layers="classifier",
+        head="auto",
+        aspect="native",
+        size=384,
+        # Measured on thermal photographs of substations: with 0 the AUC is 89.9 and the gap to the painted copies 20.3,
+        # with 1 they are 92.5 and 17.7.
+        centre=0.7,
+        cross_fit=5,
+    ),
+    compare=CompareSettings(baseline="real+classic", candidate="real+heal"),
+    export=ExportSettings(arm="real+heal"),
+)
 PRESETS: dict[str, Settings] = {
+    "cpu": _CPU,
     "sd21": _SD21,
     "sd15": replace(_SD21, generate=replace(_SD21.generate, model="stable-diffusion-v1-5/stable-diffusion-v1-5")),
     "mini": Settings(

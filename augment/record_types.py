@@ -196,7 +196,7 @@ class GeneratedRecord(PlannedImage):
     path: str | None  # relative to the run folder
     sha256: str | None
     blanked: str | None
-    how: str = ""  # of a healed image: cooled, inpainted by the generator or inpainted by OpenCV
+    how: str = ""  # a healed image was made: cooled, inpainted by the generator, patched ...
 
 
 class SyntheticSummary(JsonObject):

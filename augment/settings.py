@@ -302,8 +302,8 @@ class CurateSettings:
     )
     visible: float = setting(
         12.0,
-        "a fault that is set into a host must change it by this many grey levels somewhere, and so must healing in "
-        "every box",
+        "a fault that is set into a host must change it by this many grey levels somewhere, and healing by twice as "
+        "many in every box",
         low=0.0,
     )
     cap: int = setting(0, "images of a class kept at most; 0: no limit", low=0)
@@ -341,8 +341,10 @@ class TrainSettings:
     pooling: str = setting(
         "top-4", "with a spatial head, how a map becomes the score: max, lse (log mean exp) or the mean of the top-4"
     )
-    centre: bool = setting(
-        False, "with a spatial head, each picture's own mean is taken off its features, so that only differences count"
+    centre: float = fraction(
+        0.0,
+        "with a spatial head, this share of each picture's own mean is taken off its features: with more of it, "
+        "differences within a picture count and its general look does not",
     )
     generated_weight: float = setting(
         0.2,
@@ -513,6 +515,19 @@ class ExportSettings:
         low=0.0,
         high=0.999,
     )
+    specificity: float = setting(
+        0.0,
+        "share of the validation images without a fault that its threshold must leave alone, with as much recall as "
+        "that allows; 0: not asked for",
+        low=0.0,
+        high=0.999,
+    )
+
+    def contradictions(self) -> list[str]:
+        """Return a sentence for every contradiction within this section."""
+        if self.recall_target and self.specificity:
+            return ["export.recall_target and export.specificity ask for two thresholds; set one of them to 0"]
+        return []
 
 
 @dataclass(frozen=True)
@@ -539,7 +554,7 @@ class Settings:
     def contradictions(self) -> list[str]:
         """Return a sentence for every contradiction within a section or between two of them."""
         wrong = [*self.data.contradictions(), *self.refine.contradictions()]
-        wrong += [*self.generate.contradictions(), *self.train.contradictions()]
+        wrong += [*self.generate.contradictions(), *self.train.contradictions(), *self.export.contradictions()]
         baseline, candidate = self.compare.baseline, self.compare.candidate
         arms = {"compare.baseline": baseline, "compare.candidate": candidate, "export.arm": self.export.arm}
         for key, arm in arms.items():

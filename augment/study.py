@@ -22,7 +22,6 @@ from augment.evaluation.arm_comparison import Truth, by_argmax, summarise
 from augment.evaluation.metrics import draw, interval, resample
 from augment.evaluation.pooling import Compared, join_folds, stack_draws
 from augment.json_objects import as_plain, write_json
-from augment.methods import HEAL
 from augment.mini.archive import Share, write_archive
 from augment.mini.scenes import COUNTERPARTS, FAULT_LABELS, LABELS
 from augment.presets import PRESETS
@@ -128,29 +127,14 @@ def _cache(out: Path) -> str:
 
 
 def _spots(out: Path, ask: Ask, draw: int) -> Settings:
-    """Return a frozen backbone with the spatial head, the class head beside it, and healed pictures given boxes."""
-    preset, arms = PRESETS["mini"], (CLASSIC, REAL, *([HEALED] if ask.data.boxes else []))
+    """Return the preset `cpu`: spatial head on a frozen backbone, class head beside it, healed pictures given boxes."""
+    preset, arms = PRESETS["cpu"], (CLASSIC, REAL, *([HEALED] if ask.data.boxes else []))
     return replace(
         preset,
         seed=draw,
         cache=_cache(out),
         data=SPLITS[ask.split](ask.data),
-        caption=replace(preset.caption, per_class=1),  # no arm has pictures that a prompt made
-        refine=replace(preset.refine, variants=1, attempts=3, meaning="lexical"),
-        generate=replace(preset.generate, methods=(HEAL,) if ask.data.boxes else (), rounds=1, target=0, floor=0),
-        train=replace(
-            preset.train,
-            arms=arms,
-            backbone="efficientnet_lite0",
-            width=64,
-            weights="imagenet",
-            layers="classifier",
-            head="spatial",
-            aspect="native",
-            size=ask.size,
-            cross_fit=5,
-            seeds=1,
-        ),
+        train=replace(preset.train, arms=arms, head="spatial", size=ask.size),
         compare=replace(preset.compare, baseline=CLASSIC, candidate=arms[-1]),
         export=replace(preset.export, arm=arms[-1]),
     )

@@ -30,7 +30,7 @@ class Evidence:
 
     calibration: Frames  # training images at input size: the scales of INT8 are measured on them
     golden: Sequence[LabelledFrame]  # validation pictures as they came; some become the bundle's golden frames
-    validation: Sequence[LabelledFrame]  # temperature and thresholds of each file are fitted on them
+    validation: Sequence[LabelledFrame]  # each file's own rule is fitted on them; none: the network's rule stays
     test: Sequence[LabelledFrame]  # the locked test set: each file is compared with the network on it
     reduced: Mapping[str, Frame] = field(default_factory=dict)  # test frames by id, decoded at a part of their size
 
@@ -134,7 +134,7 @@ class AcceptanceTest:
     def examine(self, variant: str, path: Path) -> FileVerdict:
         """Fit the rule of the file at `path` on validation frames, and compare it with the network on test frames."""
         run, rule = self.run_file(path), self.rule
-        if variant != "fp32":
+        if variant != "fp32" and self.evidence.validation:
             views, targets = self._validation
             scores = answers(run, rule.head, views).scores
             about = (rule.labels, rule.fault_labels, self.recall_target, self.specificity)
@@ -212,7 +212,7 @@ class AcceptanceTest:
     def _arrays(self, items: Sequence[LabelledFrame]) -> tuple[Frames, Targets]:
         """Return views (N, T, H, W, 3) of frames and the places of their labels, both in the order of the ids."""
         if not items:
-            raise InputError("packing needs validation and test frames, got none of one kind; look at the data split")
+            raise InputError("packing needs test frames, got none; look at the data split")
         items = sorted(items, key=lambda item: item.id)
         views = np.stack([self.spec.views(item.frame) for item in items])
         return views, np.array([self.rule.labels.index(item.label) for item in items])

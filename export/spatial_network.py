@@ -28,13 +28,13 @@ ROUNDING = 1e-2  # of a tap's root mean square: what varies less would be told f
 class HeadShape:
     """How a spatial head is built.
 
-    `width` is the number of channels in which the three taps are added. `centre` takes each picture's own mean off
-    every channel, so that only what differs within a picture counts. `dropout` is the share of channels that are left
-    out in training.
+    `width` is the number of channels in which the three taps are added. `centre` is the share of each picture's own mean
+    that is taken off every channel: at 1 only what differs within a picture counts. `dropout` is the share of channels
+    that are left out in training.
     """
 
     width: int = 48
-    centre: bool = False
+    centre: float = 0.0
     dropout: float = 0.2
 
     def to_json(self) -> dict[str, Any]:
@@ -57,8 +57,18 @@ def pool(maps: Tensor, pooling: Pooling) -> Tensor:
     return cells.logsumexp(2) - math.log(cells.shape[2])
 
 
+def halved(fine: Tensor) -> Tensor:
+    """Map the tap (N, C, h, w) at stride 8 -> (N, 2 * C, h / 2, w / 2), means and maxima of 2 x 2 cells."""
+    if fine.shape[2] % 2 or fine.shape[3] % 2:
+        fine = functional.pad(fine, (0, fine.shape[3] % 2, 0, fine.shape[2] % 2), mode="replicate")
+    return torch.cat([functional.avg_pool2d(fine, 2), functional.max_pool2d(fine, 2)], 1)
+
+
 class SpatialLayers(nn.Module):
-    """The head alone: taps in, group logits and maps out. Some 25 thousand weights on EfficientNet-Lite0."""
+    """The head alone: taps in, group logits and maps out. Some 25 thousand weights on EfficientNet-Lite0.
+
+    The first tap may come `halved`: a training that keeps taps keeps it so, and halves it once.
+    """
 
     def __init__(self, tap_channels: tuple[int, int, int], groups: int, kinds: int, shape: HeadShape) -> None:
         super().__init__()
@@ -112,13 +122,12 @@ class SpatialLayers(nn.Module):
     def _inputs(self, taps: Taps) -> dict[str, Tensor]:
         """Return what is standardised, by the names of its two buffers: three maps, and a row for the group."""
         fine, middle, coarse = taps
-        if fine.shape[2] % 2 or fine.shape[3] % 2:
-            fine = functional.pad(fine, (0, fine.shape[3] % 2, 0, fine.shape[2] % 2), mode="replicate")
-        halved = torch.cat([functional.avg_pool2d(fine, 2), functional.max_pool2d(fine, 2)], 1)
+        if fine.shape[2:] != middle.shape[2:]:
+            fine = halved(fine)
         pooled = torch.cat([coarse.mean((2, 3)), coarse.amax((2, 3))], 1)
-        cells: tuple[Tensor, ...] = (halved, middle, coarse)
+        cells: tuple[Tensor, ...] = (fine, middle, coarse)
         if self.shape.centre:
-            cells = tuple(values - values.mean((2, 3), keepdim=True) for values in cells)
+            cells = tuple(values - self.shape.centre * values.mean((2, 3), keepdim=True) for values in cells)
         return {**{f"{{}}_{place}": values for place, values in enumerate(cells)}, "group_{}": pooled}
 
 

@@ -237,7 +237,8 @@ def size_bins(sides: Numbers) -> list[float]:
     if not len(known):
         return []
     bins = int(np.clip(len(known) // LEAST_IN_BIN, 1, MOST_BINS))
-    return [float(edge) for edge in np.unique(np.quantile(known, np.linspace(0, 1, bins + 1)))]
+    edges = [float(edge) for edge in np.unique(np.quantile(known, np.linspace(0, 1, bins + 1)))]
+    return edges if len(edges) > 1 else edges * 2  # all are of one size
 
 
 def in_bin(sides: Numbers, low: float, high: float, last: bool) -> npt.NDArray[np.bool_]:
@@ -259,8 +260,6 @@ def smallest_fault(
     told is the median size of the last bin that is seen, because its recall was measured around there.
     """
     edges = size_bins(sides)
-    if len(edges) == 1:
-        edges = [edges[0], edges[0]]
     seen = None
     for low, high in reversed(list(pairwise(edges))):
         rows = in_bin(sides, low, high, last=high == edges[-1])
@@ -289,7 +288,8 @@ def class_fault_scores(logits: Numbers, labels: Sequence[str], head: SpatialHead
 
 
 def _log_sum(logits: Numbers) -> Numbers:
-    total: Numbers = np.logaddexp.reduce(logits.astype(np.float64), axis=1)
+    with np.errstate(invalid="ignore"):  # a picture without a copy has NaN
+        total: Numbers = np.logaddexp.reduce(logits.astype(np.float64), axis=1)
     return total
 
 

@@ -14,10 +14,10 @@ import numpy.typing as npt
 
 from edge_runtime.bundle.preprocess import Frame
 
-# Of the variance of a picture's colours, what its brightness explains: at least 0.94 in 815 thermal pictures, and at most
+# Of the variance of a picture's colours, what its brightness explains: at least 0.94 in 815 thermal pictures, at most
 # 0.86 in all but one of 415 photographs. Dull photographs lie as near to their mean colours as thermal ones do.
 FALSE_COLOUR_SHARE = 0.92
-LEAST_COLOUR = 3.0  # grey levels by which the colours of a picture deviate from grey; with less it has none to explain
+LEAST_COLOUR = 8.0  # grey levels that colours lie from grey on average; with less there is nothing to explain
 
 Box = tuple[float, float, float, float]  # x, y, width, height in pixels from the top left
 Grey = npt.NDArray[np.float32]
@@ -25,7 +25,7 @@ Grey = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Palette:
-    """The colour of each brightness: (256, 3) BGR; `explained` is the share of the pictures' colours that it explains."""
+    """The colour of each brightness, (256, 3) BGR; `explained`: the share of the pictures' colours that it explains."""
 
     colours: npt.NDArray[np.uint8]
     explained: float
@@ -60,7 +60,7 @@ def palette_of(*frames: Frame) -> Palette:
         colours[:, channel] = np.interp(np.arange(256), known, sums[known] / counts[known])
     hues = planes - grey[:, None]
     unexplained, variance = np.square(planes - colours[grey]).mean(), np.square(hues - hues.mean(axis=0)).mean()
-    explained = 1 - unexplained / variance if variance >= LEAST_COLOUR**2 else 0.0
+    explained = 1 - unexplained / variance if np.abs(hues).mean() >= LEAST_COLOUR else 0.0
     return Palette(colours.round().astype(np.uint8), float(explained))
 
 

@@ -2,7 +2,9 @@
 
 A picture with a fault and the same picture without it differ in nothing but the fault, so that a score which rests on
 the surroundings cannot tell them apart. False-colour pictures are cooled in their temperature channel; others are
-painted over, by a generator (`stages.generate`) or, where there is none, by OpenCV.
+painted over by a generator (`stages.generate`). Where there is none, what a box holds is covered with a part of the
+same picture whose surroundings are alike: inpainting by OpenCV leaves a smudge on whatever has a texture, and a
+classifier learns to see smudges. It is also what the paint-out test uses, which should meet no trace that it taught.
 """
 
 from collections.abc import Sequence
@@ -14,7 +16,8 @@ import numpy.typing as npt
 from augment.models.false_colour import Box, Grey, Palette, palette_of, parted, temperatures
 from edge_runtime.bundle.preprocess import Frame
 
-COOLED, PAINTED_OVER = "cooled", "inpainted by OpenCV"  # how a picture was healed, as its record says
+# How a picture was healed, as its record says.
+COOLED, PATCHED, PAINTED_OVER = "cooled", "patched from elsewhere in the picture", "inpainted by OpenCV"
 KEPT_HEAT = 0.12  # of what a spot is hotter than its surroundings: a healthy joint is a little warm too
 RING = 0.5  # of a box's shorter side, the width of the ring around it that says how warm the equipment is
 LEAST_RING = 6  # pixels
@@ -24,23 +27,29 @@ REACH = 5.0  # pixels around a hole from which OpenCV takes the colours for each
 
 
 def healed(frame: Frame, boxes: Sequence[Box], amplitude: float = 1.0) -> tuple[Frame, str]:
-    """Return `frame`, uint8 (H, W, 3) BGR, without what `boxes` hold, and how: COOLED or PAINTED_OVER.
+    """Return `frame`, uint8 (H, W, 3) BGR, without what `boxes` hold, and how it was healed.
 
-    Beyond the boxes and their rims every byte stays. `amplitude` 0 leaves the picture as it is.
+    PAINTED_OVER are pictures in which no other part was large enough to cover a box. Beyond the boxes and their rims
+    every byte stays. `amplitude` 0 leaves the picture as it is.
     """
     palette = palette_of(frame)
     if palette.is_false_colour:
         return cooled(frame, boxes, palette, amplitude), COOLED
-    return _painted_over(frame, boxes, amplitude), PAINTED_OVER
+    how, covered, inside = PATCHED, frame, _inside(frame.shape, boxes)
+    for box in boxes:
+        cover = _alike(covered, inside, box)
+        if cover is None:
+            how, mask = PAINTED_OVER, (_fading(frame.shape, box) > 0).astype(np.uint8)
+            cover = cv2.inpaint(covered, mask, REACH, cv2.INPAINT_TELEA).astype(np.float32)
+        weight = _fading(frame.shape, box)[..., None]
+        covered = (covered + weight * (cover - covered)).round().astype(np.uint8)
+    return cv2.addWeighted(covered, amplitude, frame, 1 - amplitude, 0), how
 
 
 def cooled(frame: Frame, boxes: Sequence[Box], palette: Palette, amplitude: float = 1.0) -> Frame:
     """Return a false-colour picture with what is hot in each box cooled towards the equipment around the box."""
     before = temperatures(frame)
-    inside = np.zeros(before.shape, bool)
-    for box in boxes:
-        inside[box_area(before.shape, box)] = True
-    after = before.copy()
+    inside, after = _inside(before.shape, boxes), before.copy()
     for box in boxes:
         usual = _warmth_around(before, inside, box)
         lowered = before - amplitude * _fading(before.shape, box) * (1 - KEPT_HEAT) * (before - usual)
@@ -62,7 +71,7 @@ def _warmth_around(levels: Grey, inside: npt.NDArray[np.bool_], box: Box) -> flo
     Otsu's threshold parts the two, for a ring around a thin conductor is sky nearly all over.
     """
     ring = np.zeros(levels.shape, bool)
-    ring[box_area(levels.shape, box, max(LEAST_RING, RING * min(box[2:])))] = True
+    ring[_with_ring(levels.shape, box)] = True
     ring &= ~inside
     return parted(levels[ring] if ring.any() else levels)[2]
 
@@ -75,8 +84,36 @@ def _fading(shape: tuple[int, ...], box: Box) -> Grey:
     return np.asarray(np.clip(1 - distance / (1 + max(LEAST_RIM, RIM * min(box[2:]))), 0, 1), np.float32)
 
 
-def _painted_over(frame: Frame, boxes: Sequence[Box], amplitude: float) -> Frame:
-    weight = np.max([_fading(frame.shape, box) for box in boxes], axis=0)
-    painted = cv2.inpaint(frame, (weight > 0).astype(np.uint8), REACH, cv2.INPAINT_TELEA)
-    part = amplitude * weight[..., None]
-    return np.asarray(((1 - part) * frame + part * painted).round().astype(np.uint8))
+def _inside(shape: tuple[int, ...], boxes: Sequence[Box]) -> npt.NDArray[np.bool_]:
+    """Return (H, W): what any of the boxes holds."""
+    inside = np.zeros(shape[:2], bool)
+    for box in boxes:
+        inside[box_area(shape, box)] = True
+    return inside
+
+
+def _with_ring(shape: tuple[int, ...], box: Box) -> tuple[slice, slice]:
+    return box_area(shape, box, max(LEAST_RING, RING * min(box[2:])))
+
+
+def _alike(frame: Frame, inside: npt.NDArray[np.bool_], box: Box) -> npt.NDArray[np.float32] | None:
+    """Return `frame` (H, W, 3) as float, its box and ring covered by the part without faults whose ring is most alike.
+
+    It is as bright as the ring of the box. None where there is no such part.
+    """
+    area = _with_ring(frame.shape, box)
+    hidden = inside[area]
+    height, width = hidden.shape
+    faults = cv2.integral(inside.astype(np.uint8))
+    free = (
+        faults[height:, width:] - faults[height:, :-width] - faults[:-height, width:] + faults[:-height, :-width] == 0
+    )
+    if not free.any() or hidden.all():
+        return None
+    ring = (~hidden).astype(np.float32)
+    difference = cv2.matchTemplate(frame, np.ascontiguousarray(frame[area]), cv2.TM_SQDIFF, mask=np.dstack([ring] * 3))
+    top, left = np.unravel_index(int(np.where(free, difference, np.inf).argmin()), free.shape)
+    part = frame[top : top + height, left : left + width].astype(np.float32)
+    cover = frame.astype(np.float32)
+    cover[area] = np.clip(part + (cover[area][~hidden] - part[~hidden]).mean(axis=0), 0, 255)
+    return cover

@@ -22,7 +22,7 @@ from augment.record_types import PlainJson, TrainingResult
 from augment.spatial.cells import IGNORED, NEGATIVE, POSITIVE, CellTargets, cell_targets
 from augment.spatial.head_training import fitted, judgement
 from augment.spatial.lessons import Lessons, build_spatial
-from augment.spatial.loss import UNKNOWN, PictureScale, group_loss, spatial_loss
+from augment.spatial.loss import UNKNOWN, PictureScale, Taught, batch_loss
 from augment.spatial.tap_cache import TapCache
 from augment.training.finetune import Task, Trainer, completed, measures, save_result
 from augment.training.image_transforms import TransformRanges, carried, random_crops
@@ -110,17 +110,16 @@ class SpatialTrainer(Trainer):
             torch.autocast(self.device, dtype=torch.float16, enabled=self.half),
         ):
             torch.manual_seed(self.seed(f"dropout/{step}"))
-            groups, scores, maps = learner(images.contiguous(memory_format=torch.channels_last))
-        groups, scores, maps = (found.reshape(len(rows), -1, *found.shape[1:]) for found in (groups, scores, maps))
-        targets = torch.from_numpy(self.lessons.groups[rows]).to(self.device)
-        return group_loss(groups.mean(1), targets, self.group_weights) + spatial_loss(
-            maps.transpose(1, 2),
-            learner.scale(scores.amax(1)),  # a fault is as sure as in the tile that shows it best
-            cells.transpose(1, 2),
+            outputs = learner(images.contiguous(memory_format=torch.channels_last))
+        taught = Taught(
+            cells,
             torch.from_numpy(self.lessons.has_cells[rows]).to(self.device),
             pictures,
             torch.from_numpy(self.weights[positions]).float().to(self.device),
+            torch.from_numpy(self.lessons.groups[rows]).to(self.device),
+            self.group_weights,
         )
+        return batch_loss(outputs, learner.scale, taught)
 
     def views(self, rows: Labels, step: int) -> tuple[Tensor, Tensor, Tensor]:
         """Return crops of the T tiles of B pictures (B * T, 3, H, W), their cells (B, T, F, h, w) and pictures (B, F).

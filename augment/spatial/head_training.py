@@ -16,7 +16,7 @@ from augment.progress import say
 from augment.record_types import TrainingResult
 from augment.records import item_seed
 from augment.spatial.lessons import Lessons, build_spatial
-from augment.spatial.loss import PictureScale, group_loss, spatial_loss
+from augment.spatial.loss import PictureScale, Taught, batch_loss
 from augment.spatial.tap_cache import TapCache
 from augment.training.finetune import Task, batch_positions, finished, save_result
 from export.calibration import fit_rule
@@ -29,28 +29,43 @@ LEAST_STEPS = 300  # for data sets of some hundred pictures
 AT_ONCE = 32  # pictures per forward pass where nothing is learned
 
 
-def fit_head(task: Task, lessons: Lessons, taps: TapCache, folder: Path) -> TrainingResult:
+def fit_head(
+    task: Task, lessons: Lessons, taps: TapCache, folder: Path, painted: TapCache | None = None
+) -> TrainingResult:
     """Train the head of `task` into `folder`, where it writes predictions.json and the checkpoint.
 
     With folds, as many heads as there are folds judge what they have not seen, and one more, which is kept, learns from
-    all pictures.
+    all pictures. `painted` are the taps of held-out pictures whose boxes are painted over, under the same ids: each is
+    judged by the head that judges the picture, and taught to none.
     """
     if (result := finished(folder, task.key)) is not None:
         return result
     held_out = task.validation.rows
     taps.fill(held_out)
+    copies = _copies(task, painted)
     network = fitted(task, lessons, taps)
-    if task.folds:
-        scores = np.zeros((len(held_out), len(lessons.head.groups) + len(lessons.head.kinds)))
-        for fold, judged in enumerate(task.folds.judged):
-            head = fitted(task, lessons, taps, fold).head
-            scores[judged] = scores_of(head, lessons, taps, held_out[judged])
-    else:
-        scores = scores_of(network.head, lessons, taps, held_out)
+    scores = np.full((len(held_out), len(lessons.head.groups) + len(lessons.head.kinds)), np.nan)
+    of_copies = scores.copy()
+    everything = np.full((1, len(held_out)), True)
+    for fold, judged in enumerate(task.folds.judged if task.folds else everything):
+        head = fitted(task, lessons, taps, fold).head if task.folds else network.head
+        scores[judged] = scores_of(head, lessons, taps, held_out[judged])
+        if painted and (own := judged & (copies >= 0)).any():
+            of_copies[own] = scores_of(head, lessons, painted, copies[own])
     steps = steps_for(len(task.training.rows))
     folder.mkdir(parents=True, exist_ok=True)
     logits = judgement(task, lessons, scores)
-    return save_result(task, folder, network, logits, {"steps": steps, "best_step": steps}, scores=scores)
+    outcome = {"steps": steps, "best_step": steps}
+    return save_result(task, folder, network, logits, outcome, scores=scores, painted=of_copies if painted else None)
+
+
+def _copies(task: Task, painted: TapCache | None) -> Labels:
+    """Return the row of each validation picture's copy in `painted`, (V,); -1 where it has none."""
+    places = {name: row for row, name in enumerate(painted.ids)} if painted else {}
+    found = np.array([places.get(name, -1) for name in task.validation.ids], np.int64)
+    if painted:
+        painted.fill(found[found >= 0])
+    return found
 
 
 def fitted(task: Task, lessons: Lessons, taps: TapCache, fold: int | None = None) -> SpatialNetwork:
@@ -74,7 +89,7 @@ def judgement(task: Task, lessons: Lessons, scores: Numbers) -> Vectors:
     """Return (N, K) logarithms of the probabilities that the rule fitted on these held-out scores (N, M) gives them."""
     faults = tuple(task.card["fault_labels"])
     rule, _ = fit_rule(lessons.head, scores, task.validation.targets, task.labels, faults)
-    return np.log(rule.probabilities(scores).clip(min=1e-9)).astype(np.float32)
+    return np.asarray(np.log(rule.probabilities(scores).clip(min=1e-9)), np.float32)
 
 
 @torch.inference_mode()
@@ -127,23 +142,18 @@ class _Fit:
         chosen = batch_positions(len(self.rows), BATCH, step, lambda turn: self._seed(f"order/{turn}"))
         rows, lessons = self.rows[chosen], self.lessons
         mirrored = np.random.default_rng(self._seed(f"mirror/{step}")).random(len(rows)) < 0.5
-        groups, maps = self.head(self.taps.of(rows, mirrored))
+        logits, maps = self.head(self.taps.of(rows, mirrored))
         cells = lessons.cells[rows]  # (N, T, F, h, w)
         cells[mirrored] = cells[mirrored][..., ::-1]
-        kinds, (height, width) = maps.shape[1], maps.shape[2:]
-        scores = pool(maps, lessons.head.pooling).reshape(len(rows), -1, kinds).amax(1)
-        # The tiles of a picture are one tall map: what counts are the cells of the picture.
-        tall = maps.reshape(len(rows), -1, kinds, height, width).transpose(1, 2).flatten(2, 3)
-        found = spatial_loss(
-            tall,
-            self.scale(scores),
-            torch.from_numpy(cells).transpose(1, 2).flatten(2, 3),
+        taught = Taught(
+            torch.from_numpy(cells),
             torch.from_numpy(lessons.has_cells[rows]),
             torch.from_numpy(lessons.pictures[rows]),
             torch.from_numpy(self.weights[chosen]).float(),
+            torch.from_numpy(lessons.groups[rows]),
+            self.group_weights,
         )
-        groups = groups.reshape(len(rows), -1, groups.shape[1]).mean(1)
-        return found + group_loss(groups, torch.from_numpy(lessons.groups[rows]), self.group_weights)
+        return batch_loss((logits, pool(maps, lessons.head.pooling), maps), self.scale, taught)
 
     def _seed(self, item: str) -> int:
         """Return the seed of a random choice; it leaves out the arm, as in `finetune.Trainer.seed`."""

@@ -4,6 +4,8 @@ A few positive cells stand against hundreds of negative ones, so both are averag
 look most like faults count once more.
 """
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -23,6 +25,34 @@ class PictureScale(nn.Module):
     def forward(self, scores: Tensor) -> Tensor:
         """Map (N, F) pooled scores -> (N, F) log-odds."""
         return scores * self.scale + self.bias
+
+
+@dataclass(frozen=True)
+class Taught:
+    """What a batch of B pictures with T views each is to be taught, for F kinds, as tensors on one device."""
+
+    cells: Tensor  # (B, T, F, h, w), see `cells.cell_targets`
+    has_cells: Tensor  # (B, F)
+    pictures: Tensor  # (B, F) 1, 0 or UNKNOWN
+    weights: Tensor  # (B,)
+    groups: Tensor  # (B,) numbers or UNKNOWN
+    group_weights: Tensor  # (G,)
+
+
+def batch_loss(outputs: tuple[Tensor, Tensor, Tensor], scale: PictureScale, taught: Taught) -> Tensor:
+    """Return the whole loss of what a network says of B * T views: group logits, fault scores and maps.
+
+    The views of a picture are one: their cells are those of the picture, a fault is as sure as in the view that shows
+    it best, and all views together name the group.
+    """
+    count = len(taught.groups)
+    logits, scores, maps = (found.reshape(count, -1, *found.shape[1:]) for found in outputs)
+    cells = taught.cells.transpose(1, 2).flatten(2, 3)
+    found = spatial_loss(
+        maps.transpose(1, 2).flatten(2, 3), scale(scores.amax(1)), cells, taught.has_cells, taught.pictures,
+        taught.weights,
+    )  # fmt: skip
+    return found + group_loss(logits.mean(1), taught.groups, taught.group_weights)
 
 
 def spatial_loss(

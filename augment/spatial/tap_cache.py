@@ -11,14 +11,15 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
-from augment.arrays import Labels, write_array
+from augment.arrays import Labels, Vectors, write_array
 from augment.progress import progress
 from augment.records import digest_of
 from edge_runtime.bundle.preprocess import Frames, PreprocessSpec
 from export.features import ExtractTaps
 from export.network import normalise
-from export.spatial_network import Taps
+from export.spatial_network import Taps, halved
 
 AT_ONCE = 8  # views per forward pass
 Mirrored = npt.NDArray[np.bool_]
@@ -28,7 +29,8 @@ Mirrored = npt.NDArray[np.bool_]
 class TapCache:
     """The taps of pictures in one file each, float16; functions of picture, network and input, so runs may share them.
 
-    A picture has T views, one for each tile of the input, and every view is there as it is and mirrored.
+    A picture has T views, one for each tile of the input, and every view is there as it is and mirrored. The first tap
+    is kept halved, as the head reads it: less to keep, and nothing to compute again at every step.
     """
 
     place: Path
@@ -41,15 +43,15 @@ class TapCache:
     @cached_property
     def folder(self) -> Path:
         """Where the files lie."""
-        folder = self.place / f"taps-{digest_of([self.key, self.spec.to_json()])[:16]}"
+        folder = self.place / f"taps-{digest_of([self.key, self.spec.to_json(), self.shapes])[:16]}"
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
     @cached_property
     def shapes(self) -> tuple[tuple[int, ...], ...]:
-        """Channels, height and width of the three taps."""
+        """Channels, height and width of the three taps, the first one halved."""
         blank = torch.zeros(1, 3, self.spec.height, self.spec.width)
-        return tuple(tap.shape[1:] for tap in self.extract(blank))
+        return tuple(tap.shape[1:] for tap in self._taps(blank))
 
     def fill(self, rows: Labels) -> None:
         """Compute the taps of the pictures in `rows` that have none yet; a killed call keeps what it has."""
@@ -66,6 +68,10 @@ class TapCache:
         fine, middle, coarse = (part.reshape(-1, *shape) for part, shape in zip(parts, self.shapes, strict=True))
         return fine, middle, coarse
 
+    def _taps(self, images: Tensor) -> tuple[Vectors, ...]:
+        fine, middle, coarse = self.extract(images)
+        return halved(torch.from_numpy(fine)).numpy(), middle, coarse
+
     def _path(self, row: int) -> Path:
         return self.folder / f"{self.ids[row]}.npy"
 
@@ -81,5 +87,5 @@ class TapCache:
         found = []
         for start in range(0, len(both), AT_ONCE):
             part = both[start : start + AT_ONCE]
-            found.append(np.concatenate([tap.reshape(len(part), -1) for tap in self.extract(part)], axis=1))
+            found.append(np.concatenate([tap.reshape(len(part), -1) for tap in self._taps(part)], axis=1))
         return np.concatenate(found).reshape(2, len(views), -1).astype(np.float16)

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from augment import record_types as types
+from augment.data.fault_groups import NONE, can_tell_faults, resolve
 from augment.data.image_store import ImageStore, resize_by_area
 from augment.data.split import TRAIN, VAL
 from augment.methods import HEAL, Method, parse_method
@@ -240,16 +241,13 @@ def healed_sides(settings: Settings) -> tuple[str, ...]:
 
 
 def healthy_labels(settings: Settings, labels: Collection[str]) -> dict[str, str]:
-    """Return the healthy label of each fault: of its group, of its host, or the only one that there is."""
-    found = {}
-    healthy = sorted(set(labels) - set(settings.data.faults))
-    if len(healthy) == 1 and not settings.data.groups:
-        found = dict.fromkeys(settings.data.faults, healthy[0])
-    found |= settings.generate.hosts
-    for members in settings.data.groups.values():
-        faults = [label for label in members if label in settings.data.faults]
-        found |= {fault: label for fault in faults for label in members if label not in faults}
-    return {fault: label for fault, label in found.items() if fault in labels and label in labels}
+    """Return the healthy label of each fault: of the only group that it befalls, or else of its host."""
+    found = {fault: healthy for fault, healthy in settings.generate.hosts.items() if {fault, healthy} <= set(labels)}
+    if can_tell_faults(list(labels), settings.data.faults):
+        groups = resolve(sorted(labels), settings.data.faults, settings.data.groups, {})
+        own = {fault: groups.group_of(fault) for fault in settings.data.faults}
+        found |= {fault: groups.groups[group].healthy for fault, group in own.items() if group != NONE}
+    return found
 
 
 def _healthy_prompt(settings: Settings, sources: Sources, label: str, image: str) -> types.PromptRecord:
@@ -381,7 +379,7 @@ class _Studio:
         return fit(host, donor, _box(item.box), item.seed)
 
     def _healed(self, batch: Sequence[types.PlannedImage]) -> list[_Painted]:
-        """Take the faults out of pictures: by cooling, by a generator that knows real pictures, or by OpenCV."""
+        """Take the faults out of pictures: by cooling, by a generator that knows real pictures, or by patching."""
         frames = [self._frame(item.source) for item in batch]
         if not self.settings.generate.knows_real_pictures:
             return [_healed(frame, item) for frame, item in zip(frames, batch, strict=True)]

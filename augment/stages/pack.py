@@ -4,6 +4,7 @@ Its files are held against the network on the locked test set. Nothing is chosen
 """
 
 import importlib.metadata
+import json
 import subprocess
 from collections import defaultdict
 from collections.abc import Sequence
@@ -23,13 +24,16 @@ from augment.records import COMPARISON, CURATION, DATASET, EXPORT, STAGES, TRAIN
 from augment.settings import Settings
 from augment.training.arms import parse_arm
 from augment.training.predictions import read_predictions
-from edge_runtime.bundle.decision import DecisionRule
+from edge_runtime.bundle.decision import Rule
 from edge_runtime.bundle.errors import InputError
-from edge_runtime.bundle.manifest import model_file
-from edge_runtime.bundle.preprocess import Frame, PreprocessSpec
+from edge_runtime.bundle.heads import ClassHead, Head, head_from_json
+from edge_runtime.bundle.manifest import Manifest, model_file
+from edge_runtime.bundle.preprocess import Frame, Frames, PreprocessSpec
+from edge_runtime.bundle.store import MANIFEST
 from edge_runtime.media.image_files import read_image
 from export.acceptance import Evidence
 from export.calibration import fit_rule
+from export.checkpoint import read_card
 from export.golden_frames import LabelledFrame
 from export.pack import pack_bundle
 
@@ -48,18 +52,20 @@ def run(settings: Settings, folder: RunFolder) -> ExportDocument:
     chosen = choose(training.records, settings.export.arm)
     inputs = StageInputs.of(comparison.digest, settings.export, {}, {chosen.id: chosen.sha256})
     done = folder.finished(EXPORT, inputs)
-    if done and (folder.path / "bundle" / "manifest.json").exists():
+    if done and _readable(folder.path / "bundle" / MANIFEST):
         return done
     rule, thresholds = calibrate(settings, folder, training.summary, chosen)
+    arm = comparison.summary.arms[chosen.arm]
     manifest = pack_bundle(
         folder.path / chosen.path,
-        evidence(settings, folder, chosen, PreprocessSpec.from_json(training.summary.input)),
+        evidence(settings, folder, chosen, PreprocessSpec.from_json(read_card(folder.path / chosen.path)["input"])),
         folder.path / "bundle",
         name=settings.export.name,
         version=f"{training.version}.{comparison.version}.0",
         decision=rule,
         metrics={
-            "test": as_plain(comparison.summary.arms[chosen.arm]),
+            "test": as_plain(arm),
+            **_seen(arm),
             "verdict": comparison.summary.verdict,
             "validation": chosen.validation,
             "thresholds": as_plain(thresholds),
@@ -67,6 +73,7 @@ def run(settings: Settings, folder: RunFolder) -> ExportDocument:
         lineage=lineage(settings, folder, chosen),
         precisions=settings.export.precisions,
         recall_target=settings.export.recall_target,
+        specificity=settings.export.specificity,
     )
     records = [
         from_json(types.ExportRecord, {"id": variant, **asdict(manifest.files[model_file(variant)]), **measured})
@@ -80,6 +87,24 @@ def run(settings: Settings, folder: RunFolder) -> ExportDocument:
         refused=manifest.metrics["refused"],
     )
     return folder.write(Document(EXPORT, inputs, records, summary))
+
+
+def _readable(manifest: Path) -> bool:
+    """Whether this version can read the bundle of a manifest; one of an earlier format is packed anew."""
+    try:
+        Manifest.from_json(json.loads(manifest.read_bytes()))
+    except (OSError, ValueError, InputError):
+        return False
+    return True
+
+
+def _seen(arm: types.ArmResult) -> dict[str, object]:
+    """Return what the manifest says of faults: whether each score rests on the fault, and how small one may be."""
+    spots = arm.spots
+    if spots is None:
+        return {"support": {}, "smallest_fault": None}
+    support = {label: {"supported": fault.supported, "why": fault.why} for label, fault in spots.faults.items()}
+    return {"support": support, "smallest_fault": spots.smallest_fault and as_plain(spots.smallest_fault)}
 
 
 def summary_line(document: ExportDocument) -> str:
@@ -109,15 +134,20 @@ def choose(trainings: Sequence[types.TrainingRecord], arm: str) -> types.Trainin
 
 def calibrate(
     settings: Settings, folder: RunFolder, training: types.TrainingSummary, chosen: types.TrainingRecord
-) -> tuple[DecisionRule, dict[str, types.Threshold]]:
-    """Fit temperature and thresholds from the validation logits that training left; never from test images."""
+) -> tuple[Rule, dict[str, types.Threshold]]:
+    """Fit the decision rule on the held-out predictions that training left; never on test images."""
     found, faults = read_predictions(folder.path / chosen.path), tuple(training.fault_labels)
-    rule, choices = fit_rule(found.logits, found.targets, found.labels, faults, settings.export.recall_target)
+    head: Head = ClassHead(found.labels)
+    scores = found.logits
+    if found.head is not None and found.scores is not None:
+        head, scores = head_from_json(found.head, found.labels), found.scores
+    aims = settings.export.recall_target, settings.export.specificity
+    rule, choices = fit_rule(head, scores, found.targets, found.labels, faults, *aims)
     return rule, {label: from_json(types.Threshold, choice.to_json()) for label, choice in choices.items()}
 
 
 def evidence(settings: Settings, folder: RunFolder, chosen: types.TrainingRecord, spec: PreprocessSpec) -> Evidence:
-    """Gather images of the chosen training's arm, and all validation and test images, at the size of the input."""
+    """Gather images of the chosen training's arm, and all validation and test images, on the canvas of `spec`."""
     store = ImageStore(settings)
     records = folder.require(DATASET).records
     arm = replace(parse_arm(chosen.arm, settings.generate.methods), dropped=frozenset(chosen.dropped))
@@ -126,23 +156,32 @@ def evidence(settings: Settings, folder: RunFolder, chosen: types.TrainingRecord
         return [record for record in records if record.split == split]
 
     def held_out(split: str) -> list[LabelledFrame]:
-        return [LabelledFrame(record.id, record.label, spec.apply(store.frame(record))) for record in of_split(split)]
+        return [LabelledFrame(record.id, record.label, spec.draw(store.frame(record))) for record in of_split(split)]
 
+    # With cross-fitting the network has learned from validation images too; no rule is fitted on what it says of those.
+    judged = set(read_predictions(folder.path / chosen.path).ids)
+    learned = any(record.id in judged for record in of_split(TRAIN))
     real = [record for record in of_split(TRAIN) if arm.takes(record)]
     made = [record for record in folder.require(CURATION).records if arm.takes(record)]
-    frames: list[Frame] = [spec.apply(store.frame(record)) for record in _evenly(real)]
-    if len(frames) < CALIBRATION_FRAMES:
+    some = [store.frame(record) for record in _evenly(real)]
+    if len(some) < CALIBRATION_FRAMES:
         paths = [folder.path / record.path for record in _evenly([r for r in made if r.path]) if record.path]
-        frames += [spec.apply(read_image(path).frame) for path in paths]
+        some += [read_image(path).frame for path in paths]
     for_golden = _evenly(of_split(VAL))[:CANDIDATES]
     smaller = [(record, store.reduced(record, spec)) for record in of_split(TEST)]
     return Evidence(
-        calibration=np.stack(frames[:CALIBRATION_FRAMES]),
+        calibration=_one_view_each(some[:CALIBRATION_FRAMES], spec),
         golden=[LabelledFrame(record.id, record.label, store.frame(record)) for record in for_golden],
-        validation=held_out(VAL),
+        validation=[] if learned else held_out(VAL),
         test=held_out(TEST),
-        reduced={record.id: spec.apply(frame) for record, frame in smaller if frame is not None},
+        reduced={record.id: spec.draw(frame) for record, frame in smaller if frame is not None},
     )
+
+
+def _one_view_each(frames: Sequence[Frame], spec: PreprocessSpec) -> Frames:
+    """Return one view of every frame, with tiles each time the next one."""
+    tiles = len(spec.tile_places)
+    return np.stack([spec.views(frame)[place % tiles] for place, frame in enumerate(frames)])
 
 
 def _evenly(records: Sequence[Image]) -> list[Image]:

@@ -30,7 +30,7 @@ def input_of(section: TrainSettings, images: Sequence[DatasetRecord], spatial: b
     if section.aspect == "native":
         side = min(section.size, MOST_ENLARGED * long_side)
         short = side * min(aspect, 1 / aspect)
-        low, high = (max(UNIT, round(pixels / UNIT) * UNIT) for pixels in (short, side))
+        low, high = (max(UNIT, int(pixels / UNIT + 0.5) * UNIT) for pixels in (short, side))
         spec = PreprocessSpec(*((low, high) if aspect >= 1 else (high, low)), resize=LETTERBOX)
     return _tiled(spec, section.tiles, aspect, long_side) if spatial else spec
 

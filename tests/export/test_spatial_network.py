@@ -7,7 +7,7 @@ import torch
 from edge_runtime.bundle.heads import ClassHead, Pooling
 from export.checkpoint import head_of, load_checkpoint, save_checkpoint
 from export.network import CLASS_OUTPUTS, build_network, normalise, output_names
-from export.spatial_network import HeadShape, SpatialNetwork, pool
+from export.spatial_network import HeadShape, SpatialNetwork, halved, pool
 from tests.support.narrow_network import SPATIAL_CARD, SPATIAL_HEAD, narrow_network, pictures, spatial_network
 
 BACKBONES = ["resnet50", "efficientnet_lite0"]
@@ -104,7 +104,7 @@ def test_standardised_inputs_have_mean_zero_and_deviation_one():
 
 def test_centred_maps_do_not_know_what_all_cells_share():
     shift = 2.5
-    for centre in (True, False):
+    for centre in (1.0, 0.0):
         network = spatial(shape=HeadShape(centre=centre))
         with torch.inference_mode():
             taps = network.taps(images(1))
@@ -129,3 +129,11 @@ def test_a_spatial_checkpoint_comes_back_as_it_was(tmp_path, backbone):
 def test_outputs_bear_the_names_of_the_bundles_heads():
     assert output_names(spatial()) == SPATIAL_HEAD.outputs
     assert output_names(narrow_network()) == CLASS_OUTPUTS == ClassHead(("a", "b")).outputs
+
+
+def test_a_head_reads_a_first_tap_that_is_halved_already():
+    network = spatial()
+    with torch.inference_mode():
+        fine, middle, coarse = network.taps(images())
+        whole, kept = network.head((fine, middle, coarse)), network.head((halved(fine), middle, coarse))
+    assert all(torch.equal(one, other) for one, other in zip(whole, kept, strict=True))

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from augment.models.false_colour import palette_of, temperatures
-from augment.models.heal import COOLED, PAINTED_OVER, healed
+from augment.models.heal import COOLED, PAINTED_OVER, PATCHED, healed
 from tests.support.thermal_pictures import hotspots, needs_thermal
 
 BOX = (54.0, 34.0, 14.0, 14.0)
@@ -56,13 +56,31 @@ def test_of_two_spots_neither_tells_how_warm_the_conductor_is():
     assert temperatures(made).max() <= warmth + 0.12 * 150 + 2
 
 
-def test_other_pictures_are_painted_over():
+def test_other_pictures_get_a_part_of_their_own_whose_surroundings_are_alike():
     frame = photograph()
     made, how = healed(frame, [BOX])
-    assert how == PAINTED_OVER
+    assert how == PATCHED
     away = beyond(frame.shape, [BOX], margin=3)
     np.testing.assert_array_equal(made[away], frame[away])
     assert made[34:48, 54:68].max() < 140  # the red is gone
+    assert made[36:46, 56:66].std() > 0.7 * frame[:30].std()  # and the grain is there
+
+
+def test_stripes_go_on_where_the_spot_was():
+    frame = np.zeros((80, 120, 3), np.uint8)
+    frame[:] = (np.arange(120) // 5 % 2 * 90 + 60)[None, :, None] + np.arange(80)[:, None, None] // 4
+    whole = frame.copy()
+    frame[38:44, 58:64] = (20, 20, 240)
+    made, how = healed(frame, [BOX])
+    assert how == PATCHED
+    assert np.abs(made.astype(int) - whole).max() <= 10
+
+
+def test_a_box_that_no_other_part_can_cover_is_inpainted():
+    frame = photograph()
+    made, how = healed(frame, [(10.0, 5.0, 100.0, 70.0)])
+    assert how == PAINTED_OVER
+    assert made[38:44, 58:64].max() < 140
 
 
 @pytest.mark.parametrize("frame", [conductor(), photograph()])

@@ -2,7 +2,7 @@ import math
 
 import torch
 
-from augment.spatial.loss import PictureScale, cell_loss, group_loss, spatial_loss
+from augment.spatial.loss import PictureScale, Taught, batch_loss, cell_loss, group_loss, spatial_loss
 
 EVEN = math.log(2)  # the loss of log-odds 0, whatever is right
 
@@ -67,3 +67,17 @@ def test_a_label_that_names_no_group_is_left_out_and_groups_weigh_what_they_are_
     weights = torch.tensor([1.0, 3.0])
     assert torch.allclose(group_loss(logits, torch.tensor([0, -1]), weights), torch.tensor(EVEN / 2))
     assert torch.allclose(group_loss(logits, torch.tensor([1, 0]), weights), torch.tensor(2 * EVEN))
+
+
+def test_the_views_of_a_picture_are_one():
+    generator = torch.Generator().manual_seed(1)
+    maps, logits = torch.randn(4, 1, 2, 3, generator=generator), torch.randn(4, 2, generator=generator)
+    cells = torch.tensor([1, 0, -1, 0, 0, 0]).repeat(2, 2, 1, 1).reshape(2, 2, 1, 2, 3)
+    yes, ones, pictures = torch.ones(2, 1, dtype=torch.bool), torch.ones(2), torch.tensor([[1], [0]])
+    groups = torch.tensor([0, 1])
+    found = batch_loss(
+        (logits, maps.amax((2, 3)), maps), PictureScale(1), Taught(cells, yes, pictures, ones, groups, ones)
+    )
+    tall = maps.reshape(2, 1, 4, 3)
+    expected = spatial_loss(tall, tall.amax((2, 3)), cells.reshape(2, 1, 4, 3), yes, pictures, ones)
+    assert torch.allclose(found, expected + group_loss(logits.reshape(2, 2, 2).mean(1), groups, ones))

@@ -371,7 +371,7 @@ def test_validation_images_are_healed_where_cross_fitted_trainings_learn_from_th
     assert generate.healed_sides(crossed) == ("train", "val")
 
 
-def test_photographs_are_painted_over_box_by_box_to_a_healthy_prompt_or_by_opencv(tmp_path):
+def test_photographs_are_painted_over_box_by_box_to_a_healthy_prompt_or_patched(tmp_path):
     folder, models = photographs(tmp_path), NoiseModels()
     (record,) = generate.run(healing(tmp_path, model="a/model"), folder, models).records
     assert (record.how, models.painter.batches) == ("inpainted by the generator", 2)
@@ -385,7 +385,7 @@ def test_photographs_are_painted_over_box_by_box_to_a_healthy_prompt_or_by_openc
     again = generate.run(healing(tmp_path, model="a/model"), photographs(tmp_path / "again"), NoiseModels())
     assert again.records[0].sha256 == record.sha256
     other = generate.run(healing(tmp_path), folder, NoiseModels()).records[0]
-    assert (other.how, other.prompt, other.prompt_id) == ("inpainted by OpenCV", None, None)
+    assert (other.how, other.prompt, other.prompt_id) == ("patched from elsewhere in the picture", None, None)
     assert other.id != record.id
 
 

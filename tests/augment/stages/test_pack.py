@@ -1,17 +1,26 @@
 """What calibration makes of the predictions that training left."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from augment.json_objects import as_plain, from_json
 from augment.presets import PRESETS
-from augment.record_types import TrainingRecord
+from augment.record_types import ArmResult, TrainingRecord
 from augment.records import EXPORT, TRAINING, RunFolder
+from augment.settings import load_settings
 from augment.stages import pack
+from edge_runtime.bundle.heads import ClassHead
+from edge_runtime.bundle.store import open_bundle
+from export.checkpoint import save_checkpoint
+from export.network import build_network
+from tests.support import ROOT
 from tests.support.made_documents import made
+from tests.support.narrow_network import SPATIAL_FAULTS, SPATIAL_HEAD, SPATIAL_LABELS
 
 LABELS = ["clean", "hot"]
 
@@ -57,3 +66,51 @@ def test_the_line_of_the_stage_names_thresholds_that_rest_on_too_few_images(tmp_
     assert lines[0].endswith("; too few validation images to vouch for a threshold: hot 7 of 29")
     assert "packed as fp32 (99.8 %)" in lines[1]
     assert lines[1].endswith("; int8 refused: it is worse")
+
+
+def test_a_spatial_heads_rule_is_fitted_on_its_scores(tmp_path):
+    images = []
+    for at in range(80):
+        group, hot = at % 2, at % 4 > 1
+        scores = [float(group == 0), float(group == 1), (2.0 if hot else -2.0) + at / 100]
+        images.append({"id": str(at), "label": SPATIAL_LABELS[2 * group + hot], "logits": [0.0] * 4, "scores": scores})
+    content = {"labels": list(SPATIAL_LABELS), "head": SPATIAL_HEAD.to_json(), "images": images}
+    (tmp_path / "arm").mkdir()
+    (tmp_path / "arm" / "predictions.json").write_text(json.dumps(content))
+    training = made(TRAINING, None, [], {"fault_labels": list(SPATIAL_FAULTS)}).summary
+    chosen = from_json(TrainingRecord, {"path": "arm"})
+    rule, found = pack.calibrate(PRESETS["mini"], RunFolder(tmp_path), training, chosen)
+    assert rule.head == SPATIAL_HEAD
+    assert [rule.decide(np.array(image["scores"])).label for image in images] == [image["label"] for image in images]
+    assert [found[label].positives for label in SPATIAL_FAULTS] == [20, 20]
+
+
+def test_what_a_score_rests_on_and_the_smallest_fault_come_from_the_comparison():
+    hot = {"images": 5, "boxed": 5, "supported": False, "why": "the gap is 2 points"}
+    spots = {"faults": {"hot": hot}, "smallest_fault": {"pixels": 24.0, "share": 0.08, "recall": 0.7, "cell": 16.0}}
+    assert pack._seen(from_json(ArmResult, {"spots": spots})) == {
+        "support": {"hot": {"supported": False, "why": "the gap is 2 points"}},
+        "smallest_fault": {"pixels": 24.0, "share": 0.08, "recall": 0.7, "cell": 16.0},
+    }
+    assert pack._seen(from_json(ArmResult, {})) == {"support": {}, "smallest_fault": None}
+
+
+def test_a_bundle_of_the_first_format_is_packed_anew_from_its_checkpoint_and_then_left_alone(tmp_path, monkeypatch):
+    monkeypatch.chdir(shutil.copytree(ROOT / "tests" / "data" / "0.1.0", tmp_path / "old"))
+    folder = RunFolder(tmp_path / "old" / "run")
+    settings = load_settings(folder.path)
+    settings = replace(settings, export=replace(settings.export, arm="real", precisions=("fp32",)))
+    summary, chosen = folder.require(TRAINING).summary, pack.choose(folder.require(TRAINING).records, "real")
+    path = folder.path / "export" / "v0001.json"
+    document = json.loads(path.read_bytes())
+    document["settings"] |= {"arm": "real", "precisions": ["fp32"]}  # generated pictures are not kept, weights neither
+    path.write_text(json.dumps({**document, "models": {chosen.id: chosen.sha256}}))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        network = build_network("resnet50", 4, 8)
+    card = {"backbone": "resnet50", "width": 8, "labels": summary.labels, "fault_labels": summary.fault_labels}
+    save_checkpoint(folder.path / chosen.path, network, {**card, "input": summary.input})
+    assert pack.run(settings, folder).version == 2
+    manifest = open_bundle(folder.path / "bundle").manifest
+    assert (manifest.head, manifest.requires) == (ClassHead(tuple(summary.labels)), ("class-head",))
+    assert pack.run(settings, folder).version == 2

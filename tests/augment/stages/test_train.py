@@ -245,6 +245,20 @@ def test_the_same_settings_give_the_same_heads(spatial, tmp_path):
         assert (folder.path / place).read_bytes() == (again.path / place).read_bytes()
 
 
+def test_the_whole_network_may_learn_with_a_spatial_head(tmp_path):
+    options = {"layers": "all", "cross_fit": 0, "steps": 4, "evaluate_every": 2, "backbone_rate": 0.1}
+    settings, folder = spatial_run(tmp_path, arms=("real", "combined"), **options)
+    document = train.run(settings, folder)
+    assert [record.steps for record in document.records] == [4, 4]
+    assert set(document.records[0].validation) == {"accuracy", "macro_f1", "macro_recall", "loss"}
+    place = folder.path / "training/combined/seed-0"
+    assert "ranking" in json.loads((place / "history.json").read_bytes())[-1]["validation"]
+    network, card = load_checkpoint(place)
+    before = safetensors.torch.load_file(tmp_path / "backbone.safetensors")
+    assert card["head"]["evidence"] == "boxes"
+    assert not torch.equal(network.backbone.stem.weight, before["stem.weight"])
+
+
 def test_without_faults_auto_is_the_class_head_and_spatial_is_refused(tmp_path):
     settings, folder = spatial_run(tmp_path, arms=("real",))
     settings = replace(settings, data=replace(settings.data, faults=()))

@@ -1,0 +1,130 @@
+"""Does training the whole network bring more than a spatial head on a frozen backbone? One fold, the same pictures.
+
+    python -m benchmarks.end_to_end prepare OUT --data FOLDER --boxes FOLDER --fault LABEL --group NAME=LABEL,LABEL
+    for run in frozen whole; do
+      for stage in dataset caption refine adapt generate curate train; do rarefault $stage OUT/$run/pipeline.toml; done
+    done
+    python -m benchmarks.end_to_end measure OUT
+
+`prepare` writes two pipelines that differ in what is trained. A run that was stopped goes on where it was. `measure`
+asks both about the test fold: thresholds are those of the validation pictures, by the same rule.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+import click
+import numpy as np
+from sklearn.metrics import roc_auc_score
+
+from augment.data.image_store import ImageStore
+from augment.evaluation.metrics import metrics
+from augment.presets import PRESETS
+from augment.records import DATASET, RunFolder
+from augment.settings import DataSettings, load_settings, write_once
+from augment.spatial.spot_answers import TestPictures, channels, peaks, pointing
+from augment.training.predictions import read_predictions
+from edge_runtime.bundle.heads import SpatialHead, head_from_json
+from edge_runtime.bundle.preprocess import PreprocessSpec
+from export.calibration import fit_rule
+from export.checkpoint import load_checkpoint
+from export.parity import torch_runner
+
+FROZEN, WHOLE = "frozen", "whole"
+ARM = "real"
+# 16 pictures a step, as many as a processor's memory takes at 384 pixels; the backbone keeps most of what it knows.
+RECIPE = {"batch_size": 16, "learning_rate": 1e-3, "backbone_rate": 0.1, "weight_decay": 0.02, "ema": 0.98}
+
+
+@click.group()
+def main() -> None:
+    """Compare a frozen backbone with one that learns."""
+
+
+@main.command()
+@click.argument("out", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--data", required=True)
+@click.option("--boxes", default="")
+@click.option("--fault", "faults", multiple=True, required=True)
+@click.option("--group", "groups", multiple=True, help="NAME=LABEL,LABEL")
+@click.option("--size", default=384, show_default=True)
+@click.option("--steps", default=248, show_default=True, help="of the whole network")
+@click.option("--fold", default=0, show_default=True)
+@click.option("--random", is_flag=True, help="deal single pictures into the folds, not whole groups")
+def prepare(
+    out: Path, data: str, boxes: str, faults: tuple[str, ...], groups: tuple[str, ...], size: int, steps: int,
+    fold: int, random: bool,
+) -> None:  # fmt: skip
+    """Write OUT/frozen/pipeline.toml and OUT/whole/pipeline.toml."""
+    named = {name: tuple(labels.split(",")) for name, _, labels in (group.partition("=") for group in groups)}
+    images = DataSettings(source=data, boxes=boxes, faults=faults, groups=named, folds=5, fold=fold)
+    if random:
+        images = replace(images, burst_gap=0, duplicate_bits=0)
+    preset = PRESETS["mini"]
+    common = replace(
+        preset.train,
+        arms=(ARM, f"{ARM}+classic"), seeds=1, backbone="efficientnet_lite0", width=64, weights="imagenet",
+        head="spatial", size=size, aspect="native",
+    )  # fmt: skip
+    often = max(1, steps // 8)
+    trains = {
+        FROZEN: replace(common, layers="classifier"),
+        WHOLE: replace(common, layers="all", steps=steps, evaluate_every=often, patience=8, **RECIPE),
+    }
+    for run, train in trains.items():
+        settings = replace(
+            preset,
+            cache=str((out / "cache").resolve()),
+            data=images,
+            caption=replace(preset.caption, per_class=1),  # no arm has pictures that a prompt made
+            refine=replace(preset.refine, variants=1, attempts=3, meaning="lexical"),
+            generate=replace(preset.generate, methods=("heal",), rounds=1),
+            train=train,
+            compare=replace(preset.compare, baseline=f"{ARM}+classic", candidate=ARM),
+            export=replace(preset.export, arm=ARM),
+        )
+        write_once(settings, out / run / "pipeline.toml", str(out / run))
+
+
+@main.command()
+@click.argument("out", type=click.Path(path_type=Path, exists=True, file_okay=False))
+def measure(out: Path) -> None:
+    """Print a line of figures for each run that has been trained."""
+    for run in (FROZEN, WHOLE):
+        if (out / run / "training" / ARM / "seed-0" / "card.json").exists():
+            figures = " | ".join(f"{name} {value:.3f}" for name, value in measured(out / run).items())
+            print(f"| {run} | {figures} |", flush=True)
+
+
+def measured(run: Path) -> dict[str, float]:
+    """Test accuracy of a run; for each fault, AUC and recall beside its healthy equipment, and pointing."""
+    checkpoint = run / "training" / ARM / "seed-0"
+    network, card = load_checkpoint(checkpoint)
+    labels, settings = tuple(card["labels"]), load_settings(run / "pipeline.toml")
+    head = head_from_json(card["head"], labels)
+    assert isinstance(head, SpatialHead)
+    records = [record for record in RunFolder(run).require(DATASET).records if record.split == "test"]
+    spec = PreprocessSpec.from_json(card["input"])
+    asked = TestPictures(records, spec, ImageStore(settings), settings.seed)
+    answered = asked.answers_of({ARM: (torch_runner(network), head)})[ARM]
+    held_out = read_predictions(checkpoint)
+    rule, _ = fit_rule(head, held_out.scores, held_out.targets, labels, tuple(card["fault_labels"]))
+    targets = np.array([labels.index(record.label) for record in records])
+    found = metrics(targets, rule.probabilities(answered.as_is).argmax(axis=1))
+    flagged = np.array([bool(rule.decide(scores).flagged) for scores in answered.as_is])
+    named = np.array([record.label for record in records])
+    points = pointing(peaks(answered.maps, channels(head, labels, records), records, spec), records)
+    for group in head.groups:
+        healthy = named == group.healthy
+        found[f"specificity {group.name}"] = 1 - float(flagged[healthy].mean())
+        for kind, label in group.faults.items():
+            own = named == label
+            scores = answered.as_is[:, len(head.groups) + head.kinds.index(kind)]
+            found[f"AUC {label}"] = float(roc_auc_score(own[own | healthy], scores[own | healthy]))
+            found[f"recall {label}"] = float(flagged[own].mean())
+            found[f"pointing {label}"] = float(np.nanmean(points[own])) if own.any() else float("nan")
+    return found
+
+
+if __name__ == "__main__":
+    main()
