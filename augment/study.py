@@ -127,7 +127,7 @@ def _cache(out: Path) -> str:
 
 
 def _spots(out: Path, ask: Ask, draw: int) -> Settings:
-    """Return the preset `cpu`: a spatial head on a frozen backbone, the class head beside it, healed pictures by boxes."""
+    """Return the preset `cpu`: spatial head on a frozen backbone, class head beside it, healed pictures given boxes."""
     preset, arms = PRESETS["cpu"], (CLASSIC, REAL, *([HEALED] if ask.data.boxes else []))
     return replace(
         preset,
@@ -135,7 +135,7 @@ def _spots(out: Path, ask: Ask, draw: int) -> Settings:
         cache=_cache(out),
         data=SPLITS[ask.split](ask.data),
         train=replace(preset.train, arms=arms, head="spatial", size=ask.size),
-        compare=replace(preset.compare, candidate=arms[-1]),
+        compare=replace(preset.compare, baseline=CLASSIC, candidate=arms[-1]),
         export=replace(preset.export, arm=arms[-1]),
     )
 

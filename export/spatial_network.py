@@ -28,8 +28,8 @@ ROUNDING = 1e-2  # of a tap's root mean square: what varies less would be told f
 class HeadShape:
     """How a spatial head is built.
 
-    `width` is the number of channels in which the three taps are added. `centre` is the share of each picture's own mean
-    that is taken off every channel: at 1 only what differs within a picture counts. `dropout` is the share of channels
+    `width` is the number of channels in which the three taps are added. `centre` is the share of each picture's own
+    mean that is taken off every channel: at 1 only what differs within a picture counts. `dropout` is the share of channels
     that are left out in training.
     """
 
