@@ -29,8 +29,8 @@ class HeadShape:
     """How a spatial head is built.
 
     `width` is the number of channels in which the three taps are added. `centre` is the share of each picture's own
-    mean that is taken off every channel: at 1 only what differs within a picture counts. `dropout` is the share of channels
-    that are left out in training.
+    mean that is taken off every channel: at 1 only what differs within a picture counts. `dropout` is the share of
+    channels that are left out in training.
     """
 
     width: int = 48
