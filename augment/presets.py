@@ -34,7 +34,7 @@ _SD21 = Settings(
     ),
 )
 # Seconds a training on a laptop: frozen ImageNet features, and beside the real pictures only healed faults, which cost
-# nothing and make the score rest on the fault. The embedded models have nothing to paint, so captions and prompts are few.
+# nothing and make the score rest on the fault. Nothing is painted, so captions and prompts are as few as can be.
 _CPU = Settings(
     caption=CaptionSettings(per_class=1),
     refine=RefineSettings(meaning="lexical", variants=1, attempts=1, rounds=1),
