@@ -168,24 +168,26 @@ def demo(out: Path, seed: int) -> None:
 @click.option("--data", default="", help="For all but scenes: the folder or manifest of the images.")
 @click.option("--fault", "faults", multiple=True, help="A label that is a fault; repeat for several.")
 @click.option("--host", "hosts", multiple=True, metavar="FAULT=SOUND", help="Labels to transplant from and onto.")
-@click.option("--group", "groups", multiple=True, metavar="NAME=LABEL,LABEL", help="For spots: as data.groups.")
-@click.option("--boxes", default="", help="For spots: as data.boxes.")
+@click.option("--preset", default="", help="For photographs: the preset that says what is trained, and on what.")
+@click.option("--group", "groups", multiple=True, metavar="NAME=LABEL,LABEL", help="As data.groups.")
+@click.option("--boxes", default="", help="As data.boxes.")
 @click.option("--split", type=click.Choice(["groups", "blocks", "random"]), default="groups", show_default=True,
               help="For spots: what stands on one side; blocks are the harsher split.")  # fmt: skip
-@click.option("--size", type=click.IntRange(min=0), default=0, help="For spots: long side of the input in pixels.")
+@click.option("--size", type=click.IntRange(min=32), default=384, help="For spots: long side of the input in pixels.")
 def benchmark(
-    name: str, out: Path, draws: int, data: str, faults: tuple[str, ...], hosts: tuple[str, ...],
+    name: str, out: Path, draws: int, data: str, faults: tuple[str, ...], hosts: tuple[str, ...], preset: str,
     groups: tuple[str, ...], boxes: str, split: str, size: int,
 ) -> None:  # fmt: skip
     """Compare every way of augmenting on the same test images; a second call resumes where the first one stopped."""
     from augment.evaluation.tables import table
     from augment.settings import DataSettings
-    from augment.study import RESULTS, pool, prepare
+    from augment.study import RESULTS, Ask, pool, prepare
 
     members = {group: tuple(labels.split(",")) for group, labels in _pairs(groups, "--group", "NAME=LABEL,LABEL")}
     paths = [str(Path(given).resolve()) if given and Path(given).exists() else given for given in (data, boxes)]
     source = DataSettings(source=paths[0], boxes=paths[1], faults=faults, groups=members)
-    plan = prepare(name, out, draws, source, dict(_pairs(hosts, "--host", "FAULT=SOUND")), split, size)
+    pairs = dict(_pairs(hosts, "--host", "FAULT=SOUND"))
+    plan = prepare(name, out, draws, Ask(source, pairs, preset, split, size))
     for pipeline in plan.pipelines:
         run_pipeline(pipeline, list(COMMANDS)[: STAGES.index(EXPORT)])
     click.echo(f"\n{table(pool(plan))}\n\n{out / RESULTS} written")

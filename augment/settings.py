@@ -302,8 +302,8 @@ class CurateSettings:
     )
     visible: float = setting(
         12.0,
-        "a fault that is set into a host must change it by this many grey levels somewhere, and so must healing in "
-        "every box",
+        "a fault that is set into a host must change it by this many grey levels somewhere, and healing by twice as "
+        "many in every box",
         low=0.0,
     )
     cap: int = setting(0, "images of a class kept at most; 0: no limit", low=0)
@@ -341,8 +341,10 @@ class TrainSettings:
     pooling: str = setting(
         "top-4", "with a spatial head, how a map becomes the score: max, lse (log mean exp) or the mean of the top-4"
     )
-    centre: bool = setting(
-        False, "with a spatial head, each picture's own mean is taken off its features, so that only differences count"
+    centre: float = fraction(
+        0.0,
+        "with a spatial head, this share of each picture's own mean is taken off its features: with more of it, "
+        "differences within a picture count and its general look does not",
     )
     generated_weight: float = setting(
         0.2,
@@ -386,7 +388,9 @@ class TrainSettings:
     )
     steps: int = setting(2000, "optimiser steps of every arm", low=1)
     evaluate_every: int = setting(100, "steps between two looks at the validation set", low=1)
-    patience: int = setting(6, "looks without a better validation macro F1 before the training stops", low=1)
+    patience: int = setting(
+        6, "looks without a better validation macro F1 (of a spatial head: ranking) before training stops", low=1
+    )
     batch_size: int = setting(32, "images per step", low=2)
     optimizer: str = setting("adamw", "optimiser", choices=("adamw", "sgd"))
     learning_rate: float = setting(1e-3, "peak learning rate", low=1e-7, high=10.0)
@@ -404,12 +408,15 @@ class TrainSettings:
     label_smoothing: float = setting(0.1, "label smoothing", low=0.0, high=0.9)
     views: str = setting(
         "mild",
-        "with layers = all, views of training images in every arm: mild crops and light alone, or TrivialAugment or "
-        "RandAugment beside them; balanced arms use TrivialAugment whatever this says",
+        "with layers = all and the class head, views of training images in every arm: mild crops and light alone, or "
+        "TrivialAugment or RandAugment beside them; balanced arms use TrivialAugment whatever this says",
         choices=("mild", "trivial", "rand"),
     )
     mixup: float = setting(
-        0.0, "with layers = all, blend images of a step in pairs: alpha of the share; 0 is off", low=0.0, high=10.0
+        0.0,
+        "with layers = all and the class head, blend images of a step in pairs: alpha of the share; 0 is off",
+        low=0.0,
+        high=10.0,
     )
     cutmix: float = setting(
         0.0,
@@ -419,8 +426,8 @@ class TrainSettings:
     )
     balance: str = setting(
         "none",
-        "with layers = all, the loss expects rare classes to be rare, so that the network does not learn it: softmax "
-        "is the balanced softmax",
+        "with layers = all and the class head, the loss expects rare classes to be rare, so that the network does not "
+        "learn it: softmax is the balanced softmax",
         choices=("none", "softmax"),
     )
     ema: float = setting(
@@ -441,7 +448,9 @@ class TrainSettings:
         "(and generated ones of a class that has no others)",
     )
     synthetic_norm: bool = setting(
-        False, "in arms with both kinds, generated images have batch norms of their own, which end with the training"
+        False,
+        "in arms with both kinds and the class head, generated images have batch norms of their own, which end with "
+        "the training",
     )
 
     def contradictions(self) -> list[str]:

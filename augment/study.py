@@ -10,7 +10,7 @@ without healed pictures, all under thresholds from the same cross-fitted predict
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,6 @@ from augment.evaluation.arm_comparison import Truth, by_argmax, summarise
 from augment.evaluation.metrics import draw, interval, resample
 from augment.evaluation.pooling import Compared, join_folds, stack_draws
 from augment.json_objects import as_plain, write_json
-from augment.methods import HEAL
 from augment.mini.archive import Share, write_archive
 from augment.mini.scenes import COUNTERPARTS, FAULT_LABELS, LABELS
 from augment.presets import PRESETS
@@ -38,7 +37,6 @@ from edge_runtime.bundle.errors import InputError
 RESULTS = "results.json"
 BASELINE = "real+balanced"
 SCENES, ELPV, PETS, IMAGES, SPOTS = "scenes", "elpv", "oxford-pets", "images", "spots"
-STUDIES = (SCENES, ELPV, PETS, IMAGES, SPOTS)
 SPECTRUM = ("img2img-0.3", "img2img-0.5", "img2img-0.7", "img2img-0.9")
 CONTROLS = ("codec", "render-catalogue", "render-station")  # what curation would rightly throw out: taken uncurated
 SCENES_COMBINED = ("text2img", "edit-0.7", "adapted-text2img", "adapted-edit-0.7")
@@ -51,7 +49,6 @@ FOLDS = 5
 # The two-class task of Deitsch et al. 2019, Solar Energy 185: defective is a defect probability of a half or more.
 ELPV_FAULTS = ("mono_67", "mono_100", "poly_67", "poly_100")
 PHOTO_SIZE = 224  # pixels: a hotspot of 8 pixels of 384 still has 4
-SPOT_SIZE = 384  # pixels: the long side of the thermal pictures
 SHARES = (0.2, 0.5, 0.8)  # of generated images, by weight; validation chooses
 # How a study of spots deals images into folds: look-alikes together, blocks of consecutive numbers together (as if each
 # were one visit), or every image by itself, which leaks and is there to compare with what was published.
@@ -76,60 +73,71 @@ class Plan:
         return [pipeline for draw in self.draws for pipeline in draw]
 
 
-def prepare(
-    name: str, out: Path, draws: int, data: DataSettings, hosts: Mapping[str, str] | None = None, split: str = "groups",
-    size: int = 0,
-) -> Plan:  # fmt: skip
-    """Write the settings of every run below `out`, and render what is rendered. A second call changes nothing.
+@dataclass(frozen=True)
+class Ask:
+    """What is asked of a study beside its name; what a study does not use is left alone.
 
     `data` is what the settings of every run say of the images. `hosts` are those of `generate.hosts`; with them,
-    transplanted faults are compared too. `split` is one of SPLITS and `size` the long side of the input in pixels (0:
-    as the preset has it); both are for the study of spots.
+    transplanted faults are compared too. `preset`, for the photographs, takes the arms and all else from a preset. For
+    spots, `split` is one of SPLITS and `size` the long side of the input in pixels.
     """
+
+    data: DataSettings = field(default_factory=DataSettings)
+    hosts: Mapping[str, str] = field(default_factory=dict)
+    preset: str = ""
+    split: str = "groups"
+    size: int = 384
+
+
+def prepare(name: str, out: Path, draws: int, ask: Ask) -> Plan:
+    """Write the settings of every run below `out`, and render what is rendered. A second call changes nothing."""
     if name == SCENES:
         return Plan(out, [[_prepare_scenes(out, draw)] for draw in range(draws)])
     if name == ELPV:
-        data = replace(data, source=data.source or "elpv-dataset", faults=data.faults or ELPV_FAULTS)
-    if not data.source:
+        data = replace(ask.data, source=ask.data.source or "elpv-dataset", faults=ask.data.faults or ELPV_FAULTS)
+        ask = replace(ask, data=data)
+    if not ask.data.source:
         raise InputError(f"benchmark {name} needs --data, the folder or manifest of its images")
-    folds = range(1) if name == PETS else range(FOLDS)  # the pets come with a test list of their own
-    if name == SPOTS:
-        data = SPLITS[split](data)
-        return Plan(out, [[_prepare_spots(out, data, draw, fold, size) for fold in folds] for draw in range(draws)])
-    boxed = dict(hosts or {})
-    runs = [[_prepare_photos(out, data, boxed, draw, fold, len(folds)) for fold in folds] for draw in range(draws)]
-    return Plan(out, runs)
+    folds = 1 if name == PETS else FOLDS  # the pets come with a test list of their own
+
+    def settings_of(draw: int) -> Settings:
+        if name == SPOTS:
+            return _spots(out, ask, draw)
+        return _by_preset(out, ask, draw) if ask.preset else _photos(out, ask, draw)
+
+    plans = [[_prepare_fold(settings_of(draw), out, fold, folds) for fold in range(folds)] for draw in range(draws)]
+    return Plan(out, plans)
 
 
-def _prepare_spots(out: Path, data: DataSettings, draw: int, fold: int, size: int) -> Path:
-    """Write the settings of one fold: a frozen backbone with the spatial head, the class head, and healed pictures."""
-    preset = PRESETS["mini"]
-    settings = replace(
+def _prepare_fold(settings: Settings, out: Path, fold: int, folds: int) -> Path:
+    if folds > 1:
+        settings = replace(settings, data=replace(settings.data, folds=folds, fold=fold))
+    check_source(settings)
+    return _write(out / f"draw-{settings.seed}" / f"fold-{fold}", settings)
+
+
+def _by_preset(out: Path, ask: Ask, draw: int) -> Settings:
+    preset = PRESETS[ask.preset]
+    generate = replace(preset.generate, hosts=dict(ask.hosts) or preset.generate.hosts)
+    return replace(preset, seed=draw, cache=_cache(out), data=ask.data, generate=generate)
+
+
+def _cache(out: Path) -> str:
+    return str((out / "cache").resolve())
+
+
+def _spots(out: Path, ask: Ask, draw: int) -> Settings:
+    """Return the preset `cpu`: spatial head on a frozen backbone, class head beside it, healed pictures given boxes."""
+    preset, arms = PRESETS["cpu"], (CLASSIC, REAL, *([HEALED] if ask.data.boxes else []))
+    return replace(
         preset,
         seed=draw,
-        cache=str((out / "cache").resolve()),
-        data=replace(data, folds=FOLDS, fold=fold),
-        caption=replace(preset.caption, per_class=1),  # no arm has pictures that a prompt made
-        refine=replace(preset.refine, variants=1, attempts=3, meaning="lexical"),
-        generate=replace(preset.generate, methods=(HEAL,), rounds=1, target=0, floor=0),
-        train=replace(
-            preset.train,
-            arms=(CLASSIC, REAL, HEALED),
-            backbone="efficientnet_lite0",
-            width=64,
-            weights="imagenet",
-            layers="classifier",
-            head="spatial",
-            aspect="native",
-            size=size or SPOT_SIZE,
-            cross_fit=5,
-            seeds=1,
-        ),
-        compare=replace(preset.compare, baseline=CLASSIC, candidate=HEALED),
-        export=replace(preset.export, arm=HEALED),
+        cache=_cache(out),
+        data=SPLITS[ask.split](ask.data),
+        train=replace(preset.train, arms=arms, head="spatial", size=ask.size),
+        compare=replace(preset.compare, baseline=CLASSIC, candidate=arms[-1]),
+        export=replace(preset.export, arm=arms[-1]),
     )
-    check_source(settings)
-    return _write(out / f"draw-{draw}" / f"fold-{fold}", settings)
 
 
 def _prepare_scenes(out: Path, draw: int) -> Path:
@@ -152,21 +160,17 @@ def _counts(healthy: int, fault: int) -> dict[str, int]:
     return {label: fault if label in FAULT_LABELS else healthy for label in LABELS}
 
 
-def _prepare_photos(out: Path, data: DataSettings, hosts: dict[str, str], draw: int, fold: int, folds: int) -> Path:
-    if folds > 1:
-        data = replace(data, folds=folds, fold=fold)
-    boxed = ("edit-0.7", "inpaint-0.9", "transplant") if hosts else ()
+def _photos(out: Path, ask: Ask, draw: int) -> Settings:
+    boxed = ("edit-0.7", "inpaint-0.9", "transplant") if ask.hosts else ()
     combined = ("text2img", "img2img-0.5", *boxed)
-    settings = _settings(out, draw, data, (*combined, "codec"), combined, size=PHOTO_SIZE)
-    settings = replace(
+    settings = _settings(out, draw, ask.data, (*combined, "codec"), combined, size=PHOTO_SIZE)
+    return replace(
         settings,
         # The mini models tell one photograph hardly from another: a few captions and one prompt for each will do.
         caption=replace(settings.caption, per_class=GENERATED_PHOTOS),
         refine=replace(settings.refine, variants=1, attempts=3, meaning="lexical"),
-        generate=replace(settings.generate, floor=GENERATED_PHOTOS, cap=GENERATED_PHOTOS, hosts=hosts),
+        generate=replace(settings.generate, floor=GENERATED_PHOTOS, cap=GENERATED_PHOTOS, hosts=dict(ask.hosts)),
     )
-    check_source(settings)
-    return _write(out / f"draw-{draw}" / f"fold-{fold}", settings)
 
 
 def _settings(
@@ -182,7 +186,7 @@ def _settings(
     return replace(
         preset,
         seed=draw,
-        cache=str((out / "cache").resolve()),
+        cache=_cache(out),
         data=data,
         generate=replace(preset.generate, methods=methods, target=0, rounds=1),
         train=replace(

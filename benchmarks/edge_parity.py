@@ -1,9 +1,9 @@
 """The edge against the network: `python -m benchmarks.edge_parity RUN...`.
 
-Claims, on every test image of a run: FP32 gives torch's most probable label, and probabilities within 1e-3; FP16 gives
-that label on 99.5 % of the images, on ONNX Runtime and on OpenVINO; INT8 is within the gate that packed it; and
+Claims, on every test image of a run: FP32 gives torch's label, and probabilities, scores and maps within 1e-3; FP16
+gives that label on 99.5 % of the images, on ONNX Runtime and on OpenVINO; INT8 is within the gate that packed it; and
 `edge-classify`, as a command on the files themselves, says what FP32 says. The reference is the packed checkpoint in
-torch, fed through the bundle's preprocessing.
+torch, fed through the bundle's preprocessing; with tiles, one verdict a frame.
 """
 
 import json
@@ -19,12 +19,11 @@ from augment.data.image_store import ImageStore
 from augment.record_types import DatasetRecord
 from augment.records import DATASET, EXPORT, RunFolder
 from augment.settings import load_settings
-from edge_runtime.bundle.preprocess import Frame
 from edge_runtime.bundle.store import Bundle, open_bundle
 from edge_runtime.inference.engines import available_engines, load_engine
-from export.acceptance import measure_accuracy
+from export.acceptance import EXACT, measure_accuracy
 from export.checkpoint import load_checkpoint
-from export.parity import Logits, Parity, measure_parity, torch_logits
+from export.parity import BATCH, Answers, Parity, answers, measure_parity, torch_runner
 
 WORST = 1e-3  # difference of a probability, FP32
 AGREEMENT = {"fp32": 1.0, "fp16": 0.995, "int8": 0.0}  # of INT8 the gate asks for accuracy instead
@@ -38,8 +37,8 @@ class Run:
     bundle: Bundle
     store: ImageStore
     records: list[DatasetRecord]
-    frames: np.ndarray
-    expected: Logits  # by torch
+    views: np.ndarray  # (N, T, H, W, 3)
+    expected: Answers  # by torch
 
     @property
     def targets(self) -> np.ndarray:
@@ -59,13 +58,14 @@ def _check(path: Path) -> bool:
     bundle = open_bundle(path / "bundle")
     records = [record for record in folder.require(DATASET).records if record.split == "test"]
     network, _ = load_checkpoint(path / "training" / folder.require(EXPORT).summary.training)
-    spec = bundle.manifest.input
-    frames: list[Frame] = [spec.apply(store.frame(record)) for record in records]
-    stacked = np.stack(frames)
-    run = Run(bundle, store, records, stacked, torch_logits(network, stacked))
+    views = np.stack([bundle.manifest.input.views(store.frame(record)) for record in records])
+    run = Run(bundle, store, records, views, answers(torch_runner(network), bundle.manifest.head, views))
     click.echo(f"\n{path}: {len(records)} test images; {', '.join(bundle.manifest.metrics['refused'].values())}")
     labels = bundle.manifest.labels
-    click.echo(f"{'':<16}{'agreement':>10}{'max |dp|':>10}{'accuracy':>10}{'ECE':>7}  " + "  ".join(labels))
+    click.echo(
+        f"{'':<16}{'agreement':>10}{'max |dp|':>10}{'score':>10}{'map':>10}{'accuracy':>10}{'ECE':>7}  "
+        + "  ".join(labels)
+    )
     _row("torch", run, "fp32", run.expected)
     fine = [_compare(run, engine, precision) for precision in bundle.manifest.precisions for engine in PROCESSORS]
     return all([*fine, _edge_classify(run)])
@@ -75,19 +75,26 @@ def _compare(run: Run, name: str, precision: str) -> bool:
     if name not in available_engines():
         return True
     engine = load_engine(run.bundle, name, precision)
-    logits = np.concatenate(
-        [engine.run(run.frames[start : start + 8])["logits"] for start in range(0, len(run.frames), 8)]
+
+    def run_in_batches(frames: np.ndarray) -> dict[str, np.ndarray]:
+        parts = [engine.run(frames[start : start + BATCH]) for start in range(0, len(frames), BATCH)]
+        return {output: np.concatenate([part[output] for part in parts]) for output in parts[0]}
+
+    parity = _row(f"{name} {precision}", run, precision, answers(run_in_batches, run.bundle.manifest.head, run.views))
+    exact = parity.worst_probability <= WORST and all(
+        worst <= EXACT * max(1.0, np.abs(expected).max())
+        for worst, expected in zip((parity.worst_score, parity.worst_map), run.expected, strict=True)
     )
-    parity = _row(f"{name} {precision}", run, precision, logits)
-    return parity.agreement >= AGREEMENT[precision] and (precision != "fp32" or parity.worst_probability <= WORST)
+    return parity.agreement >= AGREEMENT[precision] and (precision != "fp32" or exact)
 
 
-def _row(name: str, run: Run, precision: str, logits: Logits) -> Parity:
+def _row(name: str, run: Run, precision: str, seen: Answers) -> Parity:
     manifest = run.bundle.manifest
-    parity = measure_parity(precision, run.expected, logits, manifest.decision)
-    accuracy = measure_accuracy(manifest.rule(precision), logits, run.targets)
+    parity = measure_parity(precision, run.expected, seen, manifest.decision)
+    accuracy = measure_accuracy(manifest.rule(precision), seen.scores, run.targets)
     click.echo(
-        f"{name:<16}{100 * parity.agreement:>9.1f}%{parity.worst_probability:>10.1e}{100 * accuracy.accuracy:>9.1f}%"
+        f"{name:<16}{100 * parity.agreement:>9.1f}%{parity.worst_probability:>10.1e}{parity.worst_score:>10.1e}"
+        f"{parity.worst_map:>10.1e}{100 * accuracy.accuracy:>9.1f}%"
         f"{100 * accuracy.calibration_error:>6.1f}%  "
         + "  ".join(f"{100 * accuracy.recall[label]:>{len(label)}.1f}" for label in accuracy.recall)
     )
@@ -102,16 +109,13 @@ def _edge_classify(run: Run) -> bool:
     paths = "\n".join(str(run.store.path(record)) for record in run.records)
     done = subprocess.run(command, input=paths, capture_output=True, text=True, check=False)
     lines = [json.loads(line) for line in done.stdout.splitlines()]
-    expected = manifest.decision.probabilities(run.expected)
-    chances = [
-        (row[manifest.labels.index(entry["label"])], entry["probability"])
-        for row, line in zip(expected, lines, strict=True)
+    expected = [manifest.decision.decide(row) for row in run.expected.scores]
+    worst = max(
+        abs(wanted.chances[entry["label"]] - entry["probability"])
+        for wanted, line in zip(expected, lines, strict=True)
         for entry in line["top"]
-    ]
-    worst = max(abs(wanted - seen) for wanted, seen in chances)
-    decided = sum(
-        manifest.decision.decide(row).label == line["label"] for row, line in zip(run.expected, lines, strict=True)
     )
+    decided = sum(wanted.label == line["label"] for wanted, line in zip(expected, lines, strict=True))
     click.echo(
         f"edge-classify, fp32: the network's decision on {decided} of {len(lines)}, worst probability {worst:.1e}"
     )

@@ -17,16 +17,14 @@ import click
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
+from augment.arrays import Numbers
 from augment.data.image_store import ImageStore
 from augment.evaluation.metrics import metrics
 from augment.presets import PRESETS
 from augment.records import DATASET, RunFolder
 from augment.settings import DataSettings, load_settings, write_once
-from augment.spatial.spot_answers import TestPictures, channels, peaks, pointing
-from augment.training.predictions import read_predictions
-from edge_runtime.bundle.heads import SpatialHead, head_from_json
-from edge_runtime.bundle.preprocess import PreprocessSpec
-from export.calibration import fit_rule
+from augment.spatial.spot_answers import Pictures, Trained, pointing
+from edge_runtime.bundle.heads import SpatialHead
 from export.checkpoint import load_checkpoint
 from export.parity import torch_runner
 
@@ -97,33 +95,37 @@ def measure(out: Path) -> None:
 
 
 def measured(run: Path) -> dict[str, float]:
-    """Test accuracy of a run; for each fault, AUC and recall beside its healthy equipment, and pointing."""
+    """Test accuracy of a run; for each fault, AUC (painted over too) and recall beside its equipment, and pointing."""
     checkpoint = run / "training" / ARM / "seed-0"
-    network, card = load_checkpoint(checkpoint)
-    labels, settings = tuple(card["labels"]), load_settings(run / "pipeline.toml")
-    head = head_from_json(card["head"], labels)
+    trained, settings = Trained.read(checkpoint), load_settings(run / "pipeline.toml")
+    head, labels = trained.head, trained.held_out.labels
     assert isinstance(head, SpatialHead)
     records = [record for record in RunFolder(run).require(DATASET).records if record.split == "test"]
-    spec = PreprocessSpec.from_json(card["input"])
-    asked = TestPictures(records, spec, ImageStore(settings), settings.seed)
-    answered = asked.answers_of({ARM: (torch_runner(network), head)})[ARM]
-    held_out = read_predictions(checkpoint)
-    rule, _ = fit_rule(head, held_out.scores, held_out.targets, labels, tuple(card["fault_labels"]))
+    pictures = Pictures(records, ImageStore(settings), settings.seed)
+    answered = pictures.answers_of({ARM: (torch_runner(load_checkpoint(checkpoint)[0]), trained)})[ARM]
+    rule = trained.rule(settings.data.faults, 0.0)
     targets = np.array([labels.index(record.label) for record in records])
     found = metrics(targets, rule.probabilities(answered.as_is).argmax(axis=1))
-    flagged = np.array([bool(rule.decide(scores).flagged) for scores in answered.as_is])
     named = np.array([record.label for record in records])
-    points = pointing(peaks(answered.maps, channels(head, labels, records), records, spec), records)
+    points = pointing(trained.peaks(answered.maps, records, named.tolist()), records)
+    flagged = np.array([bool(rule.decide(scores).flagged) for scores in answered.as_is])
     for group in head.groups:
         healthy = named == group.healthy
         found[f"specificity {group.name}"] = 1 - float(flagged[healthy].mean())
         for kind, label in group.faults.items():
-            own = named == label
-            scores = answered.as_is[:, len(head.groups) + head.kinds.index(kind)]
-            found[f"AUC {label}"] = float(roc_auc_score(own[own | healthy], scores[own | healthy]))
+            own, column = named == label, len(head.groups) + head.kinds.index(kind)
             found[f"recall {label}"] = float(flagged[own].mean())
-            found[f"pointing {label}"] = float(np.nanmean(points[own])) if own.any() else float("nan")
+            found[f"AUC {label}"] = _auc(answered.as_is[own, column], answered.as_is[healthy, column])
+            found[f"pointing {label}"] = float(np.mean(points[own]))
+            found[f"painted AUC {label}"] = _auc(answered.painted[own, column], answered.as_is[healthy, column])
     return found
+
+
+def _auc(faults: Numbers, healthy: Numbers) -> float:
+    """The share of pairs in which the fault has the higher score; NaN where faults have none."""
+    if np.isnan(faults).any():
+        return float("nan")
+    return float(roc_auc_score([1] * len(faults) + [0] * len(healthy), np.concatenate([faults, healthy])))
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ from export.checkpoint import save_checkpoint
 from export.golden_frames import LabelledFrame
 from export.network import build_network, normalise
 from export.pack import pack_bundle
-from export.parity import torch_logits
+from export.parity import torch_scores
 
 SIDE = 224
 SPEC = PreprocessSpec(SIDE, SIDE)
@@ -80,7 +80,7 @@ def _make_bundle(work: Path) -> None:
     }
     save_checkpoint(work / "checkpoint", network, card)
     # Where the network is surest, and labelled by itself: the gate would rightly refuse INT8 of a network this poor.
-    logits = torch_logits(network, test_frames)
+    logits = torch_scores(network, test_frames).scores
     surest = np.argsort(-np.diff(np.sort(logits, axis=1)[:, -2:], axis=1)[:, 0])[:ENOUGH_REDUCED].tolist()
     test = [_labelled(number, test_frames, logits.argmax(axis=1)) for number in surest]
     thresholds = dict.fromkeys(FAULT_LABELS, 0.5)

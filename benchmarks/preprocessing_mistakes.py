@@ -1,7 +1,8 @@
 """Do golden frames find a device that prepares its input otherwise? `python -m benchmarks.preprocessing_mistakes RUN`.
 
-Claim: each of twenty mistakes that others have made moves a golden logit beyond the tolerance of every precision. The
-mistakes are made on the golden pictures as they lie in the bundle, in torch, with the run's own network.
+Claim: each of twenty mistakes that others have made moves a golden score beyond the tolerance of every precision. The
+mistakes are made on the golden pictures as they lie in the bundle, in torch, with the run's own network, which must see
+a frame whole and not in tiles.
 """
 
 import sys
@@ -19,7 +20,7 @@ from edge_runtime.bundle.golden import GoldenSet, golden_pictures, load_golden
 from edge_runtime.bundle.preprocess import Frame, PreprocessSpec
 from edge_runtime.bundle.store import Bundle, open_bundle
 from export.checkpoint import load_checkpoint
-from export.network import IMAGENET_MEAN, IMAGENET_STD
+from export.network import IMAGENET_MEAN, IMAGENET_STD, outputs
 
 Prepare = Callable[[Frame, PreprocessSpec], Tensor]
 """A picture uint8 (H, W, 3) BGR -> what the network gets, float (3, height, width)."""
@@ -103,13 +104,13 @@ MISTAKES: dict[str, Prepare] = {
 def caught(
     network: nn.Module, bundle: Bundle, golden: GoldenSet, precision: str, mistakes: Mapping[str, Prepare] = MISTAKES
 ) -> dict[str, float]:
-    """For each mistake the worst golden logit's difference over the tolerance of `precision`; above 1 it is caught."""
+    """For each mistake the worst golden score's difference over the tolerance of `precision`; above 1 it is caught."""
     pictures, spec = golden_pictures(bundle), bundle.manifest.input
     found = {}
     for name, prepare in mistakes.items():
         with torch.inference_mode():
-            logits = network(torch.stack([prepare(picture, spec) for picture in pictures])).numpy()
-        found[name] = float(np.abs(logits - golden.scores).max()) / golden.tolerance[precision]
+            *scores, _ = outputs(network, torch.stack([prepare(picture, spec) for picture in pictures]))
+        found[name] = float(np.abs(torch.cat(scores, 1).numpy() - golden.scores).max()) / golden.tolerance[precision]
     return found
 
 

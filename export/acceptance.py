@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from edge_runtime.bundle.decision import Rule
+from edge_runtime.bundle.decision import Rule, SpatialRule
 from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.heads import Array
 from edge_runtime.bundle.manifest import precision_of
 from edge_runtime.bundle.preprocess import Frame, Frames, PreprocessSpec
-from export.calibration import Targets, at_least, fit_rule, reliability
+from export.calibration import Targets, at_least, fit_rule, reliability_of
 from export.golden_frames import LabelledFrame, choose_golden, tolerance
 from export.parity import Answers, Parity, Runner, answers, measure_parity, onnx_runner, torch_runner
 
@@ -42,7 +42,7 @@ class Accuracy:
 
     accuracy: float
     macro_recall: float
-    calibration_error: float  # expected calibration error of the probabilities that its own rule gives
+    calibration_error: float  # expected calibration error of the probabilities that its own rule tells
     images: Mapping[str, int]
     recall: Mapping[str, float]
 
@@ -57,13 +57,15 @@ def measure_accuracy(rule: Rule, scores: Array, targets: Targets) -> Accuracy:
     Counted are the labels with the largest probability, which for a spatial head are those that the rule reports.
     """
     probabilities = rule.probabilities(scores)
-    right = probabilities.argmax(axis=1) == targets
+    right, confidence = probabilities.argmax(axis=1) == targets, probabilities.max(axis=1)
+    if isinstance(rule, SpatialRule):  # its probabilities are moved by the thresholds; what a station tells is not
+        confidence = np.array([rule.decide(row).probability for row in scores])
     of_label = {label: targets == place for place, label in enumerate(rule.labels) if (targets == place).any()}
     recall = {label: float(right[own].mean()) for label, own in of_label.items()}
     return Accuracy(
         accuracy=float(right.mean()),
         macro_recall=float(np.mean(list(recall.values()))),
-        calibration_error=reliability(targets, [probabilities])["ece"],
+        calibration_error=reliability_of(confidence, right)["ece"],
         images={label: int(own.sum()) for label, own in of_label.items()},
         recall=recall,
     )

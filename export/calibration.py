@@ -22,7 +22,7 @@ TEMPERATURES = (0.25, 10.0)
 DEFAULT_THRESHOLD = 0.5  # with two labels: the most probable one
 LOWEST_THRESHOLD = 0.05  # one missed fault in validation must not make the station flag everything
 ENOUGH_POSITIVES = 5
-SCALES = (0.05, 20.0)  # of a fault's score; above 0, or a hotter map would mean less of a fault
+LEAST_SLOPE = 0.05  # of a fault's sigmoid for one standard deviation; below 0 a hotter map would mean less of a fault
 CONFIDENCE = 0.95  # of the one-sided bounds
 RELIABILITY_BINS = 10
 
@@ -81,7 +81,11 @@ def reliability(truth: Targets, probabilities: Sequence[Array]) -> dict[str, Any
     (Guo et al. 2017, arXiv:1706.04599), in ten bins.
     """
     confidence = np.concatenate([found.max(axis=1) for found in probabilities])
-    right = np.concatenate([found.argmax(axis=1) == truth for found in probabilities])
+    return reliability_of(confidence, np.concatenate([found.argmax(axis=1) == truth for found in probabilities]))
+
+
+def reliability_of(confidence: Array, right: npt.NDArray[np.bool_]) -> dict[str, Any]:
+    """Return the same for N answers by their `confidence` (0..1), and whether each was `right`."""
     place = np.minimum((confidence * RELIABILITY_BINS).astype(int), RELIABILITY_BINS - 1)
     bins = [
         {"confidence": float(confidence[own].mean()), "accuracy": float(right[own].mean()), "images": int(own.sum())}
@@ -178,7 +182,7 @@ def fit_sigmoid(scores: Array, positive: npt.NDArray[np.bool_]) -> tuple[float, 
         error = expit(raw) - wanted
         return float((np.logaddexp(0, raw) - wanted * raw).mean()), np.array([(error * values).mean(), error.mean()])
 
-    bounds = [tuple(bound * spread for bound in SCALES), (None, None)]
+    bounds = [(LEAST_SLOPE, None), (None, None)]
     steep, shift = minimize(loss, [1.0, 0.0], jac=True, bounds=bounds, method="L-BFGS-B", tol=1e-12).x
     return float(steep / spread), float(shift - steep * middle / spread)
 

@@ -28,13 +28,13 @@ ROUNDING = 1e-2  # of a tap's root mean square: what varies less would be told f
 class HeadShape:
     """How a spatial head is built.
 
-    `width` is the number of channels in which the three taps are added. `centre` takes each picture's own mean off
-    every channel, so that only what differs within a picture counts. `dropout` is the share of channels that are left
-    out in training.
+    `width` is the number of channels in which the three taps are added. `centre` is the share of each picture's own
+    mean that is taken off every channel: at 1 only what differs within a picture counts. `dropout` is the share of
+    channels that are left out in training.
     """
 
     width: int = 48
-    centre: bool = False
+    centre: float = 0.0
     dropout: float = 0.2
 
     def to_json(self) -> dict[str, Any]:
@@ -127,7 +127,7 @@ class SpatialLayers(nn.Module):
         pooled = torch.cat([coarse.mean((2, 3)), coarse.amax((2, 3))], 1)
         cells: tuple[Tensor, ...] = (fine, middle, coarse)
         if self.shape.centre:
-            cells = tuple(values - values.mean((2, 3), keepdim=True) for values in cells)
+            cells = tuple(values - self.shape.centre * values.mean((2, 3), keepdim=True) for values in cells)
         return {**{f"{{}}_{place}": values for place, values in enumerate(cells)}, "group_{}": pooled}
 
 

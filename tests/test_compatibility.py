@@ -147,7 +147,11 @@ def test_the_records_of_a_document_are_read_as_their_types(old):
     assert run.latest(COMPARISON).summary.verdict in ("PASS", "FAIL", "INCONCLUSIVE")
 
 
-def test_a_finished_run_is_found_finished(old):
+def test_a_finished_run_whose_bundle_was_packed_anew_is_found_finished(old):
+    """Packing anew itself needs weights, which are not kept of 0.1.0: see tests/augment/stages/test_pack.py."""
+    path = old / "run" / "bundle" / "manifest.json"
+    today = {"format_version": "2.0", "requires": ["class-head"], "head": {"kind": "class"}}
+    path.write_text(json.dumps({**json.loads(path.read_bytes()), **today}))
     before = {path: path.read_bytes() for path in old.glob("run/*/v*.json")}
     assert len({path.parent.name for path in before}) == 9
     command = [sys.executable, "-m", "augment.cli", "run", "run/pipeline.toml"]

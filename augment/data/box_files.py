@@ -15,6 +15,7 @@ from edge_runtime.bundle.errors import InputError
 
 MAX_BYTES = 1 << 20  # of a file for one image; a COCO file may have any size
 VOC_EDGES = ("xmin", "ymin", "xmax", "ymax")
+YOLO_NAMES = "classes.txt"  # beside the files, where a tool writes it: the name of class 0 in the first line, and so on
 YOLO_NUMBERS = 5  # class, then centre x, centre y, width and height as fractions
 
 
@@ -40,6 +41,8 @@ def _read_yolo(path: Path, problems: list[str]) -> tuple[DrawnBox, ...] | None:
     numbers = [(at, row, _numbers(row)) for at, row in rows]
     if rows and not any(values is not None and row[0].isdigit() for _, row, values in numbers):
         return None  # a caption or some other text
+    names = path.with_name(YOLO_NAMES)
+    classes = [line.strip() for line in _text(names).splitlines()] if names.is_file() else []
     boxes = []
     for at, row, values in numbers:
         where = f"{path}, line {at}"
@@ -51,8 +54,9 @@ def _read_yolo(path: Path, problems: list[str]) -> tuple[DrawnBox, ...] | None:
                 "from 0 to 1, its width and height above 0"
             )
         else:
-            _, x, y, width, height = values
-            boxes.append(DrawnBox(x - width / 2, y - height / 2, width, height, where, fractions=True))
+            number, x, y, width, height = values
+            name = classes[int(number)] if 0 <= number < len(classes) else ""
+            boxes.append(DrawnBox(x - width / 2, y - height / 2, width, height, where, name, fractions=True))
     return tuple(boxes)
 
 

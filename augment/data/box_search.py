@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from augment.data.box_files import read_boxes, read_coco
+from augment.data.box_files import YOLO_NAMES, read_boxes, read_coco
 from augment.data.boxes import DrawnBox
 from edge_runtime.bundle.errors import InputError
 
@@ -105,7 +105,7 @@ def _names(folder: Path) -> frozenset[str]:
 
 
 def _box_files(place: Path) -> Iterator[Path]:
-    return (file for file in place.rglob("*") if file.suffix in SUFFIXES)
+    return (file for file in place.rglob("*") if file.suffix in SUFFIXES and file.name != YOLO_NAMES)
 
 
 # One file for many images

@@ -7,6 +7,7 @@ from edge_runtime.bundle.errors import InputError
 
 LEAST_SIDE = 1.0  # pixels; below, a box stands for fractions taken for pixels, or for a slip of the mouse
 ROUNDING = 1.0  # pixels by which tools draw over the border without meaning it
+STICKS_OUT = "sticks out and is cut at the border"
 MOST_TOLD = 20  # problems in one message
 
 
@@ -62,7 +63,7 @@ class DrawnBox:
         if over <= 0:
             return numbers, ""
         cut = [left, top, right - left, bottom - top]
-        return cut, f"box {_listed(numbers)} sticks out and is cut at the border" if over > ROUNDING else ""
+        return cut, f"box {_listed(numbers)} {STICKS_OUT}" if over > ROUNDING else ""
 
 
 def _listed(numbers: list[float]) -> str:

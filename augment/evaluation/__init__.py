@@ -1,1 +1,1 @@
-"""Arithmetic of the comparison: metrics, intervals, label checks, tables."""
+"""Arithmetic of the comparison: metrics, intervals, what a score rests on, label checks, tables."""

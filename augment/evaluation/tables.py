@@ -51,7 +51,38 @@ def table(summary: ComparisonSummary) -> str:
     mcnemar = summary.differences[summary.candidate].mcnemar
     tail = f"McNemar p = {mcnemar.p:.3g}; verdict on {METRIC_NAMES[summary.metric]}: {summary.verdict}"
     harmed = [f"{arm} harms {', '.join(found.harmed)}" for arm, found in summary.differences.items() if found.harmed]
-    return "\n".join([head, "", *_aligned(rows), "", *_aligned(classes), "", *harmed, tail])
+    return "\n".join([head, "", *_aligned(rows), "", *_aligned(classes), "", *_spots(summary), *harmed, tail])
+
+
+def support(summary: ComparisonSummary) -> str:
+    """Say which faults the candidate's score rests on; empty where no arm has a spatial head."""
+    spots = summary.arms[summary.candidate].spots
+    if not spots:
+        return ""
+    lost = summary.differences[summary.candidate].lost_support
+    parts = []
+    for supported, words in ((True, "rests on the fault for"), (False, "is not shown to rest on the fault for")):
+        if labels := [label for label, found in spots.faults.items() if found.supported == supported]:
+            parts.append(f"its score {words} {', '.join(labels)}")
+    if lost:
+        parts.append(f"it loses the support of {', '.join(lost)}, so it does not pass")
+    return "; ".join(parts)
+
+
+def _spots(summary: ComparisonSummary) -> list[str]:
+    """List for every fault and arm whether its score rests on the fault; empty where no arm has a spatial head."""
+    head = ["fault", "arm", "AUC", "painted over", "gap", "kept", "kept, painted elsewhere", "pointing", ""]
+    rows = []
+    for label in summary.fault_labels:
+        for arm, result in summary.arms.items():
+            if not result.spots or not (found := result.spots.faults.get(label)):
+                continue
+            evidence = (found.keep, found.control_keep, found.pointing)
+            gap = points(found.gap).removesuffix(" points") if found.gap else "no box"
+            cells = [percent(share) if share else "no box" for share in (found.painted_auc, *evidence)]
+            cells.insert(1, gap)
+            rows.append([label, arm, percent(found.auc), *cells, "supported" if found.supported else "not supported"])
+    return [*_aligned([head, *rows]), ""] if rows else []
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:

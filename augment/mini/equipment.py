@@ -198,6 +198,7 @@ KINDS: tuple[tuple[str, str, Drawing], ...] = (
 LABELS: tuple[str, ...] = tuple(label for normal, fault, _ in KINDS for label in (normal, fault))
 FAULT_LABELS: tuple[str, ...] = tuple(fault for _, fault, _ in KINDS)
 COUNTERPARTS: Mapping[str, str] = {fault: normal for normal, fault, _ in KINDS}
+GROUPS: Mapping[str, tuple[str, str]] = {normal.split("_")[-1]: (normal, fault) for normal, fault, _ in KINDS}
 _DRAWINGS: Mapping[str, Drawing] = {label: drawing for *pair, drawing in KINDS for label in pair}
 
 

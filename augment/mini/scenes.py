@@ -13,7 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from augment.mini.equipment import COUNTERPARTS, FAULT_LABELS, LABELS, Pen, draw
+from augment.mini.equipment import COUNTERPARTS, FAULT_LABELS, GROUPS, LABELS, Pen, draw
 from augment.mini.lens import CANVAS, CATALOGUE_CAMERAS, STATION_CAMERA, background, captured, lit, weathered
 from augment.records import item_seed
 from edge_runtime.bundle.errors import InputError
@@ -22,9 +22,9 @@ from edge_runtime.bundle.preprocess import Frame
 from edge_runtime.media.jpeg import encode_jpeg
 
 __all__ = [
-    "COUNTERPARTS", "DOMAINS", "FAULT_LABELS", "LABELS", "STATION_COUNTS", "STATION_SIZE", "Scene", "attribute_of",
-    "describe", "fault_box", "phrase", "render", "sample_scene", "station_file", "station_scene", "true_clauses",
-    "write_station",
+    "COUNTERPARTS", "DOMAINS", "FAULT_LABELS", "GROUPS", "LABELS", "STATION_COUNTS", "STATION_SIZE", "Scene",
+    "attribute_of", "describe", "fault_box", "phrase", "render", "sample_scene", "station_file", "station_scene",
+    "true_clauses", "write_station",
 ]  # fmt: skip
 
 DOMAINS = ("catalogue", "station")

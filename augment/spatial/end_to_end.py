@@ -7,6 +7,7 @@ have no part in it: they would move a fault away from its box, or mix pictures w
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -18,6 +19,8 @@ from torch import Tensor, nn
 
 from augment.arrays import Labels, Numbers
 from augment.data.fault_groups import NONE
+from augment.models.false_colour import palette_of
+from augment.progress import say
 from augment.record_types import PlainJson, TrainingResult
 from augment.spatial.cells import IGNORED, NEGATIVE, POSITIVE, CellTargets, cell_targets
 from augment.spatial.head_training import fitted, judgement
@@ -33,8 +36,10 @@ from export.spatial_network import SpatialNetwork
 LEAST_KEPT = 0.5  # of a box, or of the view: below, a crop shows too little of the fault to call it one
 CANVASES_PER_FORWARD = 8  # when predicting; fixed, so that the batch size of a training cannot change what is measured
 LEAST_NORM_BATCH = 32  # pictures; with fewer, the norms of given weights keep their statistics
-# Milder than for whole pictures: the size of a fault in pixels says something, and in false colours so does its light.
-RANGES = TransformRanges(smallest_crop=0.8, aspect=1.1, contrast=1.1, brightness=0.1)
+# Crops are milder than those of whole pictures: the size of a fault in pixels says something, and boxes are cut less.
+PHOTOGRAPHS = TransformRanges(smallest_crop=0.8, aspect=1.1)
+FALSE_COLOURS = replace(PHOTOGRAPHS, contrast=1.1, brightness=0.1)  # there the light is what was measured
+PALETTE_PICTURES = 16  # that tell whether the pictures are in false colours
 
 Maps = npt.NDArray[np.float32]
 
@@ -80,16 +85,27 @@ class SpatialTrainer(Trainer):
 
     def __init__(self, task: Task, lessons: Lessons, taps: TapCache, device: str) -> None:
         self.lessons, self.spec, self.taps = lessons, taps.spec, taps
+        self.given = task.section.weights != "none"  # weights that the backbone begins with
         self.weights = lessons.weights(task)
+        sample = task.training.rows[:: max(1, len(task.training.rows) // PALETTE_PICTURES)].tolist()
+        palette = palette_of(*(np.asarray(taps.canvases[row]) for row in sample))
+        self.ranges = FALSE_COLOURS if palette.is_false_colour else PHOTOGRAPHS
         self.group_weights = torch.from_numpy(lessons.group_weights(task)).float().to(device)
-        super().__init__(task, taps.canvases, device)
+        super().__init__(replace(task, section=replace(task.section, synthetic_norm=False)), taps.canvases, device)
 
     def build(self) -> nn.Module:
         """Return the network that the training begins with, and the scale of its loss."""
-        task, given = self.task, self.task.section.weights != "none"
-        network = fitted(task, self.lessons, self.taps) if given else build_spatial(task, self.lessons)
-        frozen = given and task.section.batch_size < LEAST_NORM_BATCH
+        task = self.task
+        network = fitted(task, self.lessons, self.taps) if self.given else build_spatial(task, self.lessons)
+        frozen = self.given and task.section.batch_size < LEAST_NORM_BATCH
         return Learner(network, len(self.lessons.head.kinds), frozen)
+
+    def run(self, state: Path) -> None:
+        """Train as `Trainer.run` does; what a fitted head already ranks is what the first steps have to better."""
+        if self.given and not self.progress.step:
+            found, self.progress.best = self.measured()
+            say(f"train {self.task.name}: ranking {found['ranking']:.3f} before the backbone learns")
+        super().run(state)
 
     def places(self, weights: Numbers) -> Labels:
         """Return each example that weighs anything once: weights of pictures act in the loss."""
@@ -105,10 +121,9 @@ class SpatialTrainer(Trainer):
         rows = self.task.training.rows[positions]
         images, cells, pictures = self.views(rows, step)
         learner = cast(Learner, self.network.train())
-        with (
-            torch.random.fork_rng(),  # channels are left out by the global generators
-            torch.autocast(self.device, dtype=torch.float16, enabled=self.half),
-        ):
+        devices = [torch.cuda.current_device()] if self.half else []
+        with torch.random.fork_rng(devices), torch.autocast(self.device, dtype=torch.float16, enabled=self.half):
+            # The head leaves channels out by the global generators.
             torch.manual_seed(self.seed(f"dropout/{step}"))
             outputs = learner(images.contiguous(memory_format=torch.channels_last))
         taught = Taught(
@@ -129,7 +144,7 @@ class SpatialTrainer(Trainer):
         lessons, size = self.lessons, (self.spec.height, self.spec.width)
         batch = torch.from_numpy(np.concatenate([self.spec.cut(np.asarray(self.frames[row])) for row in rows.tolist()]))
         generator = torch.Generator().manual_seed(self.seed(f"views/{step}"))
-        images, crops = random_crops(normalise(batch.to(self.device)), generator, RANGES)
+        images, crops = random_crops(normalise(batch.to(self.device)), generator, self.ranges)
         cells, pictures = np.full_like(lessons.cells[rows], NEGATIVE), lessons.pictures[rows]
         for place, kind in np.argwhere((pictures == 1) & lessons.has_cells[rows]).tolist():
             shown = False

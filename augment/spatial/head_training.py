@@ -29,28 +29,43 @@ LEAST_STEPS = 300  # for data sets of some hundred pictures
 AT_ONCE = 32  # pictures per forward pass where nothing is learned
 
 
-def fit_head(task: Task, lessons: Lessons, taps: TapCache, folder: Path) -> TrainingResult:
+def fit_head(
+    task: Task, lessons: Lessons, taps: TapCache, folder: Path, painted: TapCache | None = None
+) -> TrainingResult:
     """Train the head of `task` into `folder`, where it writes predictions.json and the checkpoint.
 
     With folds, as many heads as there are folds judge what they have not seen, and one more, which is kept, learns from
-    all pictures.
+    all pictures. `painted` are the taps of held-out pictures whose boxes are painted over, under the same ids: each is
+    judged by the head that judges the picture, and taught to none.
     """
     if (result := finished(folder, task.key)) is not None:
         return result
     held_out = task.validation.rows
     taps.fill(held_out)
+    copies = _copies(task, painted)
     network = fitted(task, lessons, taps)
-    if task.folds:
-        scores = np.zeros((len(held_out), len(lessons.head.groups) + len(lessons.head.kinds)))
-        for fold, judged in enumerate(task.folds.judged):
-            head = fitted(task, lessons, taps, fold).head
-            scores[judged] = scores_of(head, lessons, taps, held_out[judged])
-    else:
-        scores = scores_of(network.head, lessons, taps, held_out)
+    scores = np.full((len(held_out), len(lessons.head.groups) + len(lessons.head.kinds)), np.nan)
+    of_copies = scores.copy()
+    everything = np.full((1, len(held_out)), True)
+    for fold, judged in enumerate(task.folds.judged if task.folds else everything):
+        head = fitted(task, lessons, taps, fold).head if task.folds else network.head
+        scores[judged] = scores_of(head, lessons, taps, held_out[judged])
+        if painted and (own := judged & (copies >= 0)).any():
+            of_copies[own] = scores_of(head, lessons, painted, copies[own])
     steps = steps_for(len(task.training.rows))
     folder.mkdir(parents=True, exist_ok=True)
     logits = judgement(task, lessons, scores)
-    return save_result(task, folder, network, logits, {"steps": steps, "best_step": steps}, scores=scores)
+    outcome = {"steps": steps, "best_step": steps}
+    return save_result(task, folder, network, logits, outcome, scores=scores, painted=of_copies if painted else None)
+
+
+def _copies(task: Task, painted: TapCache | None) -> Labels:
+    """Return the row of each validation picture's copy in `painted`, (V,); -1 where it has none."""
+    places = {name: row for row, name in enumerate(painted.ids)} if painted else {}
+    found = np.array([places.get(name, -1) for name in task.validation.ids], np.int64)
+    if painted:
+        painted.fill(found[found >= 0])
+    return found
 
 
 def fitted(task: Task, lessons: Lessons, taps: TapCache, fold: int | None = None) -> SpatialNetwork:

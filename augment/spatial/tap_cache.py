@@ -43,7 +43,7 @@ class TapCache:
     @cached_property
     def folder(self) -> Path:
         """Where the files lie."""
-        folder = self.place / f"taps-{digest_of([self.key, self.spec.to_json()])[:16]}"
+        folder = self.place / f"taps-{digest_of([self.key, self.spec.to_json(), self.shapes])[:16]}"
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-import cv2
 import numpy as np
 from safetensors import safe_open
 from safetensors.numpy import save
@@ -21,7 +20,7 @@ from augment.data.split import TEST
 from augment.evaluation.arm_comparison import ArmAnswers, SpotTest, Truth, by_argmax, of_arms, summarise
 from augment.evaluation.mending import LABEL, Judged
 from augment.evaluation.pooling import Compared
-from augment.evaluation.tables import METRIC_NAMES, points
+from augment.evaluation.tables import METRIC_NAMES, points, support
 from augment.json_objects import write_json
 from augment.models.model_folders import pick_device
 from augment.progress import progress
@@ -122,7 +121,7 @@ def summary_line(document: ComparisonDocument) -> str:
     change = summary.differences[summary.candidate].metrics[summary.metric]
     return (
         f"{summary.verdict}: {METRIC_NAMES[summary.metric]} of {summary.candidate} minus {summary.baseline} is "
-        f"{points(change)} on {summary.test.images} test images"
+        f"{points(change)} on {summary.test.images} test images{'; ' if support(summary) else ''}{support(summary)}"
     )
 
 
@@ -283,9 +282,7 @@ def _write_maps(
     for row in rows[:MOST_MAPS]:
         record = pictures.records[row]
         cam = rule.cams(answered.maps[row])[record.label]
-        heat = cv2.resize(cam.astype(np.float32), spec.canvas[::-1], interpolation=cv2.INTER_CUBIC)
-        at = spec.placement(record.height, record.width)
-        frame = overlay(pictures.store.frame(record), heat[at.top : at.top + at.height, at.left : at.left + at.width])
+        frame = overlay(pictures.store.frame(record), cam, spec, rule.head.full_heat)
         tiles.append(contact_sheets.large_tile(frame, record.label, record.boxes))
     return contact_sheets.write_large(folder, f"{COMPARISON.document}/sheets/maps.jpg", tiles)
 

@@ -47,6 +47,7 @@ OVER_CAP = "beyond the class's cap"
 NOT_HEALED = "healing changed nothing visible in a box"  # all around it is as hot, or of the same colours
 REASONS = (BLANK, DUPLICATE, COPY, LOOKALIKE, OUT_OF_WORLD, NO_FAULT, WRONG_CLASS, OVER_CAP)
 NEARLY_NOISE = 0.9  # of the distance of noise
+HEALED = 2.0  # times `curate.visible`: what is left of a fault in a picture called healthy would teach the opposite
 SAME_PLACE = 0.3  # of the area of two boxes together
 MOST_PAIRS = 3000  # of real images whose detail is compared
 THRESHOLD_MARGIN, HIGHEST_THRESHOLD = 0.01, 0.97  # correlations of detail
@@ -235,7 +236,7 @@ def _healed(
         frame, source = read_image(folder.path / (record.path or "")).frame, store.frame(by_id[record.source])
         areas = [box_area(frame.shape, (x, y, width, height)) for x, y, width, height in record.boxes]
         change = min(largest_change(frame[area], source[area]) for area in areas)
-        why = [NOT_HEALED] if change < settings.curate.visible else []
+        why = [NOT_HEALED] if change < HEALED * settings.curate.visible else []
         return _record(record, why, {"change": round(change, 1)})
 
     return [judged(record) for record in records]

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from augment.data import duplicates
-from augment.data.boxes import refuse
+from augment.data.boxes import STICKS_OUT, refuse
 from augment.data.duplicates import THUMBNAIL, Pairs, Thumbnail, thumbnail_of
 from augment.data.image_store import ImageStore
 from augment.data.perceptual_hash import Hashes, perceptual_hash
@@ -300,14 +300,16 @@ def _block_pairs(section: DataSettings, images: Sequence[_Image]) -> Pairs:
 def _boxes(images: Sequence[_Image], labels: Collection[str]) -> dict[str, tuple[list[Box], list[str]]]:
     """Return each image's boxes in its pixels, with notes, by id. Raises InputError that names all impossible ones.
 
-    A box that bears the name of another label is of something else; names that are no labels say nothing.
+    Where any box bears the name of a label, one with another name than its image's is around something else, such as
+    the equipment, and is left out. Names that are never labels say nothing.
     """
     problems: list[str] = []
+    speaking = any(drawn.name in labels for image in images for drawn in image.candidate.boxes or ())
     found: dict[str, tuple[list[Box], list[str]]] = {image.id: ([], []) for image in images}
     for image in images:
         boxes, notes = found[image.id]
         for drawn in image.candidate.boxes or ():
-            if drawn.name != image.candidate.label and drawn.name in labels:
+            if speaking and drawn.name not in ("", image.candidate.label):
                 notes.append(f"a box is named {drawn.name} and left out")
                 continue
             try:
@@ -399,6 +401,7 @@ def _large_group(size: int, images: int) -> list[str]:
 def _box_hints(records: Sequence[DatasetRecord], images: Sequence[_Image], faults: Collection[str]) -> list[str]:
     """Tell boxes where nothing should be wrong, and faults that lack them although others have them."""
     healthy = [image.path for image in images if faults and image.candidate.label not in faults and _boxes_else(image)]
+    cut = [record.path for record in records if any(STICKS_OUT in note for note in record.notes)]
     empty = [image.path for image in images if image.candidate.boxes == () and image.candidate.label in faults]
     bare = [
         record.path for record in records if not record.boxes and record.label in faults and record.path not in empty
@@ -406,6 +409,7 @@ def _box_hints(records: Sequence[DatasetRecord], images: Sequence[_Image], fault
     faulty = sum(record.label in faults and record.path not in empty for record in records)
     hints = {
         "with a label that is no fault have boxes, which count for nothing; is the label right?": healthy,
+        "have boxes that stick out and are cut; are these x, y, width and height?": cut,
         "of a fault have a file of boxes without one; is the label right?": empty,
         "of a fault have no boxes: they teach which images show it, and not where": bare if len(bare) < faulty else [],
     }

@@ -21,6 +21,7 @@ from augment.arrays import Labels, Numbers
 from augment.data.fault_groups import can_tell_faults, resolve
 from augment.data.image_store import ImageStore
 from augment.data.split import TRAIN, VAL
+from augment.evaluation.paint_out import paint_out
 from augment.models.image_embedding import cache_folder
 from augment.models.model_folders import pick_device
 from augment.records import (
@@ -50,9 +51,9 @@ from augment.training.linear_probe import FeatureCache, fit_classifier
 from augment.training.mixing import stand_ins
 from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.heads import BOXES, PICTURES, Pooling, SpatialHead
-from edge_runtime.bundle.preprocess import Frames, PreprocessSpec
+from edge_runtime.bundle.preprocess import Frame, Frames, PreprocessSpec
 from edge_runtime.media.image_files import read_image
-from export.features import feature_extractor, tap_extractor
+from export.features import ExtractTaps, feature_extractor, tap_extractor
 from export.network import build_network, load_initial_weights
 from export.spatial_network import HeadShape
 
@@ -202,7 +203,7 @@ class _Trainers:
         if spatial and whole:
             return fit_spatial(task, self.lessons, self.taps, place, self.device)
         if spatial:
-            return fit_head(task, self.lessons, self.taps, place)
+            return fit_head(task, self.lessons, self.taps, place, self.painted)
         if whole:
             return fit(task, self.whole_frames, place, self.device)
         return fit_classifier(task, self.features, place)
@@ -247,9 +248,35 @@ class _Trainers:
     def taps(self) -> TapCache:
         """The features of a spatial head."""
         spec = self.design.spec
+        return TapCache(self.cache, self.frames, self._ids, spec, lambda images: self.extract(images), self.key)
+
+    @cached_property
+    def extract(self) -> ExtractTaps:
+        """What computes the features of a spatial head; a network that is trained from nothing needs none."""
+        spec = self.design.spec
         key = {**self.key, "input": [spec.height, spec.width]}
-        extract = tap_extractor(*self._frozen(spec), self.cache / f"taps-{digest_of([key])[:16]}.onnx")
-        return TapCache(self.cache, self.frames, self._ids, spec, extract, self.key)
+        return tap_extractor(*self._frozen(spec), self.cache / f"taps-{digest_of([key])[:16]}.onnx")
+
+    @cached_property
+    def painted(self) -> TapCache | None:
+        """The same of real fault pictures with their boxes painted over, for the gate; None where none has a box."""
+        store, spec = ImageStore(self.settings), self.design.spec
+        boxed = [image for image in self.material.real if image.boxes]
+        if not boxed:
+            return None
+        place = self.folder.subfolder(TRAINING.document) / "painted"
+        place.mkdir(exist_ok=True)
+
+        def opened(image: types.DatasetRecord) -> Frame:
+            return paint_out(store.frame(image), image.boxes)
+
+        frames = cached_frames(place, boxed, spec, opened, self.material.digests[REAL], "painted images")
+        return replace(
+            self.taps,
+            canvases=frames,
+            ids=[image.id for image in boxed],
+            key={**self.key, "painted": digest_of([[image.id, image.boxes] for image in boxed])},
+        )
 
     @property
     def _ids(self) -> list[str]:

@@ -41,10 +41,10 @@ class FileEntry:
 
 @dataclass(frozen=True)
 class SmallestFault:
-    """The smallest fault that validation shows to be found, as `pixels` of the model's canvas (its shorter side).
+    """The smallest size of fault that is shown to be seen: `pixels` of the shorter side, on the canvas of the input.
 
-    `share` is the same of the canvas's shorter side, `recall` how many faults of at least this size are found, and
-    `cell` the side in pixels of one cell of the map. All but `pixels` may be unknown.
+    `share` is the same of the shorter side of the frames that it was measured on, `recall` the share of faults of about
+    this size that are found, and `cell` the side in pixels of one cell of the map. All but `pixels` may be unknown.
     """
 
     pixels: float
@@ -103,7 +103,7 @@ class Manifest:
         """Return what is to be doubted of the map and the score of `label`, each in a sentence."""
         doubts = ["the map is not evidence: it was trained without boxes"] if self.head.evidence == PICTURES else []
         if not self.supported.get(label, True):
-            doubts.append(f"{label} is not supported: {self.metrics['support'][label]['why']}")
+            doubts.append(self.metrics["support"][label]["why"])
         return doubts
 
     @property

@@ -83,7 +83,7 @@ def _limits(manifest: Manifest) -> Iterator[str]:
     if (smallest := manifest.smallest_fault) is not None:
         height, width = manifest.input.canvas
         share = 100 * smallest.pixels / min(height, width)
-        found = f", of which it finds {100 * smallest.recall:.0f} %" if smallest.recall is not None else ""
+        found = f"; it finds {100 * smallest.recall:.0f} % of that size" if smallest.recall is not None else ""
         yield (
             f"the smallest fault that can be seen is {smallest.pixels:.0f} pixels of the {width} x {height} that the "
             f"model looks at ({share:.1f} % of the shorter side){found}"

@@ -11,7 +11,7 @@ from augment.json_objects import as_plain
 from augment.records import COMPARISON, STAGES, RunFolder
 from augment.settings import DataSettings, load_settings, write_settings
 from augment.stages import compare, train
-from augment.study import BASELINE, Plan, pool, prepare
+from augment.study import BASELINE, Ask, Plan, pool, prepare
 from edge_runtime.bundle.errors import InputError
 from tests.support.drawn_run import tiny_run
 
@@ -99,17 +99,36 @@ def halves(pipeline, target):
 
 def test_photographs_need_their_folder_and_get_a_run_per_draw_and_fold(tmp_path):
     with pytest.raises(InputError, match="needs --data"):
-        prepare("images", tmp_path, 1, DataSettings())
+        prepare("images", tmp_path, 1, Ask())
     images = tmp_path / "images"
     for label in ("tank_ok", "tank_burnt"):
         (images / label).mkdir(parents=True)
         for number in range(6):
             (images / label / f"{number}.jpg").write_bytes(b"not looked at yet")
     data = DataSettings(source=str(images), faults=("tank_burnt",))
-    plan = prepare("images", tmp_path / "out", 2, data)
+    plan = prepare("images", tmp_path / "out", 2, Ask(data))
     settings = [load_settings(pipeline) for pipeline in plan.pipelines]
     assert [(each.seed, each.data.fold) for each in settings] == [(draw, fold) for draw in (0, 1) for fold in range(5)]
     assert {each.data.folds for each in settings} == {5}
-    assert prepare("images", tmp_path / "out", 2, data) == plan
+    assert prepare("images", tmp_path / "out", 2, Ask(data)) == plan
     with pytest.raises(InputError, match="is no run of this benchmark"):
-        prepare("images", tmp_path / "out", 2, replace(data, faults=()))
+        prepare("images", tmp_path / "out", 2, Ask(replace(data, faults=())))
+
+
+def test_a_study_of_spots_has_the_class_head_beside_the_spatial_one_and_its_folds_by_the_split(tmp_path):
+    images = tmp_path / "images"
+    for label in ("tank_ok", "tank_burnt"):
+        (images / label).mkdir(parents=True)
+        for number in range(6):
+            (images / label / f"{number}.jpg").write_bytes(b"not looked at yet")
+    data = DataSettings(source=str(images), faults=("tank_burnt",), groups={"tank": ("tank_ok", "tank_burnt")})
+    plan = prepare("spots", tmp_path / "blocks", 1, Ask(data, split="blocks"))
+    settings = [load_settings(pipeline) for pipeline in plan.pipelines]
+    assert [each.data.fold for each in settings] == list(range(5))
+    assert {(each.data.blocks, each.train.cross_fit, each.train.head) for each in settings} == {(12, 5, "spatial")}
+    assert settings[0].train.arms == ("real+classic", "real")
+    (pipeline, *_) = prepare("spots", tmp_path / "random", 1, Ask(data, split="random")).pipelines
+    assert (load_settings(pipeline).data.burst_gap, load_settings(pipeline).data.duplicate_bits) == (0, 0)
+    (images / "tank_burnt" / "0.txt").write_text("0 0.5 0.5 0.1 0.1")
+    (pipeline, *_) = prepare("spots", tmp_path / "boxed", 1, Ask(replace(data, boxes=str(images)))).pipelines
+    assert load_settings(pipeline).train.arms == ("real+classic", "real", "real+heal")

@@ -191,7 +191,14 @@ def test_platts_targets_keep_a_perfect_score_from_certainty():
 
 def test_a_score_that_means_the_opposite_is_flattened_and_not_turned_round():
     scale, _ = fit_sigmoid(np.linspace(-2, 2, 40), np.arange(40) < 20)
-    assert scale == pytest.approx(0.05)
+    assert scale == pytest.approx(0.05 / np.linspace(-2, 2, 40).std())
+
+
+def test_scores_that_hardly_differ_are_calibrated_as_well():
+    scores, positive = np.linspace(-2.01, -2, 40), np.arange(40) >= 20
+    scale, offset = fit_sigmoid(scores, positive)
+    chances = 1 / (1 + np.exp(-(scale * scores + offset)))
+    assert (chances >= 0.5).tolist() == positive.tolist()
 
 
 @pytest.mark.parametrize("positive", [[False] * 4, [True] * 4])

@@ -11,24 +11,22 @@ from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.golden import check_golden, load_golden
 from edge_runtime.bundle.heads import Group, Pooling, SpatialHead
 from edge_runtime.bundle.store import open_bundle
-from export.acceptance import Evidence
 from export.checkpoint import checkpoint_digest, save_checkpoint
-from export.golden_frames import LabelledFrame, made_frames, tolerance
+from export.golden_frames import made_frames, tolerance
 from export.pack import PackTools, pack_bundle, prove
-from export.parity import answers, onnx_runner, torch_runner, torch_scores
+from export.parity import onnx_runner, torch_runner, torch_scores
 from tests.support.narrow_network import (
     CARD,
     LABELS,
     SPATIAL_CARD,
-    SPATIAL_FAULTS,
     SPATIAL_HEAD,
-    SPATIAL_LABELS,
     SPATIAL_SPEC,
     SPEC,
     narrow_network,
     pictures,
     spatial_network,
 )
+from tests.support.packed_network import spatial_evidence
 
 
 @pytest.fixture
@@ -205,27 +203,10 @@ def test_a_rule_for_other_labels_is_refused(tmp_path, checkpoint, evidence):
     assert not (tmp_path / "new").exists()
 
 
-def spatial_evidence(network, spec, head):
-    """Evidence whose labels are those of the network's own rule, and that rule: nobody trained it."""
-    frames = list(pictures(40, 6, 128, 192))
-    views = np.stack([spec.views(frame) for frame in frames])
-    scores = answers(torch_runner(network), head, views).scores
-    middle = float(np.median(scores[:, -1]))
-    about = (head, SPATIAL_LABELS, SPATIAL_FAULTS, 1.0, {"hot": 4.0}, {"hot": -4 * middle})
-    rule = SpatialRule(*about, dict.fromkeys(SPATIAL_FAULTS, 0.5))
-    items = [LabelledFrame(str(at), rule.decide(row).label, frames[at]) for at, row in enumerate(scores)]
-    return Evidence(views[:, 0], items[:8], items, items), rule
-
-
-@pytest.mark.parametrize("tiles", [(1, 1), (1, 2)])
-def test_a_spatial_bundle_proves_itself_and_has_one_verdict_for_all_tiles(tmp_path, tiles):
-    spec, network = replace(SPATIAL_SPEC, tiles=tiles), spatial_network()
-    save_checkpoint(tmp_path / "checkpoint", network, {**SPATIAL_CARD, "input": spec.to_json()})
-    evidence, rule = spatial_evidence(network, spec, SPATIAL_HEAD)
-    about = {"support": {"line_hot": {"supported": False, "why": "the gap is 2 points"}}, "smallest_fault": None}
-    pack_into(tmp_path / "bundle", tmp_path / "checkpoint", evidence, rule, metrics=about)
-    manifest = open_bundle(tmp_path / "bundle").manifest
-    assert (manifest.head, manifest.decision, manifest.input) == (SPATIAL_HEAD, rule, spec)
+def test_a_spatial_bundle_proves_itself_and_has_one_verdict_for_all_tiles(spatial_packed):
+    manifest = open_bundle(spatial_packed).manifest
+    tiles = manifest.input.tiles
+    assert (manifest.head, manifest.input) == (SPATIAL_HEAD, replace(SPATIAL_SPEC, tiles=tiles))
     assert manifest.requires == ("spatial-head", "letterbox", *(["tiles"] if tiles != (1, 1) else []))
     assert manifest.unsupported == {"line_hot": "the gap is 2 points"}
     assert manifest.metrics["network"]["accuracy"] == 1.0
@@ -233,9 +214,9 @@ def test_a_spatial_bundle_proves_itself_and_has_one_verdict_for_all_tiles(tmp_pa
     assert (parity["frames"], parity["agreement"]) == (40, 1.0)
     assert max(parity["worst_score"], parity["worst_map"]) < 1e-4
     assert manifest.rule("fp16").thresholds["line_hot"] == manifest.rule("fp16").thresholds["mast_hot"]
-    golden = load_golden(open_bundle(tmp_path / "bundle"))
-    assert golden.views.shape == (13, tiles[1], 64, 96, 3)
-    assert prove(tmp_path / "bundle")["fp32"] < 1e-4
+    golden = load_golden(open_bundle(spatial_packed))
+    assert golden.views.shape == (21, tiles[1], 64, 96, 3)
+    assert prove(spatial_packed)["fp32"] < 1e-4
 
 
 def test_an_fp32_file_whose_map_is_another_is_refused(tmp_path, instant):

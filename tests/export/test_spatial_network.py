@@ -104,7 +104,7 @@ def test_standardised_inputs_have_mean_zero_and_deviation_one():
 
 def test_centred_maps_do_not_know_what_all_cells_share():
     shift = 2.5
-    for centre in (True, False):
+    for centre in (1.0, 0.0):
         network = spatial(shape=HeadShape(centre=centre))
         with torch.inference_mode():
             taps = network.taps(images(1))

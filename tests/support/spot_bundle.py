@@ -33,8 +33,8 @@ TILED = replace(SPEC, tiles=(2, 2), overlap=0.5)
 TOLERANCE = {"fp32": 1e-4}
 METRICS = {
     "support": {
-        "line_hot": {"supported": False, "why": "the score does not rest on the fault"},
-        "pole_hot": {"supported": True, "why": "the score falls when the fault is painted over"},
+        "line_hot": {"supported": False, "why": "line_hot: not supported: the score does not rest on the fault"},
+        "pole_hot": {"supported": True, "why": "pole_hot: supported: the score rests on the fault"},
     },
     "smallest_fault": {"pixels": 4.0, "share": 0.25, "recall": 0.9, "cell": 4.0},
 }

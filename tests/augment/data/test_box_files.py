@@ -59,6 +59,9 @@ def test_yolo_gives_the_corner_from_the_centre(tmp_path: Path) -> None:
     assert problems == []
     assert (box.x, box.y, box.width, box.height, box.fractions) == pytest.approx((0.4, 0.2, 0.2, 0.1, True))
     assert box.where == f"{tmp_path / 'a.txt'}, line 2"
+    (tmp_path / "classes.txt").write_text("clamp\nspot\n")
+    named, _ = read(tmp_path / "a.txt", "1 0.5 0.25 0.2 0.1\n7 0.5 0.25 0.2 0.1\n")
+    assert [box.name for box in named] == ["spot", ""]
     assert read(tmp_path / "a.txt", " \n") == ((), [])
     assert read(tmp_path / "a.txt", "a photo of 3 masts\nin fog") == (None, [])
 

@@ -124,9 +124,11 @@ def test_files_of_boxes_are_no_longer_ignored_and_strays_are_told(tmp_path: Path
     (tmp_path / "drawn").mkdir()
     (tmp_path / "drawn/2.xml").write_text("<annotation/>")
     (tmp_path / "drawn/classes.txt").write_text("spot")
+    (tmp_path / "drawn/3.txt").touch()
     (tmp_path / "hot/2.jpg").unlink()
     source = list_candidates(DataSettings(source=str(tmp_path), boxes=str(tmp_path / "drawn")))
-    assert dict(source.ignored)["classes.txt"] == "is a file of boxes, and no image has its name"
+    assert dict(source.ignored)["3.txt"] == "is a file of boxes, and no image has its name"
+    assert "classes.txt" not in dict(source.ignored)
     assert [candidate.path for candidate in source.candidates if candidate.boxes == ()] == ["ok/2.jpg"]
 
 

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from augment.evaluation import metrics
 from augment.evaluation.metrics import FAIL, INCONCLUSIVE, PASS, Interval
@@ -163,3 +164,33 @@ def test_a_real_gain_passes():
 def test_holm_multiplies_the_smallest_p_by_the_number_of_tests_and_keeps_the_order():
     assert metrics.holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
     assert metrics.holm([]) == []
+
+
+def test_auc_is_the_library_s_with_ties_and_weights():
+    generator = np.random.default_rng(4)
+    positive, negative = generator.integers(0, 6, 20).astype(float), generator.integers(-2, 4, 30).astype(float)
+    weights = generator.integers(0, 3, (5, 50)).astype(float)
+    found = metrics.weighted_auc(positive, negative, weights[:, :20], weights[:, 20:])
+    truth, scores = np.repeat([1, 0], [20, 30]), np.concatenate([positive, negative])
+    assert found == pytest.approx([roc_auc_score(truth, scores, sample_weight=row) for row in weights])
+
+
+def test_a_side_without_pictures_has_no_auc():
+    assert np.isnan(metrics.weighted_auc(np.ones(2), np.ones(1), np.ones((1, 2)), np.zeros((1, 1)))).all()
+
+
+def test_a_share_leaves_out_what_is_not_known():
+    shares = metrics.weighted_share(np.array([1, 0, np.nan, 0]), np.array([[1, 1, 1, 1], [2, 0, 5, 1]], float))
+    assert shares == pytest.approx([1 / 3, 2 / 3])
+
+
+def test_the_first_draw_is_the_set_itself_and_unknown_trainings_are_left_out():
+    groups = list("aabc")
+    draws = metrics.draw(np.array([0, 0, 1, 1]), groups, 3, 10, np.random.default_rng(0)).with_all
+    assert draws.of_images(groups)[0].tolist() == [1, 1, 1, 1]
+    assert draws.of_images(groups).shape == (11, 4)
+    per_training = np.tile([0.2, np.nan, 0.6], (11, 1))
+    averaged = draws.averaged(per_training)
+    assert averaged[0] == pytest.approx(0.4)
+    assert np.isin(averaged[~np.isnan(averaged)].round(6), np.round([0.2, 0.6, 0.4, 1 / 3, 7 / 15], 6)).all()
+    assert metrics.whole_and_resampled(np.full(11, np.nan), 0.9) is None

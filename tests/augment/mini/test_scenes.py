@@ -10,6 +10,7 @@ from augment.mini.scenes import (
     COUNTERPARTS,
     DOMAINS,
     FAULT_LABELS,
+    GROUPS,
     LABELS,
     STATION_COUNTS,
     describe,
@@ -41,6 +42,7 @@ def test_six_kinds_each_with_one_normal_label_and_one_fault():
     assert {label.split("_")[-1] for label in FAULT_LABELS} == {label.split("_")[-1] for label in COUNTERPARTS.values()}
     assert set(COUNTERPARTS) | set(COUNTERPARTS.values()) == set(LABELS)
     assert set(STATION_COUNTS) == set(LABELS)
+    assert {fault: normal for normal, fault in GROUPS.values()} == COUNTERPARTS
 
 
 @pytest.mark.parametrize("domain", DOMAINS)

@@ -5,6 +5,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -12,7 +13,16 @@ from torch import nn
 
 from augment.settings import TrainSettings
 from augment.spatial.cells import IGNORED, NEGATIVE, POSITIVE, cell_targets
-from augment.spatial.end_to_end import Learner, SpatialTrainer, fit_spatial, predict, ranking, seen_cells
+from augment.spatial.end_to_end import (
+    FALSE_COLOURS,
+    PHOTOGRAPHS,
+    Learner,
+    SpatialTrainer,
+    fit_spatial,
+    predict,
+    ranking,
+    seen_cells,
+)
 from augment.spatial.lessons import Lessons
 from augment.spatial.loss import UNKNOWN
 from augment.spatial.tap_cache import TapCache
@@ -169,6 +179,19 @@ def test_a_killed_training_ends_with_the_same_bytes(options, tmp_path):
     }
 
 
+def test_a_backbone_that_unlearns_is_left_as_it_was(tmp_path, monkeypatch):
+    falling = iter((0.9, 0.8))
+    monkeypatch.setattr("augment.spatial.end_to_end.ranking", lambda *pictures: next(falling))
+    task, lessons, taps = spot_training(tmp_path, weights="imagenet", steps=2)
+    training = SpatialTrainer(task, lessons, taps, "cpu")
+    before = {name: tensor.clone() for name, tensor in training.network.network.state_dict().items()}
+    training.run(tmp_path / STATE_FILE)
+    training.finish(tmp_path)
+    after = load_checkpoint(tmp_path)[0].state_dict()
+    assert training.progress.best_step == 0
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
 def test_given_weights_begin_with_a_fitted_head_and_keep_their_statistics(tmp_path):
     task, lessons, taps = spot_training(tmp_path, weights="imagenet", backbone_rate=0.1, learning_rate=1e-3)
     training = SpatialTrainer(task, lessons, taps, "cpu")
@@ -270,3 +293,10 @@ def test_the_scale_of_the_loss_is_trained_and_left_behind(tmp_path):
     training.evaluate()
     training.finish(tmp_path)
     assert not [name for name in load_checkpoint(tmp_path)[0].state_dict() if "scale" in name]
+
+
+def test_light_changes_less_where_it_is_what_was_measured(tmp_path):
+    task, lessons, taps = spot_training(tmp_path)
+    assert SpatialTrainer(task, lessons, taps, "cpu").ranges == PHOTOGRAPHS
+    iron = np.stack([cv2.applyColorMap(frame[..., 0], cv2.COLORMAP_INFERNO) for frame in taps.canvases])
+    assert SpatialTrainer(task, lessons, replace(taps, canvases=iron), "cpu").ranges == FALSE_COLOURS

@@ -1,11 +1,14 @@
 """A spatial comparison run whole on drawn pictures: a spot that a head can see, and a place that it cannot."""
 
 import json
+from dataclasses import replace
 
 import cv2
 import numpy as np
 import pytest
 
+from augment.evaluation import arm_comparison
+from augment.evaluation.tables import support, table
 from augment.json_objects import from_json
 from augment.record_types import DatasetRecord, Mending
 from augment.records import DATASET, TRAINING, Document, RunFolder
@@ -14,6 +17,7 @@ from augment.settings import Settings, write_settings
 from augment.spatial import spot_answers
 from augment.spatial.spot_answers import Answered, Pictures, Trained
 from augment.stages import compare, train
+from augment.training.harm_gate import HarmGate
 from edge_runtime.bundle.heads import SpatialHead
 from tests.support.spotted_run import SIDE, spotted_run
 
@@ -96,6 +100,28 @@ def test_the_report_shows_what_the_comparison_saw(compared):
     assert page.count("data:image/jpeg") > 2
 
 
+def test_the_line_and_the_table_say_what_the_score_rests_on(compared):
+    _, _, document = compared
+    said = compare.summary_line(document)
+    assert "its score rests on the fault for tower_hotspot" in said
+    lines = table(document.summary).splitlines()
+    assert sum(line.startswith("tower_hotspot") and line.endswith("supported") for line in lines) == 2
+
+
+def test_an_arm_that_loses_the_support_of_a_fault_does_not_pass(compared):
+    _, _, document = compared
+    summary = document.summary
+    before = summary.arms["real"].spots
+    lost = replace(before, faults={name: replace(one, supported=False) for name, one in before.faults.items()})
+    passed = replace(summary.differences["real+classic"], verdict="PASS")
+    assert arm_comparison._reading_support(passed, before, before).verdict == "PASS"
+    found = arm_comparison._reading_support(passed, before, lost)
+    assert (found.verdict, list(found.lost_support)) == ("INCONCLUSIVE", ["tower_hotspot"])
+    arms = {**summary.arms, "real+classic": replace(summary.arms["real+classic"], spots=lost)}
+    worse = replace(summary, arms=arms, differences={"real+classic": found})
+    assert support(worse).endswith("it loses the support of tower_hotspot, so it does not pass")
+
+
 def test_sizes_are_those_of_the_largest_box_in_pixels_of_the_input(compared):
     _, folder, _ = compared
     spec = Trained.read(folder.path / "training/real/seed-0").spec
@@ -105,3 +131,12 @@ def test_sizes_are_those_of_the_largest_box_in_pixels_of_the_input(compared):
     assert pixels[0] == pytest.approx(6 * spec.width / SIDE)
     assert share[0] == pytest.approx(6 / SIDE)
     assert np.isnan([pixels[1], share[1]]).all()
+
+
+def test_held_out_pictures_carry_the_score_of_their_painted_copy_for_the_gate(compared):
+    settings, folder, _ = compared
+    found = Trained.read(folder.path / "training/real/seed-0").held_out
+    boxed = found.targets == found.labels.index("tower_hotspot")
+    assert np.isnan(found.painted).all(axis=1).tolist() == (~boxed).tolist()
+    assert (found.scores[boxed, -1] > found.painted[boxed, -1]).mean() > 0.8
+    assert HarmGate(settings, folder.path / "training").gaps("real")["tower_hotspot"].value == 0  # beside itself

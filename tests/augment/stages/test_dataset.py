@@ -204,7 +204,7 @@ def test_boxes_of_files_become_pixels_of_the_record_and_oddities_are_told(tmp_pa
     (root / "hot/hot00.txt").write_text("0 0.5 0.5 0.25 0.5\n1 0.95 0.5 0.25 0.5\n")
     (root / "hot/hot10.txt").touch()
     voc = "<object><name>{}</name><bndbox><xmin>1</xmin><ymin>2</ymin><xmax>9</xmax><ymax>8</ymax></bndbox></object>"
-    (root / "hot/hot20.xml").write_text(f"<annotation>{voc.format('ok')}{voc.format('clamp')}</annotation>")
+    (root / "hot/hot20.xml").write_text(f"<annotation>{voc.format('clamp')}{voc.format('hot')}</annotation>")
     (root / "ok/ok00.xml").write_text(f"<annotation>{voc.format('hot')}</annotation>")
     (root / "ok/ok10.xml").write_text(f"<annotation>{voc.format('ok')}</annotation>")
     document = made(root, tmp_path / "run", faults=("hot",))
@@ -212,13 +212,14 @@ def test_boxes_of_files_become_pixels_of_the_record_and_oddities_are_told(tmp_pa
     assert records["hot/hot00.png"].boxes == [[18.0, 10.0, 12.0, 20.0], [39.6, 10.0, pytest.approx(8.4), 20.0]]
     assert records["hot/hot00.png"].notes == ["box 39.6, 10, 12, 20 sticks out and is cut at the border"]
     assert records["hot/hot20.png"].boxes == [[1.0, 2.0, 8.0, 6.0]]
-    assert records["hot/hot20.png"].notes == ["a box is named ok and left out"]
+    assert records["hot/hot20.png"].notes == ["a box is named clamp and left out"]
     assert records["ok/ok00.png"].boxes == ()
     hints = [hint for hint in document.summary.hints if "box" in hint]
-    assert [hint.split(" images ")[0] for hint in hints] == ["1", "1", "9"]
+    assert [hint.split(" images ")[0] for hint in hints] == ["1", "1", "1", "9"]
     assert "(first ok/ok00.png)" in hints[0]
-    assert hints[1] == "1 images of a fault have a file of boxes without one; is the label right? (first hot/hot10.png)"
-    assert "have no boxes: they teach which images show it, and not where" in hints[2]
+    assert hints[1].endswith("are these x, y, width and height? (first hot/hot00.png)")
+    assert hints[2] == "1 images of a fault have a file of boxes without one; is the label right? (first hot/hot10.png)"
+    assert "have no boxes: they teach which images show it, and not where" in hints[3]
     assert str(tmp_path) not in json.dumps(as_plain(content(document)))
 
 

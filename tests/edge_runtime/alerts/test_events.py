@@ -98,7 +98,7 @@ def test_an_alarm_of_a_spatial_bundle_says_what_is_seen_and_how_far_it_is_eviden
     doubts = ["the map is not evidence: it was trained without boxes"] * (evidence == "pictures")
     assert alarm.document["doubts"] == [
         *doubts,
-        "line_hot is not supported: the score does not rest on the fault",
+        "line_hot: not supported: the score does not rest on the fault",
     ]
     assert decoded(alarm.pictures["heatmap"]).shape == (16 + (2 + len(doubts) + 1) * 24, 32, 3)
 

@@ -58,7 +58,7 @@ def test_the_limits_of_a_bundle_are_told(tmp_path):
     )
     assert told in done.output
     assert "the map is not evidence: it was trained without boxes" in done.output
-    assert "line_hot is not supported: the score does not rest on the fault" in done.output
+    assert "line_hot: not supported: the score does not rest on the fault" in done.output
     assert "pole_hot" not in done.output
 
 

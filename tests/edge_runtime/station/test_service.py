@@ -144,7 +144,7 @@ def test_an_alarm_of_a_spatial_bundle_tells_group_and_doubts(station, tmp_path):
     (event,) = station.subscriber.events()
     assert (event["label"], event["group"]["label"], event["evidence"]) == ("line_hot", "line", "boxes")
     assert (event["supported"], event["votes"]) == (False, {"votes": 2, "of": 2, "needed": 2})
-    assert event["doubts"] == ["line_hot is not supported: the score does not rest on the fault"]
+    assert event["doubts"] == ["line_hot: not supported: the score does not rest on the fault"]
     wait_until(lambda: "rarefault_frames_evaluated_total" in station.page("metrics"))
 
 

@@ -154,7 +154,7 @@ def test_a_model_that_gives_no_numbers_is_told_and_gives_no_verdict(start, caplo
     loop = start(lambda call: NOTHING)
     wait_until(lambda: "model" in loop.causes())
     assert loop.counted("rarefault_frames_evaluated_total{") == 0
-    assert "no verdict on frames of yard: the model gave a logit that is no finite number" in caplog.text
+    assert "no verdict on frames of yard: the model gave a score that is no finite number" in caplog.text
     assert loop.running
 
 
