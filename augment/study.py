@@ -195,6 +195,7 @@ def _settings(
             width=64,
             weights="imagenet",
             layers="classifier",
+            head="class",
             size=size,
             synthetic_shares=SHARES,
             arms=(
