@@ -208,7 +208,7 @@ def test_a_spatial_bundle_proves_itself_and_has_one_verdict_for_all_tiles(spatia
     tiles = manifest.input.tiles
     assert (manifest.head, manifest.input) == (SPATIAL_HEAD, replace(SPATIAL_SPEC, tiles=tiles))
     assert manifest.requires == ("spatial-head", "letterbox", *(["tiles"] if tiles != (1, 1) else []))
-    assert manifest.unsupported == {"line_hot": "the gap is 2 points"}
+    assert not manifest.metrics["support"]["line_hot"]["supported"]
     assert manifest.metrics["network"]["accuracy"] == 1.0
     parity = manifest.metrics["parity"]["fp32"]
     assert (parity["frames"], parity["agreement"]) == (40, 1.0)
