@@ -95,7 +95,10 @@ def measure(out: Path) -> None:
 
 
 def measured(run: Path) -> dict[str, float]:
-    """Test accuracy of a run; for each fault, AUC (painted over too) and recall beside its equipment, and pointing."""
+    """Test accuracy of a run; for each fault, AUC (painted over too) and recall beside its equipment, and pointing.
+
+    Whether a picture shows a fault is told twice: by the run's thresholds, and where its probability is over a half.
+    """
     checkpoint = run / "training" / ARM / "seed-0"
     trained, settings = Trained.read(checkpoint), load_settings(run / "pipeline.toml")
     head, labels = trained.head, trained.held_out.labels
@@ -109,6 +112,10 @@ def measured(run: Path) -> dict[str, float]:
     named = np.array([record.label for record in records])
     points = pointing(trained.peaks(answered.maps, records, named.tolist()), records)
     flagged = np.array([bool(rule.decide(scores).flagged) for scores in answered.as_is])
+    faulty = np.isin(named, settings.data.faults)
+    found["fault or not"] = float((flagged == faulty).mean())
+    likely = (trained.log_odds(answered.as_is, head, rule) > 0).any(axis=1)
+    found["fault or not at one half"] = float((likely == faulty).mean())
     for group in head.groups:
         healthy = named == group.healthy
         found[f"specificity {group.name}"] = 1 - float(flagged[healthy].mean())
