@@ -23,10 +23,10 @@ full-size BLIP, GPT-2 or Stable Diffusion: the generator is the embedded mini on
 
 Of tables of spots: AUC is against healthy images of the same equipment. Recall is at thresholds that leave 90 or 95 %
 of the healthy held-out training images alone, of all equipment or of the same; in brackets is the share of the healthy
-test images that they leave alone. Pointing is the share of maps whose peak lies in a box or within 10 pixels. Painted AUC is
-that of the same fault images with their boxes painted over, gap the AUC minus that; kept are faults that are still
-found once painted over, control once an equal area elsewhere is. A fault is supported where the gap's interval lies
-above zero.
+test images that they leave alone. Pointing is the share of maps whose peak lies in a box or within 10 pixels. Painted
+AUC is that of the same fault images with their boxes painted over, gap the AUC minus that; kept are faults that are
+still found once painted over, control once an equal area elsewhere is. A fault is supported where the gap's interval
+lies above zero.
 """
 SPOTS = (
     *("AUC", "recall at 90", "recall at 95", "within equipment at 90", "pointing", "painted AUC", "gap"),
