@@ -37,6 +37,7 @@ CERTAINTY = {
     INCONCLUSIVE: "Zero lies in that range, so the change may be chance. More test pictures and more trainings would "
     "narrow it.",
 }
+NO_CHANGE = "The two name every test picture alike."
 
 
 def apart(summary: ComparisonSummary, trainings: Sequence[TrainingRecord]) -> str:
@@ -70,6 +71,8 @@ def answers(summary: ComparisonSummary, trainings: Sequence[TrainingRecord]) -> 
         f"With {100 * summary.confidence:g} % confidence the change lies between {100 * change.low:+.1f} and "
         f"{100 * change.high:+.1f} points. {CERTAINTY[summary.verdict]}"
     )
+    if apart(summary, trainings) == NOTHING:
+        sure = NO_CHANGE
     return [("What was tried", tried), ("Did it help?", helped), ("How sure is that?", sure)]
 
 
@@ -103,8 +106,10 @@ def next_steps(
 def _ship(baseline: str, candidate: str, difference: str) -> dict[str, str]:
     """Return for each verdict which classifier to ship."""
     if difference == NOTHING:
-        either = f"Ship either, {baseline} or {candidate}. To have something to compare, draw boxes around the faults, "
-        return {INCONCLUSIVE: either + "or name a method of generating in generate.methods and train.arms."}
+        either = (
+            f"Ship either, {baseline} or {candidate}. To have something to compare, name the faults (data.faults) and "
+        )
+        return {INCONCLUSIVE: either + "draw boxes around them, or name a method in generate.methods and train.arms."}
     if difference == OTHERWISE:
         return {
             PASS: f"The classifier of the arm under test ({candidate}) may be shipped.",

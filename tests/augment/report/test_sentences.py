@@ -110,6 +110,11 @@ def test_what_sets_two_arms_apart_is_told_by_weights_heads_and_pictures():
     assert sentences.apart(comparison(), [before, training("both", 0, "real")]) == sentences.NOTHING
 
 
+def test_one_classifier_in_two_arms_leaves_nothing_to_be_sure_of():
+    found = sentences.answers(comparison(INCONCLUSIVE), [training("real", 0), training("both", 0, "real")])
+    assert found[2][1] == sentences.NO_CHANGE
+
+
 @pytest.mark.parametrize(("spatial", "found"), [(True, sentences.OTHERWISE), (False, sentences.GENERATED)])
 def test_a_class_head_against_a_spatial_one_is_no_question_of_generated_images(spatial, found):
     spots = {"real+classic": {"spots": {"faults": {}}}} if spatial else {}
