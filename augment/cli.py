@@ -40,6 +40,45 @@ strict_option = click.option(
 )
 
 
+def _pairs(given: tuple[str, ...], option: str, expected: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for pair in given:
+        name, _, value = pair.partition("=")
+        if pair.count("=") != 1 or not name or not value:
+            raise click.BadParameter(f"{option} {pair!r}, expected {expected}")
+        if name in found:
+            raise click.BadParameter(f"{option} names {name} twice, expected one {expected} for it")
+        found[name] = value
+    return found
+
+
+def _groups(_context: click.Context, _option: click.Parameter, given: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    """Return what --group says in the form of data.groups."""
+    pairs = _pairs(given, "--group", "NAME=LABEL,LABEL")
+    return {name: tuple(label.strip() for label in labels.split(",")) for name, labels in pairs.items()}
+
+
+def _whole_path(given: str) -> str:
+    """Return an absolute path, so that a run may be started from any folder; what is no path stays as it is."""
+    return str(Path(given).resolve()) if given and Path(given).exists() else given
+
+
+fault_option = click.option("--fault", "faults", multiple=True, help="A label that is a fault; repeat for several.")
+group_option = click.option(
+    "--group",
+    "groups",
+    multiple=True,
+    metavar="NAME=LABEL,LABEL",
+    callback=_groups,
+    help="A kind of equipment: its healthy label and its faults; repeat for several.",
+)
+boxes_option = click.option(
+    "--boxes",
+    default="",
+    help="Boxes around the faults, where they do not lie beside the images: a folder or COCO file.",
+)
+
+
 @main.command()
 @click.argument("directory", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--data", required=True, help="Folder per class, Oxford-IIIT Pet folder, CSV manifest, or elpv-dataset.")
@@ -49,20 +88,30 @@ strict_option = click.option(
     help="Where to start from: cpu, a laptop and real pictures; sd21 or sd15, Stable Diffusion on a GPU; mini, the "
     "models of the demo. Without it sd21 where torch finds a GPU, else cpu.",
 )
-@click.option("--fault", "faults", multiple=True, help="A label that is a fault; repeat for several.")
-def init(directory: Path, data: str, preset: str | None, faults: tuple[str, ...]) -> None:
+@fault_option
+@group_option
+@boxes_option
+def init(
+    directory: Path,
+    data: str,
+    preset: str | None,
+    faults: tuple[str, ...],
+    groups: dict[str, tuple[str, ...]],
+    boxes: str,
+) -> None:
     """Write DIRECTORY/pipeline.toml, commented, for the images in --data."""
     from dataclasses import replace
 
     from augment.data.sources import check_source
     from augment.models.model_folders import pick_device
     from augment.presets import PRESETS
-    from augment.settings import write_settings
+    from augment.settings import DataSettings, write_settings
 
     preset = preset or ("sd21" if pick_device("auto") == "cuda" else "cpu")
-    settings = PRESETS[preset]
-    source = str(Path(data).resolve()) if Path(data).exists() else data
-    settings = replace(settings, data=replace(settings.data, source=source, faults=faults))
+    section = DataSettings(source=_whole_path(data), faults=faults, groups=groups, boxes=_whole_path(boxes))
+    if wrong := section.contradictions():
+        raise InputError("; ".join(wrong))
+    settings = replace(PRESETS[preset], data=section)  # no preset says anything of the data
     check_source(settings)
     target = directory / "pipeline.toml"
     if target.exists():
@@ -166,37 +215,29 @@ def demo(out: Path, seed: int) -> None:
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Where the runs lie.")
 @click.option("--draws", type=click.IntRange(min=1), default=5, show_default=True)
 @click.option("--data", default="", help="For all but scenes: the folder or manifest of the images.")
-@click.option("--fault", "faults", multiple=True, help="A label that is a fault; repeat for several.")
+@fault_option
 @click.option("--host", "hosts", multiple=True, metavar="FAULT=SOUND", help="Labels to transplant from and onto.")
 @click.option("--preset", default="", help="For photographs: the preset that says what is trained, and on what.")
-@click.option("--group", "groups", multiple=True, metavar="NAME=LABEL,LABEL", help="As data.groups.")
-@click.option("--boxes", default="", help="As data.boxes.")
+@group_option
+@boxes_option
 @click.option("--split", type=click.Choice(["groups", "blocks", "random"]), default="groups", show_default=True,
               help="For spots: what stands on one side; blocks are the harsher split.")  # fmt: skip
 @click.option("--size", type=click.IntRange(min=32), default=384, help="For spots: long side of the input in pixels.")
 def benchmark(
     name: str, out: Path, draws: int, data: str, faults: tuple[str, ...], hosts: tuple[str, ...], preset: str,
-    groups: tuple[str, ...], boxes: str, split: str, size: int,
+    groups: dict[str, tuple[str, ...]], boxes: str, split: str, size: int,
 ) -> None:  # fmt: skip
     """Compare every way of augmenting on the same test images; a second call resumes where the first one stopped."""
     from augment.evaluation.tables import table
     from augment.settings import DataSettings
     from augment.study import RESULTS, Ask, pool, prepare
 
-    members = {group: tuple(labels.split(",")) for group, labels in _pairs(groups, "--group", "NAME=LABEL,LABEL")}
-    paths = [str(Path(given).resolve()) if given and Path(given).exists() else given for given in (data, boxes)]
-    source = DataSettings(source=paths[0], boxes=paths[1], faults=faults, groups=members)
-    pairs = dict(_pairs(hosts, "--host", "FAULT=SOUND"))
+    source = DataSettings(source=_whole_path(data), boxes=_whole_path(boxes), faults=faults, groups=groups)
+    pairs = _pairs(hosts, "--host", "FAULT=SOUND")
     plan = prepare(name, out, draws, Ask(source, pairs, preset, split, size))
     for pipeline in plan.pipelines:
         run_pipeline(pipeline, list(COMMANDS)[: STAGES.index(EXPORT)])
     click.echo(f"\n{table(pool(plan))}\n\n{out / RESULTS} written")
-
-
-def _pairs(given: tuple[str, ...], option: str, expected: str) -> list[tuple[str, str]]:
-    if wrong := [pair for pair in given if pair.count("=") != 1]:
-        raise click.BadParameter(f"{option} {wrong[0]!r}, expected {expected}")
-    return [(name, value) for name, _, value in (pair.partition("=") for pair in given)]
 
 
 def run_pipeline(pipeline: Path, names: list[str]) -> None:
@@ -278,6 +319,8 @@ def _settle_process(small: bool) -> None:
     # What the libraries would log and warn buries the stages' own lines.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", category=FutureWarning)
+    # Of many classes with few images each, which is what a learning curve begins with; scikit-learn doubts the labels.
+    warnings.filterwarnings("ignore", message="The number of unique classes is greater than 50%")
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from edge_runtime.bundle.errors import InputError
 
 ADAPTED = "adapted-"
 HEAL = "heal"
+CLASSIC = "classic"  # a part of an arm's name: the class head, whatever the settings say
 EXPECTED = (
     "text2img, img2img-0.5, edit-0.5 and inpaint-0.9 (or another strength), transplant, heatup, heal, codec, "
     "render-station, adapted-text2img ..."

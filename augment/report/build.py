@@ -71,13 +71,14 @@ def _content(folder: RunFolder, documents: Documents, minutes_per_image: float) 
     summary, trainings = documents.comparison.summary, documents.training.records
     curve = documents.curation.summary.learning_curve
     packed = _packed(documents.export.summary) if documents.export else None
+    difference = sentences.apart(summary, trainings)
     learnt = next(record.images for record in trainings if record.arm == summary.candidate)
     return {
         "title": f"rarefault report of {folder.path.resolve().name}",
         "verdict": summary.verdict,
-        "headline": sentences.HEADLINES[summary.verdict],
+        "headline": sentences.HEADLINES[difference][summary.verdict],
         "answers": sentences.answers(summary, trainings),
-        "next_steps": sentences.next_steps(summary, curve, packed.arm if packed else None),
+        "next_steps": sentences.next_steps(summary, difference, curve, packed.arm if packed else None),
         "changes": sentences.class_changes(summary),
         "gate": sentences.gate_sentences(summary),
         "photograph": _photograph(curve, summary.fault_labels) if curve else None,

@@ -8,12 +8,23 @@ import numpy as np
 from augment.evaluation.learning_curve import ENOUGH
 from augment.evaluation.metrics import FAIL, INCONCLUSIVE, PASS
 from augment.evaluation.tables import METRIC_NAMES
+from augment.methods import CLASSIC
 from augment.record_types import ComparisonSummary, Evaluation, LearningCurve, TrainingRecord
 
+# What sets candidate and baseline apart: generated images, another way to learn, or nothing at all.
+GENERATED, OTHERWISE, NOTHING = "generated", "otherwise", "nothing"
 HEADLINES = {
-    PASS: "Generated images helped.",
-    FAIL: "Generated images did harm.",
-    INCONCLUSIVE: "It is not shown that generated images help, nor that they harm.",
+    GENERATED: {
+        PASS: "Generated images helped.",
+        FAIL: "Generated images did harm.",
+        INCONCLUSIVE: "It is not shown that generated images help, nor that they harm.",
+    },
+    OTHERWISE: {
+        PASS: "The arm under test is better.",
+        FAIL: "The arm under test is worse.",
+        INCONCLUSIVE: "It is not shown that the arm under test is better, nor that it is worse.",
+    },
+    NOTHING: {INCONCLUSIVE: "Both arms came to the very same classifier, so there was nothing to compare."},
 }
 METRIC_MEANINGS = {
     "accuracy": "how many of 100 test pictures get the right label",
@@ -26,6 +37,20 @@ CERTAINTY = {
     INCONCLUSIVE: "Zero lies in that range, so the change may be chance. More test pictures and more trainings would "
     "narrow it.",
 }
+NO_CHANGE = "The two name every test picture alike."
+
+
+def apart(summary: ComparisonSummary, trainings: Sequence[TrainingRecord]) -> str:
+    """Return what sets the candidate apart from the baseline: GENERATED, OTHERWISE or NOTHING."""
+    before, after = (
+        [record for record in trainings if record.arm == arm] for arm in (summary.baseline, summary.candidate)
+    )
+    if [record.sha256 for record in before] == [record.sha256 for record in after]:
+        return NOTHING
+    classic = [CLASSIC in arm.split("+") for arm in (summary.baseline, summary.candidate)]
+    other_head = classic[0] != classic[1] and any(found.spots for found in summary.arms.values())
+    generated = any(sum(record.images["synthetic"].values()) for record in after)
+    return GENERATED if generated and not other_head else OTHERWISE
 
 
 def answers(summary: ComparisonSummary, trainings: Sequence[TrainingRecord]) -> list[tuple[str, str]]:
@@ -46,6 +71,8 @@ def answers(summary: ComparisonSummary, trainings: Sequence[TrainingRecord]) -> 
         f"With {100 * summary.confidence:g} % confidence the change lies between {100 * change.low:+.1f} and "
         f"{100 * change.high:+.1f} points. {CERTAINTY[summary.verdict]}"
     )
+    if apart(summary, trainings) == NOTHING:
+        sure = NO_CHANGE
     return [("What was tried", tried), ("Did it help?", helped), ("How sure is that?", sure)]
 
 
@@ -56,21 +83,17 @@ def _pictures(trainings: Sequence[TrainingRecord], arm: str) -> str:
     return f"{' and '.join(parts)} pictures ({len(own)} training{'s' * (len(own) > 1)})"
 
 
-def next_steps(summary: ComparisonSummary, curve: LearningCurve | None, packed: str | None) -> list[str]:
-    """Say what to do now. `packed` is the arm whose network the bundle holds, if there is one."""
+def next_steps(
+    summary: ComparisonSummary, difference: str, curve: LearningCurve | None, packed: str | None
+) -> list[str]:
+    """Say what to do now. `difference` is what `apart` found, `packed` the arm of the bundle's network, if any."""
     baseline, candidate, verdict = (summary.baseline, summary.candidate, summary.verdict)
     harmed = ", ".join(map(in_words, summary.differences[candidate].harmed))
-    ship = {
-        PASS: f"The classifier that learnt from generated images too ({candidate}) may be shipped.",
-        FAIL: f"Ship the classifier without these generated images ({baseline}). Look at the contact sheets: a "
-        "generator that does not know this equipment paints what harms.",
-        INCONCLUSIVE: f"Ship the classifier without these generated images ({baseline}) for now. Add test pictures or "
-        "trainings (train.seeds), and run again.",
-    }
-    steps = [ship[verdict]]
+    steps = [_ship(baseline, candidate, difference)[verdict]]
     if verdict == PASS and harmed:
         steps.append(f"Before that, decide whether the gain is worth what {harmed} lost.")
-    if packed == candidate and verdict != PASS:
+    unproven = (FAIL, INCONCLUSIVE) if difference == GENERATED else (FAIL,)
+    if packed == candidate and verdict in unproven:
         steps.append(
             f'The bundle holds {packed} all the same: set export.arm = "{baseline}" and run `rarefault export` before '
             "it goes to a station."
@@ -78,6 +101,29 @@ def next_steps(summary: ComparisonSummary, curve: LearningCurve | None, packed: 
     if curve and any(found.says != ENOUGH for found in curve.classes.values()):
         steps.append("Photograph more: the table below says what, and how many.")
     return steps
+
+
+def _ship(baseline: str, candidate: str, difference: str) -> dict[str, str]:
+    """Return for each verdict which classifier to ship."""
+    if difference == NOTHING:
+        either = (
+            f"Ship either, {baseline} or {candidate}. To have something to compare, name the faults (data.faults) and "
+        )
+        return {INCONCLUSIVE: either + "draw boxes around them, or name a method in generate.methods and train.arms."}
+    if difference == OTHERWISE:
+        return {
+            PASS: f"The classifier of the arm under test ({candidate}) may be shipped.",
+            FAIL: f"Ship the classifier that it was compared with ({baseline}).",
+            INCONCLUSIVE: f"These test pictures do not tell which of {baseline} and {candidate} is better. Add test "
+            "pictures or trainings (train.seeds), and run again.",
+        }
+    return {
+        PASS: f"The classifier that learnt from generated images too ({candidate}) may be shipped.",
+        FAIL: f"Ship the classifier without these generated images ({baseline}). Look at the contact sheets: a "
+        "generator that does not know this equipment paints what harms.",
+        INCONCLUSIVE: f"Ship the classifier without these generated images ({baseline}) for now. Add test pictures or "
+        "trainings (train.seeds), and run again.",
+    }
 
 
 def class_changes(summary: ComparisonSummary) -> list[tuple[str, str]]:
@@ -112,7 +158,9 @@ def gate_sentences(summary: ComparisonSummary) -> list[str]:
 
 
 def hours(used: int, minutes: float) -> str:
-    """Say what as many real pictures would cost, if one takes `minutes`."""
+    """Say what as many real pictures would cost, if one takes `minutes`; nothing where none were used."""
+    if not used:
+        return ""
     return (
         f"The arm under test learnt from {used} generated images. If finding, taking and labelling one picture takes "
         f"{minutes:g} minutes, as many real ones would take {used * minutes / 60:.1f} hours. The minutes are an "

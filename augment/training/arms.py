@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from augment.methods import CLASSIC
 from augment.record_types import CurationRecord, DatasetRecord
 from edge_runtime.bundle.errors import InputError
 
@@ -14,7 +15,6 @@ REAL, SYNTHETIC = "real", "synthetic"
 BALANCED = "balanced"
 GATE = "gate"
 UNCURATED = "uncurated"
-CLASSIC = "classic"
 MODIFIERS = (BALANCED, GATE, UNCURATED, CLASSIC)
 TrainingImage: TypeAlias = DatasetRecord | CurationRecord  # real or generated
 

@@ -11,7 +11,7 @@ import pytest
 
 from augment.presets import PRESETS
 from augment.records import STAGES
-from augment.settings import DataSettings, write_settings
+from augment.settings import DataSettings, load_settings, write_settings
 from tests.support import ROOT
 
 
@@ -116,3 +116,68 @@ def test_threads_are_set_before_torch_is_loaded_which_reads_their_number_once(tm
     command = [sys.executable, "-c", BEFORE_TORCH, str(tmp_path / "pipeline.toml")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=ROOT)
     assert done.stdout == "False True\n", done.stderr
+
+
+MANY_CLASSES = """
+import numpy as np
+from augment import cli
+
+cli._settle_process(small=True)
+from augment.evaluation.label_check import embedding_classifier
+
+rows = np.random.default_rng(0).normal(size=(8, 4)).astype(np.float32)
+embedding_classifier(rows, np.arange(8) % 5)
+"""
+
+
+def test_many_classes_of_few_images_each_bring_no_warning(tmp_path):
+    command = [sys.executable, "-c", MANY_CLASSES]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=ROOT)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def boxed_images(tmp_path):
+    """Write pictures of two kinds of equipment, and a folder of YOLO files for one of them."""
+    data = write_images(tmp_path / "images", tank=3, tank_leak=3, line=3, line_break=3)
+    boxes = tmp_path / "boxes" / "tank_leak"
+    boxes.mkdir(parents=True)
+    (boxes / "0.txt").write_text("0 0.5 0.5 0.25 0.25\n")
+    return data
+
+
+def test_init_writes_groups_and_boxes_as_the_settings_spell_them(tmp_path):
+    data = boxed_images(tmp_path)
+    faults = ["--fault", "tank_leak", "--fault", "line_break"]
+    groups = ["--group", "tank=tank,tank_leak", "--group", "line=line, line_break"]
+    run = ["init", tmp_path / "run", "--data", data, "--preset", "cpu", *faults, *groups]
+    done = rarefault(*run, "--boxes", tmp_path / "boxes")
+    assert (done.returncode, done.stderr) == (0, "")
+    section = load_settings(tmp_path / "run").data
+    assert section.groups == {"tank": ("tank", "tank_leak"), "line": ("line", "line_break")}
+    assert section.boxes == str(tmp_path / "boxes")
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "sentence"),
+    [
+        ("--group", "tank", "expected NAME=LABEL,LABEL"),
+        ("--group", "tank=", "expected NAME=LABEL,LABEL"),
+        ("--group", "tank=tank,leek", "data.groups.tank needs a name and exactly one label that is no fault"),
+        ("--group", "tank=tink,tank_leak", "did you mean 'tank'"),
+        ("--boxes", "nowhere", "data.boxes is nowhere, expected a folder"),
+    ],
+)
+def test_mistaken_groups_and_boxes_stop_init_with_a_sentence(option, value, sentence, tmp_path):
+    data = boxed_images(tmp_path)
+    run = ["init", tmp_path / "run", "--data", data, "--preset", "cpu", "--fault", "tank_leak"]
+    done = rarefault(*run, option, value)
+    assert done.returncode in (1, 2)
+    assert sentence in " ".join(done.stderr.split())
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_group_given_twice_is_wrong_usage(tmp_path):
+    run = ["init", tmp_path / "run", "--data", tmp_path, "--group", "tank=a,b", "--group", "tank=c,d"]
+    done = rarefault(*run)
+    assert done.returncode == 2
+    assert "names tank twice" in done.stderr

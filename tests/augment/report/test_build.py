@@ -65,8 +65,10 @@ def test_the_page_tells_verdict_numbers_and_provenance(reported):
     folder, path = reported
     text = Page(path.read_text()).text
     comparison = folder.require(COMPARISON)
-    assert sentences.HEADLINES[comparison.summary.verdict] in text
-    for _, answer in sentences.answers(comparison.summary, folder.require(TRAINING).records):
+    trainings = folder.require(TRAINING).records
+    difference = sentences.apart(comparison.summary, trainings)
+    assert sentences.HEADLINES[difference][comparison.summary.verdict] in text
+    for _, answer in sentences.answers(comparison.summary, trainings):
         assert answer in text
     assert "breaker_burnt (fault)" in text
     assert "tank_ok (fault)" not in text

@@ -48,9 +48,9 @@ def comparison(verdict: str = PASS, **changed: object) -> ComparisonSummary:
     return from_json(ComparisonSummary, {**content, **changed})
 
 
-def training(arm: str, generated: int) -> TrainingRecord:
+def training(arm: str, generated: int, weights: str = "") -> TrainingRecord:
     images = {"real": {"oil_leak": 4, "sound": 20}, "synthetic": {"oil_leak": generated}}
-    return from_json(TrainingRecord, {"arm": arm, "images": images})
+    return from_json(TrainingRecord, {"arm": arm, "sha256": weights or arm, "images": images})
 
 
 def curve(*says: str) -> LearningCurve:
@@ -88,22 +88,56 @@ def test_faults_and_what_else_lost_are_told_in_pictures_of_a_hundred():
     ]
 
 
+def steps(verdict, packed, difference=sentences.GENERATED):
+    return " ".join(sentences.next_steps(comparison(verdict), difference, None, packed))
+
+
 def test_next_steps_follow_the_verdict_and_warn_of_the_wrong_bundle():
-    told = {
-        verdict: " ".join(sentences.next_steps(comparison(verdict), None, "both")) for verdict in sentences.HEADLINES
-    }
+    told = {verdict: steps(verdict, "both") for verdict in (PASS, FAIL, INCONCLUSIVE)}
     assert "(both) may be shipped" in told[PASS]
     assert "worth what sound lost" in told[PASS]
     assert "The bundle holds" not in told[PASS]
     for verdict in (FAIL, INCONCLUSIVE):
         assert "(real)" in told[verdict]
         assert 'set export.arm = "real"' in told[verdict]
-        assert "The bundle holds" not in " ".join(sentences.next_steps(comparison(verdict), None, "real"))
+        assert "The bundle holds" not in steps(verdict, "real")
+
+
+def test_what_sets_two_arms_apart_is_told_by_weights_heads_and_pictures():
+    before = training("real", 0)
+    assert sentences.apart(comparison(), [before, training("both", 16)]) == sentences.GENERATED
+    assert sentences.apart(comparison(), [before, training("both", 0)]) == sentences.OTHERWISE
+    assert sentences.apart(comparison(), [before, training("both", 0, "real")]) == sentences.NOTHING
+
+
+def test_one_classifier_in_two_arms_leaves_nothing_to_be_sure_of():
+    found = sentences.answers(comparison(INCONCLUSIVE), [training("real", 0), training("both", 0, "real")])
+    assert found[2][1] == sentences.NO_CHANGE
+
+
+@pytest.mark.parametrize(("spatial", "found"), [(True, sentences.OTHERWISE), (False, sentences.GENERATED)])
+def test_a_class_head_against_a_spatial_one_is_no_question_of_generated_images(spatial, found):
+    spots = {"real+classic": {"spots": {"faults": {}}}} if spatial else {}
+    summary = comparison(baseline="real+classic", arms=spots)
+    assert sentences.apart(summary, [training("real+classic", 0), training("both", 16)]) == found
+
+
+def test_nothing_is_said_of_generated_images_where_there_are_none():
+    for difference in (sentences.OTHERWISE, sentences.NOTHING):
+        for verdict, headline in sentences.HEADLINES[difference].items():
+            assert "enerated" not in headline
+            assert "these generated images" not in steps(verdict, "both", difference)
+    assert "The bundle holds" not in steps(INCONCLUSIVE, "both", sentences.OTHERWISE)
+    assert 'set export.arm = "real"' in steps(FAIL, "both", sentences.OTHERWISE)
+    assert "Ship either" in steps(INCONCLUSIVE, "both", sentences.NOTHING)
+    assert sentences.hours(0, 5) == ""
 
 
 @pytest.mark.parametrize(("says", "told"), [(["enough"], False), (["enough", "too few"], True)])
 def test_photographs_are_asked_for_where_a_class_needs_them(says, told):
-    assert ("Photograph more" in " ".join(sentences.next_steps(comparison(), curve(*says), None))) is told
+    assert (
+        "Photograph more" in " ".join(sentences.next_steps(comparison(), sentences.GENERATED, curve(*says), None))
+    ) is told
 
 
 def test_the_gate_is_told_only_where_it_dropped_something():
