@@ -22,6 +22,7 @@ from augment.data.fault_groups import can_tell_faults, resolve
 from augment.data.image_store import ImageStore
 from augment.data.split import TRAIN, VAL
 from augment.evaluation.paint_out import paint_out
+from augment.methods import CLASSIC
 from augment.models.image_embedding import cache_folder
 from augment.models.model_folders import pick_device
 from augment.records import (
@@ -40,7 +41,7 @@ from augment.spatial.end_to_end import fit_spatial
 from augment.spatial.head_training import fit_head
 from augment.spatial.lessons import Lessons, lessons_of
 from augment.spatial.tap_cache import TapCache
-from augment.training.arms import CLASSIC, REAL, Arm, TrainingImage, parse_arm
+from augment.training.arms import REAL, Arm, TrainingImage, parse_arm
 from augment.training.arms import SYNTHETIC as GENERATED
 from augment.training.cross_fit import Folds, folds_of
 from augment.training.finetune import Examples, Task, fit
