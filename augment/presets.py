@@ -68,8 +68,8 @@ PRESETS: dict[str, Settings] = {
         # sentence model of the extra `meaning` is there.
         refine=RefineSettings(meaning="lexical"),
         generate=GenerateSettings(target=60, floor=30),
-        # 96 pixels give maps of 6 x 6 cells. One kind of fault for all equipment ranks better than one for each label (AUC
-        # 94 against 83). The embedded generator paints what it was trained on: its pictures count as real ones do.
+        # 96 pixels give maps of 6 x 6 cells. One kind of fault for all equipment ranks better than one for each label
+        # (AUC 94 against 83). The embedded generator paints what it was trained on: its pictures count as real ones do.
         train=TrainSettings(
             head="auto",
             width=16,

@@ -321,7 +321,7 @@ class TrainSettings:
         ("real", "synthetic", "combined"),
         "training sets to compare: real, synthetic, combined, or parts joined by +, such as real+balanced+img2img-0.5 "
         "(balanced: every class as often as the others, TrivialAugment; gate: without generated images "
-        "that harm; uncurated: with those that curation rejected; classic: the head class, whatever train.head says)",
+        "that harm; uncurated: with those that curation rejected; classic: the class head, whatever train.head says)",
     )
     seeds: int = setting(2, "trainings per arm, each with its own seed", low=1, high=100)
     backbone: str = setting("resnet50", "the network", choices=("resnet50", "efficientnet_lite0"))

@@ -69,17 +69,20 @@ class ArmAnswers:
 
     @classmethod
     def by_rule(cls, truth: Truth, rules: Sequence[Rule], scores: Sequence[Logits]) -> "ArmAnswers":
-        """Answer as a station would, by each training's own rule and scores (N, M).
-
-        All trainings together name what most of them name; on equal votes the likeliest of it.
-        """
+        """Answer as a station would, by each training's own rule and scores (N, M)."""
         pairs = list(zip(rules, scores, strict=True))
         decided = [[rule.decide(row) for row in found] for rule, found in pairs]
         predicted = np.array([[truth.labels.index(found.label) for found in row] for row in decided], np.int64)
-        probabilities = [rule.probabilities(found) for rule, found in pairs]
-        votes = (predicted[..., None] == np.arange(len(truth.labels))).sum(axis=0)
-        pooled = (votes + np.mean(probabilities, axis=0) / 2).argmax(axis=1)
         faulty = np.array([[found.fault for found in row] for row in decided])
+        return cls.by_votes(predicted, faulty, [rule.probabilities(found) for rule, found in pairs])
+
+    @classmethod
+    def by_votes(
+        cls, predicted: Labels, faulty: npt.NDArray[np.bool_], probabilities: Sequence[Numbers]
+    ) -> "ArmAnswers":
+        """Let all trainings together name what most of them name; on equal votes the likeliest of it."""
+        votes = (predicted[..., None] == np.arange(probabilities[0].shape[1])).sum(axis=0)
+        pooled = (votes + np.mean(probabilities, axis=0) / 2).argmax(axis=1)
         return cls(predicted, faulty, probabilities, pooled)
 
 

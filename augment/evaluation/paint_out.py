@@ -131,6 +131,13 @@ def measure(copies: Copies, weights: Numbers, healthy: Numbers, draws: Draws) ->
     return Evidence(**{name: draws.averaged(np.stack(found, axis=1)) for name, found in per_training.items()})
 
 
+def untested(label: str) -> str:
+    """Say of a fault that the test set lacks that nothing is known of its score."""
+    return (
+        f"{label.replace('_', ' ')}: not supported: no test picture shows it, so what its score rests on is not known"
+    )
+
+
 def verdict(label: str, evidence: Evidence | None, confidence: float) -> tuple[bool, str]:
     """Return whether the score of a fault is shown to rest on the fault, and the sentence that says so.
 

@@ -74,12 +74,11 @@ def _joined_answers(parts: Sequence[ArmAnswers], order: Labels) -> ArmAnswers:
 
 
 def _stacked_answers(parts: Sequence[ArmAnswers]) -> ArmAnswers:
-    """Stack the trainings; all together name what most of them name, and on equal votes the likeliest of it."""
-    predicted = np.concatenate([part.predicted for part in parts])
-    probabilities = [found for part in parts for found in part.probabilities]
-    votes = (predicted[..., None] == np.arange(probabilities[0].shape[1])).sum(axis=0)
-    pooled = (votes + np.mean(probabilities, axis=0) / 2).argmax(axis=1)
-    return ArmAnswers(predicted, np.concatenate([part.faulty for part in parts]), probabilities, pooled)
+    return ArmAnswers.by_votes(
+        np.concatenate([part.predicted for part in parts]),
+        np.concatenate([part.faulty for part in parts]),
+        [found for part in parts for found in part.probabilities],
+    )
 
 
 def _joined_scores(parts: Sequence[Scores], order: Labels, fold_of: Labels) -> Scores:

@@ -3,8 +3,8 @@
 A picture with a fault and the same picture without it differ in nothing but the fault, so that a score which rests on
 the surroundings cannot tell them apart. False-colour pictures are cooled in their temperature channel; others are
 painted over by a generator (`stages.generate`). Where there is none, what a box holds is covered with a part of the
-same picture whose surroundings are alike: inpainting by OpenCV leaves a smudge on whatever has a texture, and a
-classifier learns to see smudges. It is also what the paint-out test uses, which should meet no trace that it taught.
+same picture whose surroundings are alike. It is never inpainted by OpenCV: that is what the paint-out test does, which
+would be no test if its smudges had been taught as healthy.
 """
 
 from collections.abc import Sequence
@@ -17,33 +17,31 @@ from augment.models.false_colour import Box, Grey, Palette, palette_of, parted, 
 from edge_runtime.bundle.preprocess import Frame
 
 # How a picture was healed, as its record says.
-COOLED, PATCHED, PAINTED_OVER = "cooled", "patched from elsewhere in the picture", "inpainted by OpenCV"
+COOLED, PATCHED = "cooled", "patched from elsewhere in the picture"
 KEPT_HEAT = 0.12  # of what a spot is hotter than its surroundings: a healthy joint is a little warm too
 RING = 0.5  # of a box's shorter side, the width of the ring around it that says how warm the equipment is
 LEAST_RING = 6  # pixels
 RIM = 0.12  # of a box's shorter side, over which healing fades out beyond the box
 LEAST_RIM = 2  # pixels
-REACH = 5.0  # pixels around a hole from which OpenCV takes the colours for each pixel in it
 
 
-def healed(frame: Frame, boxes: Sequence[Box], amplitude: float = 1.0) -> tuple[Frame, str]:
+def healed(frame: Frame, boxes: Sequence[Box], amplitude: float = 1.0) -> tuple[Frame | None, str]:
     """Return `frame`, uint8 (H, W, 3) BGR, without what `boxes` hold, and how it was healed.
 
-    PAINTED_OVER are pictures in which no other part was large enough to cover a box. Beyond the boxes and their rims
-    every byte stays. `amplitude` 0 leaves the picture as it is.
+    None where no other part of a picture is large enough to cover a box. Beyond the boxes and their rims every byte
+    stays. `amplitude` 0 leaves the picture as it is.
     """
     palette = palette_of(frame)
     if palette.is_false_colour:
         return cooled(frame, boxes, palette, amplitude), COOLED
-    how, covered, inside = PATCHED, frame, _inside(frame.shape, boxes)
+    covered, inside = frame, _inside(frame.shape, boxes)
     for box in boxes:
         cover = _alike(covered, inside, box)
         if cover is None:
-            how, mask = PAINTED_OVER, (_fading(frame.shape, box) > 0).astype(np.uint8)
-            cover = cv2.inpaint(covered, mask, REACH, cv2.INPAINT_TELEA).astype(np.float32)
+            return None, PATCHED
         weight = _fading(frame.shape, box)[..., None]
         covered = (covered + weight * (cover - covered)).round().astype(np.uint8)
-    return cv2.addWeighted(covered, amplitude, frame, 1 - amplitude, 0), how
+    return cv2.addWeighted(covered, amplitude, frame, 1 - amplitude, 0), PATCHED
 
 
 def cooled(frame: Frame, boxes: Sequence[Box], palette: Palette, amplitude: float = 1.0) -> Frame:

@@ -53,10 +53,10 @@ class Trained:
         found = self.held_out.logits if self.held_out.scores is None else self.held_out.scores
         return np.asarray(found, np.float64)
 
-    def rule(self, faults: Sequence[str], recall_target: float) -> Rule:
-        """Fit the rule that a station would use."""
-        found = self.held_out
-        return fit_rule(self.head, self.held_out_scores, found.targets, found.labels, tuple(faults), recall_target)[0]
+    def rule(self, faults: Sequence[str], recall_target: float = 0.0, specificity: float = 0.0) -> Rule:
+        """Fit the rule that a station would use, given the aims of [export]."""
+        asked = self.held_out.targets, self.held_out.labels, tuple(faults), recall_target, specificity
+        return fit_rule(self.head, self.held_out_scores, *asked)[0]
 
     def log_odds(self, scores: Numbers, asked: SpatialHead, rule: Rule) -> Numbers:
         """Return the log-odds (N, F) of the kinds of `asked`, from the scores (N, M) of this training's head.
@@ -205,14 +205,14 @@ def spot_test(
 ) -> SpotTest:
     """Gather what the spatial measures take of the trainings of each arm; `known` are all pictures by id.
 
-    Sizes are in pixels of the input `spec`.
+    Sizes of test pictures are in pixels of the input `spec`; the smallest fault of an arm in those of its own input.
     """
     names = np.array(truth.labels)[truth.targets]
     return SpotTest(
         pictures=spot_measures.Pictures(names, asked.healthy, sides(pictures, spec)[0]),
         questions=spot_measures.questions(asked, truth.faults),
         scores={arm: _scores(asked, pictures, trainings, rules[arm]) for arm, trainings in arms.items()},
-        smallest={arm: _smallest(trainings, rules[arm], spec, known) for arm, trainings in arms.items()},
+        smallest={arm: _smallest(trainings, rules[arm], known) for arm, trainings in arms.items()},
     )
 
 
@@ -244,13 +244,13 @@ def _scores(
 def _smallest(
     trainings: Sequence[tuple[Trained, Answered]],
     rules: Sequence[Rule],
-    spec: PreprocessSpec,
     known: Mapping[str, DatasetRecord],
 ) -> SmallestFault | None:
-    """Measure on the held-out training pictures with boxes; found is what half of the trainings or more flag."""
+    """Measure on the held-out training pictures of faults with boxes; found is what half of the trainings flag."""
     first, answered = trainings[0]
-    shorter, shares = sides([known[name] for name in first.held_out.ids], spec)
-    boxed = np.flatnonzero(~np.isnan(shorter))
+    pictures = [known[name] for name in first.held_out.ids]
+    shorter, shares = sides(pictures, first.spec)
+    boxed = np.flatnonzero([bool(own.boxes) and own.label in rules[0].fault_labels for own in pictures])
     flags = [
         [rule.decide(trained.held_out_scores[row]).fault for row in boxed.tolist()]
         for (trained, _), rule in zip(trainings, rules, strict=True)

@@ -82,6 +82,7 @@ def run(settings: Settings, folder: RunFolder) -> ComparisonDocument:
     others = {"seed": settings.seed, "dataset": dataset.digest}
     if training.summary.head:
         others["recall_target"] = settings.export.recall_target
+        others |= {"specificity": aim} if (aim := settings.export.specificity) else {}
     weights = {record.id: record.sha256 for record in training.records}
     inputs = StageInputs.of(training.digest, settings.compare, others, weights)
     if done := folder.finished(COMPARISON, inputs):
@@ -210,7 +211,8 @@ def _by_rules(
     trained = {record.id: Trained.read(folder.path / record.path) for record in training.records}
     pictures = Pictures(images, ImageStore(settings), settings.seed)
     answered = _answered(folder, training, pictures, trained)
-    rules = {name: found.rule(truth.faults, settings.export.recall_target) for name, found in trained.items()}
+    aims = settings.export.recall_target, settings.export.specificity
+    rules = {name: found.rule(truth.faults, *aims) for name, found in trained.items()}
     arms = {arm: [own.id for own in records] for arm, records in of_arms(training.records).items()}
     answers = {
         arm: ArmAnswers.by_rule(truth, [rules[name] for name in own], [answered[name].as_is for name in own])
@@ -218,8 +220,7 @@ def _by_rules(
     }
     known = {record.id: record for record in folder.require(DATASET).records}
     pairs = {arm: [(trained[name], answered[name]) for name in own] for arm, own in arms.items()}
-    shown = arms[settings.export.arm if settings.export.arm in arms else settings.compare.candidate][0]
-    watched = next(record for record in training.records if record.arm == settings.compare.baseline)
+    watched = _packed(settings, training)[0]
     return Measured(
         answers,
         {name: answers[arm].predicted[row] for arm, own in arms.items() for row, name in enumerate(own)},
@@ -233,8 +234,14 @@ def _by_rules(
             {arm: [rules[name] for name in own] for arm, own in arms.items()},
         ),
         partial(_look, folder, pictures, watched, trained[watched.id]),
-        _write_maps(folder, pictures, answered[shown], trained[shown].spec, rules[shown]),
+        _write_maps(folder, pictures, answered[watched.id], trained[watched.id].spec, rules[watched.id]),
     )
+
+
+def _packed(settings: Settings, training: TrainingDocument) -> list[TrainingRecord]:
+    """Return the trainings of the arm that is packed; of the candidate where there are none."""
+    arms = of_arms(training.records)
+    return arms.get(settings.export.arm, arms[settings.compare.candidate])
 
 
 def _answered(
@@ -297,8 +304,9 @@ def _write_mending(
     images: Sequence[DatasetRecord],
     measured: Measured,
 ) -> None:
-    """Write which pictures the baseline's trainings contradict most: held-out training pictures and test pictures."""
-    paths = [folder.path / record.path for record in training.records if record.arm == settings.compare.baseline]
+    """Write which held-out training pictures and test pictures the trainings of the packed arm contradict most."""
+    packed = _packed(settings, training)
+    paths = [folder.path / record.path for record in packed]
     held = [read_predictions(path) for path in paths]
     labels = held[0].labels
     chances = [
@@ -306,7 +314,7 @@ def _write_mending(
     ]
     known = {record.id: record for record in folder.require(DATASET).records}
     records = [*(known[name] for name in held[0].ids), *images]
-    tested = measured.answers[settings.compare.baseline].probabilities
+    tested = measured.answers[packed[0].arm].probabilities
     judged = Judged(
         labels,
         [record.id for record in records],

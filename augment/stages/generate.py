@@ -46,6 +46,7 @@ from edge_runtime.bundle.preprocess import Frame
 
 SAFETY_FILTER = "blanked by the model's safety filter"
 TOO_LARGE = "the fault's patch is larger than its host"
+NO_COVER = "no other part of the picture is large enough to cover a box"
 NO_HEAT = "the fault's patch is larger than its host, or a picture is not in false colours"
 BY_GENERATOR = "inpainted by the generator"
 HEALING = parse_method("inpaint-0.9")  # how the generator paints over a fault
@@ -434,7 +435,7 @@ def _heated(fitted: Fitted | None) -> _Painted:
 
 def _healed(frame: Frame, item: types.PlannedImage) -> _Painted:
     made, how = healed(frame, [_box(box) for box in item.boxes])
-    return _Painted(made, how=how)
+    return _Painted(made, NO_COVER, how=how)
 
 
 def _box(box: types.Box) -> Box:

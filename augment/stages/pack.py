@@ -18,6 +18,7 @@ import numpy as np
 from augment import record_types as types
 from augment.data.image_store import ImageStore
 from augment.data.split import TEST, TRAIN, VAL
+from augment.evaluation.paint_out import untested
 from augment.json_objects import as_plain, from_json
 from augment.licences import licences
 from augment.records import COMPARISON, CURATION, DATASET, EXPORT, STAGES, TRAINING, Document, RunFolder, StageInputs
@@ -65,7 +66,7 @@ def run(settings: Settings, folder: RunFolder) -> ExportDocument:
         decision=rule,
         metrics={
             "test": as_plain(arm),
-            **_seen(arm),
+            **_seen(arm, comparison.summary.fault_labels),
             "verdict": comparison.summary.verdict,
             "validation": chosen.validation,
             "thresholds": as_plain(thresholds),
@@ -98,12 +99,13 @@ def _readable(manifest: Path) -> bool:
     return True
 
 
-def _seen(arm: types.ArmResult) -> dict[str, object]:
-    """Return what the manifest says of faults: whether each score rests on the fault, and how small one may be."""
+def _seen(arm: types.ArmResult, faults: Sequence[str]) -> dict[str, object]:
+    """Return what the manifest says of `faults`: whether each score rests on the fault, and how small one may be."""
     spots = arm.spots
     if spots is None:
         return {"support": {}, "smallest_fault": None}
-    support = {label: {"supported": fault.supported, "why": fault.why} for label, fault in spots.faults.items()}
+    support: dict[str, object] = {label: {"supported": False, "why": untested(label)} for label in faults}
+    support |= {label: {"supported": fault.supported, "why": fault.why} for label, fault in spots.faults.items()}
     return {"support": support, "smallest_fault": spots.smallest_fault and as_plain(spots.smallest_fault)}
 
 

@@ -19,7 +19,7 @@ from augment.evaluation import metrics, spot_measures
 from augment.record_types import Interval
 from augment.records import item_seed
 from augment.settings import Settings
-from augment.training.arms import Arm
+from augment.training.arms import CLASSIC, Arm
 from augment.training.predictions import Predictions, read_predictions
 from edge_runtime.bundle.heads import SpatialHead, head_from_json
 
@@ -30,14 +30,23 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class HarmGate:
-    """Compares an arm with the baseline of `compare` by the predictions below the folder `training`."""
+    """Compares an arm with its `rival` by the predictions below the folder `training`."""
 
     settings: Settings
     training: Path
 
+    def rival(self, arm: str) -> str:
+        """Return which arm `arm` is compared with: the baseline, by preference with the same head.
+
+        A class head has no score of the fault, and would make any spatial one look like a gain of the images.
+        """
+        baseline = self.settings.compare.baseline
+        spatial = "+".join(part for part in baseline.split("+") if part != CLASSIC)
+        return baseline if CLASSIC in arm.split("+") or spatial not in self.settings.train.arms else spatial
+
     def recall_losses(self, arm: str) -> tuple[frozenset[str], frozenset[str]]:
         """Return (labels that lost recall with `arm`, labels that took their images)."""
-        names, truth, before = self._predicted(self.settings.compare.baseline)
+        names, truth, before = self._predicted(self.rival(arm))
         _, _, after = self._predicted(arm)
         losers = losing_classes(self.settings, truth, before, after, len(names))
         counts = [[metrics.confusion(truth, row, len(names)) for row in predicted] for predicted in (before, after)]
@@ -55,7 +64,7 @@ class HarmGate:
 
         The gap is the AUC on validation images minus the AUC once their boxes are painted over.
         """
-        found = [self._read(name) for name in (self.settings.compare.baseline, arm)]
+        found = [self._read(name) for name in (self.rival(arm), arm)]
         head = head_from_json(found[0][0].head or {"kind": "class"}, found[0][0].labels)
         if not isinstance(head, SpatialHead) or any(one.painted is None for trained in found for one in trained):
             return {}
@@ -76,7 +85,7 @@ class HarmGate:
         if any(gap.low > 0 for gap in self.gaps(arm).values()):
             return True
         means = []
-        for name in (self.settings.compare.baseline, arm):
+        for name in (self.rival(arm), arm):
             _, truth, predicted = self._predicted(name)
             means.append(np.mean([metrics.metrics(truth, row)[self.settings.compare.metric] for row in predicted]))
         return bool(means[1] > means[0])

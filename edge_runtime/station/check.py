@@ -5,15 +5,16 @@ import socket
 import time
 from collections.abc import Iterator, Sequence
 
-from ..bundle.errors import RarefaultError, UnavailableError
+from ..bundle.errors import InputError, RarefaultError, UnavailableError
 from ..bundle.golden import GoldenSet, load_golden, worst_difference
+from ..bundle.heads import Outputs
 from ..bundle.manifest import Manifest
 from ..bundle.store import Bundle, open_bundle
 from ..cameras.camera import CapturedFrame
 from ..cameras.camera_group import CameraGroup
 from ..cameras.settings import CameraPlan, plan_cameras
 from ..causes import Cause
-from ..inference.engines import Engine, available_engines, load_engine, open_engine
+from ..inference.engines import available_engines, load_engine, open_engine
 from .open_outbox import make_sinks
 from .self_test import FaultPictures, Outcome
 from .settings import HttpSection, StationSettings
@@ -68,14 +69,18 @@ def check_bundle(bundle: Bundle) -> Iterator[Outcome]:
         for precision in bundle.manifest.precisions:
             allowed = golden.tolerance.get(precision, 0.0)
             try:
-                engine = load_engine(bundle, name, precision)
-                worst = _worst(engine, golden)
+                outputs = load_engine(bundle, name, precision).run(golden.flat)
             except UnavailableError as error:
                 yield Outcome(False, f"{name} {precision}: {error}")
                 continue
+            worst = _worst(outputs, golden)
             verdict = "agrees" if worst <= allowed else "DIFFERS"
             what = f"{name} {precision}: {verdict}, worst score difference {worst:.3g}, allowed {allowed:.3g}"
             yield Outcome(worst <= allowed, what)
+            try:
+                golden.head.check(outputs, 2 * allowed)
+            except InputError as error:
+                yield Outcome(False, f"{name} {precision}: {error}")
 
 
 def _limits(manifest: Manifest) -> Iterator[str]:
@@ -91,8 +96,8 @@ def _limits(manifest: Manifest) -> Iterator[str]:
     yield from dict.fromkeys(doubt for label in manifest.fault_labels for doubt in manifest.doubts(label))
 
 
-def _worst(engine: Engine, golden: GoldenSet) -> float:
-    return worst_difference(lambda views: golden.head.scores(engine.run(views)), golden)
+def _worst(outputs: Outputs, golden: GoldenSet) -> float:
+    return worst_difference(lambda _: golden.head.scores(outputs), golden)
 
 
 def _disk(settings: StationSettings) -> Outcome:

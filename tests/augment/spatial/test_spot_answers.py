@@ -59,7 +59,7 @@ def test_a_head_that_was_taught_by_boxes_rests_on_the_spot_and_points_at_it(comp
 def test_what_each_picture_was_called_is_what_its_rule_decides(compared):
     settings, folder, document = compared
     trained = Trained.read(folder.path / "training/real/seed-0")
-    rule = trained.rule(("tower_hotspot",), settings.export.recall_target)
+    rule = trained.rule(("tower_hotspot",), settings.export.recall_target, settings.export.specificity)
     record = folder.require(TRAINING).records[0]
     dataset = folder.require(DATASET)
     path = folder.path / "comparison/logits/real/seed-0.safetensors"
@@ -140,3 +140,31 @@ def test_held_out_pictures_carry_the_score_of_their_painted_copy_for_the_gate(co
     assert np.isnan(found.painted).all(axis=1).tolist() == (~boxed).tolist()
     assert (found.scores[boxed, -1] > found.painted[boxed, -1]).mean() > 0.8
     assert HarmGate(settings, folder.path / "training").gaps("real")["tower_hotspot"].value == 0  # beside itself
+
+
+def test_the_rule_leaves_as_many_pictures_alone_as_the_settings_ask_for(compared):
+    _, folder, _ = compared
+    trained = Trained.read(folder.path / "training/real/seed-0")
+    rule = trained.rule(("tower_hotspot",), 0.0, 0.9)
+    healthy = trained.held_out_scores[trained.held_out.targets == trained.held_out.labels.index("tower_ok")]
+    assert np.mean([rule.decide(scores).fault for scores in healthy]) <= 0.1
+    assert rule.thresholds != trained.rule(("tower_hotspot",), 0.0, 0.5).thresholds
+
+
+def test_boxes_of_healthy_pictures_say_nothing_of_the_smallest_fault(compared):
+    _, folder, _ = compared
+    found = Trained.read(folder.path / "training/real/seed-0")
+    rules = [found.rule(("tower_hotspot",))]
+    empty = np.zeros((0, 1, SIDE // 16, SIDE // 16), np.float32)
+    labels = [found.held_out.labels[target] for target in found.held_out.targets]
+
+    def smallest(boxes_of_healthy):
+        boxes = {"tower_hotspot": [(8, 8, 8, 8)], "tower_ok": boxes_of_healthy}
+        known = {
+            name: from_json(DatasetRecord, {"label": label, "width": SIDE, "height": SIDE, "boxes": boxes[label]})
+            for name, label in zip(found.held_out.ids, labels, strict=True)
+        }
+        return spot_answers._smallest([(found, Answered(empty, empty, empty, empty))], rules, known)
+
+    assert smallest(()).images == 12
+    assert smallest([(8, 8, 30, 30)]) == smallest(())

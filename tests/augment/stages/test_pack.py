@@ -88,11 +88,17 @@ def test_a_spatial_heads_rule_is_fitted_on_its_scores(tmp_path):
 def test_what_a_score_rests_on_and_the_smallest_fault_come_from_the_comparison():
     hot = {"images": 5, "boxed": 5, "supported": False, "why": "the gap is 2 points"}
     spots = {"faults": {"hot": hot}, "smallest_fault": {"pixels": 24.0, "share": 0.08, "recall": 0.7, "cell": 16.0}}
-    assert pack._seen(from_json(ArmResult, {"spots": spots})) == {
-        "support": {"hot": {"supported": False, "why": "the gap is 2 points"}},
+    assert pack._seen(from_json(ArmResult, {"spots": spots}), ["hot", "line_rust"]) == {
+        "support": {
+            "hot": {"supported": False, "why": "the gap is 2 points"},
+            "line_rust": {
+                "supported": False,
+                "why": "line rust: not supported: no test picture shows it, so what its score rests on is not known",
+            },
+        },
         "smallest_fault": {"pixels": 24.0, "share": 0.08, "recall": 0.7, "cell": 16.0},
     }
-    assert pack._seen(from_json(ArmResult, {})) == {"support": {}, "smallest_fault": None}
+    assert pack._seen(from_json(ArmResult, {}), ["hot"]) == {"support": {}, "smallest_fault": None}
 
 
 def test_a_bundle_of_the_first_format_is_packed_anew_from_its_checkpoint_and_then_left_alone(tmp_path, monkeypatch):

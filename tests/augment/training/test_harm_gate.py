@@ -91,6 +91,21 @@ def test_a_gain_is_a_better_mean_on_validation_images(tmp_path, taken, gained):
     assert HarmGate(SETTINGS, tmp_path).gains("arm") == gained
 
 
+@pytest.mark.parametrize(
+    ("arms", "arm", "rival"),
+    [
+        (("real+classic", "real", "real+heal+gate"), "real+heal", "real"),
+        (("real+classic", "real", "real+heal+gate"), "real+heal+gate", "real"),
+        (("real+classic", "real", "real+heal+classic+gate"), "real+heal+classic", "real+classic"),
+        (("real+classic", "real+heal+gate"), "real+heal", "real+classic"),
+    ],
+)
+def test_an_arm_is_compared_with_one_that_has_the_same_head(tmp_path, arms, arm, rival):
+    compared = replace(SETTINGS.compare, baseline="real+classic")
+    settings = replace(SETTINGS, compare=compared, train=replace(SETTINGS.train, arms=arms))
+    assert HarmGate(settings, tmp_path).rival(arm) == rival
+
+
 def test_a_loss_is_found_per_class():
     truth = np.repeat([0, 1], 20)
     before = np.array([truth, truth])

@@ -49,6 +49,17 @@ def test_a_bundle_without_golden_frames_does_not_end_the_check_of_the_rest(bundl
     assert "FAIL  camera yard: misconfigured" in done.output
 
 
+def test_a_map_that_is_not_where_the_score_comes_from_is_told(tmp_path):
+    folder = spot_bundle.make_bundle(tmp_path / "bundle")
+    document = json.loads((folder / "manifest.json").read_text())
+    document["head"]["pooling"]["kind"] = "lse"
+    write_bundle_manifest(folder, Manifest.from_json(document))
+    done = CliRunner().invoke(main, ["check", "--bundle", str(folder)])
+    assert done.exit_code == 1
+    assert "cpu fp32: agrees" in done.output
+    assert "FAIL  cpu fp32: the model's map and fault score do not belong together" in done.output
+
+
 def test_the_limits_of_a_bundle_are_told(tmp_path):
     folder = spot_bundle.make_bundle(tmp_path / "bundle", evidence="pictures")
     done = CliRunner().invoke(main, ["check", "--bundle", str(folder)])
