@@ -21,6 +21,8 @@ MARGIN = 0.1  # of a box's shorter side that is painted over on each side as wel
 LEAST_MARGIN = 2  # pixels
 RADIUS = 5  # pixels from which the paint is taken
 TRIES = 200  # random places for one control area before there is taken to be none
+# With five pictures of a fault the answer changed from fold to fold, though twenty-two of it had none.
+ENOUGH_PICTURES = 10
 
 
 # Pictures
@@ -138,10 +140,10 @@ def untested(label: str) -> str:
     )
 
 
-def verdict(label: str, evidence: Evidence | None, confidence: float) -> tuple[bool, str]:
+def verdict(label: str, evidence: Evidence | None, confidence: float, pictures: int) -> tuple[bool, str]:
     """Return whether the score of a fault is shown to rest on the fault, and the sentence that says so.
 
-    It is where the interval of the gap lies above 0, whatever the AUC.
+    It is where the interval of the gap lies above 0, whatever the AUC, and where it rests on enough test `pictures`.
     """
     name = label.replace("_", " ")
     if evidence is None:
@@ -154,6 +156,9 @@ def verdict(label: str, evidence: Evidence | None, confidence: float) -> tuple[b
         f"AUC {100 * auc.value:.1f} with the fault and {100 * painted.value:.1f} with it painted over, a gap of "
         f"{100 * gap.value:.1f} ({100 * gap.low:.1f} to {100 * gap.high:.1f}) points"
     )
+    if pictures < ENOUGH_PICTURES:
+        few = f"{pictures} test pictures with boxes are too few to tell, {ENOUGH_PICTURES} are needed"
+        return False, f"{name}: not supported: {few} ({figures})"
     if gap.low > 0:
         return True, f"{name}: supported: the score rests on the fault ({figures})"
     return False, f"{name}: not supported: the score does not rest on the fault ({figures})"

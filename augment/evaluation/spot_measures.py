@@ -183,7 +183,7 @@ class FaultMeasures:
         )
         pointing = self.share(self._points, self._boxed) if self._boxed.any() else None
         of_found = np.where(self._found, self._points, np.nan)
-        supported, why = paint_out.verdict(self._label, self.evidence, confidence)
+        supported, why = paint_out.verdict(self._label, self.evidence, confidence, int(self._boxed.sum()))
         return types.FaultSpots(
             images=int(self._own.sum()),
             boxed=int(self._boxed.sum()),

@@ -67,8 +67,16 @@ def test_measures_by_hand():
     assert found["keep"].value == pytest.approx(1 / 2)
     assert found["control_keep"].value == 1  # of the one found picture that has a control
     assert found["gap"].low <= found["gap"].value <= found["gap"].high
-    supported, why = paint_out.verdict(
-        "line_hotspot", paint_out.measure(copies, weights[:, :3], weights[:, 3:], draws), 0.9
-    )
+    evidence = paint_out.measure(copies, weights[:, :3], weights[:, 3:], draws)
+    supported, why = paint_out.verdict("line_hotspot", evidence, 0.9, paint_out.ENOUGH_PICTURES)
     assert not supported
     assert why.startswith("line hotspot: not supported: the score does not rest on the fault (AUC 83.3 with the fault")
+
+
+def test_few_pictures_support_nothing_whatever_the_gap():
+    even = np.full(101, 0.5)
+    evidence = paint_out.Evidence(**{name: even for name in paint_out.Evidence.__dataclass_fields__})
+    assert paint_out.verdict("leak", evidence, 0.95, paint_out.ENOUGH_PICTURES)[0]
+    supported, why = paint_out.verdict("leak", evidence, 0.95, 5)
+    assert not supported
+    assert why.startswith("leak: not supported: 5 test pictures with boxes are too few to tell, 10 are needed (AUC 50.0")
