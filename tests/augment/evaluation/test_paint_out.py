@@ -75,7 +75,7 @@ def test_measures_by_hand():
 
 def test_few_pictures_support_nothing_whatever_the_gap():
     even = np.full(101, 0.5)
-    evidence = paint_out.Evidence(**{name: even for name in paint_out.Evidence.__dataclass_fields__})
+    evidence = paint_out.Evidence(**dict.fromkeys(paint_out.Evidence.__dataclass_fields__, even))
     assert paint_out.verdict("leak", evidence, 0.95, paint_out.ENOUGH_PICTURES)[0]
     supported, why = paint_out.verdict("leak", evidence, 0.95, 5)
     assert not supported
