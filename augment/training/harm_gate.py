@@ -16,10 +16,11 @@ import numpy as np
 
 from augment.arrays import Labels
 from augment.evaluation import metrics, spot_measures
+from augment.methods import CLASSIC
 from augment.record_types import Interval
 from augment.records import item_seed
 from augment.settings import Settings
-from augment.training.arms import CLASSIC, Arm
+from augment.training.arms import Arm
 from augment.training.predictions import Predictions, read_predictions
 from edge_runtime.bundle.heads import SpatialHead, head_from_json
 
