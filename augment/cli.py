@@ -244,8 +244,10 @@ def run_pipeline(pipeline: Path, names: list[str]) -> None:
     """Run the stages called `names`, and write the report after the last one."""
     from augment.data.sources import check_source
     from augment.settings import load_settings
+    from augment.training.arms import parse_arms
 
     settings = load_settings(pipeline)
+    parse_arms(settings.train.arms, settings.generate.methods)  # hours before they are trained
     check_source(settings)
     _settle_process(small=settings.generate.model == "mini")
     from augment.models.registry import Models

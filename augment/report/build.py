@@ -352,7 +352,7 @@ def limits(documents: Documents) -> list[str]:
     return [
         *documents.dataset.summary.hints,
         *_model_limits(documents),
-        *_size_limits(summary, documents.training.records),
+        *_size_limits(summary, documents.training),
         f"Intervals come from {summary.resamples} resamples of groups of test images and of seeds. McNemar's test "
         "takes images for independent, so bursts make its p too small. Only the verdict's own metric was chosen "
         "beforehand; the other numbers are many looks at one test set.",
@@ -370,7 +370,9 @@ def _model_limits(documents: Documents) -> Iterator[str]:
         yield "The classifiers were trained from scratch; ImageNet weights usually help all arms."
 
 
-def _size_limits(summary: types.ComparisonSummary, trainings: Sequence[types.TrainingRecord]) -> Iterator[str]:
+def _size_limits(
+    summary: types.ComparisonSummary, training: Document[types.TrainingRecord, types.TrainingSummary]
+) -> Iterator[str]:
     """Yield what few test images, few trainings and missing training images mean for the numbers."""
     counts = {label: entry.images for label, entry in summary.test.per_class.items()}
     few = [f"{label} ({count})" for label, count in counts.items() if count < FEW_IMAGES]
@@ -379,7 +381,10 @@ def _size_limits(summary: types.ComparisonSummary, trainings: Sequence[types.Tra
     seeds = min(entry.seeds for entry in summary.arms.values())
     if seeds < FEW_SEEDS:
         yield f"Only {seeds} training{'s' * (seeds > 1)} per arm: the spread between seeds is a guess."
-    for record in trainings:
+    for arm in training.inputs.settings.get("arms", ()):
+        if arm not in summary.arms:
+            yield f"Arm {arm} had no image to learn from and was not trained."
+    for record in training.records:
         lacking = [label for label in summary.labels if not sum(kind[label] for kind in record.images.values())]
         if lacking and record.seed == 0:
             yield f"Arm {record.arm} has no training image of: {', '.join(lacking)}."

@@ -129,7 +129,7 @@ def mending_table(suspects: Sequence[types.Suspect]) -> Table:
     ]
     caption = "The most contradicted first, labels and then boxes."
     return Table(
-        caption, ["", "picture", "split", "label", "what the classifier sees", "own label against other"], rows
+        caption, ["number", "picture", "split", "label", "what the classifier sees", "own label against other"], rows
     )
 
 

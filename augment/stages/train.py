@@ -25,6 +25,7 @@ from augment.evaluation.paint_out import paint_out
 from augment.methods import CLASSIC
 from augment.models.image_embedding import cache_folder
 from augment.models.model_folders import pick_device
+from augment.progress import say
 from augment.records import (
     CURATION,
     DATASET,
@@ -41,7 +42,7 @@ from augment.spatial.end_to_end import fit_spatial
 from augment.spatial.head_training import fit_head
 from augment.spatial.lessons import Lessons, lessons_of
 from augment.spatial.tap_cache import TapCache
-from augment.training.arms import REAL, Arm, TrainingImage, parse_arm
+from augment.training.arms import REAL, Arm, TrainingImage, parse_arms
 from augment.training.arms import SYNTHETIC as GENERATED
 from augment.training.cross_fit import Folds, folds_of
 from augment.training.finetune import Examples, Task, fit
@@ -146,7 +147,7 @@ def run(settings: Settings, folder: RunFolder, gate: HarmGate | None = None) -> 
     `gate` decides for arms with a gate; by default the one that reads the validation predictions.
     """
     dataset, curation = folder.require(DATASET), folder.require(CURATION)
-    arms = [parse_arm(name, settings.generate.methods) for name in settings.train.arms]
+    arms = parse_arms(settings.train.arms, settings.generate.methods)
     material = gather(dataset, curation, arms, folder.require(SYNTHETIC))
     labels = material.labels
     build, initial = initial_network(settings, len(labels))
@@ -161,7 +162,8 @@ def run(settings: Settings, folder: RunFolder, gate: HarmGate | None = None) -> 
     if done := folder.finished(TRAINING, inputs):
         return done
     trainers = _Trainers(settings, folder, material, build, initial)
-    _check(settings, material, trainers.design.head is not None)
+    _check(settings, material, arms, trainers.design.head is not None)
+    arms = _with_images(settings, material, arms)
     place = folder.subfolder(TRAINING.document)
 
     def trained(arm: Arm, seed: int) -> types.TrainingRecord:
@@ -406,24 +408,32 @@ def weights_of(targets: Labels, generated: npt.NDArray[np.bool_], arm: Arm, shar
     return weights
 
 
-def _check(settings: Settings, material: Material, spatial: bool) -> None:
-    for arm in settings.train.arms:
-        parsed = parse_arm(arm, settings.generate.methods)
-        if (plain := parsed.ungated) not in settings.train.arms:
-            raise InputError(f"train.arms names {arm}, whose gate watches {plain}; name that arm too")
-        if parsed.balanced and not parsed.classic and spatial:
+def _check(settings: Settings, material: Material, arms: Sequence[Arm], spatial: bool) -> None:
+    for arm in arms:
+        if arm.balanced and not arm.classic and spatial:
             raise InputError(
-                f"train.arms names {arm}, but a spatial head weighs rare classes by itself; leave balanced out, or add "
-                f"{CLASSIC} for the class head"
+                f"train.arms names {arm.name}, but a spatial head weighs rare classes by itself; leave balanced out, "
+                f"or add {CLASSIC} for the class head"
             )
     if not len(material.examples(_held_out(settings), _is_real).rows):
         raise InputError("no validation image: raise data.validation_share, or add images, and run `rarefault dataset`")
-    for arm in settings.train.arms:
-        if not len(material.examples(_learned(settings), parse_arm(arm, settings.generate.methods).takes).rows):
+
+
+def _with_images(settings: Settings, material: Material, arms: Sequence[Arm]) -> list[Arm]:
+    """Return the arms that have an image to learn from. Raises InputError where one that the run needs has none.
+
+    A generator that does not know the equipment may leave none of its images; the other arms still give a classifier.
+    """
+    empty = [arm.name for arm in arms if not len(material.examples(_learned(settings), arm.takes).rows)]
+    needed = {settings.compare.baseline, settings.compare.candidate, settings.export.arm}
+    for name in empty:
+        if name in needed:
             raise InputError(
-                f"arm {arm} has no image to learn from; raise generate.floor or generate.target, or loosen curate.*, "
-                "or leave the arm out of train.arms"
+                f"arm {name} has no image to learn from; raise generate.floor or generate.target, or loosen curate.*, "
+                "or name another arm in [compare] and [export]"
             )
+        say(f"arm {name} has no image to learn from, so it is left out")
+    return [arm for arm in arms if arm.name not in empty]
 
 
 def _frames(settings: Settings, folder: RunFolder, material: Material, spec: PreprocessSpec, below: str) -> Frames:

@@ -50,6 +50,15 @@ class Arm:
         return (REAL,) * self.real + (SYNTHETIC,) * (self.methods is None or bool(self.methods))
 
 
+def parse_arms(names: Sequence[str], methods: Sequence[str]) -> list[Arm]:
+    """Read all of `train.arms`. Raises InputError for an unknown part, and for a gate without what it watches."""
+    arms = [parse_arm(name, methods) for name in names]
+    for arm in arms:
+        if arm.ungated not in names:
+            raise InputError(f"train.arms names {arm.name}, whose gate watches {arm.ungated}; name that arm too")
+    return arms
+
+
 def parse_arm(name: str, methods: Sequence[str]) -> Arm:
     """Read the arm called `name`, where `methods` generate. Raises InputError that names the parts there are."""
     parts = [part for word in name.split("+") for part in ((REAL, SYNTHETIC) if word == "combined" else (word,))]

@@ -75,6 +75,17 @@ def test_a_mistake_in_the_settings_stops_the_run_before_anything_is_loaded(tmp_p
     assert [path.name for path in pipeline.parent.iterdir()] == ["pipeline.toml"]
 
 
+def test_an_arm_that_cannot_be_trained_stops_the_run_before_anything_is_loaded(tmp_path):
+    data = write_images(tmp_path / "images", leak=3, sound=3)
+    rarefault("init", tmp_path / "run", "--data", data, "--preset", "cpu", "--fault", "leak")
+    pipeline = tmp_path / "run" / "pipeline.toml"
+    pipeline.write_text(pipeline.read_text().replace('"real+heal"', '"real+heal+gate"'))
+    done = rarefault("run", pipeline)
+    assert done.returncode == 1
+    assert "whose gate watches real+heal; name that arm too" in done.stderr
+    assert [path.name for path in pipeline.parent.iterdir()] == ["pipeline.toml"]
+
+
 def test_init_never_overwrites_settings(tmp_path):
     data = write_images(tmp_path / "images", leak=3, sound=3)
     assert rarefault("init", tmp_path / "run", "--data", data, "--preset", "mini").returncode == 0

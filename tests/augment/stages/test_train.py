@@ -131,10 +131,27 @@ def test_seeds_share_initial_weights_across_arms_and_differ_between_seeds(traine
     assert not torch.equal(first["conv1.weight"], other["conv1.weight"])
 
 
-def test_an_arm_without_images_is_refused(tmp_path):
-    settings, folder = tiny_run(tmp_path)
+def without_generated_images(folder):
     curation = folder.require(CURATION)
     folder.write(replace(curation, records=[replace(record, kept=False) for record in curation.records]))
+
+
+def test_an_arm_without_images_is_left_out_and_the_others_are_trained(tmp_path, capsys):
+    settings, folder = tiny_run(tmp_path)
+    without_generated_images(folder)
+    settings = short(settings, steps=2)
+    settings = replace(settings, train=replace(settings.train, arms=("real", "synthetic", "combined")))
+    trained_arms = {record.arm for record in train.run(settings, folder).records}
+    assert trained_arms == {"real", "combined"}
+    assert "arm synthetic has no image to learn from, so it is left out" in capsys.readouterr().err
+
+
+def test_an_arm_without_images_that_is_compared_is_refused(tmp_path):
+    settings, folder = tiny_run(tmp_path)
+    without_generated_images(folder)
+    arms = ("real", "synthetic", "combined")
+    settings = replace(settings, train=replace(settings.train, arms=arms))
+    settings = replace(settings, compare=replace(settings.compare, candidate="synthetic"))
     with pytest.raises(InputError, match=r"arm synthetic has no image.*generate\.floor"):
         train.run(settings, folder)
 

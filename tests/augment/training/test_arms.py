@@ -6,7 +6,8 @@ import pytest
 
 from augment.json_objects import from_json
 from augment.record_types import CurationRecord, DatasetRecord
-from augment.training.arms import parse_arm
+from augment.training.arms import parse_arm, parse_arms
+from edge_runtime.bundle.errors import InputError
 
 REAL_IMAGE = from_json(DatasetRecord, {"label": "b"})
 
@@ -40,3 +41,10 @@ def test_an_arm_takes_what_curation_kept_and_its_gate_lets_through():
     gated = replace(parse_arm("real+codec+gate", ("codec",)), dropped=frozenset("b"))
     assert (gated.gated, gated.ungated) == (True, "real+codec")
     assert [gated.takes(image) for image in (REAL_IMAGE, other)] == [True, False]
+
+
+def test_a_gate_needs_the_arm_that_it_watches():
+    names = ("real", "real+codec", "real+codec+gate")
+    assert [arm.name for arm in parse_arms(names, ("codec",))] == list(names)
+    with pytest.raises(InputError, match=r"names real\+codec\+gate, whose gate watches real\+codec"):
+        parse_arms(("real", "real+codec+gate"), ("codec",))
