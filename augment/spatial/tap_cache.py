@@ -68,6 +68,7 @@ class TapCache:
         fine, middle, coarse = (part.reshape(-1, *shape) for part, shape in zip(parts, self.shapes, strict=True))
         return fine, middle, coarse
 
+    @torch.inference_mode()
     def _taps(self, images: Tensor) -> tuple[Vectors, ...]:
         fine, middle, coarse = self.extract(images)
         return halved(torch.from_numpy(fine)).numpy(), middle, coarse
