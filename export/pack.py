@@ -12,7 +12,7 @@ from torch import nn
 
 from edge_runtime.bundle.decision import Rule
 from edge_runtime.bundle.errors import InputError
-from edge_runtime.bundle.golden import GoldenSet, check_golden, load_golden, write_golden
+from edge_runtime.bundle.golden import GoldenSet, check_outputs, load_golden, write_golden
 from edge_runtime.bundle.manifest import Manifest, model_file, precision_of
 from edge_runtime.bundle.preprocess import Frames, PreprocessSpec
 from edge_runtime.bundle.store import MANIFEST, Bundle, open_bundle, write_bundle_manifest
@@ -47,10 +47,7 @@ def prove(folder: Path) -> dict[str, float]:
 
 def _prove_one(bundle: Bundle, golden: GoldenSet, precision: str) -> float:
     engine = load_engine(bundle, "cpu", precision)  # the edge's own engine: what passes here runs there
-    outputs = engine.run(golden.flat)
-    worst = check_golden(lambda _: golden.head.scores(outputs), golden, precision)
-    golden.head.check(outputs, 2 * golden.tolerance[precision])
-    return worst
+    return check_outputs(engine.run(golden.flat), golden, precision)
 
 
 @dataclass(frozen=True)

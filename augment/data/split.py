@@ -25,6 +25,16 @@ _COVERAGE = (TRAIN, TEST, VAL)  # a class with one group is trained on, with two
 _MOST_FOLDS = 10
 
 
+def learned_sides(cross_fit: int) -> tuple[str, ...]:
+    """Return the sides that trainings learn from: with `cross_fit` folds also the validation images."""
+    return (TRAIN, VAL) if cross_fit else (TRAIN,)
+
+
+def judged_sides(cross_fit: int) -> tuple[str, ...]:
+    """Return the sides that trainings judge unseen: with `cross_fit` folds those that they learn from, in turns."""
+    return (TRAIN, VAL) if cross_fit else (VAL,)
+
+
 @dataclass(frozen=True)
 class Member:
     """One image to place: `sides` it may stand on, `fixed` is the one it must stand on, if any."""

@@ -9,10 +9,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
-from safetensors import safe_open
-from safetensors.numpy import save
 
-from augment.arrays import Numbers, Vectors
+from augment.arrays import Numbers, Vectors, keep_arrays, kept_arrays
 from augment.data.image_store import ImageStore
 from augment.evaluation import spot_measures
 from augment.evaluation.arm_comparison import SpotTest, Truth
@@ -22,7 +20,6 @@ from augment.record_types import DatasetRecord, SmallestFault
 from augment.records import digest_of, item_seed
 from augment.training.predictions import Predictions, read_predictions
 from edge_runtime.bundle.decision import DecisionRule, Rule, SpatialRule
-from edge_runtime.bundle.files import replace_file
 from edge_runtime.bundle.heads import Head, SpatialHead
 from edge_runtime.bundle.preprocess import Frame, Frames, PreprocessSpec
 from export.calibration import fit_rule
@@ -127,18 +124,12 @@ class Answered:
     @classmethod
     def kept(cls, path: Path, key: object) -> "Answered | None":
         """Return what `keep` wrote for this key (any JSON value); None for another key or no file."""
-        if not path.exists():
-            return None
-        with safe_open(path, "np") as file:
-            if (file.metadata() or {}).get("key") != digest_of(key):
-                return None
-            return cls(**{field.name: file.get_tensor(field.name) for field in fields(cls)})
+        found = kept_arrays(path, digest_of(key))
+        return None if found is None else cls(**found)
 
     def keep(self, path: Path, key: object) -> None:
         """Write what a training said."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        arrays = {name: np.ascontiguousarray(array) for name, array in vars(self).items()}
-        replace_file(path, save(arrays, {"key": digest_of(key)}))
+        keep_arrays(path, vars(self), digest_of(key))
 
 
 @dataclass(frozen=True)

@@ -81,7 +81,6 @@ class TapCache:
         stored: npt.NDArray[np.float16] = np.load(self._path(row), mmap_mode="r", allow_pickle=False)
         return stored
 
-    @torch.inference_mode()
     def _computed(self, row: int) -> npt.NDArray[np.float16]:
         views = self.spec.cut(np.asarray(self.canvases[row]))
         both = normalise(torch.from_numpy(np.concatenate([views, views[:, :, ::-1]])))

@@ -5,16 +5,14 @@ Nothing that it finds goes back into a training.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
-from safetensors import safe_open
-from safetensors.numpy import save
 from safetensors.torch import save as save_torch
 from torch import Tensor, nn
 
-from augment.arrays import Labels, Numbers, Vectors
+from augment.arrays import Labels, Numbers, Vectors, keep_arrays, kept_arrays
 from augment.data.image_store import ImageStore
 from augment.data.split import TEST
 from augment.evaluation.arm_comparison import ArmAnswers, SpotTest, Truth, by_argmax, of_arms, summarise
@@ -42,13 +40,13 @@ from augment.training.frame_cache import cached_frames
 from augment.training.predictions import read_predictions
 from edge_runtime.bundle.decision import DecisionRule, Rule
 from edge_runtime.bundle.errors import InputError
-from edge_runtime.bundle.files import replace_file, sha256_bytes
+from edge_runtime.bundle.files import sha256_bytes
 from edge_runtime.bundle.heads import SpatialHead, head_from_json
 from edge_runtime.bundle.preprocess import Frames, PreprocessSpec
 from edge_runtime.media.heatmap import overlay
 from export.calibration import fit_temperature
 from export.checkpoint import WEIGHTS_FILE, load_checkpoint
-from export.parity import torch_runner
+from export.parity import Runner, torch_runner
 
 TrainingDocument = Document[TrainingRecord, TrainingSummary]
 ComparisonDocument = Document[ComparisonRecord, ComparisonSummary]
@@ -180,14 +178,10 @@ class _Backbones:
 
 
 def _logits(checkpoint: Path, record: TrainingRecord, seen: _Backbones, path: Path, key: str) -> Vectors:
-    if path.exists():
-        with safe_open(path, "np") as file:
-            if (file.metadata() or {}).get("key") == key:
-                known: Vectors = file.get_tensor("logits")
-                return known
+    if known := kept_arrays(path, key):
+        return known["logits"]
     logits = seen.logits(_network(checkpoint, record))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    replace_file(path, save({"logits": logits}, {"key": key}))
+    keep_arrays(path, {"logits": logits}, key)
     return logits
 
 
@@ -233,7 +227,12 @@ def _by_rules(
             known,
             {arm: [rules[name] for name in own] for arm, own in arms.items()},
         ),
-        partial(_look, folder, pictures, watched, trained[watched.id]),
+        partial(
+            _look,
+            pictures,
+            cache(lambda: torch_runner(_network(folder.path / watched.path, watched))),
+            trained[watched.id],
+        ),
         _write_maps(folder, pictures, answered[watched.id], trained[watched.id].spec, rules[watched.id]),
     )
 
@@ -264,17 +263,15 @@ def _answered(
 
 
 def _look(
-    folder: RunFolder,
     pictures: Pictures,
-    record: TrainingRecord,
+    runner: Callable[[], Runner],
     trained: Trained,
     images: Sequence[DatasetRecord],
     shown: Sequence[str],
 ) -> Numbers:
     """Return where the maps of a training peak, (N, 2) in pixels of each picture, for the fault that `shown` names."""
-    run = torch_runner(_network(folder.path / record.path, record))
-    found = replace(pictures, records=images, copies=False).answers_of({record.id: (run, trained)})
-    return trained.peaks(found[record.id].maps, images, shown)
+    found = replace(pictures, records=images, copies=False).answers_of({"watched": (runner(), trained)})
+    return trained.peaks(found["watched"].maps, images, shown)
 
 
 def _write_maps(

@@ -16,7 +16,7 @@ import numpy as np
 from augment import record_types as types
 from augment.data.fault_groups import NONE, can_tell_faults, resolve
 from augment.data.image_store import ImageStore, resize_by_area
-from augment.data.split import TRAIN, VAL
+from augment.data.split import TRAIN, learned_sides
 from augment.methods import HEAL, Method, parse_method
 from augment.models.cut_paste import Fitted, fit, fit_heat, heat_box, heat_up, in_place, transplant
 from augment.models.false_colour import Box, palette_of
@@ -68,7 +68,7 @@ def run(settings: Settings, folder: RunFolder, models: Models) -> SyntheticDocum
     methods = [parse_method(name) for name in settings.generate.methods]
     others: dict[str, object] = {"seed": settings.seed}
     if any(method.heals for method in methods):
-        others["healed_sides"] = list(healed_sides(settings))
+        others["healed_sides"] = list(learned_sides(settings.train.cross_fit))
     inputs = StageInputs.of(adapter.digest, settings.generate, others, {"painter": painter})
     previous = folder.finished(SYNTHETIC, inputs)
     wanted: Wanted = {
@@ -222,7 +222,9 @@ def plan_images(
 def plan_heals(settings: Settings, painter: Identity, sources: Sources) -> tuple[list[types.PlannedImage], list[str]]:
     """Plan every training image of a fault with boxes once more without its faults; also say what cannot be healed."""
     method, healthy_of = parse_method(HEAL), healthy_labels(settings, {record.label for record in sources.real})
-    boxed = [record for record in sources.real if record.split in healed_sides(settings) and record.boxes]
+    boxed = [
+        record for record in sources.real if record.split in learned_sides(settings.train.cross_fit) and record.boxes
+    ]
     plan = []
     for number, record in enumerate(record for record in boxed if record.label in healthy_of):
         label = healthy_of[record.label]
@@ -234,11 +236,6 @@ def plan_heals(settings: Settings, painter: Identity, sources: Sources) -> tuple
     if not plan and not stray:
         notes = ["heal: no training image of a fault has a box, so there is nothing to heal"]
     return plan, notes
-
-
-def healed_sides(settings: Settings) -> tuple[str, ...]:
-    """Return which sides of the split are healed: cross-fitted trainings learn from validation images too."""
-    return (TRAIN, VAL) if settings.train.cross_fit else (TRAIN,)
 
 
 def healthy_labels(settings: Settings, labels: Collection[str]) -> dict[str, str]:

@@ -20,7 +20,7 @@ from augment import record_types as types
 from augment.arrays import Labels, Numbers
 from augment.data.fault_groups import can_tell_faults, resolve
 from augment.data.image_store import ImageStore
-from augment.data.split import TRAIN, VAL
+from augment.data.split import TRAIN, VAL, judged_sides, learned_sides
 from augment.evaluation.paint_out import paint_out
 from augment.methods import CLASSIC
 from augment.models.image_embedding import cache_folder
@@ -125,20 +125,11 @@ def design(settings: Settings, material: Material) -> Design:
         return Design(spec, None, shape)
     found = resolve(material.labels, data.faults, data.groups, data.kinds)
     boxed = any(
-        image.boxes and image.label in data.faults and image.split in _learned(settings) for image in material.real
+        image.boxes and image.label in data.faults and image.split in learned_sides(settings.train.cross_fit)
+        for image in material.real
     )
     pooling = Pooling.parse(section.pooling)
     return Design(spec, SpatialHead(found.groups, found.kinds, pooling, BOXES if boxed else PICTURES), shape)
-
-
-def _learned(settings: Settings) -> Sequence[str]:
-    """Return which splits are learned from."""
-    return (TRAIN, VAL) if settings.train.cross_fit else (TRAIN,)
-
-
-def _held_out(settings: Settings) -> Sequence[str]:
-    """Return which splits are judged; with cross-fitting these are the ones that are learned from."""
-    return (TRAIN, VAL) if settings.train.cross_fit else (VAL,)
 
 
 def run(settings: Settings, folder: RunFolder, gate: HarmGate | None = None) -> TrainingDocument:
@@ -336,7 +327,7 @@ def plan(settings: Settings, material: Material, arm: Arm, seed: int, initial: M
     section = {name: value for name, value in as_json(settings.train).items() if name not in ("arms", "seeds")}
     # A generated image can't change what the real arm learns, so a new curation doesn't retrain it.
     sources = {kind: material.digests[kind] for kind in {REAL, *arm.kinds}}
-    training = material.examples(_learned(settings), arm.takes)
+    training = material.examples(learned_sides(settings.train.cross_fit), arm.takes)
     generated = np.array([not _is_real(material.images[row]) for row in training.rows.tolist()])
     shares = settings.train.synthetic_shares if generated.any() and not generated.all() else (0.0,)
     instead = stand_ins(training.targets, generated)
@@ -347,7 +338,7 @@ def plan(settings: Settings, material: Material, arm: Arm, seed: int, initial: M
         found[drawn] = weights_of(training.targets[drawn], generated[drawn], arm, share)
         return found
 
-    held_out = material.examples(_held_out(settings), _is_real)
+    held_out = material.examples(judged_sides(settings.train.cross_fit), _is_real)
     card = _card(settings, material, arm, seed, initial)
     return Task(
         name=f"{arm.name}/seed-{seed}",
@@ -415,7 +406,7 @@ def _check(settings: Settings, material: Material, arms: Sequence[Arm], spatial:
                 f"train.arms names {arm.name}, but a spatial head weighs rare classes by itself; leave balanced out, "
                 f"or add {CLASSIC} for the class head"
             )
-    if not len(material.examples(_held_out(settings), _is_real).rows):
+    if not len(material.examples(judged_sides(settings.train.cross_fit), _is_real).rows):
         raise InputError("no validation image: raise data.validation_share, or add images, and run `rarefault dataset`")
 
 
@@ -424,7 +415,9 @@ def _with_images(settings: Settings, material: Material, arms: Sequence[Arm]) ->
 
     A generator that does not know the equipment may leave none of its images; the other arms still give a classifier.
     """
-    empty = [arm.name for arm in arms if not len(material.examples(_learned(settings), arm.takes).rows)]
+    empty = [
+        arm.name for arm in arms if not len(material.examples(learned_sides(settings.train.cross_fit), arm.takes).rows)
+    ]
     needed = {settings.compare.baseline, settings.compare.candidate, settings.export.arm}
     for name in empty:
         if name in needed:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from .decision import Rule
 from .errors import InputError
 from .files import replace_file
-from .heads import Array, Head
+from .heads import Array, Head, Outputs
 from .preprocess import Frame, Frames, decode_png, encode_png
 from .store import Bundle
 
@@ -107,6 +107,18 @@ def check_golden(run: Run, golden: GoldenSet, precision: str) -> float:
             f"the {precision} model's scores differ by {worst:.3g} on the golden frames, "
             f"the bundle allows {golden.tolerance[precision]:.3g}; use another engine or precision"
         )
+    return worst
+
+
+def check_maps(outputs: Outputs, golden: GoldenSet, precision: str) -> None:
+    """InputError unless maps and scores of the golden frames belong together, within what `precision` may differ by."""
+    golden.head.check(outputs, 2 * golden.tolerance.get(precision, 0.0))  # a score and what its map says may both err
+
+
+def check_outputs(outputs: Outputs, golden: GoldenSet, precision: str) -> float:
+    """Return the worst difference of the scores in `outputs` of the golden frames; InputError for them or the maps."""
+    worst = check_golden(lambda _: golden.head.scores(outputs), golden, precision)
+    check_maps(outputs, golden, precision)
     return worst
 
 

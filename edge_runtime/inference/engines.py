@@ -13,7 +13,7 @@ import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as ort
 
 from ..bundle.errors import InputError, RarefaultError, UnavailableError
-from ..bundle.golden import check_golden, load_golden
+from ..bundle.golden import check_outputs, load_golden
 from ..bundle.heads import Outputs
 from ..bundle.preprocess import Frames
 from ..bundle.store import Bundle
@@ -117,9 +117,7 @@ def open_engine(
             order = PREFERRED_ON_GPU if candidate in (TENSORRT, "cuda") else PREFERRED
             wanted = next(choice for choice in order if choice in bundle.manifest.precisions)
         engine = (load or load_engine)(bundle, candidate, wanted, callers, threads)
-        outputs = engine.run(probe.flat)
-        check_golden(lambda _: probe.head.scores(outputs), probe, wanted)
-        probe.head.check(outputs, 2 * probe.tolerance[wanted])
+        check_outputs(engine.run(probe.flat), probe, wanted)
         return engine
 
     if name != "auto":

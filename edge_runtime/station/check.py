@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 
 from ..bundle.errors import InputError, RarefaultError, UnavailableError
-from ..bundle.golden import GoldenSet, load_golden, worst_difference
+from ..bundle.golden import GoldenSet, check_maps, load_golden, worst_difference
 from ..bundle.heads import Outputs
 from ..bundle.manifest import Manifest
 from ..bundle.store import Bundle, open_bundle
@@ -78,7 +78,7 @@ def check_bundle(bundle: Bundle) -> Iterator[Outcome]:
             what = f"{name} {precision}: {verdict}, worst score difference {worst:.3g}, allowed {allowed:.3g}"
             yield Outcome(worst <= allowed, what)
             try:
-                golden.head.check(outputs, 2 * allowed)
+                check_maps(outputs, golden, precision)
             except InputError as error:
                 yield Outcome(False, f"{name} {precision}: {error}")
 

@@ -64,25 +64,21 @@ def test_a_bad_source_stops_init_with_a_sentence(counts, faults, sentence, tmp_p
     assert seconds < 3  # one second on an idle machine
 
 
-def test_a_mistake_in_the_settings_stops_the_run_before_anything_is_loaded(tmp_path):
+@pytest.mark.parametrize(
+    ("preset", "written", "mistaken", "said"),
+    [
+        ("mini", "width = ", "widht = ", "train.widht is unknown; did you mean width?"),
+        ("cpu", '"real+heal"', '"real+heal+gate"', "whose gate watches real+heal; name that arm too"),
+    ],
+)
+def test_a_mistake_in_the_settings_stops_the_run_before_anything_is_loaded(tmp_path, preset, written, mistaken, said):
     data = write_images(tmp_path / "images", leak=3, sound=3)
-    assert rarefault("init", tmp_path / "run", "--data", data, "--preset", "mini", "--fault", "leak").returncode == 0
+    assert rarefault("init", tmp_path / "run", "--data", data, "--preset", preset, "--fault", "leak").returncode == 0
     pipeline = tmp_path / "run" / "pipeline.toml"
-    pipeline.write_text(pipeline.read_text().replace("width = ", "widht = "))
+    pipeline.write_text(pipeline.read_text().replace(written, mistaken))
     done = rarefault("run", pipeline)
     assert done.returncode == 1
-    assert "train.widht is unknown; did you mean width?" in done.stderr
-    assert [path.name for path in pipeline.parent.iterdir()] == ["pipeline.toml"]
-
-
-def test_an_arm_that_cannot_be_trained_stops_the_run_before_anything_is_loaded(tmp_path):
-    data = write_images(tmp_path / "images", leak=3, sound=3)
-    rarefault("init", tmp_path / "run", "--data", data, "--preset", "cpu", "--fault", "leak")
-    pipeline = tmp_path / "run" / "pipeline.toml"
-    pipeline.write_text(pipeline.read_text().replace('"real+heal"', '"real+heal+gate"'))
-    done = rarefault("run", pipeline)
-    assert done.returncode == 1
-    assert "whose gate watches real+heal; name that arm too" in done.stderr
+    assert said in done.stderr
     assert [path.name for path in pipeline.parent.iterdir()] == ["pipeline.toml"]
 
 

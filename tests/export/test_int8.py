@@ -23,12 +23,14 @@ def pack(folder, checkpoint, evidence, rule, **more):
     return pack_bundle(checkpoint, evidence, folder, decision=rule, precisions=("fp32", "int8"), **about)
 
 
+def written(folder, network, spec):
+    write_onnx(network, spec, folder / "model.fp32.onnx", "fp32")
+    return network, folder / "model.fp32.onnx"
+
+
 @pytest.fixture(scope="module", params=["resnet50", "efficientnet_lite0"])
 def source(request, tmp_path_factory):
-    network = narrow_network(backbone=request.param)
-    path = tmp_path_factory.mktemp(request.param) / "model.fp32.onnx"
-    write_onnx(network, SPEC, path, "fp32")
-    return network, path
+    return written(tmp_path_factory.mktemp(request.param), narrow_network(backbone=request.param), SPEC)
 
 
 @pytest.mark.parametrize("dialect", list(DIALECTS))
@@ -127,10 +129,7 @@ def test_nvidias_builder_takes_the_file_and_quantises_every_convolution_but_the_
 
 @pytest.fixture(scope="module", params=["resnet50", "efficientnet_lite0"])
 def spatial_source(request, tmp_path_factory):
-    network = spatial_network(backbone=request.param)
-    path = tmp_path_factory.mktemp(request.param) / "model.fp32.onnx"
-    write_onnx(network, SPATIAL_SPEC, path, "fp32")
-    return network, path
+    return written(tmp_path_factory.mktemp(request.param), spatial_network(backbone=request.param), SPATIAL_SPEC)
 
 
 @pytest.mark.parametrize("dialect", list(DIALECTS))

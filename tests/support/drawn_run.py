@@ -166,3 +166,14 @@ def training_files(folder: RunFolder) -> dict[str, bytes]:
 
 class Killed(BaseException):
     """Stands for kill -9: nothing in the code under test may catch it."""
+
+
+class DiesAtStep:
+    """Mixed into a trainer: stops dead before one of its steps."""
+
+    dies_at = 0
+
+    def step(self, step):
+        if step == self.dies_at:
+            raise Killed
+        return super().step(step)

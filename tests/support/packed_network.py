@@ -31,6 +31,9 @@ from tests.support.narrow_network import (
     spatial_network,
 )
 
+# What a conftest takes over.
+__all__ = ["_one_thread", "checkpoint", "evidence", "held_out", "network", "packed", "rule", "spatial_packed"]
+
 
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread():

@@ -32,7 +32,7 @@ from edge_runtime.bundle.preprocess import Frames, PreprocessSpec
 from export.checkpoint import load_checkpoint
 from export.network import build_network
 from export.spatial_network import HeadShape
-from tests.support.drawn_run import Killed
+from tests.support.drawn_run import DiesAtStep, Killed
 
 SIDE, SPOT, HELD_OUT = 64, 12, 40
 LABELS = ("healthy", "hot")
@@ -150,15 +150,8 @@ def test_it_learns_to_see_and_to_point(tmp_path):
     assert np.array([image["scores"] for image in written["images"]]).shape == (HELD_OUT, 2)
 
 
-class Dying(SpatialTrainer):
-    """Stops dead before one of its steps."""
-
-    dies_at = 0
-
-    def step(self, step: int) -> torch.Tensor:
-        if step == self.dies_at:
-            raise Killed
-        return super().step(step)
+class Dying(DiesAtStep, SpatialTrainer):
+    pass
 
 
 @pytest.mark.parametrize("options", [{}, {"weights": "imagenet", "backbone_rate": 0.1}], ids=["scratch", "given"])

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
+from augment.data.split import learned_sides
 from augment.methods import parse_method
 from augment.mini.scenes import render, sample_scene
 from augment.models.interfaces import Order
@@ -366,9 +367,9 @@ def test_every_boxed_fault_is_healed_once_as_its_healthy_label_and_needs_no_mode
 
 def test_validation_images_are_healed_where_cross_fitted_trainings_learn_from_them():
     settled = settings(methods=("heal",))
-    assert generate.healed_sides(settled) == ("train",)
+    assert learned_sides(settled.train.cross_fit) == ("train",)
     crossed = replace(settled, train=replace(settled.train, cross_fit=5))
-    assert generate.healed_sides(crossed) == ("train", "val")
+    assert learned_sides(crossed.train.cross_fit) == ("train", "val")
 
 
 def test_photographs_are_painted_over_box_by_box_to_a_healthy_prompt_or_patched(tmp_path):

@@ -18,7 +18,7 @@ from augment.training.split_batch_norm import norm_state
 from edge_runtime.bundle.errors import InputError
 from export.checkpoint import load_checkpoint
 from export.network import BACKBONES, build_network, normalise
-from tests.support.drawn_run import Killed, tiny_task
+from tests.support.drawn_run import DiesAtStep, Killed, tiny_task
 
 EVERYTHING = {
     "views": "rand",
@@ -196,15 +196,8 @@ def test_the_backbone_may_learn_more_slowly_than_the_head(optimizer, tmp_path):
     assert not stems[2].any()
 
 
-class Dying(Trainer):
-    """Stops dead before one of its steps."""
-
-    dies_at = 0
-
-    def step(self, step: int) -> torch.Tensor:
-        if step == self.dies_at:
-            raise Killed
-        return super().step(step)
+class Dying(DiesAtStep, Trainer):
+    pass
 
 
 @pytest.mark.parametrize(
