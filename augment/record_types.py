@@ -59,6 +59,13 @@ class LeftOut(JsonObject):
     reason: str
 
 
+class ToldProblem(JsonObject):
+    """What was wrong with the data and is left out: file and line, relative to the source's root, and a sentence."""
+
+    where: str
+    sentence: str
+
+
 class DatasetSummary(JsonObject):
     """What the data set holds, class by class and split by split."""
 
@@ -78,6 +85,7 @@ class DatasetSummary(JsonObject):
     quarantined: Sequence[LeftOut]
     dropped: Sequence[LeftOut]
     ignored: Sequence[LeftOut]
+    problems: Sequence[ToldProblem] = ()  # beside the quarantined files
 
 
 # Stage 2, captions
