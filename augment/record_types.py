@@ -317,6 +317,7 @@ class TrainingSummary(JsonObject):
     fault_labels: Sequence[str]
     input: PlainJson  # the PreprocessSpec
     head: PlainJson | None = None  # the spatial head; without one, the class head
+    notes: Mapping[str, str] | None = None  # arm -> why it was left out, or learned from less than its name says
 
 
 # Stage 8, comparison
@@ -512,6 +513,7 @@ class ComparisonSummary(JsonObject):
     differences: Mapping[str, Difference]  # by arm, all but the baseline
     verdict: str
     gate: Mapping[str, Sequence[str]] | None = None  # arm -> labels whose generated images its gate kept out
+    why: str = ""  # what the comparison that the settings ask for lacks
 
 
 # Stage 9, export
