@@ -19,7 +19,7 @@ HOMES = {
     r"^Frames = ": "edge_runtime/bundle/preprocess.py",
     r"^CURRENT_SLOT\b": "edge_runtime/bundle/store.py",
     r"IMWRITE_JPEG_QUALITY": "edge_runtime/media/jpeg.py",
-    r"^VIDEO_SUFFIXES\b": "edge_runtime/media/video_files.py",
+    r"^VIDEO_SUFFIXES\b": "edge_runtime/media/file_kinds.py",
     r"^class Region\b": "edge_runtime/cameras/regions.py",
     r"b64encode\(f?\"\{user": "edge_runtime/cameras/http_auth.py",
     r"^LEAST_RATE\b": "edge_runtime/alerts/sink.py",
