@@ -9,20 +9,12 @@ import numpy as np
 
 from ..bundle.errors import InputError
 from ..bundle.preprocess import Frame, PreprocessSpec
+from .file_kinds import IMAGE_SUFFIXES as IMAGE_SUFFIXES
+from .file_kinds import SUFFIXES
 from .image_headers import Header, read_header
 
 MAX_BYTES = 128 << 20  # bytes of one file
 MAX_PIXELS = 64_000_000  # 192 MB once decoded
-
-SUFFIXES = {
-    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
-    "PNG": (".png", ".apng"),
-    "GIF": (".gif",),
-    "BMP": (".bmp", ".dib"),
-    "WebP": (".webp",),
-    "TIFF": (".tif", ".tiff"),
-}
-IMAGE_SUFFIXES = frozenset(suffix for suffixes in SUFFIXES.values() for suffix in suffixes)
 
 
 @dataclass(frozen=True)

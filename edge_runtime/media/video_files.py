@@ -20,9 +20,9 @@ import numpy as np
 from ..bundle.errors import InputError
 from ..bundle.preprocess import Frame
 from ..child_process import end_child, module_command, start_child
+from .file_kinds import VIDEO_SUFFIXES as VIDEO_SUFFIXES
 from .image_files import MAX_PIXELS
 
-VIDEO_SUFFIXES = frozenset((".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".wmv"))
 SAMPLE_SECONDS = 1.0  # of the video's own clock, between two frames that are looked at
 SILENCE_SECONDS = 60.0  # without the next sampled frame; then the decoder counts as hung
 MISSING_SHARE = 0.02  # of the announced frames may be missing before the end needs an explanation
