@@ -164,7 +164,7 @@ _SYSTEM_NAMES = _words(
     "$recycle.bin recycler lost+found .thumbnails .thumbs .xvpics .picasaoriginals .picasa.ini picasa.ini "
     ".nomedia .directory .dropbox .dropbox.cache .dropbox.attr .stfolder .stversions .stignore .sync .git "
     ".svn .hg __pycache__ .ipynb_checkpoints .gvfs .owncloudsync.log .nextcloudsync.log"
-) | {"system volume information", "found.000", "pspbrwse.jbf", "albumart_{}.jpg"}
+) | {"system volume information"}
 _SYSTEM_PATTERN = re.compile(
     r"\._|\.trash-\d+$|\.trashed-|\.nfs[0-9a-f]+$|\.fuse_hidden|thumbcache_.*\.db$|~\$|\.~lock\.|\.spare-|\._sync_.*\.db"
 )
