@@ -64,6 +64,7 @@ TESTED_ELSEWHERE = {
     "augment/progress": "test_pipeline",
     "augment/data/image_store": "stages/test_dataset",
     "augment/data/manifest_csv": "test_sources",
+    "augment/data/problems": "test_checks, test_sources",
     "augment/evaluation/arm_comparison": "stages/test_compare",
     "augment/evaluation/tables": "stages/test_compare",
     "augment/mini/assemble": "test_recipe",

@@ -12,6 +12,7 @@ import click
 from ..bundle.decision import group_json
 from ..bundle.errors import UnavailableError
 from ..inference.evaluator import Evaluation, Evaluator
+from ..text_files import printable
 
 NOTHING_FLAGGED, FAULT_FLAGGED, NOT_ALL_EVALUATED = 0, 10, 11  # exit codes
 
@@ -163,7 +164,7 @@ def _table(stream: IO[str], evaluator: Evaluator) -> Writer:
 def _verdict(result: Result, wide: int) -> str:
     decision = result.evaluation.decision if result.evaluation else None
     if decision is None:
-        return f"not evaluated: {_printable(result.reason or '')}"
+        return f"not evaluated: {printable(result.reason or '')}"
     threshold = f"(threshold {decision.threshold:.3f})" if decision.threshold is not None else ""
     return f"{decision.label:<{wide}}  {decision.probability:.3f}  {threshold:<17}"
 
@@ -171,12 +172,7 @@ def _verdict(result: Result, wide: int) -> str:
 def _place(result: Result) -> str:
     moment = f" at {result.seconds:.1f} s" if result.seconds is not None else ""
     notes = f"  [{'; '.join(result.notes)}]" if result.notes else ""
-    return _printable(str(result.path)) + moment + notes
-
-
-def _printable(text: str) -> str:
-    """Return the text with what a terminal might obey escaped: file names may hold line breaks and worse."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+    return printable(str(result.path)) + moment + notes
 
 
 def _rounded(value: float | None) -> float | None:
