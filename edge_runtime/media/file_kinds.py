@@ -50,6 +50,7 @@ SUFFIXES = {
     "BMP": (".bmp", ".dib"),
     "WebP": (".webp",),
     "TIFF": (".tif", ".tiff"),
+    "PNM": (".pgm", ".ppm", ".pnm"),
     "HEIC": (".heic", ".heif", ".hif"),
 }
 """The suffixes of still images that are read; HEIC where its library is installed."""
@@ -65,8 +66,8 @@ _RAW_SUFFIXES = _words(
     ".mef .mos .mrw .rwl .gpr .braw .r3d"
 )
 _UNREAD_SUFFIXES = _words(
-    ".avif .jxl .jp2 .j2k .jpx .jpf .j2c .jxr .wdp .psd .psb .xcf .exr .hdr .tga .pcx .ico .svg .ppm .pgm "
-    ".pbm .pnm .pfm .qoi .dcm .fits .fit .seq .csq .irb .is2 .is3 .icns .dds .emf .wmf .bpg"
+    ".avif .jxl .jp2 .j2k .jpx .jpf .j2c .jxr .wdp .psd .psb .xcf .exr .hdr .tga .pcx .ico .svg "
+    ".pbm .pfm .qoi .dcm .fits .fit .seq .csq .irb .is2 .is3 .icns .dds .emf .wmf .bpg"
 )
 _DOCUMENT_SUFFIXES = _words(
     ".pdf .doc .docx .docm .odt .rtf .pages .xls .xlsx .xlsm .ods .numbers .ppt .pptx .pps .ppsx .odp .odg "
@@ -226,6 +227,8 @@ def _by_container(head: bytes, suffix: str) -> FileKind | None:
         and head[14] in (12, 40, 52, 56, 64, 108, 124)
     ):
         return FileKind(Kind.PICTURE, "BMP")
+    if re.match(rb"P[56]\s+(#.*\n)*\s*\d+\s", head):
+        return FileKind(Kind.PICTURE, "PNM")
     if re.match(rb"P[1-7]\s+(#.*\n)*\s*\d+\s", head) or re.match(rb"P[Ff]\n\d+ \d+\n", head):
         return FileKind(Kind.UNREAD_PICTURE, "Netpbm")
     return None
