@@ -6,6 +6,7 @@ of the formats' specifications, and of the rarer ones those that the command `fi
 
 import importlib.util
 import re
+import stat
 import struct
 from dataclasses import dataclass
 from enum import Enum
@@ -178,7 +179,12 @@ def made_by_system(name: str) -> bool:
 
 
 def file_kind(path: Path) -> FileKind:
-    """Return what the file at `path` is; OSError where it cannot be read. Strange content raises nothing."""
+    """Return what the file at `path` is; OSError where it cannot be read. Strange content raises nothing.
+
+    A pipe, socket or device is not opened, since it may block for ever; its name decides.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        return kind_of(b"", path.name)
     with path.open("rb") as file:
         return kind_of(file.read(HEAD_BYTES), path.name)
 
@@ -192,6 +198,28 @@ def kind_of(head: bytes, name: str = "") -> FileKind:
         return FileKind(Kind.OTHER, "rarefault's own output")
     found = _by_signature(head, suffix) or _by_container(head, suffix) or _stream(head)
     return found or _by_suffix(suffix) or _text(head) or _unknown(head)
+
+
+def unread(kind: FileKind) -> str:
+    """Return why nobody has looked at a file that may be evidence, and what to do: a predicate of the file."""
+    if kind.name == "HEIC":
+        return "is HEIC, which a library reads that is not installed: pip install 'rarefault[heic]', or save it as JPEG"
+    if kind.name == "placeholder of iCloud":
+        return "is a placeholder of iCloud: the file itself is not on this disk; download it"
+    if kind.name == "Windows shortcut":
+        return "is a Windows shortcut, which is not followed; give the file or folder that it leads to"
+    if kind.name == "file of zeros":
+        return "holds nothing but zeros: it was not copied whole; copy it again"
+    if kind.name == "file of an unknown format":
+        return "is of an unknown format and was not looked at; if it is a picture or a video, save it as JPEG or MP4"
+    article = "an" if kind.name[0] in "AEIOe" else "a"
+    if kind.kind is Kind.DOCUMENT:
+        return (
+            f"is {article} {kind.name}, which may hold pictures and was not looked at; give them as files of their own"
+        )
+    if kind.kind is Kind.VIDEO:
+        return "is a video and not a picture; give it as a video"
+    return f"is {article} {kind.name} picture, which is not read; save it as JPEG"
 
 
 @cache
