@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path, PurePath
 
 HEAD_BYTES = 4096  # read of each file; every signature below lies within them
+OWN = "rarefault's own output"
 OWN_MARK = b"made by rarefault, not by a camera"  # stands near the beginning of heat maps, contact sheets and reports
 
 
@@ -195,7 +196,7 @@ def kind_of(head: bytes, name: str = "") -> FileKind:
         return FileKind(Kind.UNREAD_PICTURE, "placeholder of iCloud")
     suffix = PurePath(name).suffix.lower()
     if OWN_MARK in head:
-        return FileKind(Kind.OTHER, "rarefault's own output")
+        return FileKind(Kind.OTHER, OWN)
     found = _by_signature(head, suffix) or _by_container(head, suffix) or _stream(head)
     return found or _by_suffix(suffix) or _text(head) or _unknown(head)
 
