@@ -65,6 +65,7 @@ class DataSettings:
         "how pictures of measured values, such as temperatures in 16 bits or floating-point numbers, become grey "
         "levels: range LOW HIGH in the files' own values (range 20 90 for degrees), which keeps what hot and cold "
         "mean, or percentiles LOW HIGH of each picture (percentiles 1 99); empty: they are left out and told",
+    )
     box_units: str = setting(
         "pixels",
         "what the x, y, width and height of a manifest's and a COCO file's boxes are: pixels of the upright image, or "
