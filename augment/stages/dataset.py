@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from augment.data import duplicates
 from augment.data.boxes import STICKS_OUT, refuse
 from augment.data.duplicates import THUMBNAIL, Pairs, Thumbnail, thumbnail_of
-from augment.data.image_store import ImageStore
+from augment.data.image_store import ImageStore, radiometric_hints
 from augment.data.perceptual_hash import Hashes, perceptual_hash
 from augment.data.sources import Candidate, Source, check_source
 from augment.data.split import SIDES, TEST, TRAIN, VAL, Member, Shares, assign_sides, settle_groups
@@ -30,7 +30,8 @@ from augment.records import DATASET, Document, Journal, RunFolder, StageInputs, 
 from augment.settings import DataSettings, Settings
 from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.files import sha256_file
-from edge_runtime.media.image_files import MAX_BYTES, ReadImage, read_image
+from edge_runtime.media.image_files import MAX_BYTES, ReadImage
+from edge_runtime.media.radiometric import UnscaledError
 
 ID_DIGITS = 16  # hex digits of the file's SHA-256
 BATCH = 64  # images between two journal entries
@@ -40,7 +41,7 @@ DatasetDocument = Document[DatasetRecord, DatasetSummary]
 
 
 def run(
-    settings: Settings, folder: RunFolder, read: Callable[[Path], ReadImage] = read_image, batch: int = BATCH
+    settings: Settings, folder: RunFolder, read: Callable[[Path], ReadImage] | None = None, batch: int = BATCH
 ) -> DatasetDocument:
     """Write one record per usable image, sorted by id; `read` opens a file, `batch` images go into one journal entry.
 
@@ -49,13 +50,14 @@ def run(
     source = check_source(settings)
     digests = _file_digests(source)
     fingerprints = Fingerprints(settings, folder, pick_device(settings.device))
-    parent, models = _source_digest(source, digests), {"embedder": fingerprints.identity}
+    parent = _source_digest(source, digests, settings.data.radiometric)
+    models = {"embedder": fingerprints.identity}
     inputs = StageInputs.of(parent, settings.data, {"seed": settings.seed}, models, leaving_out=UNUSED)
     if done := folder.finished(DATASET, inputs):
         _take_fingerprints(settings, fingerprints, done.records)
         return done
     journal = folder.journal(DATASET, FileFacts, inputs.parent)
-    facts = _read_all(source, digests, journal, read, batch)
+    facts = _read_all(source, digests, journal, read or ImageStore(settings).read, batch)
     records, summary = _sort_out(settings, source, facts, _earlier_sides(folder, inputs))
     _take_fingerprints(settings, fingerprints, records)
     return folder.write(Document(DATASET, inputs, records, summary))
@@ -110,13 +112,13 @@ def _file_digest(path: Path) -> str:
         return ""
 
 
-def _source_digest(source: Source, digests: Sequence[str]) -> str:
-    """Return a digest of all that the source says and holds, wherever it lies."""
+def _source_digest(source: Source, digests: Sequence[str], radiometric: str) -> str:
+    """Return a digest of all that the source says and holds, wherever it lies, and of how its files are read."""
     listed = [
         [asdict(candidate) | {"boxes": [box.stated() for box in candidate.boxes or ()]}, digest]
         for candidate, digest in zip(source.candidates, digests, strict=True)
     ]
-    return digest_of([source.layout, listed, source.ignored])
+    return digest_of([source.layout, listed, source.ignored, *([radiometric] if radiometric else [])])
 
 
 def _read_all(
@@ -144,7 +146,8 @@ def _read_one(job: tuple[Callable[[Path], ReadImage], Path, str, str]) -> FileFa
     try:
         image = read(root / path)
     except InputError as error:
-        return FileFacts(id=path, reason=str(error))
+        cause = error.__cause__
+        return FileFacts(id=path, reason=str(error), span=cause.span if isinstance(cause, UnscaledError) else ())
     if not digest:
         return FileFacts(id=path, reason=f"{path} changed while it was read; run the stage again")
     height, width = image.frame.shape[:2]
@@ -156,6 +159,7 @@ def _read_one(job: tuple[Callable[[Path], ReadImage], Path, str, str]) -> FileFa
         phash=f"{perceptual_hash(image.frame):016x}",
         thumbnail=base64.b64encode(thumbnail_of(image.frame).tobytes()).decode(),
         notes=list(image.notes),
+        span=image.span or (),
     )
 
 
@@ -216,7 +220,7 @@ def _sort_out(
         splits={side: sum(record.split == side for record in records) for side in SIDES},
         groups=len(groups),
         largest_group=max(groups.values()),
-        hints=_hints(records, kept, settings.data.faults),
+        hints=radiometric_hints(facts, settings.data.radiometric_rule) + _hints(records, kept, settings.data.faults),
         exact_copies=len(copies),
         burst_pairs=len(bursts),
         perceptual_pairs=same,

@@ -73,12 +73,13 @@ class BatchRunner:
 
     def _image(self, path: Path) -> Result:
         started = time.perf_counter()
+        spec = self.evaluator.bundle.manifest.input
         try:
-            image = read_image(path, self.evaluator.bundle.manifest.input)
+            image = read_image(path, spec)
         except InputError as error:
             return Result(path, str(error))
         bare = Result(path, notes=image.notes, decode_ms=_since(started))
-        return self._filled(bare, image.frame, partial(read_image, path))
+        return self._filled(bare, image.frame, partial(read_image, path, radiometric=spec.radiometric))
 
     def _video(self, path: Path) -> Iterator[Callable[[], Result]]:
         started = time.perf_counter()

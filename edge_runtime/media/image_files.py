@@ -9,7 +9,9 @@ import numpy as np
 
 from ..bundle.errors import InputError
 from ..bundle.preprocess import Frame, PreprocessSpec
-from .image_headers import Header, read_header
+from ..bundle.radiometric import RadiometricRule
+from .image_headers import Header, damaged, read_header
+from .radiometric import holds_values, jpeg_holds_values, read_scaled
 
 MAX_BYTES = 128 << 20  # bytes of one file
 MAX_PIXELS = 64_000_000  # 192 MB once decoded
@@ -21,17 +23,22 @@ SUFFIXES = {
     "BMP": (".bmp", ".dib"),
     "WebP": (".webp",),
     "TIFF": (".tif", ".tiff"),
+    "PNM": (".pgm", ".ppm", ".pnm"),
 }
 IMAGE_SUFFIXES = frozenset(suffix for suffixes in SUFFIXES.values() for suffix in suffixes)
 
 
 @dataclass(frozen=True)
 class ReadImage:
-    """`frame` uint8 (H, W, 3) BGR, upright; `kind` by content; `notes` about what was converted, each a predicate."""
+    """`frame` uint8 (H, W, 3) BGR, upright; `kind` by content; `notes` about what was converted, each a predicate.
+
+    `span` are the least and the greatest value of a radiometric picture, in its own unit.
+    """
 
     frame: Frame
     kind: str
     notes: tuple[str, ...]
+    span: tuple[float, float] | None = None
 
 
 REDUCED = {
@@ -42,20 +49,26 @@ REDUCED = {
 }
 
 
-def read_image(path: Path, spec: PreprocessSpec | None = None) -> ReadImage:
+def read_image(path: Path, spec: PreprocessSpec | None = None, radiometric: RadiometricRule | None = None) -> ReadImage:
     """Read one still image; InputError is a sentence that starts with the file's name.
 
     With a `spec` that allows it, a JPEG much larger than the model's input is decoded smaller. EXIF orientation is
-    honoured, 16 bits are divided by 256, grey, palette, CMYK and alpha become BGR, and of an animation the first frame
-    is taken. Only regular files are opened: a FIFO would block for ever.
+    honoured, 16 bits of colour are divided by 256, grey, palette, CMYK and alpha become BGR, and of an animation the
+    first frame is taken. A radiometric picture is scaled by the rule of `spec`, or by `radiometric` where the whole
+    picture is wanted; without a rule it is refused. Only regular files are opened: a FIFO would block for ever.
     """
     try:
-        return decode_image(_read_bytes(path), path.suffix, spec)
+        return decode_image(_read_bytes(path), path.suffix, spec, radiometric)
     except InputError as error:
         raise InputError(f"{path.name or path} {error}") from error
 
 
-def decode_image(data: bytes, suffix: str = "", spec: PreprocessSpec | None = None) -> ReadImage:
+def decode_image(
+    data: bytes,
+    suffix: str = "",
+    spec: PreprocessSpec | None = None,
+    radiometric: RadiometricRule | None = None,
+) -> ReadImage:
     """Decode an image from bytes, as `read_image` does from a file.
 
     The InputError is a predicate ("is damaged ..."), to which the caller adds the subject.
@@ -66,6 +79,11 @@ def decode_image(data: bytes, suffix: str = "", spec: PreprocessSpec | None = No
     if header.width * header.height > MAX_PIXELS:
         size = f"{header.width} x {header.height} pixels"
         raise InputError(f"is too large: {size}, at most {MAX_PIXELS // 1_000_000} million are read; scale it down")
+    if holds_values(header):
+        scaled = read_scaled(data, header, radiometric or (spec.radiometric if spec else None))
+        if scaled is not None:
+            told = (*_notes(header, suffix.lower()), *scaled.notes)
+            return ReadImage(scaled.frame, header.kind, told, scaled.span)
     reduced = spec is not None and spec.decode == "reduced" and header.kind == "JPEG"
     how = REDUCED[spec.reduction(header.height, header.width) if spec and reduced else 1]
     try:
@@ -73,8 +91,13 @@ def decode_image(data: bytes, suffix: str = "", spec: PreprocessSpec | None = No
     except cv2.error:
         frame = None
     if frame is None:
-        raise InputError(f"is a damaged {header.kind} (cut off?) or of an unknown variant; copy it again")
-    return ReadImage(frame, header.kind, _notes(header, suffix.lower()))
+        raise InputError(damaged(header))
+    notes = _notes(header, suffix.lower())
+    if header.bits == 16:
+        notes.append("has 16 bits per channel, divided by 256")
+    if header.kind == "JPEG" and jpeg_holds_values(data):
+        notes.append("holds radiometric data, which is not read; its visible picture is judged")
+    return ReadImage(frame, header.kind, tuple(notes))
 
 
 def _read_bytes(path: Path) -> bytes:
@@ -94,14 +117,12 @@ def _read_bytes(path: Path) -> bytes:
         raise InputError(f"cannot be read ({getattr(error, 'strerror', None) or error}); check the file") from error
 
 
-def _notes(header: Header, suffix: str) -> tuple[str, ...]:
+def _notes(header: Header, suffix: str) -> list[str]:
     notes = []
     if suffix in IMAGE_SUFFIXES and suffix not in SUFFIXES[header.kind]:
         notes.append(f"is a {header.kind} named {suffix}")
-    if header.bits == 16:
-        notes.append("has 16 bits per channel, divided by 256")
     if header.kind == "JPEG" and header.channels == 4:
         notes.append("is CMYK, converted to BGR")
     if header.kind == "PNG" and header.channels in (2, 4):
         notes.append("has an alpha channel, dropped")
-    return tuple(notes)
+    return notes

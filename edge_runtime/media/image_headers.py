@@ -1,5 +1,6 @@
 """Reads kind and size of an image from its first bytes, before any decoder sees the file. Pure."""
 
+import re
 import struct
 from dataclasses import dataclass
 
@@ -10,13 +11,23 @@ MAX_SEGMENTS = 200_000  # JPEG segments or PNG chunks; more is an attack on our 
 
 @dataclass(frozen=True)
 class Header:
-    """`kind` as sniffed from the content; size in pixels as stored, before EXIF rotation; bits per channel."""
+    """`kind` as sniffed from the content; size in pixels as stored, before EXIF rotation; bits per channel.
 
-    kind: str  # JPEG PNG GIF BMP WebP TIFF
+    `sample` says which numbers a channel holds, and `nodata` which of them stands for "no value", if any.
+    """
+
+    kind: str  # JPEG PNG GIF BMP WebP TIFF PNM
     width: int
     height: int
     bits: int = 8
     channels: int = 3
+    sample: str = "unsigned"  # or signed, float
+    nodata: float | None = None
+
+
+def damaged(header: Header) -> str:
+    """Return what to say of an image whose header is fine and whose pixels no decoder gives."""
+    return f"is a damaged {header.kind} (cut off?) or of an unknown variant; copy it again"
 
 
 def read_header(data: bytes) -> Header:
@@ -35,7 +46,7 @@ def read_header(data: bytes) -> Header:
             return header
     if data[4:8] == b"ftyp":
         raise InputError("is HEIF, AVIF or a video by its content, which cannot be read as an image; save it as JPEG")
-    raise InputError(f"is no image: it starts with {data[:8]!r}, expected JPEG, PNG, GIF, BMP, WebP or TIFF")
+    raise InputError(f"is no image: it starts with {data[:8]!r}, expected JPEG, PNG, GIF, BMP, WebP, TIFF or PGM")
 
 
 def _jpeg(data: bytes) -> Header:
@@ -102,15 +113,35 @@ def _tiff(data: bytes) -> Header:
     start = struct.unpack_from(order + "I", data, 4)[0]
     count = struct.unpack_from(order + "H", data, start)[0]
     tags: dict[int, int] = {}
+    nodata = None
     for entry in range(count):
         place = start + 2 + 12 * entry
         tag, kind, values = struct.unpack_from(order + "HHI", data, place)
-        code = {1: "B", 3: "H", 4: "I"}.get(kind, "I")
+        code = {1: "B", 2: "c", 3: "H", 4: "I"}.get(kind, "I")
         if values * struct.calcsize(code) > 4:  # they do not fit: the entry holds where they lie
             place = struct.unpack_from(order + "I", data, place + 8)[0] - 8
-        if tag in (256, 257, 258, 277):  # width, height, bits per sample, samples per pixel
+        if tag in (256, 257, 258, 277, 339):  # width, height, bits per sample, samples per pixel, sample format
             tags.setdefault(tag, struct.unpack_from(order + code, data, place + 8)[0])
-    return Header("TIFF", tags.get(256, 0), tags.get(257, 0), tags.get(258, 1), tags.get(277, 1))
+        if tag == 42113:  # GDAL_NODATA: a number as text
+            nodata = _number(data[place + 8 : place + 8 + values])
+    sample = {2: "signed", 3: "float"}.get(tags.get(339, 1), "unsigned")
+    return Header("TIFF", tags.get(256, 0), tags.get(257, 0), tags.get(258, 1), tags.get(277, 1), sample, nodata)
+
+
+def _number(text: bytes) -> float | None:
+    try:
+        return float(text.rstrip(b"\0 "))
+    except ValueError:
+        return None
+
+
+def _pnm(data: bytes) -> Header:
+    """Read a binary PGM or PPM: its kind, width, height and greatest value, with comments between them."""
+    words = re.sub(rb"#[^\n]*", b" ", data[:1024]).split(maxsplit=4)[:4]
+    if len(words) < 4 or not all(word.isdigit() for word in words[1:]):
+        raise InputError("is damaged: a PGM or PPM without width, height and greatest value; copy it again")
+    width, height, most = (int(word) for word in words[1:])
+    return Header("PNM", width, height, 8 if most < 256 else 16, 1 if words[0] == b"P5" else 3)
 
 
 _PARSERS = {
@@ -122,4 +153,6 @@ _PARSERS = {
     b"RIFF": _webp,
     b"II*\0": _tiff,
     b"MM\0*": _tiff,
+    b"P5": _pnm,
+    b"P6": _pnm,
 }
