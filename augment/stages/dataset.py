@@ -28,7 +28,7 @@ from augment.data.checks import (
     split_hints,
 )
 from augment.data.duplicates import THUMBNAIL, Pairs, Thumbnail, thumbnail_of
-from augment.data.image_store import ImageStore
+from augment.data.image_store import ImageStore, radiometric_hints
 from augment.data.perceptual_hash import Hashes, perceptual_hash
 from augment.data.problems import Problem
 from augment.data.sources import Candidate, Source, check_source, list_candidates
@@ -41,8 +41,9 @@ from augment.records import DATASET, Document, Journal, RunFolder, StageInputs, 
 from augment.settings import DataSettings, Settings
 from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.files import sha256_file
-from edge_runtime.media.image_files import MAX_BYTES, ReadImage, read_image
+from edge_runtime.media.image_files import MAX_BYTES, ReadImage
 from edge_runtime.media.image_headers import read_header
+from edge_runtime.media.radiometric import UnscaledError
 
 ID_DIGITS = 16  # hex digits of the file's SHA-256
 BATCH = 64  # images between two journal entries
@@ -55,7 +56,7 @@ Job = tuple[Callable[[Path], ReadImage], Path, str, str]  # what opens a file, t
 
 
 def run(
-    settings: Settings, folder: RunFolder, read: Callable[[Path], ReadImage] = read_image, batch: int = BATCH
+    settings: Settings, folder: RunFolder, read: Callable[[Path], ReadImage] | None = None, batch: int = BATCH
 ) -> DatasetDocument:
     """Write one record per usable image, sorted by id; `read` opens a file, `batch` images go into one journal entry.
 
@@ -65,13 +66,14 @@ def run(
     source = check_source(settings)
     digests = _file_digests(source)
     fingerprints = Fingerprints(settings, folder, pick_device(settings.device))
-    parent, models = _source_digest(source, digests), {"embedder": fingerprints.identity}
+    parent = _source_digest(source, digests, settings.data.radiometric)
+    models = {"embedder": fingerprints.identity}
     inputs = StageInputs.of(parent, settings.data, {"seed": settings.seed}, models, leaving_out=UNUSED)
     if done := folder.finished(DATASET, inputs):
         _take_fingerprints(settings, fingerprints, done.records)
         return done
     journal = folder.journal(DATASET, FileFacts, inputs.parent)
-    facts = _read_all(source, digests, journal, read, batch)
+    facts = _read_all(source, digests, journal, read or ImageStore(settings).read, batch)
     records, summary, checks = _sort_out(settings, source, facts, _earlier_sides(folder, inputs))
     if wrong := refusal(checks, settings.data.most_problems):
         raise InputError(wrong)
@@ -88,7 +90,7 @@ class Examined:
     checks: Sequence[Check]
 
 
-def examine(settings: Settings, read: Callable[[Path], ReadImage] = read_image) -> Examined:
+def examine(settings: Settings, read: Callable[[Path], ReadImage] | None = None) -> Examined:
     """Do what the stage does, writing nothing and going on past every problem that leaves something to look at.
 
     Raises InputError where there is no source, or no image in it.
@@ -101,7 +103,7 @@ def examine(settings: Settings, read: Callable[[Path], ReadImage] = read_image) 
         if not source.candidates:
             raise
         named = [Problem("", str(error), fatal=True)]
-    jobs = _jobs(source, _file_digests(source), read)
+    jobs = _jobs(source, _file_digests(source), read or ImageStore(settings).read)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         facts = list(progress(pool.map(_read_one, jobs), len(jobs), "images read"))
     records, summary, checks = _sort_out(settings, source, facts, {})
@@ -157,13 +159,13 @@ def _file_digest(path: Path) -> str:
         return ""
 
 
-def _source_digest(source: Source, digests: Sequence[str]) -> str:
-    """Return a digest of all that the source says and holds, wherever it lies."""
+def _source_digest(source: Source, digests: Sequence[str], radiometric: str) -> str:
+    """Return a digest of all that the source says and holds, wherever it lies, and of how its files are read."""
     listed = [
         [asdict(candidate) | {"boxes": [box.stated() for box in candidate.boxes or ()]}, digest]
         for candidate, digest in zip(source.candidates, digests, strict=True)
     ]
-    return digest_of([source.layout, listed, source.ignored])
+    return digest_of([source.layout, listed, source.ignored, *([radiometric] if radiometric else [])])
 
 
 def _read_all(
@@ -194,7 +196,8 @@ def _read_one(job: Job) -> FileFacts:
     try:
         image = read(root / path)
     except InputError as error:
-        return FileFacts(id=path, reason=str(error))
+        cause = error.__cause__
+        return FileFacts(id=path, reason=str(error), span=cause.span if isinstance(cause, UnscaledError) else ())
     if not digest:
         return FileFacts(id=path, reason=f"{path} changed while it was read; run the stage again")
     height, width = image.frame.shape[:2]
@@ -206,6 +209,7 @@ def _read_one(job: Job) -> FileFacts:
         phash=f"{perceptual_hash(image.frame):016x}",
         thumbnail=base64.b64encode(thumbnail_of(image.frame).tobytes()).decode(),
         notes=list(image.notes),
+        span=image.span or (),
     )
 
 
@@ -259,7 +263,7 @@ def _sort_out(
     told = [*source.problems, *boxes.check.problems]
     summary = replace(
         _summary_of(source, records),
-        hints=_hints(records, kept, boxes, settings.data),
+        hints=radiometric_hints(facts, settings.data.radiometric_rule) + _hints(records, kept, boxes, settings.data),
         exact_copies=len(copies),
         burst_pairs=len(bursts),
         perceptual_pairs=same,

@@ -21,10 +21,10 @@ from augment.arrays import Labels, Numbers
 from augment.data.fault_groups import can_tell_faults, resolve
 from augment.data.image_store import ImageStore
 from augment.data.split import TRAIN, VAL, judged_sides, learned_sides
-from augment.evaluation.paint_out import paint_out
 from augment.methods import CLASSIC
 from augment.models.image_embedding import cache_folder
 from augment.models.model_folders import pick_device
+from augment.models.registry import Models
 from augment.progress import say
 from augment.records import (
     CURATION,
@@ -40,6 +40,7 @@ from augment.records import (
 from augment.settings import Settings, as_json
 from augment.spatial.end_to_end import fit_spatial
 from augment.spatial.head_training import fit_head
+from augment.spatial.held_out_copies import HeldOutCopies
 from augment.spatial.lessons import Lessons, lessons_of
 from augment.spatial.tap_cache import TapCache
 from augment.training.arms import REAL, Arm, TrainingImage, parse_arms
@@ -53,7 +54,7 @@ from augment.training.linear_probe import FeatureCache, fit_classifier
 from augment.training.mixing import stand_ins
 from edge_runtime.bundle.errors import InputError, RarefaultError
 from edge_runtime.bundle.heads import BOXES, PICTURES, Pooling, SpatialHead
-from edge_runtime.bundle.preprocess import Frame, Frames, PreprocessSpec
+from edge_runtime.bundle.preprocess import Frames, PreprocessSpec
 from edge_runtime.media.image_files import read_image
 from export.features import ExtractTaps, feature_extractor, tap_extractor
 from export.network import build_network, load_initial_weights
@@ -122,6 +123,7 @@ def design(settings: Settings, material: Material) -> Design:
     tells = can_tell_faults(material.labels, data.faults)
     spatial = section.head == "spatial" or (section.head == "auto" and tells)
     spec = input_of(section, [image for image in material.real if image.split == TRAIN], spatial)
+    spec = replace(spec, radiometric=data.radiometric_rule)
     shape = HeadShape(centre=section.centre)
     if not spatial:
         return Design(spec, None, shape)
@@ -230,6 +232,7 @@ class _Trainers:
     def __init__(
         self, settings: Settings, folder: RunFolder, material: Material, build: Build, initial: Mapping[str, str]
     ) -> None:
+        self.models = Models(settings)
         self.settings, self.folder, self.material, self.build = settings, folder, material, build
         self.device = pick_device(settings.device)
         self.design = design(settings, material)
@@ -239,10 +242,11 @@ class _Trainers:
     def train(self, task: Task, arm: Arm, place: Path) -> types.TrainingResult:
         """Train one task into a folder: the whole network, or what ends it on frozen features."""
         spatial, whole = self.design.head is not None and not arm.classic, self.settings.train.layers == "all"
+        copies = self.copies.of(arm.named(self.settings.generate.methods)) if spatial else {}
         if spatial and whole:
-            return fit_spatial(task, self.lessons, self.taps, place, self.device)
+            return fit_spatial(task, self.lessons, self.taps, place, self.device, copies)
         if spatial:
-            return fit_head(task, self.lessons, self.taps, place, self.painted)
+            return fit_head(task, self.lessons, self.taps, place, copies)
         if whole:
             return fit(task, self.whole_frames, place, self.device)
         return fit_classifier(task, self.features, place)
@@ -297,25 +301,10 @@ class _Trainers:
         return tap_extractor(*self._frozen(spec), self.cache / f"taps-{digest_of([key])[:16]}.onnx")
 
     @cached_property
-    def painted(self) -> TapCache | None:
-        """The same of real fault pictures with their boxes painted over, for the gate; None where none has a box."""
-        store, spec = ImageStore(self.settings), self.design.spec
-        boxed = [image for image in self.material.real if image.boxes]
-        if not boxed:
-            return None
-        place = self.folder.subfolder(TRAINING.document) / "painted"
-        place.mkdir(exist_ok=True)
-
-        def opened(image: types.DatasetRecord) -> Frame:
-            return paint_out(store.frame(image), image.boxes)
-
-        frames = cached_frames(place, boxed, spec, opened, self.material.digests[REAL], "painted images")
-        return replace(
-            self.taps,
-            canvases=frames,
-            ids=[image.id for image in boxed],
-            key={**self.key, "painted": digest_of([[image.id, image.boxes] for image in boxed])},
-        )
+    def copies(self) -> HeldOutCopies:
+        """What makes the changed copies of held-out pictures that the gate reads."""
+        place = self.folder.subfolder(TRAINING.document) / "copies"
+        return HeldOutCopies(self.settings, self.material.real, self.taps, place, lambda: self.models.painter)
 
     @property
     def _ids(self) -> list[str]:

@@ -39,6 +39,10 @@ class Arm:
         wanted = self.methods is None or image.method in self.methods
         return wanted and (image.kept or self.uncurated) and image.label not in self.dropped
 
+    def named(self, methods: Sequence[str]) -> list[str]:
+        """Return which of `methods` the arm takes images of."""
+        return [name for name in methods if self.methods is None or name in self.methods]
+
     @property
     def ungated(self) -> str:
         """The name of the same arm without its gate."""
