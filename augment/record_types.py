@@ -318,7 +318,7 @@ class TrainingSummary(JsonObject):
     fault_labels: Sequence[str]
     input: PlainJson  # the PreprocessSpec
     head: PlainJson | None = None  # the spatial head; without one, the class head
-    notes: Mapping[str, str] | None = None  # arm -> why it was left out, or learned from less than its name says
+    notes: Mapping[str, str] | None = None  # arm -> a predicate: why it is left out, or learns from less
 
 
 # Stage 8, comparison

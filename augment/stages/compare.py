@@ -164,8 +164,8 @@ def _with_trained_arms(settings: Settings, training: TrainingDocument) -> tuple[
     known = training.summary.notes or {}
     notes = {arm: note for arm, note in known.items() if arm in (section.baseline, section.candidate)}
     unknown = sorted({section.baseline, section.candidate} - trained - set(notes))
-    notes |= dict.fromkeys(unknown, "it was not trained; name it in train.arms and run `rarefault train`")
-    why = "; ".join(f"arm {arm}: {note}" for arm, note in notes.items())
+    notes |= dict.fromkeys(unknown, "was not trained; name it in train.arms and run `rarefault train`")
+    why = "; ".join(f"arm {arm} {note}" for arm, note in notes.items())
     return replace(settings, compare=replace(section, baseline=baseline, candidate=candidate)), why
 
 
