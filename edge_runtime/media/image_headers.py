@@ -5,6 +5,7 @@ import struct
 from dataclasses import dataclass
 
 from ..bundle.errors import InputError
+from .file_kinds import HEAD_BYTES, Kind, kind_of, unread
 
 MAX_SEGMENTS = 200_000  # JPEG segments or PNG chunks; more is an attack on our patience
 
@@ -44,8 +45,9 @@ def read_header(data: bytes) -> Header:
             if header.width < 1 or header.height < 1:
                 raise InputError(f"is damaged: its header says {header.width} x {header.height} pixels; copy it again")
             return header
-    if data[4:8] == b"ftyp":
-        raise InputError("is HEIF, AVIF or a video by its content, which cannot be read as an image; save it as JPEG")
+    kind = kind_of(data[:HEAD_BYTES])
+    if kind.kind not in (Kind.OTHER, Kind.PICTURE):
+        raise InputError(unread(kind))
     raise InputError(f"is no image: it starts with {data[:8]!r}, expected JPEG, PNG, GIF, BMP, WebP, TIFF or PGM")
 
 
@@ -70,6 +72,8 @@ def _jpeg(data: bytes) -> Header:
 def _png(data: bytes) -> Header:
     """Walk every chunk: a decoder trusts a chunk's length and allocates it, gigabytes for a file of 57 bytes."""
     length, kind, width, height, bits, colour = struct.unpack_from(">I4sIIBB", data, 8)
+    if kind == b"CgBI":
+        raise InputError("is a PNG as apps of Apple's phones pack it (CgBI), which is not read; save it as PNG or JPEG")
     if kind != b"IHDR" or length != 13:
         raise InputError("is damaged: a PNG whose first chunk is not IHDR; copy it again from where it came")
     place = 8
@@ -105,25 +109,30 @@ def _webp(data: bytes) -> Header:
     if data[8:12] == b"WEBP" and kind == b"VP8 ":
         width, height = struct.unpack_from("<HH", data, 26)
         return Header("WebP", width & 0x3FFF, height & 0x3FFF)
-    raise InputError("is no image: a RIFF file, but no WebP; give a video a video's name (.avi)")
+    raise InputError("is no image: a RIFF file, but no WebP; convert it to JPEG or MP4")
 
 
 def _tiff(data: bytes) -> Header:
-    order = "<" if data.startswith(b"II") else ">"
-    start = struct.unpack_from(order + "I", data, 4)[0]
-    count = struct.unpack_from(order + "H", data, start)[0]
+    """Read the first directory of a TIFF, or of a BigTIFF, where every offset and count takes eight bytes."""
+    if (kind := kind_of(data[:HEAD_BYTES])).kind is not Kind.PICTURE:  # a camera's raw file, which looks like one
+        raise InputError(unread(kind))
+    order, big = "<" if data.startswith(b"II") else ">", data[2:4] in (b"+\0", b"\0+")
+    offset, size, inside = ("Q", 20, 8) if big else ("I", 12, 4)  # inside: bytes of an entry that may hold a value
+    start = struct.unpack_from(order + offset, data, inside)[0]
+    tally = order + ("Q" if big else "H")
     tags: dict[int, int] = {}
     nodata = None
-    for entry in range(count):
-        place = start + 2 + 12 * entry
-        tag, kind, values = struct.unpack_from(order + "HHI", data, place)
-        code = {1: "B", 2: "c", 3: "H", 4: "I"}.get(kind, "I")
-        if values * struct.calcsize(code) > 4:  # they do not fit: the entry holds where they lie
-            place = struct.unpack_from(order + "I", data, place + 8)[0] - 8
+    for entry in range(min(struct.unpack_from(tally, data, start)[0], MAX_SEGMENTS)):
+        place = start + struct.calcsize(tally) + size * entry
+        tag, code_number, values = struct.unpack_from(order + "HH" + offset, data, place)
+        code = {1: "B", 2: "c", 3: "H", 4: "I", 16: "Q"}.get(code_number, "I")
+        place += 4 + inside
+        if values * struct.calcsize(code) > inside:  # they do not fit: the entry holds where they lie
+            place = struct.unpack_from(order + offset, data, place)[0]
         if tag in (256, 257, 258, 277, 339):  # width, height, bits per sample, samples per pixel, sample format
-            tags.setdefault(tag, struct.unpack_from(order + code, data, place + 8)[0])
+            tags.setdefault(tag, struct.unpack_from(order + code, data, place)[0])
         if tag == 42113:  # GDAL_NODATA: a number as text
-            nodata = _number(data[place + 8 : place + 8 + values])
+            nodata = _number(data[place : place + values])
     sample = {2: "signed", 3: "float"}.get(tags.get(339, 1), "unsigned")
     return Header("TIFF", tags.get(256, 0), tags.get(257, 0), tags.get(258, 1), tags.get(277, 1), sample, nodata)
 
@@ -153,6 +162,8 @@ _PARSERS = {
     b"RIFF": _webp,
     b"II*\0": _tiff,
     b"MM\0*": _tiff,
+    b"II+\0": _tiff,
+    b"MM\0+": _tiff,
     b"P5": _pnm,
     b"P6": _pnm,
 }
