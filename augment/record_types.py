@@ -499,6 +499,14 @@ class Mending(JsonObject):
     maps: str | None = None  # path of a sheet of test pictures with map and boxes
 
 
+class Floor(JsonObject):
+    """What a linear classifier on ready-made features reaches on the test images; shares of 0 to 1."""
+
+    embedder: str  # whose features they are
+    accuracy: float
+    macro_f1: float
+
+
 class ComparisonSummary(JsonObject):
     """The verdict, and everything that it rests on."""
 
@@ -515,6 +523,7 @@ class ComparisonSummary(JsonObject):
     verdict: str
     gate: Mapping[str, Sequence[str]] | None = None  # arm -> labels whose generated images its gate kept out
     why: str = ""  # what the comparison that the settings ask for lacks
+    floor: Floor | None = None
 
 
 # Stage 9, export
