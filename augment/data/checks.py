@@ -30,28 +30,30 @@ class Check:
     problems: Sequence[Problem] = ()
     advice: str = ""
 
-    def told(self) -> list[str]:
-        """Return the sentences of the problems, the first of them where they are many, and the advice."""
-        rest = len(self.problems) - MOST_TOLD
-        more = [f"... and {rest} more; `rarefault doctor` with --all lists them"] if rest > 0 else []
-        lines = [*map(str, self.problems[:MOST_TOLD]), *more, self.advice]
-        return [line for line in dict.fromkeys(lines) if line]
+    def stops(self, most: float) -> bool:
+        """Whether a run cannot go on: for a fatal problem, or for more of them than the share `most`."""
+        return any(problem.fatal for problem in self.problems) or len(self.problems) > most * self.of
+
+    def headline(self, most: float) -> str:
+        """Return how many problems there are beside the share that may be left out; "" where one alone is fatal."""
+        if any(problem.fatal for problem in self.problems):
+            return ""
+        return (
+            f"{len(self.problems)} of {self.of} {self.what} have a problem, more than the share of {most:g} that may "
+            "be left out (data.most_problems)"
+        )
 
 
 def refusal(checks: Sequence[Check], most: float) -> str:
     """Return why a run cannot go on, all of it; "" where it can. `most` is the share that may have a problem."""
     told: list[str] = []
-    for check in checks:
-        count = len(check.problems)
-        if any(problem.fatal for problem in check.problems):
-            told += check.told()
-        elif count > most * check.of:
-            told.append(
-                f"{count} of {check.of} {check.what} have a problem, more than the share of {most:g} that may be left "
-                "out (data.most_problems):"
-            )
-            told += check.told()
-    return "\n".join(told)
+    for check in (check for check in checks if check.stops(most)):
+        headline, rest = check.headline(most), len(check.problems) - MOST_TOLD
+        told += [f"{headline}:"] if headline else []
+        told += [check.advice] if check.advice else []
+        told += map(str, check.problems[:MOST_TOLD])
+        told += [f"... and {rest} more; `rarefault doctor --all` lists them"] if rest > 0 else []
+    return "\n".join(dict.fromkeys(told))
 
 
 # Sizes
@@ -214,7 +216,7 @@ def split_hints(data: DataSettings, counts: Mapping[str, Mapping[str, int]], gro
     `counts` are label -> side -> images, `groups` how many groups the images of each label form.
     """
     faults = data.faults
-    hints = [hint for label in counts for hint in _gaps(label, counts[label], groups[label], label in faults)]
+    hints = [hint for label in counts for hint in _gaps(label, counts[label], groups[label])]
     few = [label for label in counts if groups[label] < data.folds]
     if few:
         seen = f"{', '.join(few)} {'has' if len(few) == 1 else 'have'}"
@@ -231,20 +233,21 @@ def split_hints(data: DataSettings, counts: Mapping[str, Mapping[str, int]], gro
     return hints
 
 
-def _gaps(label: str, images: Mapping[str, int], groups: int, fault: bool) -> list[str]:
-    missing = [side for side in SIDES if not images[side]]
+_LACKING = {
+    TRAIN: ("training", "it cannot be learned"),
+    VAL: ("validation", "its threshold cannot be fitted"),
+    TEST: ("test", "nothing tells how well it is found"),
+}
+
+
+def _gaps(label: str, images: Mapping[str, int], groups: int) -> list[str]:
+    missing = [_LACKING[side] for side in SIDES if not images[side]]
     if not missing:
         return []
-    lacks = {
-        TRAIN: "it cannot be learned",
-        VAL: "its threshold cannot be fitted" if fault else "no choice of a network heeds it",
-        TEST: "nothing tells how well it is found",
-    }
     count = sum(images.values())
-    seen = (
-        f"its {count} images are {groups} group{'s' if groups > 1 else ''} of images that show the same thing or visit"
-    )
+    held = f"{groups} group{'s' * (groups > 1)} of images that show the same thing or visit"
     return [
-        f"class {label} has no {' and no '.join(missing)} image: {'; '.join(lacks[side] for side in missing)} "
-        f"({seen}); add images of other pieces of equipment and of other days"
+        f"class {label} has no {' and no '.join(side for side, _ in missing)} image: "
+        f"{'; '.join(cost for _, cost in missing)} (its {count} images are {held}); add images of other pieces of "
+        "equipment and of other days"
     ]

@@ -113,17 +113,17 @@ def _open(folder: Path, engine: str, precision: str, workers: int) -> Evaluator:
 def _open_output(path: Path | None, style: str | None) -> Iterator[IO[str]]:
     """Open the file, or standard output; names that are no text, or not in a console's encoding, come out escaped.
 
-    A table keeps the console's own encoding, and data are UTF-8 wherever they go.
+    A table keeps the console's own encoding, and data are UTF-8 wherever they go, CSV with the mark that Excel needs.
     """
+    encoding = "utf-8-sig" if style == "csv" else "utf-8"
     if path is None:
         if isinstance(sys.stdout, io.TextIOWrapper):
             table = style == "table" or (style is None and sys.stdout.isatty())
-            encoding = sys.stdout.encoding if table else "utf-8"
-            sys.stdout.reconfigure(encoding=encoding, errors="backslashreplace")
+            sys.stdout.reconfigure(encoding=sys.stdout.encoding if table else encoding, errors="backslashreplace")
         yield sys.stdout
         return
     with os_errors_as(InputError, f"{path} cannot be written", "choose another --output"):
-        stream = path.open("w", encoding="utf-8", errors="backslashreplace")
+        stream = path.open("w", encoding=encoding, errors="backslashreplace")
     try:
         yield stream
     finally:

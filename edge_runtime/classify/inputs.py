@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..media.file_kinds import OWN, FileKind, Kind, file_kind, made_by_system, unread
+from ..media.file_kinds import IMAGE_SUFFIXES, OWN, VIDEO_SUFFIXES, FileKind, Kind, file_kind, made_by_system, unread
 
 BUNDLE_FILES = ("manifest.json", "golden.json")  # a folder with both is a bundle; its golden frames are no evidence
 OTHERS, SYSTEM, OURS = "without pictures (such as notes)", "made by systems", "of rarefault's own output"
@@ -72,6 +72,8 @@ class Inputs:
         if made_by_system(path.name) and not side_file:
             self.left_out[SYSTEM] += 1
         elif _is_folder(path):
+            if path.suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES:
+                yield InputFile(path, f"{path.name} is a folder, not an image; what it holds is listed on its own")
             yield from self._walk(path, seen)
         else:
             try:

@@ -31,22 +31,20 @@ def read_paths(stream: io.BufferedReader) -> Iterator[Path]:
 
 
 def _path(name: str) -> Path:
-    """Return the first reading of `name` that exists, else the plainest one."""
-    readings = list(_readings(name))
-    return next((path for path in map(Path, readings) if _exists(path)), Path(readings[0]))
-
-
-def _readings(name: str) -> Iterator[str]:
+    """Return the first reading of the line `name` that exists, else the plainest one."""
     bare = name.strip()
     quoted = len(bare) > 2 and bare[0] + bare[-1] in QUOTES
     bare = bare[1:-1] if quoted else bare
-    if not quoted and name.strip():
-        yield name
-    for text in (bare, _local(bare)):
-        for path in (text, text.replace("\\", "/")) if os.sep == "/" else (text,):
-            yield path
-            yield unicodedata.normalize("NFC", path)
-            yield unicodedata.normalize("NFD", path)
+    found = (Path(reading) for reading in (name, *_readings(bare)) if _exists(Path(reading)))
+    return next(found, Path(bare if quoted else name))
+
+
+def _readings(text: str) -> Iterator[str]:
+    for path in (text, _local(text)):
+        for slashed in (path, path.replace("\\", "/")) if os.sep == "/" else (path,):
+            yield slashed
+            yield unicodedata.normalize("NFC", slashed)
+            yield unicodedata.normalize("NFD", slashed)
 
 
 def _local(text: str) -> str:

@@ -141,7 +141,7 @@ def _json_lines(stream: IO[str], evaluator: Evaluator) -> Writer:
 def _csv(stream: IO[str], evaluator: Evaluator) -> Writer:
     """Write the scalar fields of the JSON line; nested ones as name.field, lists left out.
 
-    A byte order mark lets Excel read UTF-8, and no text begins like a formula, which Excel would run.
+    No text begins like a formula, which a spreadsheet would run.
     """
     rows: csv.DictWriter[str] | None = None
 
@@ -149,7 +149,6 @@ def _csv(stream: IO[str], evaluator: Evaluator) -> Writer:
         nonlocal rows
         row = _flat(result.to_json(evaluator))
         if rows is None:
-            stream.write("\ufeff")
             rows = csv.DictWriter(stream, list(row), lineterminator="\n")
             rows.writeheader()
         rows.writerow(row)

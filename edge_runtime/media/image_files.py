@@ -152,7 +152,8 @@ def _pages(
         for frame in _heic_frames(data):
             yield _or_error(partial(_heic, data, suffix, frame))
         return
-    yield _or_error(partial(decode_image, data, suffix, spec, radiometric))
+    first = _or_error(partial(decode_image, data, suffix, spec, radiometric))
+    yield first
     try:
         header = read_header(data)
     except InputError:
@@ -162,7 +163,7 @@ def _pages(
             yield _too_many(place + 1)
             return
         yield _or_error(partial(decode_image, page, suffix, spec, radiometric))
-    count = count_frames(data, header)
+    count = 1 if isinstance(first, InputError) else count_frames(data, header)
     if count > 1:
         most = min(count, MAX_PAGES, MAX_PIXELS // (header.width * header.height))
         frames = later_frames(data, most)

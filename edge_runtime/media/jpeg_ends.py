@@ -43,7 +43,8 @@ def find_end(data: bytes) -> JpegEnd:
     if end is not None:
         found = data.find(b"ftyp", end)
         return JpegEnd(data, film_at=found - 4 if found >= end + 4 else None)
-    for more in range(3 if complete else 0):  # of the zeros behind it, two may belong to the coded data
+    # Of the padding behind it, two bytes may belong to the coded data.
+    for more in range(min(2, len(data) - len(solid)) + 1 if complete else 0):
         kept = data[: len(solid) + more]
         if _needs_nothing_more(kept):
             return JpegEnd(kept + END, "has no end mark, and no pixel is missing")
