@@ -171,7 +171,8 @@ def test_a_number_that_the_type_cannot_hold_is_no_value_of_the_file():
     [
         (np.full((20, 30), np.nan, np.float32), "holds no value in any pixel"),
         (np.full((20, 30), 30000, np.uint16), "holds the value 30000 in every pixel"),
-        (WHOLE, 'none of them within the rule "range 20 90"'),
+        (WHOLE, 'from 29315 to 33815, which the rule "range 20 90" makes one flat tone'),
+        (scene().astype(np.float32) / 1000, "makes one flat tone"),
     ],
 )
 def test_what_shows_nothing_or_has_another_unit_is_refused(values, words):
