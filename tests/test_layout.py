@@ -62,7 +62,6 @@ TESTED_ELSEWHERE = {
     "augment/licences": "stages/test_pack, test_pipeline",
     "augment/methods": "models/test_inpaint_mask, stages/test_generate",
     "augment/progress": "test_pipeline",
-    "augment/data/image_store": "stages/test_dataset",
     "augment/data/manifest_csv": "test_sources",
     "augment/data/problems": "test_checks, test_sources",
     "augment/evaluation/arm_comparison": "stages/test_compare",

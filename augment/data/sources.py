@@ -17,6 +17,7 @@ from augment.data.box_search import find_boxes
 from augment.data.boxes import DrawnBox, refuse
 from augment.data.fault_groups import resolve
 from augment.data.manifest_csv import ManifestRow, read_manifest
+from augment.data.problems import Problem
 from augment.settings import DataSettings, Settings
 from edge_runtime.bundle.errors import InputError
 from edge_runtime.media.image_files import IMAGE_SUFFIXES
@@ -50,6 +51,7 @@ class Source:
     root: Path
     candidates: tuple[Candidate, ...]
     ignored: tuple[tuple[str, str], ...] = ()
+    problems: tuple[Problem, ...] = ()  # of lists and box files: what they name wrongly is no candidate, or has no box
 
     @property
     def classes(self) -> dict[str, int]:
