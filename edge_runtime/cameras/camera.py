@@ -10,7 +10,7 @@ from ..bundle.preprocess import Frame
 from ..causes import Cause
 from ..child_process import end_child, module_command, start_child
 from ..delays import restart_delay
-from .address import CameraAddress
+from .address import CameraAddress, Kind
 from .capture_process import CaptureOrders, note_failure
 from .change_gate import ChangeGate, GateLimits
 from .frame_marker import has_mark
@@ -79,7 +79,10 @@ class Camera:
         self._start_at = now
         self._crashes = self._restarts = self._marked_frame = 0
         self._health = PictureHealth(HealthLimits(frozen_seconds=settings.frozen_seconds, infrared=settings.infrared))
-        self._gate = ChangeGate(GateLimits(floor_rate=settings.floor_rate, top_rate=settings.top_rate))
+        # Every picture of a folder is for the model: whoever uploads has chosen it.
+        rate = settings.check_rate if address.kind is Kind.FOLDER else settings.top_rate
+        floor_rate = rate if address.kind is Kind.FOLDER else settings.floor_rate
+        self._gate = ChangeGate(GateLimits(floor_rate=floor_rate, top_rate=rate))
         self._condition: tuple[Cause | None, float] = (Cause.STARTING, now)
 
     def tend(self, now: float) -> None:
@@ -104,6 +107,7 @@ class Camera:
             address=self._address,
             open_timeout=self._settings.open_timeout,
             read_timeout=self._settings.read_timeout,
+            upload_timeout=self._settings.upload_timeout,
             check_seconds=1 / self._settings.check_rate,
             shared_memory=self._shared.handle,
             frame_event=self._frame_event,
