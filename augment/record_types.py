@@ -33,6 +33,7 @@ class FileFacts(JsonObject):
     phash: str = ""  # 64 bits in hex
     thumbnail: str = ""  # base64 of its pixels
     notes: Sequence[str] = ()
+    traits: Mapping[str, float | str] | None = None  # of the file and its picture, see evaluation.picture_traits
 
 
 class DatasetRecord(JsonObject):
@@ -57,6 +58,16 @@ class LeftOut(JsonObject):
 
     path: str
     reason: str
+
+
+class Shortcut(JsonObject):
+    """One way to tell a class without looking at what its pictures show."""
+
+    kind: str  # container: of the file, which warns; content: of a glance at the picture, which is only told
+    label: str
+    traits: Sequence[str]  # keys of evaluation.shortcut_audit.TRAITS, the strongest first; none: all of them together
+    area: float  # under the ROC curve, of pictures judged by other groups: 0.5 is chance, 1 tells every one
+    sentence: str
 
 
 class DatasetSummary(JsonObject):
