@@ -67,7 +67,7 @@ def read_scaled(data: bytes, header: Header, rule: RadiometricRule | None) -> Sc
     least, greatest = float(values[known].min()), float(values[known].max())
     held = f"one channel of {header.bits}-bit {_NUMBERS[header.sample]} from {plain(least)} to {plain(greatest)}"
     if least == greatest:
-        raise InputError(f"holds the value {plain(least)} in every pixel, so it shows nothing; export it again")
+        raise InputError(f"holds the value {plain(least)} in every pixel (a closed shutter?); take or export it again")
     if rule is None:
         if _photograph(values):
             return None

@@ -103,7 +103,7 @@ def test_a_grey_photograph_in_16_bits_is_divided_by_256_and_one_with_a_rule_is_s
     photograph = np.linspace(0, 65535, 48 * 64).astype(np.uint16).reshape(48, 64)
     image = decode_image(png(photograph))
     assert np.array_equal(image.frame[..., 0], (photograph >> 8).astype(np.uint8))
-    assert image.notes == ("has 16 bits per channel, divided by 256",)
+    assert image.notes == ("has 16 bits per channel, divided by 256, since its values spread as a photograph's do",)
     assert image.span is None
     assert decode_image(png(photograph), radiometric=PERCENTILES).span == (0, 65535)
 
