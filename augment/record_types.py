@@ -78,6 +78,7 @@ class DatasetSummary(JsonObject):
     quarantined: Sequence[LeftOut]
     dropped: Sequence[LeftOut]
     ignored: Sequence[LeftOut]
+    unread: Sequence[LeftOut] = ()  # may show something, and cannot be read
 
 
 # Stage 2, captions

@@ -19,8 +19,9 @@ from augment.data import duplicates
 from augment.data.boxes import STICKS_OUT, refuse
 from augment.data.duplicates import THUMBNAIL, Pairs, Thumbnail, thumbnail_of
 from augment.data.image_store import ImageStore
+from augment.data.layouts.listing import Candidate, Source, told
 from augment.data.perceptual_hash import Hashes, perceptual_hash
-from augment.data.sources import Candidate, Source, check_source
+from augment.data.sources import check_source
 from augment.data.split import SIDES, TEST, TRAIN, VAL, Member, Shares, assign_sides, settle_groups
 from augment.models.image_embedding import Fingerprints
 from augment.models.model_folders import pick_device
@@ -35,7 +36,7 @@ from edge_runtime.media.image_files import MAX_BYTES, ReadImage, read_image
 ID_DIGITS = 16  # hex digits of the file's SHA-256
 BATCH = 64  # images between two journal entries
 LARGE_GROUP = 1 / 3  # of all images; beyond this the split has little left to choose
-UNUSED = ("faults", "phrases", "groups", "kinds")  # settings that do not change the split
+UNUSED = ("source", "boxes", "faults", "phrases", "groups", "kinds")  # settings that do not change the split
 DatasetDocument = Document[DatasetRecord, DatasetSummary]
 
 
@@ -86,7 +87,7 @@ def _earlier_sides(folder: RunFolder, inputs: StageInputs) -> dict[str, str]:
     if (document := folder.latest(DATASET)) is None:
         return {}
     before = inputs.settings_of(document.inputs)
-    rules = [key for key in inputs.settings if key not in ("source", "layout", "boxes")]
+    rules = [key for key in inputs.settings if key not in ("layout", "levels")]
     same = all(before.get(key) == inputs.settings[key] for key in rules)
     return {record.id: record.split for record in document.records} if same else {}
 
@@ -216,7 +217,7 @@ def _sort_out(
         splits={side: sum(record.split == side for record in records) for side in SIDES},
         groups=len(groups),
         largest_group=max(groups.values()),
-        hints=_hints(records, kept, settings.data.faults),
+        hints=[*told(source), *_hints(records, kept, settings.data.faults)],
         exact_copies=len(copies),
         burst_pairs=len(bursts),
         perceptual_pairs=same,
@@ -225,7 +226,8 @@ def _sort_out(
         straddling_look_alikes=far_apart - straddling,
         quarantined=_reasons(quarantined),
         dropped=_reasons(dropped),
-        ignored=_reasons(dict(source.ignored)),
+        ignored=_reasons(dict(source.ignored + source.passed_over)),
+        unread=_reasons(dict(source.unread)),
     )
 
 
