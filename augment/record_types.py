@@ -33,6 +33,7 @@ class FileFacts(JsonObject):
     phash: str = ""  # 64 bits in hex
     thumbnail: str = ""  # base64 of its pixels
     notes: Sequence[str] = ()
+    span: Sequence[float] = ()  # of a radiometric picture: its least and its greatest value
 
 
 class DatasetRecord(JsonObject):

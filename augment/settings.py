@@ -14,6 +14,7 @@ from augment.methods import parse_method
 from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.files import replace_file
 from edge_runtime.bundle.heads import Pooling
+from edge_runtime.bundle.radiometric import RadiometricRule
 from edge_runtime.settings_reader import build, read_toml
 from edge_runtime.text_files import normal
 
@@ -81,6 +82,12 @@ class DataSettings:
         "boxes around faults: a folder of Pascal VOC (.xml) or YOLO (.txt) files named like the images, or a COCO file "
         "(.json); empty: such files beside the images, or in folders labels or Annotations beside them",
     )
+    radiometric: str = setting(
+        "",
+        "how pictures of measured values, such as temperatures in 16 bits or floating-point numbers, become grey "
+        "levels: range LOW HIGH in the files' own values (range 20 90 for degrees), which keeps what hot and cold "
+        "mean, or percentiles LOW HIGH of each picture (percentiles 1 99); empty: they are left out and told",
+    )
     licence: str = setting("", "terms under which the images may be used; the bundle's manifest repeats it")
     phrases: dict[str, str] = setting(
         {}, "words for a label in captions and prompts, where underscores to spaces is not enough"
@@ -122,6 +129,11 @@ class DataSettings:
         for key in ("faults", "groups", "kinds", "phrases"):
             object.__setattr__(self, key, composed(getattr(self, key)))
 
+    @property
+    def radiometric_rule(self) -> RadiometricRule | None:
+        """The rule by which radiometric pictures become grey levels; None where they are left out."""
+        return RadiometricRule.parse(self.radiometric) if self.radiometric else None
+
     def contradictions(self) -> list[str]:
         """Return a sentence for each of the section's keys, or pairs of keys, that cannot be meant."""
         wrong = []
@@ -131,6 +143,10 @@ class DataSettings:
             wrong.append("data.validation_share and data.test_share leave less than 20 % for training")
         if self.folds in (1, 2) or self.fold >= max(self.folds, 1):
             wrong.append("data.folds must be 0, or 3 and more, and data.fold below it")
+        try:
+            _ = self.radiometric_rule
+        except InputError as error:
+            wrong.append(f"data.radiometric: {error}")
         return wrong + self._group_contradictions() + self._kind_contradictions()
 
     def _group_contradictions(self) -> list[str]:

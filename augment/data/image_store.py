@@ -11,7 +11,7 @@ from augment.record_types import DatasetRecord
 from augment.settings import Settings
 from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.preprocess import Frame, PreprocessSpec
-from edge_runtime.media.image_files import read_image
+from edge_runtime.media.image_files import ReadImage, read_image
 
 
 def resize_by_area(frame: Frame, width: int, height: int) -> Frame:
@@ -25,6 +25,7 @@ class ImageStore:
 
     def __init__(self, settings: Settings) -> None:
         self._data = settings.data
+        self._rule = settings.data.radiometric_rule
 
     @cached_property
     def root(self) -> Path:
@@ -35,9 +36,13 @@ class ImageStore:
         """Return the path of the record's file."""
         return self.root / record.path
 
+    def read(self, path: Path) -> ReadImage:
+        """Read a file of the source, a radiometric picture by the rule of the settings; InputError as `read_image`."""
+        return read_image(path, radiometric=self._rule)
+
     def frame(self, record: DatasetRecord) -> Frame:
         """Return the record's image, uint8 (H, W, 3) BGR, upright. Raises InputError where its size is another."""
-        frame = read_image(self.path(record)).frame
+        frame = self.read(self.path(record)).frame
         if frame.shape[:2] != (record.height, record.width):
             seen, expected = f"{frame.shape[1]} x {frame.shape[0]}", f"{record.width} x {record.height}"
             raise InputError(

@@ -120,6 +120,7 @@ def design(settings: Settings, material: Material) -> Design:
     tells = can_tell_faults(material.labels, data.faults)
     spatial = section.head == "spatial" or (section.head == "auto" and tells)
     spec = input_of(section, [image for image in material.real if image.split == TRAIN], spatial)
+    spec = replace(spec, radiometric=data.radiometric_rule)
     shape = HeadShape(centre=section.centre)
     if not spatial:
         return Design(spec, None, shape)

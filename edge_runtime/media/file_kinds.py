@@ -6,6 +6,7 @@ of the formats' specifications, and of the rarer ones those that the command `fi
 
 import importlib.util
 import re
+import stat
 import struct
 from dataclasses import dataclass
 from enum import Enum
@@ -13,6 +14,7 @@ from functools import cache
 from pathlib import Path, PurePath
 
 HEAD_BYTES = 4096  # read of each file; every signature below lies within them
+OWN = "rarefault's own output"
 OWN_MARK = b"made by rarefault, not by a camera"  # stands near the beginning of heat maps, contact sheets and reports
 
 
@@ -50,6 +52,7 @@ SUFFIXES = {
     "BMP": (".bmp", ".dib"),
     "WebP": (".webp",),
     "TIFF": (".tif", ".tiff"),
+    "PNM": (".pgm", ".ppm", ".pnm"),
     "HEIC": (".heic", ".heif", ".hif"),
 }
 """The suffixes of still images that are read; HEIC where its library is installed."""
@@ -65,8 +68,8 @@ _RAW_SUFFIXES = _words(
     ".mef .mos .mrw .rwl .gpr .braw .r3d"
 )
 _UNREAD_SUFFIXES = _words(
-    ".avif .jxl .jp2 .j2k .jpx .jpf .j2c .jxr .wdp .psd .psb .xcf .exr .hdr .tga .pcx .ico .svg .ppm .pgm "
-    ".pbm .pnm .pfm .qoi .dcm .fits .fit .seq .csq .irb .is2 .is3 .icns .dds .emf .wmf .bpg"
+    ".avif .jxl .jp2 .j2k .jpx .jpf .j2c .jxr .wdp .psd .psb .xcf .exr .hdr .tga .pcx .ico .svg "
+    ".pbm .pfm .qoi .dcm .fits .fit .seq .csq .irb .is2 .is3 .icns .dds .emf .wmf .bpg"
 )
 _DOCUMENT_SUFFIXES = _words(
     ".pdf .doc .docx .docm .odt .rtf .pages .xls .xlsx .xlsm .ods .numbers .ppt .pptx .pps .ppsx .odp .odg "
@@ -164,7 +167,7 @@ _SYSTEM_NAMES = _words(
     "$recycle.bin recycler lost+found .thumbnails .thumbs .xvpics .picasaoriginals .picasa.ini picasa.ini "
     ".nomedia .directory .dropbox .dropbox.cache .dropbox.attr .stfolder .stversions .stignore .sync .git "
     ".svn .hg __pycache__ .ipynb_checkpoints .gvfs .owncloudsync.log .nextcloudsync.log"
-) | {"system volume information", "found.000", "pspbrwse.jbf", "albumart_{}.jpg"}
+) | {"system volume information"}
 _SYSTEM_PATTERN = re.compile(
     r"\._|\.trash-\d+$|\.trashed-|\.nfs[0-9a-f]+$|\.fuse_hidden|thumbcache_.*\.db$|~\$|\.~lock\.|\.spare-|\._sync_.*\.db"
 )
@@ -177,7 +180,12 @@ def made_by_system(name: str) -> bool:
 
 
 def file_kind(path: Path) -> FileKind:
-    """Return what the file at `path` is; OSError where it cannot be read. Strange content raises nothing."""
+    """Return what the file at `path` is; OSError where it cannot be read. Strange content raises nothing.
+
+    A pipe, socket or device is not opened, since it may block for ever; its name decides.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        return kind_of(b"", path.name)
     with path.open("rb") as file:
         return kind_of(file.read(HEAD_BYTES), path.name)
 
@@ -188,9 +196,31 @@ def kind_of(head: bytes, name: str = "") -> FileKind:
         return FileKind(Kind.UNREAD_PICTURE, "placeholder of iCloud")
     suffix = PurePath(name).suffix.lower()
     if OWN_MARK in head:
-        return FileKind(Kind.OTHER, "rarefault's own output")
+        return FileKind(Kind.OTHER, OWN)
     found = _by_signature(head, suffix) or _by_container(head, suffix) or _stream(head)
     return found or _by_suffix(suffix) or _text(head) or _unknown(head)
+
+
+def unread(kind: FileKind) -> str:
+    """Return why nobody has looked at a file that may be evidence, and what to do: a predicate of the file."""
+    if kind.name == "HEIC":
+        return "is HEIC, which a library reads that is not installed: pip install 'rarefault[heic]', or save it as JPEG"
+    if kind.name == "placeholder of iCloud":
+        return "is a placeholder of iCloud: the file itself is not on this disk; download it"
+    if kind.name == "Windows shortcut":
+        return "is a Windows shortcut, which is not followed; give the file or folder that it leads to"
+    if kind.name == "file of zeros":
+        return "holds nothing but zeros: it was not copied whole; copy it again"
+    if kind.name == "file of an unknown format":
+        return "is of an unknown format and was not looked at; if it is a picture or a video, save it as JPEG or MP4"
+    article = "an" if kind.name[0] in "AEIOe" else "a"
+    if kind.kind is Kind.DOCUMENT:
+        return (
+            f"is {article} {kind.name}, which may hold pictures and was not looked at; give them as files of their own"
+        )
+    if kind.kind is Kind.VIDEO:
+        return "is a video and not a picture; give it as a video"
+    return f"is {article} {kind.name} picture, which is not read; save it as JPEG"
 
 
 @cache
@@ -226,6 +256,8 @@ def _by_container(head: bytes, suffix: str) -> FileKind | None:
         and head[14] in (12, 40, 52, 56, 64, 108, 124)
     ):
         return FileKind(Kind.PICTURE, "BMP")
+    if re.match(rb"P[56]\s+(#.*\n)*\s*\d+\s", head):
+        return FileKind(Kind.PICTURE, "PNM")
     if re.match(rb"P[1-7]\s+(#.*\n)*\s*\d+\s", head) or re.match(rb"P[Ff]\n\d+ \d+\n", head):
         return FileKind(Kind.UNREAD_PICTURE, "Netpbm")
     return None
