@@ -60,6 +60,13 @@ class LeftOut(JsonObject):
     reason: str
 
 
+class ToldProblem(JsonObject):
+    """What was wrong with the data and is left out: file and line, relative to the source's root, and a sentence."""
+
+    where: str
+    sentence: str
+
+
 class DatasetSummary(JsonObject):
     """What the data set holds, class by class and split by split."""
 
@@ -80,6 +87,7 @@ class DatasetSummary(JsonObject):
     dropped: Sequence[LeftOut]
     ignored: Sequence[LeftOut]
     unread: Sequence[LeftOut] = ()  # may show something, and cannot be read
+    problems: Sequence[ToldProblem] = ()  # beside the quarantined files
 
 
 # Stage 2, captions
@@ -311,6 +319,7 @@ class TrainingSummary(JsonObject):
     fault_labels: Sequence[str]
     input: PlainJson  # the PreprocessSpec
     head: PlainJson | None = None  # the spatial head; without one, the class head
+    notes: Mapping[str, str] | None = None  # arm -> why it was left out, or learned from less than its name says
 
 
 # Stage 8, comparison
@@ -506,6 +515,7 @@ class ComparisonSummary(JsonObject):
     differences: Mapping[str, Difference]  # by arm, all but the baseline
     verdict: str
     gate: Mapping[str, Sequence[str]] | None = None  # arm -> labels whose generated images its gate kept out
+    why: str = ""  # what the comparison that the settings ask for lacks
 
 
 # Stage 9, export

@@ -88,6 +88,21 @@ class DataSettings:
         "levels: range LOW HIGH in the files' own values (range 20 90 for degrees), which keeps what hot and cold "
         "mean, or percentiles LOW HIGH of each picture (percentiles 1 99); empty: they are left out and told",
     )
+    box_units: str = setting(
+        "pixels",
+        "what the x, y, width and height of a manifest's and a COCO file's boxes are: pixels of the upright image, or "
+        "fractions of its width and height",
+        choices=("pixels", "fractions"),
+    )
+    least_side: int = setting(16, "images with a side of fewer pixels are left out", low=1)
+    most_aspect: float = setting(
+        20.0, "images whose longer side is more than this many times the shorter are left out", low=1.0
+    )
+    most_problems: float = fraction(
+        0.25,
+        "share of the files, and of the boxes, that may have a problem and are then left out; where more have, nothing "
+        "is run",
+    )
     licence: str = setting("", "terms under which the images may be used; the bundle's manifest repeats it")
     phrases: dict[str, str] = setting(
         {}, "words for a label in captions and prompts, where underscores to spaces is not enough"

@@ -62,7 +62,6 @@ TESTED_ELSEWHERE = {
     "augment/licences": "stages/test_pack, test_pipeline",
     "augment/methods": "models/test_inpaint_mask, stages/test_generate",
     "augment/progress": "test_pipeline",
-    "augment/data/image_store": "stages/test_dataset",
     "augment/data/layouts/folders": "data/test_sources",
     "augment/data/layouts/known_sets": "data/test_sources",
     "augment/data/layouts/labels": "data/test_sources",

@@ -1,5 +1,6 @@
-"""Open the image of a dataset record: the one module that knows where the images lie."""
+"""Open the image of a dataset record: the one module that knows where the images lie and how they are scaled."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -7,10 +8,11 @@ from pathlib import Path
 import cv2
 
 from augment.data.sources import source_root
-from augment.record_types import DatasetRecord
+from augment.record_types import DatasetRecord, FileFacts
 from augment.settings import Settings
 from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.preprocess import Frame, PreprocessSpec
+from edge_runtime.bundle.radiometric import RANGE, RadiometricRule, plain
 from edge_runtime.media.image_files import ReadImage, read_image
 
 
@@ -18,6 +20,37 @@ def resize_by_area(frame: Frame, width: int, height: int) -> Frame:
     """Resize a picture to `width` x `height` pixels; every pixel is the mean of the area that it covers."""
     resized: Frame = cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA)
     return resized
+
+
+def radiometric_hints(facts: Sequence[FileFacts], rule: RadiometricRule | None) -> list[str]:
+    """Say how many of the files are radiometric, which values they hold, and what the settings make of them."""
+    left_out = [one for one in facts if one.reason and one.span]
+    scaled = [one for one in facts if not one.reason and one.span]
+    hints = []
+    if left_out:
+        low, high = _whole_span(left_out)
+        hints.append(
+            f"{len(left_out)} images are radiometric, with values from {low} to {high}, and left out: set "
+            f'data.radiometric, such as "range {low} {high}" or "percentiles 1 99" (first {left_out[0].id})'
+        )
+    if scaled and rule:
+        low, high = _whole_span(scaled)
+        hints.append(f'{len(scaled)} images are radiometric, with values from {low} to {high}, scaled by "{rule}"')
+        if beyond := [one for one in scaled if rule.rule == RANGE and one.span[1] > rule.high]:
+            hints.append(
+                f"{len(beyond)} of them have values above {plain(rule.high)}, all white (first {beyond[0].id})"
+            )
+        if others := [one for one in facts if not one.reason and not one.span]:
+            hints.append(
+                f"{len(others)} images have 8 bits and are taken as they are, beside radiometric ones: the two kinds "
+                f"look different whatever they show (first {others[0].id})"
+            )
+    return hints
+
+
+def _whole_span(facts: Sequence[FileFacts]) -> tuple[str, str]:
+    """Return the least and the greatest value of several radiometric files, in words."""
+    return plain(min(one.span[0] for one in facts)), plain(max(one.span[1] for one in facts))
 
 
 class ImageStore:

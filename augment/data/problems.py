@@ -1,6 +1,13 @@
-"""What a check of the data found to be wrong, as a sentence with its place; many are told at once."""
+"""What a check of the data found to be wrong, as sentences with their places, so that all is told at once.
 
+A check gives problems; `refusal` says whether they stop a run: one that is fatal does, and so do more of the others
+than a stated share. What does not stop a run is left out and told.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+MOST_TOLD = 20  # problems of one kind in one message
 
 
 @dataclass(frozen=True)
@@ -17,3 +24,36 @@ class Problem:
 
     def __str__(self) -> str:
         return f"{self.where}: {self.sentence}" if self.where else self.sentence
+
+
+@dataclass(frozen=True)
+class Check:
+    """What one check found among `of` files or boxes, whichever `what` names; `advice` is what may explain it all."""
+
+    what: str
+    of: int
+    problems: Sequence[Problem] = ()
+    advice: str = ""
+
+    def told(self) -> list[str]:
+        """Return the sentences of the problems, the first of them where they are many, and the advice."""
+        rest = len(self.problems) - MOST_TOLD
+        more = [f"... and {rest} more; `rarefault doctor` with --all lists them"] if rest > 0 else []
+        lines = [*map(str, self.problems[:MOST_TOLD]), *more, self.advice]
+        return [line for line in dict.fromkeys(lines) if line]
+
+
+def refusal(checks: Sequence[Check], most: float) -> str:
+    """Return why a run cannot go on, all of it; "" where it can. `most` is the share that may have a problem."""
+    told: list[str] = []
+    for check in checks:
+        count = len(check.problems)
+        if any(problem.fatal for problem in check.problems):
+            told += check.told()
+        elif count > most * check.of:
+            told.append(
+                f"{count} of {check.of} {check.what} have a problem, more than the share of {most:g} that may be left "
+                "out (data.most_problems):"
+            )
+            told += check.told()
+    return "\n".join(told)

@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from augment.data.box_search import find_boxes
-from augment.data.boxes import refuse
 from augment.data.fault_groups import resolve
 from augment.data.layouts.folders import folders_root, list_folders
 from augment.data.layouts.known_sets import (
@@ -24,21 +23,20 @@ from augment.data.layouts.known_sets import (
 from augment.data.layouts.labels import label_problems, name_problems
 from augment.data.layouts.listing import PLAIN_SUFFIXES, Source
 from augment.data.layouts.manifest import list_manifest, manifest_in, manifest_root
-from augment.data.problems import Problem
+from augment.data.problems import Check, Problem, refusal
 from augment.settings import DataSettings, Settings
 from edge_runtime.bundle.errors import InputError
 from edge_runtime.text_files import printable
 
-MOST_WRONG = 0.1  # share of the images whose problems, each for itself no reason to stop, stop a run together
-
 
 def check_source(settings: Settings) -> Source:
-    """List the source and refuse what cannot become a data set. Raises InputError; reads names and lists only."""
+    """List the source and refuse what cannot become a data set, with all that is wrong; reads names and lists only."""
     source = list_candidates(settings.data)
-    _refuse_problems(source)
-    _check_classes(source)
-    if settings.data.groups or settings.data.kinds:
-        resolve(list(source.classes), settings.data.faults, settings.data.groups, settings.data.kinds)
+    if not source.candidates and not source.problems:
+        raise InputError(f"{printable(str(source.root))} holds no images ({_expected(source)}){_why_none(source)}")
+    named = Check("files", len(source.candidates) + len(source.problems), source.problems)
+    if wrong := refusal([named], settings.data.most_problems):
+        raise InputError(wrong)
     return source
 
 
@@ -49,25 +47,25 @@ def list_candidates(data: DataSettings) -> Source:
     """
     layout = data.layout if data.layout != "auto" else _recognise(data.source)
     if data.levels and layout != "folders":
-        raise InputError(
-            f"data.levels is for a folder per class, and {data.source} is read by layout {layout}; clear it"
-        )
+        raise InputError(f"data.levels is for a folder per class; {data.source} is read by layout {layout}: clear it")
     source = _READERS[layout](data)
-    if source.candidates:
-        source = _with_boxes(source, data.boxes)
-    return replace(source, problems=(*source.problems, *_name_problems(source, data)))
+    if not source.candidates:
+        return source
+    source = _with_boxes(source, data.boxes)
+    found = [*label_problems(source.classes, data.phrases, source.root), *_name_problems(source, data)]
+    if not any(problem.fatal for problem in (*found, *source.problems)):  # which may be why a class is missing
+        found += _class_problems(source, data)
+    return replace(source, problems=(*source.problems, *found))
 
 
 def _name_problems(source: Source, data: DataSettings) -> list[Problem]:
-    """Return what is wrong with the labels, and with the settings that name some."""
-    classes, root = source.classes, source.root
-    found = label_problems(classes, data.phrases, root)
+    """Return a problem for each label that the settings name and the source does not have."""
     named = {"data.faults": data.faults, "data.phrases": tuple(data.phrases)}
     for key in ("groups", "kinds"):
         named |= {f"data.{key}.{name}": labels for name, labels in getattr(data, key).items()}
-    for key, names in named.items() if classes else ():
-        found += name_problems(names, key, classes, root)
-    return found
+    return [
+        problem for key, names in named.items() for problem in name_problems(names, key, source.classes, source.root)
+    ]
 
 
 def _with_boxes(source: Source, setting: str) -> Source:
@@ -110,31 +108,28 @@ _ROOTS = {"folders": folders_root, "oxford-pets": require_pets_root, "elpv": elp
 # What names alone tell
 
 
-def _refuse_problems(source: Source) -> None:
-    """Raise one InputError that names all problems, where one of them is fatal or where they are too many."""
-    fatal = [str(problem) for problem in source.problems if problem.fatal]
-    others = [str(problem) for problem in source.problems if not problem.fatal]
-    if len(others) > MOST_WRONG * len(source.candidates):
-        share = f"{len(others)} of {len(source.candidates)} images have problems, more than {MOST_WRONG:.0%}:"
-        fatal += [share, *others]
-    refuse(fatal)
-
-
-def _check_classes(source: Source) -> None:
-    classes, root = source.classes, printable(str(source.root))
-    if not classes:
-        raise InputError(f"{root} holds no images ({_expected(source)}){_why_none(source)}")
+def _class_problems(source: Source, data: DataSettings) -> list[Problem]:
+    """Return why these classes make no classifier."""
+    classes, where = source.classes, printable(str(source.root))
+    found = []
     if len(classes) == 1:
-        raise InputError(
-            f"{root} holds one class only, {next(iter(classes))}; a classifier needs at least two "
-            f"({_expected(source)}){_why_none(source)}"
+        found.append(
+            f"holds one class only, {next(iter(classes))}; a classifier needs at least two ({_expected(source)})"
+            f"{_why_none(source)}"
         )
     lonely = [label for label, count in classes.items() if count == 1]
-    if lonely:
-        raise InputError(
-            f"{root}: {_listed(lonely)} with a single image; a class needs at least two, one to learn from and "
-            "one to test on (three to validate as well): add images or remove the class"
+    if lonely and not found:
+        found.append(
+            f"{_listed(lonely)} with a single image; a class needs at least two, one to learn from and one to test on "
+            "(three to validate as well): add images or remove the class"
         )
+    problems = [Problem(where, sentence, fatal=True) for sentence in found]
+    if data.groups or data.kinds:
+        try:
+            resolve(list(classes), data.faults, data.groups, data.kinds)
+        except InputError as error:
+            problems.append(Problem("", str(error), fatal=True))
+    return problems
 
 
 def _expected(source: Source) -> str:

@@ -79,7 +79,7 @@ class Evaluator:
         health = measure(spec.placement(*frame.shape[:2]).crop(canvas))  # bars would lend a blank picture detail
         views = spec.cut(canvas)
         elapsed = (time.perf_counter() - started) * 1000
-        cause, reason = (check(health, spec.radiometric) for check in (blank_cause, blank))
+        cause, reason = blank_cause(health, spec.radiometric), blank(health, spec.radiometric)
         return views, Evaluation(rule, health, elapsed, cause=cause, reason=reason)
 
     def _answers(self, shown: Sequence[Frames]) -> Iterable[tuple[Array, Array]]:

@@ -66,12 +66,12 @@ def read_scaled(data: bytes, header: Header, rule: RadiometricRule | None) -> Sc
         raise InputError("holds no value in any pixel; export it again")
     least, greatest = float(values[known].min()), float(values[known].max())
     held = f"one channel of {header.bits}-bit {_NUMBERS[header.sample]} from {plain(least)} to {plain(greatest)}"
+    if least == greatest:
+        raise InputError(f"holds the value {plain(least)} in every pixel, so it shows nothing; export it again")
     if rule is None:
         if _photograph(values):
             return None
         raise UnscaledError(_refusal(held, header, least, greatest), (least, greatest))
-    if least == greatest:
-        raise InputError(f"holds the value {plain(least)} in every pixel, so it shows nothing; export it again")
     if rule.rule == RANGE and not (known & (values >= rule.low) & (values <= rule.high)).any():
         raise InputError(
             f'holds {held}, none of them within the rule "{rule}"; expected values in the unit of the rule: export the '
@@ -102,21 +102,25 @@ def _values(data: bytes, header: Header) -> Values | None:
     """Return the file's one channel, upright, in its own numbers; None where it has several that differ."""
     half = header.sample == "float" and header.bits == 16
     how = cv2.IMREAD_ANYDEPTH if header.channels == 1 else cv2.IMREAD_ANYDEPTH | cv2.IMREAD_COLOR_BGR
+    values: Values | None
     try:
         values = cv2.imdecode(np.frombuffer(_as_whole(data) if half else data, np.uint8), how)
     except cv2.error:
         values = None
-    if values is None and header.sample != "unsigned" and header.channels > 1:
+    if values is None:
+        raise InputError(damaged(header))
+    if values.ndim == 3:  # a grey picture may have been saved as colour, or with transparency
+        if np.array_equal(values[..., 0], values[..., 1]) and np.array_equal(values[..., 0], values[..., 2]):
+            return np.ascontiguousarray(values[..., 0])
+        if header.sample == "unsigned" and header.bits <= 16:
+            return None
         raise InputError(
             f"has {header.channels} channels of {header.bits}-bit {_NUMBERS[header.sample]}, expected one; "
             "export the temperatures alone"
         )
-    if values is None:
-        raise InputError(damaged(header))
-    if values.ndim == 3:  # a grey picture may have been saved as colour, or with transparency
-        same = np.array_equal(values[..., 0], values[..., 1]) and np.array_equal(values[..., 0], values[..., 2])
-        return np.ascontiguousarray(values[..., 0]) if same and values.dtype.itemsize > 1 else None
-    return values.view(np.float16) if half else values
+    if half:
+        values = values.view(np.float16).astype(np.float32)
+    return values
 
 
 def _as_whole(data: bytes) -> bytes:
@@ -132,7 +136,7 @@ def _known(values: Values, nodata: float | None) -> Known:
         known: Known = np.isfinite(values) & (np.abs(values) < NO_VALUE)
     else:
         known = np.ones(values.shape, np.bool_)
-    return known if nodata is None else known & (values != values.dtype.type(nodata))
+    return known if nodata is None else known & (values != nodata)
 
 
 def _photograph(values: Values) -> bool:

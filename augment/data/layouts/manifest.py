@@ -48,9 +48,10 @@ def list_manifest(data: DataSettings) -> Source:
         except ValueError as error:
             problems.append(Problem(row.where, str(error), fatal=True))
             continue
-        if spelling == MISSING:  # it stays a candidate, which is quarantined when it cannot be read
+        if spelling == MISSING:
             problems.append(Problem(row.where, f"{found} does not exist below {path.parent}"))
-        elif spelling != EXACT:
+            continue
+        if spelling != EXACT:
             spelled[spelling] += 1
         here = Candidate(found, normal(row.label), row.group and normal(row.group), row.sides, row.boxes or None)
         try:

@@ -98,6 +98,7 @@ def test_elpv_without_its_package_names_the_command(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_manifest_gives_groups_lists_and_boxes(tmp_path: Path) -> None:
+    touch(tmp_path, "a.jpg", "b.jpg")
     path = manifest(
         tmp_path,
         "path,label,group,split,x,y,w,h,comment\n"
@@ -176,6 +177,7 @@ def test_groups_and_kinds_name_classes_and_every_fault(tmp_path: Path) -> None:
     ],
 )
 def test_a_wrong_manifest_is_refused_with_the_line_and_the_remedy(tmp_path: Path, text: str, sentence: str) -> None:
+    touch(tmp_path, "a.jpg")
     assert sentence in refusal(manifest(tmp_path, text))
 
 
