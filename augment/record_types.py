@@ -319,7 +319,7 @@ class TrainingSummary(JsonObject):
     fault_labels: Sequence[str]
     input: PlainJson  # the PreprocessSpec
     head: PlainJson | None = None  # the spatial head; without one, the class head
-    notes: Mapping[str, str] | None = None  # arm -> why it was left out, or learned from less than its name says
+    notes: Mapping[str, str] | None = None  # arm -> a predicate: why it is left out, or learns from less
 
 
 # Stage 8, comparison
@@ -500,6 +500,14 @@ class Mending(JsonObject):
     maps: str | None = None  # path of a sheet of test pictures with map and boxes
 
 
+class Floor(JsonObject):
+    """What a linear classifier on ready-made features reaches on the test images; shares of 0 to 1."""
+
+    embedder: str  # whose features they are
+    accuracy: float
+    macro_f1: float
+
+
 class ComparisonSummary(JsonObject):
     """The verdict, and everything that it rests on."""
 
@@ -516,6 +524,7 @@ class ComparisonSummary(JsonObject):
     verdict: str
     gate: Mapping[str, Sequence[str]] | None = None  # arm -> labels whose generated images its gate kept out
     why: str = ""  # what the comparison that the settings ask for lacks
+    floor: Floor | None = None
 
 
 # Stage 9, export

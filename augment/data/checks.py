@@ -179,7 +179,7 @@ def split_hints(data: DataSettings, counts: Mapping[str, Mapping[str, int]], gro
     `counts` are label -> side -> images, `groups` how many groups the images of each label form.
     """
     faults = data.faults
-    hints = [hint for label in counts for hint in _gaps(label, counts[label], groups[label], label in faults)]
+    hints = [hint for label in counts for hint in _gaps(label, counts[label], groups[label])]
     few = [label for label in counts if groups[label] < data.folds]
     if few:
         seen = f"{', '.join(few)} {'has' if len(few) == 1 else 'have'}"
@@ -196,20 +196,21 @@ def split_hints(data: DataSettings, counts: Mapping[str, Mapping[str, int]], gro
     return hints
 
 
-def _gaps(label: str, images: Mapping[str, int], groups: int, fault: bool) -> list[str]:
-    missing = [side for side in SIDES if not images[side]]
+_LACKING = {
+    TRAIN: ("training", "it cannot be learned"),
+    VAL: ("validation", "its threshold cannot be fitted"),
+    TEST: ("test", "nothing tells how well it is found"),
+}
+
+
+def _gaps(label: str, images: Mapping[str, int], groups: int) -> list[str]:
+    missing = [_LACKING[side] for side in SIDES if not images[side]]
     if not missing:
         return []
-    lacks = {
-        TRAIN: "it cannot be learned",
-        VAL: "its threshold cannot be fitted" if fault else "no choice of a network heeds it",
-        TEST: "nothing tells how well it is found",
-    }
     count = sum(images.values())
-    seen = (
-        f"its {count} images are {groups} group{'s' if groups > 1 else ''} of images that show the same thing or visit"
-    )
+    held = f"{groups} group{'s' * (groups > 1)} of images that show the same thing or visit"
     return [
-        f"class {label} has no {' and no '.join(missing)} image: {'; '.join(lacks[side] for side in missing)} "
-        f"({seen}); add images of other pieces of equipment and of other days"
+        f"class {label} has no {' and no '.join(side for side, _ in missing)} image: "
+        f"{'; '.join(cost for _, cost in missing)} (its {count} images are {held}); add images of other pieces of "
+        "equipment and of other days"
     ]

@@ -35,25 +35,27 @@ class Check:
     problems: Sequence[Problem] = ()
     advice: str = ""
 
-    def told(self) -> list[str]:
-        """Return the sentences of the problems, the first of them where they are many, and the advice."""
-        rest = len(self.problems) - MOST_TOLD
-        more = [f"... and {rest} more; `rarefault doctor` with --all lists them"] if rest > 0 else []
-        lines = [*map(str, self.problems[:MOST_TOLD]), *more, self.advice]
-        return [line for line in dict.fromkeys(lines) if line]
+    def stops(self, most: float) -> bool:
+        """Whether a run cannot go on: for a fatal problem, or for more of them than the share `most`."""
+        return any(problem.fatal for problem in self.problems) or len(self.problems) > most * self.of
+
+    def headline(self, most: float) -> str:
+        """Return how many problems there are beside the share that may be left out; "" where one alone is fatal."""
+        if any(problem.fatal for problem in self.problems):
+            return ""
+        return (
+            f"{len(self.problems)} of {self.of} {self.what} have a problem, more than the share of {most:g} that may "
+            "be left out (data.most_problems)"
+        )
 
 
 def refusal(checks: Sequence[Check], most: float) -> str:
     """Return why a run cannot go on, all of it; "" where it can. `most` is the share that may have a problem."""
     told: list[str] = []
-    for check in checks:
-        count = len(check.problems)
-        if any(problem.fatal for problem in check.problems):
-            told += check.told()
-        elif count > most * check.of:
-            told.append(
-                f"{count} of {check.of} {check.what} have a problem, more than the share of {most:g} that may be left "
-                "out (data.most_problems):"
-            )
-            told += check.told()
-    return "\n".join(told)
+    for check in (check for check in checks if check.stops(most)):
+        headline, rest = check.headline(most), len(check.problems) - MOST_TOLD
+        told += [f"{headline}:"] if headline else []
+        told += [check.advice] if check.advice else []
+        told += map(str, check.problems[:MOST_TOLD])
+        told += [f"... and {rest} more; `rarefault doctor --all` lists them"] if rest > 0 else []
+    return "\n".join(dict.fromkeys(told))

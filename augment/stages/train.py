@@ -209,8 +209,8 @@ def _train_arms(
         except FAILURES as error:
             failures.append(error)
             del found[arm.name]
-            notes[arm.name] = f"its training failed, so it is left out: {str(error) or type(error).__name__}"
-            say(f"arm {arm.name}: {notes[arm.name]}")
+            notes[arm.name] = f"is left out, since its training failed: {str(error) or type(error).__name__}"
+            say(f"arm {arm.name} {notes[arm.name]}")
 
     seeds = range(settings.train.seeds)
     for seed in seeds:  # outside: a stopped run has whole comparisons, not whole arms
@@ -458,13 +458,13 @@ def _with_images(settings: Settings, material: Material, arms: Sequence[Arm]) ->
     for arm in arms:
         rows = material.examples(learned_sides(settings.train.cross_fit), arm.takes).rows.tolist()
         if not rows:
-            notes[arm.name] = "it has no image to learn from, so it is left out"
+            notes[arm.name] = "has no image to learn from, so it is left out"
         elif GENERATED in arm.kinds and all(_is_real(material.images[row]) for row in rows):
-            notes[arm.name] = "no generated image was kept for it, so it learns from real images alone"
+            notes[arm.name] = "has no generated image that was kept, so it learns from real images alone"
         if rows:
             left.append(arm)
     for name, note in notes.items():
-        say(f"arm {name}: {note}")
+        say(f"arm {name} {note}")
     if not left:
         raise InputError(
             f"none of train.arms ({', '.join(settings.train.arms)}) has an image to learn from; name an arm with real "

@@ -11,6 +11,7 @@ import numpy as np
 from augment.arrays import Labels, Numbers, Vectors
 from augment.json_objects import write_json
 from augment.record_types import PlainJson
+from edge_runtime.bundle.errors import InputError, os_errors_as
 
 PREDICTIONS_FILE = "predictions.json"
 PAINTED = "painted"  # of the changed copies: the picture with the boxes of its faults painted over
@@ -50,8 +51,9 @@ def write_predictions(checkpoint: Path, predictions: Predictions) -> None:
 
 
 def read_predictions(checkpoint: Path) -> Predictions:
-    """Read predictions.json from the folder of a checkpoint."""
-    found = json.loads((checkpoint / PREDICTIONS_FILE).read_bytes())
+    """Read predictions.json from the folder of a checkpoint. Raises InputError where it is not there."""
+    with os_errors_as(InputError, f"{checkpoint} holds no predictions that can be read", "run `rarefault train` again"):
+        found = json.loads((checkpoint / PREDICTIONS_FILE).read_bytes())
     labels, images = tuple(found["labels"]), found["images"]
     return Predictions(
         labels,
