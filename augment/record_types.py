@@ -34,7 +34,6 @@ class FileFacts(JsonObject):
     thumbnail: str = ""  # base64 of its pixels
     notes: Sequence[str] = ()
     span: Sequence[float] = ()  # of a radiometric picture: its least and its greatest value
-=======
     traits: Mapping[str, float | str] | None = None  # of the file and its picture, see evaluation.picture_traits
 
 
@@ -98,6 +97,7 @@ class DatasetSummary(JsonObject):
     quarantined: Sequence[LeftOut]
     dropped: Sequence[LeftOut]
     ignored: Sequence[LeftOut]
+    unread: Sequence[LeftOut] = ()  # may show something, and cannot be read
     problems: Sequence[ToldProblem] = ()  # beside the quarantined files
 
 

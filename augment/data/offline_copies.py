@@ -6,7 +6,7 @@ hashes of the eight ways to lay a picture down. For others, candidates share loc
 under them then agree, block by block. A mirrored picture's features are those of the picture, reordered.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property

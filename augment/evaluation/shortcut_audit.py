@@ -6,7 +6,7 @@ at the picture tells (colour, light) may belong to the fault and is only told.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from statistics import NormalDist
 from typing import TypeAlias
 
