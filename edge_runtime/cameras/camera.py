@@ -3,11 +3,10 @@
 import contextlib
 import signal
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import IO, cast
 
 from ..bundle.preprocess import Frame
-from ..bundle.radiometric import RadiometricRule
 from ..causes import Cause
 from ..child_process import end_child, module_command, start_child
 from ..delays import restart_delay
@@ -70,10 +69,8 @@ class Camera:
         frame_event: int,
         now: float,
         shared: SharedFrame | None = None,
-        radiometric: RadiometricRule | None = None,
     ) -> None:
         self._settings, self._address = settings, address
-        self._radiometric = radiometric if address.kind is Kind.FOLDER else None  # streams bring 8 bits
         self._regions = settings.named_regions()
         self._frame_event = frame_event
         self._shared = shared or SharedFrame()
@@ -81,16 +78,12 @@ class Camera:
         self._child: subprocess.Popen[bytes] | None = None
         self._start_at = now
         self._crashes = self._restarts = self._marked_frame = 0
-        limits = HealthLimits(
-            frozen_seconds=settings.frozen_seconds,
-            infrared=settings.infrared,
-            radiometric=self._radiometric is not None,
-        )
-        self._health = PictureHealth(limits)
-        # Every picture of a folder is for the model: whoever uploads has chosen it.
-        rate = settings.check_rate if address.kind is Kind.FOLDER else settings.top_rate
-        floor_rate = rate if address.kind is Kind.FOLDER else settings.floor_rate
-        self._gate = ChangeGate(GateLimits(floor_rate=floor_rate, top_rate=rate))
+        limits = HealthLimits(frozen_seconds=settings.frozen_seconds, infrared=settings.infrared)
+        rates = GateLimits(floor_rate=settings.floor_rate, top_rate=settings.top_rate)
+        if address.kind is Kind.FOLDER:  # every picture is for the model: whoever uploads has chosen it
+            limits = replace(limits, stills=True, hold_seconds=0.0, clear_seconds=0.0)
+            rates = GateLimits(floor_rate=settings.check_rate, top_rate=settings.check_rate)
+        self._health, self._gate = PictureHealth(limits), ChangeGate(rates)
         self._condition: tuple[Cause | None, float] = (Cause.STARTING, now)
 
     def tend(self, now: float) -> None:
@@ -119,7 +112,6 @@ class Camera:
             check_seconds=1 / self._settings.check_rate,
             shared_memory=self._shared.handle,
             frame_event=self._frame_event,
-            radiometric=self._radiometric,
         )
         inherited = (self._shared.handle, self._frame_event)
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.DEVNULL}
