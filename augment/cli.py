@@ -18,6 +18,7 @@ from augment.record_types import ComparisonSummary
 from augment.records import COMPARISON, CURATION, EXPORT, STAGES, SYNTHETIC, Document, R, RunFolder, S, Stage
 from edge_runtime.bundle.errors import InputError, UnavailableError
 from edge_runtime.cli_errors import Group
+from edge_runtime.text_files import printable
 
 if TYPE_CHECKING:
     from augment.models.registry import Models
@@ -77,6 +78,11 @@ boxes_option = click.option(
     default="",
     help="Boxes around the faults, where they do not lie beside the images: a folder or COCO file.",
 )
+levels_option = click.option(
+    "--levels",
+    default="",
+    help="What the levels of folders name, where that is unclear, such as class, split/class or site/class/date.",
+)
 
 
 @main.command()
@@ -91,6 +97,7 @@ boxes_option = click.option(
 @fault_option
 @group_option
 @boxes_option
+@levels_option
 def init(
     directory: Path,
     data: str,
@@ -98,26 +105,32 @@ def init(
     faults: tuple[str, ...],
     groups: dict[str, tuple[str, ...]],
     boxes: str,
+    levels: str,
 ) -> None:
     """Write DIRECTORY/pipeline.toml, commented, for the images in --data."""
     from dataclasses import replace
 
+    from augment.data.layouts.listing import told
     from augment.data.sources import check_source
     from augment.models.model_folders import pick_device
     from augment.presets import PRESETS
     from augment.settings import DataSettings, write_settings
 
     preset = preset or ("sd21" if pick_device("auto") == "cuda" else "cpu")
-    section = DataSettings(source=_whole_path(data), faults=faults, groups=groups, boxes=_whole_path(boxes))
+    section = DataSettings(
+        source=_whole_path(data), levels=levels, faults=faults, groups=groups, boxes=_whole_path(boxes)
+    )
     if wrong := section.contradictions():
         raise InputError("; ".join(wrong))
     settings = replace(PRESETS[preset], data=section)  # no preset says anything of the data
-    check_source(settings)
+    source = check_source(settings)
     target = directory / "pipeline.toml"
     if target.exists():
         raise InputError(f"{target} exists; edit it, or choose another folder")
     directory.mkdir(parents=True, exist_ok=True)
     write_settings(settings, target)
+    for sentence in told(source):
+        click.echo(printable(sentence))
     click.echo(f"{target} written from the preset {preset}; look through it, then: rarefault run {target}")
     if not faults:
         click.echo("No label is marked as a fault: add them to data.faults, or edge-classify will flag nothing.")

@@ -34,6 +34,7 @@ class FileFacts(JsonObject):
     thumbnail: str = ""  # base64 of its pixels
     notes: Sequence[str] = ()
     span: Sequence[float] = ()  # of a radiometric picture: its least and its greatest value
+    traits: Mapping[str, float | str] | None = None  # of the file and its picture, see evaluation.picture_traits
 
 
 class DatasetRecord(JsonObject):
@@ -67,6 +68,16 @@ class ToldProblem(JsonObject):
     sentence: str
 
 
+class Shortcut(JsonObject):
+    """One way to tell a class without looking at what its pictures show."""
+
+    kind: str  # container: of the file, which warns; content: of a glance at the picture, which is only told
+    label: str
+    traits: Sequence[str]  # keys of evaluation.shortcut_audit.TRAITS, the strongest first; none: all of them together
+    area: float  # under the ROC curve, of pictures judged by other groups: 0.5 is chance, 1 tells every one
+    sentence: str
+
+
 class DatasetSummary(JsonObject):
     """What the data set holds, class by class and split by split."""
 
@@ -86,6 +97,7 @@ class DatasetSummary(JsonObject):
     quarantined: Sequence[LeftOut]
     dropped: Sequence[LeftOut]
     ignored: Sequence[LeftOut]
+    unread: Sequence[LeftOut] = ()  # may show something, and cannot be read
     problems: Sequence[ToldProblem] = ()  # beside the quarantined files
 
 
@@ -499,6 +511,14 @@ class Mending(JsonObject):
     maps: str | None = None  # path of a sheet of test pictures with map and boxes
 
 
+class Floor(JsonObject):
+    """What a linear classifier on ready-made features reaches on the test images; shares of 0 to 1."""
+
+    embedder: str  # whose features they are
+    accuracy: float
+    macro_f1: float
+
+
 class ComparisonSummary(JsonObject):
     """The verdict, and everything that it rests on."""
 
@@ -515,6 +535,7 @@ class ComparisonSummary(JsonObject):
     verdict: str
     gate: Mapping[str, Sequence[str]] | None = None  # arm -> labels whose generated images its gate kept out
     why: str = ""  # what the comparison that the settings ask for lacks
+    floor: Floor | None = None
 
 
 # Stage 9, export

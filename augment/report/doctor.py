@@ -11,8 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
-from augment.data.checks import Check
-from augment.data.problems import Problem
+from augment.data.problems import Check, Problem
 from augment.evaluation.tables import aligned
 from augment.json_objects import plain
 from augment.record_types import DatasetRecord, DatasetSummary, LeftOut
