@@ -33,6 +33,8 @@ class FileFacts(JsonObject):
     phash: str = ""  # 64 bits in hex
     thumbnail: str = ""  # base64 of its pixels
     notes: Sequence[str] = ()
+    span: Sequence[float] = ()  # of a radiometric picture: its least and its greatest value
+    traits: Mapping[str, float | str] | None = None  # of the file and its picture, see evaluation.picture_traits
 
 
 class DatasetRecord(JsonObject):
@@ -59,6 +61,23 @@ class LeftOut(JsonObject):
     reason: str
 
 
+class ToldProblem(JsonObject):
+    """What was wrong with the data and is left out: file and line, relative to the source's root, and a sentence."""
+
+    where: str
+    sentence: str
+
+
+class Shortcut(JsonObject):
+    """One way to tell a class without looking at what its pictures show."""
+
+    kind: str  # container: of the file, which warns; content: of a glance at the picture, which is only told
+    label: str
+    traits: Sequence[str]  # keys of evaluation.shortcut_audit.TRAITS, the strongest first; none: all of them together
+    area: float  # under the ROC curve, of pictures judged by other groups: 0.5 is chance, 1 tells every one
+    sentence: str
+
+
 class DatasetSummary(JsonObject):
     """What the data set holds, class by class and split by split."""
 
@@ -78,6 +97,8 @@ class DatasetSummary(JsonObject):
     quarantined: Sequence[LeftOut]
     dropped: Sequence[LeftOut]
     ignored: Sequence[LeftOut]
+    unread: Sequence[LeftOut] = ()  # may show something, and cannot be read
+    problems: Sequence[ToldProblem] = ()  # beside the quarantined files
 
 
 # Stage 2, captions
@@ -309,6 +330,7 @@ class TrainingSummary(JsonObject):
     fault_labels: Sequence[str]
     input: PlainJson  # the PreprocessSpec
     head: PlainJson | None = None  # the spatial head; without one, the class head
+    notes: Mapping[str, str] | None = None  # arm -> a predicate: why it is left out, or learns from less
 
 
 # Stage 8, comparison
@@ -489,6 +511,14 @@ class Mending(JsonObject):
     maps: str | None = None  # path of a sheet of test pictures with map and boxes
 
 
+class Floor(JsonObject):
+    """What a linear classifier on ready-made features reaches on the test images; shares of 0 to 1."""
+
+    embedder: str  # whose features they are
+    accuracy: float
+    macro_f1: float
+
+
 class ComparisonSummary(JsonObject):
     """The verdict, and everything that it rests on."""
 
@@ -504,6 +534,8 @@ class ComparisonSummary(JsonObject):
     differences: Mapping[str, Difference]  # by arm, all but the baseline
     verdict: str
     gate: Mapping[str, Sequence[str]] | None = None  # arm -> labels whose generated images its gate kept out
+    why: str = ""  # what the comparison that the settings ask for lacks
+    floor: Floor | None = None
 
 
 # Stage 9, export

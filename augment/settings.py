@@ -8,13 +8,17 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from augment.methods import parse_method
 from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.files import replace_file
 from edge_runtime.bundle.heads import Pooling
+from edge_runtime.bundle.radiometric import RadiometricRule
 from edge_runtime.settings_reader import build, read_toml
+from edge_runtime.text_files import normal
+
+T = TypeVar("T")
 
 MAX_SYNTHETIC_PER_CLASS = 370
 LEAST_SPLIT_BATCH = 3  # images: one of the two kinds has at least two of them, and so batch statistics
@@ -35,13 +39,32 @@ def fraction(default: float, meaning: str) -> Any:
     return setting(default, meaning, low=0.0, high=1.0)
 
 
+def composed(value: T) -> T:
+    """Return texts, or a tuple or dictionary of such, in Unicode's composed form, by which labels are compared."""
+    if isinstance(value, str):
+        return normal(value)  # type: ignore[return-value]
+    if isinstance(value, tuple):
+        return tuple(composed(entry) for entry in value)  # type: ignore[return-value]
+    return {normal(key): composed(entry) for key, entry in value.items()}  # type: ignore[attr-defined,return-value]
+
+
 @dataclass(frozen=True)
 class DataSettings:
     """Where the images come from, and how they are split."""
 
-    source: str = setting("", "the images: a folder, a CSV manifest, or the package name elpv-dataset")
+    source: str = setting(
+        "",
+        "the images: a folder, a CSV manifest, or the package name elpv-dataset; a relative path counts from this "
+        "file's folder",
+    )
     layout: str = setting(
         "auto", "how the source is laid out", choices=("auto", "folders", "oxford-pets", "elpv", "manifest")
+    )
+    levels: str = setting(
+        "",
+        "what the levels of folders below the source name, from the top, with slashes between: class; split (train, "
+        "valid, test); * nothing; any other word, such as site or date, what stays together on one side of the split: "
+        "split/class, site/class/date; empty: read from the names of the folders, or asked for where these are unclear",
     )
     faults: tuple[str, ...] = setting((), "the labels that are faults; edge-classify flags these")
     groups: dict[str, tuple[str, ...]] = setting(
@@ -58,6 +81,27 @@ class DataSettings:
         "",
         "boxes around faults: a folder of Pascal VOC (.xml) or YOLO (.txt) files named like the images, or a COCO file "
         "(.json); empty: such files beside the images, or in folders labels or Annotations beside them",
+    )
+    radiometric: str = setting(
+        "",
+        "how pictures of measured values, such as temperatures in 16 bits or floating-point numbers, become grey "
+        "levels: range LOW HIGH in the files' own values (range 20 90 for degrees), which keeps what hot and cold "
+        "mean, or percentiles LOW HIGH of each picture (percentiles 1 99); empty: they are left out and told",
+    )
+    box_units: str = setting(
+        "pixels",
+        "what the x, y, width and height of a manifest's and a COCO file's boxes are: pixels of the upright image, or "
+        "fractions of its width and height",
+        choices=("pixels", "fractions"),
+    )
+    least_side: int = setting(16, "images with a side of fewer pixels are left out", low=1)
+    most_aspect: float = setting(
+        20.0, "images whose longer side is more than this many times the shorter are left out", low=1.0
+    )
+    most_problems: float = fraction(
+        0.25,
+        "share of the files, and of the boxes, that may have a problem and are then left out; where more have, nothing "
+        "is run",
     )
     licence: str = setting("", "terms under which the images may be used; the bundle's manifest repeats it")
     phrases: dict[str, str] = setting(
@@ -95,6 +139,16 @@ class DataSettings:
         "lite0", "what measures likeness of images: lite0, or a CLIP or DINOv2 hub id or local folder"
     )
 
+    def __post_init__(self) -> None:
+        """Compose the letters of labels (NFC): they are compared with names of files, whichever system wrote those."""
+        for key in ("faults", "groups", "kinds", "phrases"):
+            object.__setattr__(self, key, composed(getattr(self, key)))
+
+    @property
+    def radiometric_rule(self) -> RadiometricRule | None:
+        """The rule by which radiometric pictures become grey levels; None where they are left out."""
+        return RadiometricRule.parse(self.radiometric) if self.radiometric else None
+
     def contradictions(self) -> list[str]:
         """Return a sentence for each of the section's keys, or pairs of keys, that cannot be meant."""
         wrong = []
@@ -104,6 +158,10 @@ class DataSettings:
             wrong.append("data.validation_share and data.test_share leave less than 20 % for training")
         if self.folds in (1, 2) or self.fold >= max(self.folds, 1):
             wrong.append("data.folds must be 0, or 3 and more, and data.fold below it")
+        try:
+            _ = self.radiometric_rule
+        except InputError as error:
+            wrong.append(f"data.radiometric: {error}")
         return wrong + self._group_contradictions() + self._kind_contradictions()
 
     def _group_contradictions(self) -> list[str]:
@@ -243,6 +301,10 @@ class GenerateSettings:
     low_memory: str = setting(
         "auto", "what to do when GPU memory is short", choices=("auto", "off", "slicing", "offload")
     )
+
+    def __post_init__(self) -> None:
+        """Compose the letters of labels, as `DataSettings` does."""
+        object.__setattr__(self, "hosts", composed(self.hosts))
 
     @property
     def knows_real_pictures(self) -> bool:
@@ -592,7 +654,26 @@ def load_settings(path: Path) -> Settings:
         raise InputError(f"{path}: {error}") from None
     if wrong := settings.contradictions():
         raise InputError(f"{path}: {'; '.join(wrong)}")
-    return settings
+    source, boxes = (_place(key, getattr(settings.data, key), path.parent) for key in ("source", "boxes"))
+    return replace(settings, data=replace(settings.data, source=source, boxes=boxes))
+
+
+def _place(key: str, given: str, folder: Path) -> str:
+    """Return the path that data.`key` means: a relative one counts from `folder`, that of pipeline.toml.
+
+    Up to version 0.3 it counted from the working folder, and does so still where nothing lies at the new place.
+    InputError where things lie at both.
+    """
+    path = Path(given).expanduser()
+    if not given or path.is_absolute():
+        return given
+    here, there = folder.resolve() / path, path.absolute()
+    if here.exists() and there.exists() and not here.samefile(there):
+        raise InputError(
+            f"data.{key} is {given}, which counts from the folder of pipeline.toml and is {here}; earlier versions "
+            f"counted from the working folder, where {there} lies too: write the whole path of the one that is meant"
+        )
+    return str(here if here.exists() else there if there.exists() else given)
 
 
 def write_once(settings: Settings, path: Path, run: str) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from augment.evaluation.floor import below_floor
 from augment.evaluation.learning_curve import ENOUGH
 from augment.evaluation.metrics import FAIL, INCONCLUSIVE, PASS
 from augment.evaluation.tables import METRIC_NAMES
@@ -73,6 +74,11 @@ def answers(summary: ComparisonSummary, trainings: Sequence[TrainingRecord]) -> 
     )
     if apart(summary, trainings) == NOTHING:
         sure = NO_CHANGE
+    if baseline == candidate:
+        tried = f"One classifier, called {baseline}, learnt from {_pictures(trainings, baseline)}."
+        helped = f"There is no other one to compare it with. By {METRIC_NAMES[metric]} it reaches {100 * before:.1f}."
+    if summary.why:
+        tried += f" Less was compared than the settings ask for: {summary.why}."
     return [("What was tried", tried), ("Did it help?", helped), ("How sure is that?", sure)]
 
 
@@ -98,6 +104,11 @@ def next_steps(
             f'The bundle holds {packed} all the same: set export.arm = "{baseline}" and run `rarefault export` before '
             "it goes to a station."
         )
+    if note := below_floor(summary):
+        steps.append(
+            f"These classifiers are {note}. Such features are what preset cpu trains on: try `rarefault init --preset "
+            "cpu`."
+        )
     if curve and any(found.says != ENOUGH for found in curve.classes.values()):
         steps.append("Photograph more: the table below says what, and how many.")
     return steps
@@ -105,6 +116,8 @@ def next_steps(
 
 def _ship(baseline: str, candidate: str, difference: str) -> dict[str, str]:
     """Return for each verdict which classifier to ship."""
+    if baseline == candidate:
+        return {INCONCLUSIVE: f"Ship the classifier that there is ({baseline}), if its figures below are good enough."}
     if difference == NOTHING:
         either = (
             f"Ship either, {baseline} or {candidate}. To have something to compare, name the faults (data.faults) and "

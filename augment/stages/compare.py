@@ -16,16 +16,19 @@ from augment.arrays import Labels, Numbers, Vectors, keep_arrays, kept_arrays
 from augment.data.image_store import ImageStore
 from augment.data.split import TEST
 from augment.evaluation.arm_comparison import ArmAnswers, SpotTest, Truth, by_argmax, of_arms, summarise
+from augment.evaluation.floor import below_floor, floor_of
 from augment.evaluation.mending import LABEL, Judged
 from augment.evaluation.pooling import Compared
 from augment.evaluation.tables import METRIC_NAMES, points, support
 from augment.json_objects import write_json
+from augment.models.image_embedding import Fingerprints
 from augment.models.model_folders import pick_device
 from augment.progress import progress
 from augment.record_types import (
     ComparisonRecord,
     ComparisonSummary,
     DatasetRecord,
+    Floor,
     Mending,
     Suspect,
     TrainingRecord,
@@ -33,8 +36,9 @@ from augment.record_types import (
 )
 from augment.records import COMPARISON, DATASET, TRAINING, Document, RunFolder, StageInputs, digest_of, spread
 from augment.report import contact_sheets
-from augment.settings import CompareSettings, Settings
+from augment.settings import Settings
 from augment.spatial.spot_answers import Answered, Pictures, Trained, pointing, spot_test
+from augment.training.arms import stand_in
 from augment.training.finetune import classify, pooled_features
 from augment.training.frame_cache import cached_frames
 from augment.training.predictions import read_predictions
@@ -85,11 +89,12 @@ def run(settings: Settings, folder: RunFolder) -> ComparisonDocument:
     inputs = StageInputs.of(training.digest, settings.compare, others, weights)
     if done := folder.finished(COMPARISON, inputs):
         return done
-    _check_arms(settings.compare, training.records)
+    settings, why = _with_trained_arms(settings, training)
     images, truth = _tested(folder, training)
     measure = _by_rules if training.summary.head else _by_argmax
     measured = measure(settings, folder, training, images, truth)
     summary = summarise(settings, training.records, truth, measured.answers, measured.spots)
+    summary = replace(summary, why=why, floor=_floor(settings, folder, images, truth))
     _write_mending(settings, folder, training, images, measured)
     return folder.write(Document(COMPARISON, inputs, _records(images, truth.labels, measured.predicted), summary))
 
@@ -118,10 +123,25 @@ def summary_line(document: ComparisonDocument) -> str:
     """Say in one line what the stage found."""
     summary = document.summary
     change = summary.differences[summary.candidate].metrics[summary.metric]
+    why = f" ({summary.why})" if summary.why else ""
+    notes = [note for note in (support(summary), below_floor(summary)) if note]
     return (
-        f"{summary.verdict}: {METRIC_NAMES[summary.metric]} of {summary.candidate} minus {summary.baseline} is "
-        f"{points(change)} on {summary.test.images} test images{'; ' if support(summary) else ''}{support(summary)}"
+        f"{summary.verdict}{why}: {METRIC_NAMES[summary.metric]} of {summary.candidate} minus {summary.baseline} is "
+        f"{'; '.join([f'{points(change)} on {summary.test.images} test images', *notes])}"
     )
+
+
+def _floor(settings: Settings, folder: RunFolder, images: Sequence[DatasetRecord], truth: Truth) -> Floor | None:
+    """Return what the features that the dataset stage computed are worth; None where one class alone can be learnt."""
+    known = [record for record in folder.require(DATASET).records if record.split != TEST]
+    store, of = ImageStore(settings), {record.id: record for record in [*known, *images]}
+    fingerprints = Fingerprints(settings, folder, pick_device(settings.device))
+    vectors, _ = fingerprints.of(list(of), lambda item: store.frame(of[item]))
+    targets = np.array([truth.labels.index(record.label) for record in known])
+    if len(np.unique(targets)) < 2:
+        return None
+    name = str(fingerprints.identity["name"])
+    return floor_of(vectors[: len(known)], targets, vectors[len(known) :], truth.targets, name)
 
 
 # Class heads alone
@@ -149,14 +169,21 @@ def temperature(checkpoint: Path) -> float:
     return fit_temperature(found.logits, found.targets)
 
 
-def _check_arms(section: CompareSettings, trainings: Sequence[TrainingRecord]) -> None:
-    trained = {record.arm for record in trainings}
-    for key, arm in (("baseline", section.baseline), ("candidate", section.candidate)):
-        if arm not in trained:
-            raise InputError(
-                f"compare.{key} is {arm!r}, but only {', '.join(sorted(trained))} were trained; "
-                "name it in train.arms and run `rarefault train`"
-            )
+def _with_trained_arms(settings: Settings, training: TrainingDocument) -> tuple[Settings, str]:
+    """Return settings whose baseline and candidate were trained, and what the comparison lacks, or "".
+
+    An arm that was left out gives its place to the other one, and then there is nothing to tell apart.
+    """
+    section, records = settings.compare, training.records
+    trained = {record.arm for record in records}
+    baseline = section.baseline if section.baseline in trained else stand_in(section.candidate, records)
+    candidate = section.candidate if section.candidate in trained else baseline
+    known = training.summary.notes or {}
+    notes = {arm: note for arm, note in known.items() if arm in (section.baseline, section.candidate)}
+    unknown = sorted({section.baseline, section.candidate} - trained - set(notes))
+    notes |= dict.fromkeys(unknown, "was not trained; name it in train.arms and run `rarefault train`")
+    why = "; ".join(f"arm {arm} {note}" for arm, note in notes.items())
+    return replace(settings, compare=replace(section, baseline=baseline, candidate=candidate)), why
 
 
 class _Backbones:
@@ -238,9 +265,8 @@ def _by_rules(
 
 
 def _packed(settings: Settings, training: TrainingDocument) -> list[TrainingRecord]:
-    """Return the trainings of the arm that is packed; of the candidate where there are none."""
-    arms = of_arms(training.records)
-    return arms.get(settings.export.arm, arms[settings.compare.candidate])
+    """Return the trainings of the arm that is packed."""
+    return of_arms(training.records)[stand_in(settings.export.arm, training.records)]
 
 
 def _answered(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import IO, cast
 
 from ..bundle.preprocess import Frame
+from ..bundle.radiometric import RadiometricRule
 from ..causes import Cause
 from ..child_process import end_child, module_command, start_child
 from ..delays import restart_delay
@@ -69,8 +70,10 @@ class Camera:
         frame_event: int,
         now: float,
         shared: SharedFrame | None = None,
+        radiometric: RadiometricRule | None = None,
     ) -> None:
         self._settings, self._address = settings, address
+        self._radiometric = radiometric if address.kind is Kind.FOLDER else None  # streams bring 8 bits
         self._regions = settings.named_regions()
         self._frame_event = frame_event
         self._shared = shared or SharedFrame()
@@ -78,7 +81,11 @@ class Camera:
         self._child: subprocess.Popen[bytes] | None = None
         self._start_at = now
         self._crashes = self._restarts = self._marked_frame = 0
-        limits = HealthLimits(frozen_seconds=settings.frozen_seconds, infrared=settings.infrared)
+        limits = HealthLimits(
+            frozen_seconds=settings.frozen_seconds,
+            infrared=settings.infrared,
+            radiometric=self._radiometric is not None,
+        )
         rates = GateLimits(floor_rate=settings.floor_rate, top_rate=settings.top_rate)
         if address.kind is Kind.FOLDER:  # every picture is for the model: whoever uploads has chosen it
             limits = replace(limits, stills=True, hold_seconds=0.0, clear_seconds=0.0)
@@ -112,6 +119,7 @@ class Camera:
             check_seconds=1 / self._settings.check_rate,
             shared_memory=self._shared.handle,
             frame_event=self._frame_event,
+            radiometric=self._radiometric,
         )
         inherited = (self._shared.handle, self._frame_event)
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.DEVNULL}

@@ -19,6 +19,7 @@ from typing import cast
 import cv2
 
 from ..bundle.preprocess import Frame
+from ..bundle.radiometric import RadiometricRule
 from ..causes import Cause
 from ..delays import reconnect_delay
 from ..redact import redact
@@ -44,6 +45,7 @@ class CaptureOrders:
     check_seconds: float  # between two frames that are decoded and published
     shared_memory: int  # file descriptor
     frame_event: int  # eventfd that is written at each frame
+    radiometric: RadiometricRule | None = None  # the bundle's rule for radiometric pictures in a folder
 
     def to_line(self) -> bytes:
         """Return the orders as one line of JSON."""
@@ -53,8 +55,9 @@ class CaptureOrders:
     def from_line(cls, line: bytes) -> "CaptureOrders":
         """Return the orders that `to_line` wrote."""
         document = json.loads(line)
-        address = document.pop("address")
-        return cls(CameraAddress(Kind(address.pop("kind")), **address), **document)
+        address, rule = document.pop("address"), document.pop("radiometric")
+        read = RadiometricRule.from_json(rule) if rule else None
+        return cls(CameraAddress(Kind(address.pop("kind")), **address), **document, radiometric=read)
 
 
 class Capture:
@@ -86,7 +89,7 @@ class Capture:
         waits = Waits(orders.read_timeout, orders.upload_timeout, orders.check_seconds)
         # The successor of a process that died does not show again what may have killed it.
         backlog = 0 if self.shared[Field.TRIES] else BACKLOG
-        with closing(open_source(orders.address, timeout, waits, backlog)) as frames:
+        with closing(open_source(orders.address, timeout, waits, backlog, orders.radiometric)) as frames:
             for decode in frames:
                 now = time.monotonic()
                 self._announce_deadline(patience)
@@ -95,7 +98,12 @@ class Capture:
                 if not callable(decode) or (now < due and not folder):
                     continue
                 due = max(due + orders.check_seconds, now)
-                if self._publish(decode(), now):
+                try:
+                    published = self._publish(decode(), now)
+                except SourceFailed as failure:  # of one picture in a folder; the next may be another
+                    self._fail(failure.cause)
+                    continue
+                if published:
                     seen_at = now
                 elif folder:
                     self._fail(Cause.CODEC)

@@ -19,8 +19,10 @@ import numpy as np
 
 from ..bundle.errors import InputError
 from ..bundle.preprocess import Frame
+from ..bundle.radiometric import RadiometricRule
 from ..causes import Cause
 from ..media.image_files import read_image
+from ..media.radiometric import UnscaledError
 from ..media.upload_folder import UploadFolder
 from .address import CameraAddress, Kind
 from .mjpeg import jpegs
@@ -54,15 +56,22 @@ class Waits:
     check: float
 
 
-def open_source(address: CameraAddress, timeout: AnswerTimeout, waits: Waits, backlog: int = BACKLOG) -> Decodes:
+def open_source(
+    address: CameraAddress,
+    timeout: AnswerTimeout,
+    waits: Waits,
+    backlog: int = BACKLOG,
+    radiometric: RadiometricRule | None = None,
+) -> Decodes:
     """Return the reader for `address`; it raises SourceFailed, or ends where the stream ends.
 
-    Of the pictures that lie in a folder at the start, the newest `backlog` are shown.
+    Of the pictures that lie in a folder at the start, the newest `backlog` are shown. Radiometric
+    pictures are scaled by the rule `radiometric`.
     """
     if address.kind is Kind.MJPEG:
         return _mjpeg(address, timeout, waits.read)
     if address.kind is Kind.FOLDER:
-        return _folder(UploadFolder(Path(address.location), backlog), waits)
+        return _folder(UploadFolder(Path(address.location), backlog), waits, radiometric)
     if address.kind is Kind.RTSP:
         return _rtsp(address, timeout)
     return _file(address.location) if address.kind is Kind.FILE else _usb(Path(address.location))
@@ -152,7 +161,7 @@ def _file(path: str) -> Decodes:
             yield decode
 
 
-def _folder(folder: UploadFolder, waits: Waits) -> Decodes:
+def _folder(folder: UploadFolder, waits: Waits, radiometric: RadiometricRule | None) -> Decodes:
     """Read the pictures of a folder, one every `waits.check` seconds, and for ever those that come into it."""
     due = time.monotonic() + FIRST_SECONDS
     while True:
@@ -166,16 +175,18 @@ def _folder(folder: UploadFolder, waits: Waits) -> Decodes:
             took = time.monotonic() - began
             for path in pictures:
                 due = time.monotonic() + waits.upload
-                yield partial(_image, path)
+                yield partial(_image, path, radiometric)
                 time.sleep(waits.check)
             yield Cause.NO_UPLOAD if time.monotonic() > due else None
         time.sleep(LOOK_SECONDS + LOOK_TURNS * took)
 
 
-def _image(path: Path) -> Frame | None:
+def _image(path: Path, radiometric: RadiometricRule | None) -> Frame | None:
     try:
-        return read_image(path).frame
-    except InputError:
+        return read_image(path, radiometric=radiometric).frame
+    except InputError as error:
+        if isinstance(error.__cause__, UnscaledError):
+            raise SourceFailed(Cause.UNSCALED) from error
         return None
 
 
