@@ -96,7 +96,7 @@ def test_the_running_service_knows_better_than_a_full_disk(config, tmp_path):
             output = CliRunner().invoke(main, ["status", "--config", str(config)]).output
         server.stop()
         assert "  yard: online\n  gate: offline (misconfigured)" in output
-        assert "  disk: the ledger cannot be kept (full); what follows is as old as that\n" in output
+        assert "  disk: the ledger cannot be kept (full); the line below is from before\n" in output
 
 
 def test_another_station_at_that_port_is_not_asked(config, tmp_path):
