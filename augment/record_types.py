@@ -34,6 +34,7 @@ class FileFacts(JsonObject):
     thumbnail: str = ""  # base64 of its pixels
     notes: Sequence[str] = ()
     span: Sequence[float] = ()  # of a radiometric picture: its least and its greatest value
+    traits: Mapping[str, float | str] | None = None  # of the file and its picture, see evaluation.picture_traits
 
 
 class DatasetRecord(JsonObject):
@@ -64,6 +65,16 @@ class ToldProblem(JsonObject):
     """What was wrong with the data and is left out: file and line, relative to the source's root, and a sentence."""
 
     where: str
+    sentence: str
+
+
+class Shortcut(JsonObject):
+    """One way to tell a class without looking at what its pictures show."""
+
+    kind: str  # container: of the file, which warns; content: of a glance at the picture, which is only told
+    label: str
+    traits: Sequence[str]  # keys of evaluation.shortcut_audit.TRAITS, the strongest first; none: all of them together
+    area: float  # under the ROC curve, of pictures judged by other groups: 0.5 is chance, 1 tells every one
     sentence: str
 
 

@@ -51,7 +51,6 @@ TESTED_ELSEWHERE = {
     "edge_runtime/cameras/capture_process": "runs as a process of its own: test_camera_group",
     "edge_runtime/cameras/thumbnail": "test_picture_health, test_change_gate",
     "edge_runtime/durable_sqlite": "alerts/test_outbox, watchlog/test_ledger",
-    "edge_runtime/secret_files": "station/test_settings",
     "edge_runtime/station/cli": "the commands are run whole: test_service, test_check, test_status, test_event_list",
     "edge_runtime/station/camera_watch": "test_service, test_service_loop",
     "edge_runtime/station/systemd": "test_service",

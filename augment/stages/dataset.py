@@ -26,7 +26,7 @@ from augment.data.checks import (
     split_hints,
 )
 from augment.data.duplicates import THUMBNAIL, Pairs, Thumbnail, thumbnail_of
-from augment.data.image_store import ImageStore, radiometric_hints
+from augment.data.image_store import ImageStore, radiometric_hints, unscaled_hint
 from augment.data.layouts.listing import Candidate, Source, told
 from augment.data.perceptual_hash import Hashes, perceptual_hash
 from augment.data.problems import Check, Problem, refusal
@@ -275,7 +275,8 @@ def _sort_out(
         problems=[ToldProblem(where=_below(source.root, problem), sentence=problem.sentence) for problem in wrong],
     )
     lost = _lost(source, records, quarantined | dropped)
-    return records, summary, [*listed, lost, _files(source, quarantined), boxes.check, check_split(summary.classes)]
+    files = _files(source, quarantined, unscaled_hint(facts, settings.data.radiometric_rule))
+    return records, summary, [*listed, lost, files, boxes.check, check_split(summary.classes)]
 
 
 def _summary_of(source: Source, records: Sequence[DatasetRecord]) -> DatasetSummary:
@@ -302,10 +303,10 @@ def _summary_of(source: Source, records: Sequence[DatasetRecord]) -> DatasetSumm
     )
 
 
-def _files(source: Source, quarantined: Mapping[str, str]) -> Check:
-    """Check how many of the files that the source names can be used."""
+def _files(source: Source, quarantined: Mapping[str, str], advice: str) -> Check:
+    """Check how many of the files that the source names can be used; `advice` is for those that nothing scales."""
     left_out = [Problem(path, reason) for path, reason in sorted(quarantined.items())]
-    return Check("files", len(source.candidates) + len(source.problems), [*source.problems, *left_out])
+    return Check("files", len(source.candidates) + len(source.problems), [*source.problems, *left_out], advice)
 
 
 def _below(root: Path, problem: Problem) -> str:

@@ -87,7 +87,10 @@ class Camera:
             radiometric=self._radiometric is not None,
         )
         self._health = PictureHealth(limits)
-        self._gate = ChangeGate(GateLimits(floor_rate=settings.floor_rate, top_rate=settings.top_rate))
+        # Every picture of a folder is for the model: whoever uploads has chosen it.
+        rate = settings.check_rate if address.kind is Kind.FOLDER else settings.top_rate
+        floor_rate = rate if address.kind is Kind.FOLDER else settings.floor_rate
+        self._gate = ChangeGate(GateLimits(floor_rate=floor_rate, top_rate=rate))
         self._condition: tuple[Cause | None, float] = (Cause.STARTING, now)
 
     def tend(self, now: float) -> None:
@@ -112,6 +115,7 @@ class Camera:
             address=self._address,
             open_timeout=self._settings.open_timeout,
             read_timeout=self._settings.read_timeout,
+            upload_timeout=self._settings.upload_timeout,
             check_seconds=1 / self._settings.check_rate,
             shared_memory=self._shared.handle,
             frame_event=self._frame_event,

@@ -20,7 +20,8 @@ class Status:
     def __init__(self) -> None:
         self.metrics, self.troubles = Metrics(), {"mqtt": "", "disk": ""}
         self.server = StatusServer(HttpSection(port=0), self.metrics)
-        self.server.start({name: lambda name=name: self.troubles[name] for name in self.troubles})
+        checks = {name: lambda name=name: self.troubles[name] for name in self.troubles}
+        self.server.start(checks, lambda: {"station": "north-7"})
 
     @property
     def port(self) -> int:

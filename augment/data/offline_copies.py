@@ -1,0 +1,253 @@
+"""Which pictures were made from one another offline: turned, mirrored, cropped, made noisy, saved under other names.
+
+Two searches, both by position in the arrays given, both pure. Small and smooth pictures are found by the perceptual
+hashes of the eight ways to lay a picture down. For others, candidates share local features (SIFT, Lowe 2004) as words
+(Sivic and Zisserman 2003); a candidate counts where one affine map lays rare features onto each other and the pictures
+under them then agree, block by block. A mirrored picture's features are those of the picture, reordered.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from os import cpu_count
+from typing import TypeAlias
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+from augment.data.image_store import resize_by_area
+
+Floats: TypeAlias = NDArray[np.float32]
+Outline: TypeAlias = NDArray[np.uint8]  # (SIDE, SIDE) grey
+Triple: TypeAlias = tuple[int, int, bool]  # two positions, the smaller first, and whether one is mirrored
+
+SIDE = 192  # pixels; a picture is squeezed into a square, so that a quarter turn of it is one of the square
+LEAST_SIDE = 48  # pixels; smaller pictures have no features worth the name
+KEYPOINTS = 160  # of a picture, the strongest
+WORDS = 1024  # and as many mirrored ones
+NEAREST = 8  # candidates of each picture and of its mirror image
+
+RATIO = 0.85  # a feature is matched if its second choice is farther by this (Lowe)
+ERROR = 3.0  # pixels that a matched feature may lie off
+LEAST_MATCHES = 10  # that agree on one map, and half of all
+MOST_SCALE, MOST_STRETCH = 2.2, 1.8  # of a map: how much larger or smaller, how much more along one axis
+BACKGROUND = 256  # pictures, drawn evenly: what many of them have too, a busbar or a logo, is no sign of a copy
+SLACK = (
+    1.3  # candidates were chosen for being alike, so that others may be less so by this and still count as having it
+)
+MOST_COPIES = 24  # of one picture: a feature that more have is common. Of the pictures drawn that is a part, and CHANCE
+CHANCE = 2
+BLOCK = 24  # pixels
+LEAST_BLOCKS = 12  # of 64 in the overlap
+AGREE, MOST_AGREE = 0.95, 0.9  # correlation of the middle block and of three in four
+DETAIL_AGREE, MOST_DETAIL_AGREE = 0.9, 0.8  # the same without the means of rows and columns: bars and horizons
+
+
+def outline_of(frame: NDArray[np.uint8]) -> Outline:
+    """Return an (H, W, 3) BGR picture as its outline; an even one where it is too small for features."""
+    if min(frame.shape[:2]) < LEAST_SIDE:
+        return np.zeros((SIDE, SIDE), np.uint8)
+    grey: Outline = cv2.cvtColor(resize_by_area(frame, SIDE, SIDE), cv2.COLOR_BGR2GRAY)
+    return grey
+
+
+@dataclass(frozen=True)
+class Features:
+    """Where a picture's features lie, (K, 2) as x and y, and what they look like, (K, 128) of unit length."""
+
+    points: Floats
+    vectors: Floats
+
+    @cached_property
+    def mirrored(self) -> "Features":
+        """The features of the picture seen in a mirror."""
+        points = self.points * np.float32([-1, 1]) + np.float32([SIDE - 1, 0])
+        return Features(points, self.vectors[:, _MIRROR])
+
+
+# A SIFT vector holds 4 x 4 cells of 8 directions, relative to the direction of the feature: a mirror swaps the cells
+# across it and the sense of the directions.
+_MIRROR = np.arange(128).reshape(4, 4, 8)[::-1, :, -np.arange(8) % 8].reshape(-1)
+
+
+def features_of(outline: Outline) -> Features:
+    """Return the features of an outline, after its greys are stretched to the whole range."""
+    low, high = np.percentile(outline, (1, 99))
+    full = cv2.convertScaleAbs(outline.astype(np.float32) - low, alpha=255 / max(high - low, 8))
+    points, vectors = cv2.SIFT_create(nfeatures=KEYPOINTS, contrastThreshold=0.02).detectAndCompute(full, None)
+    if vectors is None:
+        return Features(np.empty((0, 2), np.float32), np.empty((0, 128), np.float32))
+    root = np.sqrt(vectors / np.maximum(vectors.sum(axis=1, keepdims=True), 1e-6))  # Arandjelovic and Zisserman 2012
+    return Features(np.array([point.pt for point in points], np.float32)[:KEYPOINTS], root[:KEYPOINTS])
+
+
+def feature_pairs(outlines: Sequence[Outline]) -> list[Triple]:
+    """Return the pairs of pictures of which one was made from the other, by their features."""
+    with ThreadPoolExecutor(cpu_count()) as pool:
+        features = list(pool.map(features_of, outlines))
+        if sum(len(each.vectors) for each in features) < 2:
+            return []
+        common = _Background.of(features)
+        found = pool.map(
+            lambda triple: _same(outlines, features, triple, common), triples := sorted(set(_candidates(features)))
+        )
+        return [triple for triple, same in zip(triples, found, strict=True) if same]
+
+
+# Candidates
+
+
+def _candidates(features: Sequence[Features]) -> Iterator[Triple]:
+    """Yield each picture's likeliest partners, mirrored or not, by the words that they share."""
+    plain, mirrored = _as_words(features)
+    others = plain.T.tocsr()
+    nearest = min(NEAREST, len(features) - 1)
+    for flipped, rows in ((False, plain), (True, mirrored)):
+        for start in range(0, len(features), 1024):
+            likeness = (rows[start : start + 1024] @ others).toarray()
+            own = np.arange(len(likeness))
+            likeness[own, start + own] = -1
+            best = np.argpartition(-likeness, nearest - 1, axis=1)[:, :nearest]
+            for row, column in zip(*np.nonzero(np.take_along_axis(likeness, best, axis=1) > 0), strict=True):
+                first, second = sorted((start + int(row), int(best[row, column])))
+                yield first, second, flipped
+
+
+def _as_words(features: Sequence[Features]) -> tuple[csr_matrix, csr_matrix]:
+    """Return (N, words) rows of unit length, tf-idf weighted, of the pictures and of their mirror images.
+
+    Words are features drawn evenly from all, and their mirror images, so that a mirrored feature is a mirrored word.
+    """
+    vectors = np.concatenate([each.vectors for each in features])
+    drawn = vectors[np.linspace(0, len(vectors) - 1, min(WORDS, len(vectors))).astype(int)]
+    book = np.concatenate([drawn, drawn[:, _MIRROR]]).T
+    word = np.concatenate([np.argmax(vectors[at : at + 8192] @ book, axis=1) for at in range(0, len(vectors), 8192)])
+    row = np.repeat(np.arange(len(features)), [len(each.vectors) for each in features])
+    shape, ones = (len(features), book.shape[1]), np.ones(len(row), np.float32)
+    counts = [csr_matrix((ones, (row, words)), shape) for words in (word, (word + len(drawn)) % book.shape[1])]
+    having = sum(np.bincount(count.tocoo().col, minlength=book.shape[1]) for count in counts)
+    weight = np.log(2 * len(features) / np.maximum(having, 1)).astype(np.float32)
+    return _weighted(counts[0], weight), _weighted(counts[1], weight)
+
+
+def _weighted(counts: csr_matrix, weight: Floats) -> csr_matrix:
+    rows = counts.sqrt().multiply(weight).tocsr()
+    length = np.sqrt(np.asarray(rows.multiply(rows).sum(axis=1)).ravel())
+    scaled: csr_matrix = rows.multiply(1 / np.maximum(length, 1e-6)[:, None]).tocsr()
+    return scaled
+
+
+# Proof
+
+
+@dataclass(frozen=True)
+class _Background:
+    """The features of pictures drawn evenly, (M, 128), and where those of each begin."""
+
+    vectors: Floats
+    starts: NDArray[np.int64]
+    most: float  # pictures of these that may have a rare feature
+
+    @classmethod
+    def of(cls, features: Sequence[Features]) -> "_Background":
+        drawn = [features[at] for at in np.unique(np.linspace(0, len(features) - 1, BACKGROUND).astype(int))]
+        full = [each.vectors for each in drawn if len(each.vectors)]
+        starts = np.cumsum([0, *(len(vectors) for vectors in full[:-1])])
+        return cls(np.concatenate(full), starts, MOST_COPIES * len(drawn) / len(features) + CHANCE)
+
+    def rare(self, vectors: Floats, likeness: Floats) -> NDArray[np.bool_]:
+        """Whether each of (K, 128) features has few pictures with a feature as like it as `likeness` (K,)."""
+        best = np.maximum.reduceat(vectors @ self.vectors.T, self.starts, axis=1)
+        having = (1 - best <= SLACK * (1 - likeness[:, None])).sum(axis=1)
+        found: NDArray[np.bool_] = having <= self.most
+        return found
+
+
+def _same(outlines: Sequence[Outline], features: Sequence[Features], triple: Triple, background: _Background) -> bool:
+    first, second, flipped = triple
+    onto, outline = features[first], outlines[first]
+    if flipped:
+        onto, outline = onto.mirrored, outline[:, ::-1]
+    return _map(onto, features[second], background, lambda found: agree(outline, outlines[second], found))
+
+
+def _map(onto: Features, of: Features, background: _Background, check: Callable[[Floats], bool]) -> bool:
+    """Whether one plausible affine map lays enough rare features of one picture onto those of another, and passes."""
+    left, right, likeness = _matches(onto, of)
+    if len(left) < LEAST_MATCHES:
+        return False
+    cv2.setRNGSeed(0)
+    found, inliers = cv2.estimateAffine2D(
+        of.points[right], onto.points[left], method=cv2.RANSAC, ransacReprojThreshold=ERROR, maxIters=500
+    )
+    if found is None:
+        return False
+    inside = inliers.ravel().astype(bool)
+    if inside.sum() < max(LEAST_MATCHES, len(left) / 2):
+        return False
+    large, small = np.linalg.svd(found[:, :2], compute_uv=False)
+    if large > MOST_SCALE or small < 1 / MOST_SCALE or large > MOST_STRETCH * small or np.linalg.det(found[:, :2]) < 0:
+        return False
+    if not check(found):
+        return False
+    return int(background.rare(onto.vectors[left[inside]], likeness[inside]).sum()) >= LEAST_MATCHES
+
+
+def _matches(onto: Features, of: Features) -> tuple[NDArray[np.int64], NDArray[np.int64], Floats]:
+    """Return the features of both pictures that choose each other, and clearly, with their cosine."""
+    if min(len(onto.vectors), len(of.vectors)) < 2:
+        return np.empty(0, int), np.empty(0, int), np.empty(0, np.float32)
+    likeness = onto.vectors @ of.vectors.T
+    choice = likeness.argmax(axis=1)
+    rows = np.flatnonzero(likeness.argmax(axis=0)[choice] == np.arange(len(choice)))
+    second, best = np.partition(likeness[rows], -2, axis=1)[:, -2:].T
+    clear = 1 - best < RATIO**2 * (1 - second)  # of unit vectors the squared distance is 2 - 2 cos
+    return rows[clear], choice[rows[clear]], best[clear]
+
+
+def agree(onto: Outline, of: Outline, found: Floats) -> bool:
+    """Whether two outlines agree in the blocks that the (2, 3) affine map `found` lays over each other."""
+    mask = cv2.warpAffine(np.ones_like(of), found, (SIDE, SIDE)).astype(bool)
+    whole = _blocks(mask).all(axis=1)
+    if whole.sum() < LEAST_BLOCKS:
+        return False
+    pictures = [
+        cv2.GaussianBlur(picture, (0, 0), 1.5).astype(np.float32)
+        for picture in (np.ascontiguousarray(onto), cv2.warpAffine(of, found, (SIDE, SIDE)))
+    ]
+    plain = _correlations(*(_blocks(picture)[whole] for picture in pictures))
+    if np.median(plain) < AGREE or np.quantile(plain, 0.25) < MOST_AGREE:
+        return False
+    detail = _correlations(*(_blocks(_without_bars(picture, mask))[whole] for picture in pictures))
+    return bool(np.median(detail) >= DETAIL_AGREE and np.quantile(detail, 0.25) >= MOST_DETAIL_AGREE)
+
+
+def _blocks(picture: NDArray[np.generic]) -> NDArray[np.generic]:
+    count = SIDE // BLOCK
+    return picture.reshape(count, BLOCK, count, BLOCK).swapaxes(1, 2).reshape(count * count, BLOCK * BLOCK)
+
+
+def _correlations(first: Floats, second: Floats) -> Floats:
+    """Return the correlation of each block with its partner, of the half with more to see."""
+    first, second = (blocks - blocks.mean(axis=1, keepdims=True) for blocks in (first, second))
+    spread = first.std(axis=1)
+    seen = (spread >= np.median(spread)) & (spread > 1)
+    if not seen.any():
+        return np.zeros(1, np.float32)
+    product = (first * second).mean(axis=1) / np.maximum(spread * second.std(axis=1), 1e-3)
+    chosen: Floats = product[seen]
+    return chosen
+
+
+def _without_bars(picture: Floats, mask: NDArray[np.bool_]) -> Floats:
+    """Return the picture less the means of its rows and columns within the mask, twice, since a mask is no rectangle."""
+    for _ in range(2):
+        for axis in (0, 1):
+            mean = np.where(mask, picture, 0).sum(axis=axis, keepdims=True) / np.maximum(
+                mask.sum(axis=axis, keepdims=True), 1
+            )
+            picture = np.where(mask, picture - mean, 0).astype(np.float32)
+    return picture
