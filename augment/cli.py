@@ -199,6 +199,36 @@ def report(folder: Path, minutes_per_image: float) -> None:
 
 
 @main.command()
+@click.argument("data", metavar="DATA")
+@fault_option
+@boxes_option
+@click.option("--all", "whole", is_flag=True, help="List every file and line, not the first few of each kind.")
+@click.option("--format", "shape", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def doctor(data: str, faults: tuple[str, ...], boxes: str, whole: bool, shape: str) -> None:
+    """Look through the images in DATA before anything is run, and tell what is wrong with them; writes nothing.
+
+    DATA is what --data of `rarefault init` takes, or a run folder or pipeline.toml, whose models are looked at too. The
+    exit code is 0 where nothing was found, 3 where there is something to look at, 1 where a run would stop.
+    """
+    from augment.report import doctor as told
+    from augment.settings import DataSettings, Settings, load_settings
+    from augment.stages.dataset import examine
+
+    path = Path(data)
+    if path.suffix == ".toml" or (path / "pipeline.toml").is_file():
+        settings = load_settings(path)
+    else:
+        settings = Settings(data=DataSettings(source=data, faults=faults, boxes=boxes))
+    examined = examine(settings)
+    found = told.sections(examined.summary, examined.checks, settings.data)
+    if shape == "json":
+        click.echo(told.as_json(settings.data.source, examined.summary, found))
+    else:
+        click.echo(told.page(settings.data.source, examined.summary, examined.records, found, whole))
+    raise SystemExit(told.exit_code(found))
+
+
+@main.command()
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path("demo"), show_default=True)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 def demo(out: Path, seed: int) -> None:

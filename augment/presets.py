@@ -53,6 +53,9 @@ _CPU = Settings(
         head="auto",
         aspect="native",
         size=384,
+        # Measured on thermal photographs of substations: with 0 the AUC is 89.9 and the gap to the painted copies 20.3,
+        # with 1 they are 92.5 and 17.7.
+        centre=0.7,
         cross_fit=5,
     ),
     compare=CompareSettings(baseline="real+classic", candidate="real+heal"),

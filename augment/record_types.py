@@ -33,6 +33,8 @@ class FileFacts(JsonObject):
     phash: str = ""  # 64 bits in hex
     thumbnail: str = ""  # base64 of its pixels
     notes: Sequence[str] = ()
+    span: Sequence[float] = ()  # of a radiometric picture: its least and its greatest value
+    outline: str = ""  # base64 of a JPEG, see data.offline_copies
     traits: Mapping[str, float | str] | None = None  # of the file and its picture, see evaluation.picture_traits
 
 
@@ -70,6 +72,13 @@ class Shortcut(JsonObject):
     sentence: str
 
 
+class ToldProblem(JsonObject):
+    """What was wrong with the data and is left out: file and line, relative to the source's root, and a sentence."""
+
+    where: str
+    sentence: str
+
+
 class DatasetSummary(JsonObject):
     """What the data set holds, class by class and split by split."""
 
@@ -89,6 +98,12 @@ class DatasetSummary(JsonObject):
     quarantined: Sequence[LeftOut]
     dropped: Sequence[LeftOut]
     ignored: Sequence[LeftOut]
+    problems: Sequence[ToldProblem] = ()  # beside the quarantined files
+    copy_pairs: int = 0  # made from one another offline, by their names or by their pictures
+    straddling_copies: int = 0  # of them, with images on two sides of the split
+    contradictions: Sequence[str] = ()  # pairs of look-alikes under two labels that are not sure enough to be left out
+    proposals: Sequence[str] = ()  # ways to group by asset, visit or camera that names and EXIF show
+    shortcuts: Sequence[Shortcut] = ()
 
 
 # Stage 2, captions
@@ -320,6 +335,7 @@ class TrainingSummary(JsonObject):
     fault_labels: Sequence[str]
     input: PlainJson  # the PreprocessSpec
     head: PlainJson | None = None  # the spatial head; without one, the class head
+    notes: Mapping[str, str] | None = None  # arm -> a predicate: why it is left out, or learns from less
 
 
 # Stage 8, comparison
@@ -515,6 +531,7 @@ class ComparisonSummary(JsonObject):
     differences: Mapping[str, Difference]  # by arm, all but the baseline
     verdict: str
     gate: Mapping[str, Sequence[str]] | None = None  # arm -> labels whose generated images its gate kept out
+    why: str = ""  # what the comparison that the settings ask for lacks
 
 
 # Stage 9, export

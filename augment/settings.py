@@ -4,6 +4,7 @@
 """
 
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -14,6 +15,7 @@ from augment.methods import parse_method
 from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.files import replace_file
 from edge_runtime.bundle.heads import Pooling
+from edge_runtime.bundle.radiometric import RadiometricRule
 from edge_runtime.settings_reader import build, read_toml
 
 MAX_SYNTHETIC_PER_CLASS = 370
@@ -59,6 +61,27 @@ class DataSettings:
         "boxes around faults: a folder of Pascal VOC (.xml) or YOLO (.txt) files named like the images, or a COCO file "
         "(.json); empty: such files beside the images, or in folders labels or Annotations beside them",
     )
+    radiometric: str = setting(
+        "",
+        "how pictures of measured values, such as temperatures in 16 bits or floating-point numbers, become grey "
+        "levels: range LOW HIGH in the files' own values (range 20 90 for degrees), which keeps what hot and cold "
+        "mean, or percentiles LOW HIGH of each picture (percentiles 1 99); empty: they are left out and told",
+    )
+    box_units: str = setting(
+        "pixels",
+        "what the x, y, width and height of a manifest's and a COCO file's boxes are: pixels of the upright image, or "
+        "fractions of its width and height",
+        choices=("pixels", "fractions"),
+    )
+    least_side: int = setting(16, "images with a side of fewer pixels are left out", low=1)
+    most_aspect: float = setting(
+        20.0, "images whose longer side is more than this many times the shorter are left out", low=1.0
+    )
+    most_problems: float = fraction(
+        0.25,
+        "share of the files, and of the boxes, that may have a problem and are then left out; where more have, nothing "
+        "is run",
+    )
     licence: str = setting("", "terms under which the images may be used; the bundle's manifest repeats it")
     phrases: dict[str, str] = setting(
         {}, "words for a label in captions and prompts, where underscores to spaces is not enough"
@@ -91,9 +114,30 @@ class DataSettings:
         low=0,
         high=32,
     )
+    copies: str = setting(
+        "pictures",
+        "how copies made offline (turned, mirrored, cropped, saved anew) are found, which then stand on one side: "
+        "pictures (by names and by the pictures themselves), names (hashes and words that tools add to a name), off",
+        choices=("pictures", "names", "off"),
+    )
+    group_pattern: str = setting(
+        "",
+        "a regular expression over each image's path; images in which its group `asset` (else its first group, else "
+        "the whole match) is the same stand on one side, such as '(unit\\d+)_'; empty: no rule",
+    )
+    group_exif: str = setting(
+        "",
+        "images that EXIF gives one day, camera (its serial number) or place stand on one side; empty: no rule",
+        choices=("", "day", "camera", "place"),
+    )
     embedding: str = setting(
         "lite0", "what measures likeness of images: lite0, or a CLIP or DINOv2 hub id or local folder"
     )
+
+    @property
+    def radiometric_rule(self) -> RadiometricRule | None:
+        """The rule by which radiometric pictures become grey levels; None where they are left out."""
+        return RadiometricRule.parse(self.radiometric) if self.radiometric else None
 
     def contradictions(self) -> list[str]:
         """Return a sentence for each of the section's keys, or pairs of keys, that cannot be meant."""
@@ -104,6 +148,17 @@ class DataSettings:
             wrong.append("data.validation_share and data.test_share leave less than 20 % for training")
         if self.folds in (1, 2) or self.fold >= max(self.folds, 1):
             wrong.append("data.folds must be 0, or 3 and more, and data.fold below it")
+        try:
+            _ = self.radiometric_rule
+        except InputError as error:
+            wrong.append(f"data.radiometric: {error}")
+        try:
+            re.compile(self.group_pattern)
+        except re.error as error:
+            wrong.append(
+                f"data.group_pattern is {self.group_pattern!r}, which is no regular expression ({error}); expected one "
+                "such as '(unit\\d+)_'"
+            )
         return wrong + self._group_contradictions() + self._kind_contradictions()
 
     def _group_contradictions(self) -> list[str]:

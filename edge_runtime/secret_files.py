@@ -3,7 +3,8 @@
 import os
 from pathlib import Path
 
-from .bundle.errors import UnavailableError
+from .bundle.errors import InputError, UnavailableError
+from .text_files import decode_text
 
 MAX_SECRET = 4096  # bytes
 
@@ -20,10 +21,10 @@ def read_secret(path: Path) -> str:
     try:
         with path.open("rb") as file:
             data = file.read(MAX_SECRET + 1)
-        text = data.decode().strip("\r\n")
+        text = decode_text(data, "").strip("\n")
     except OSError as error:
         raise UnavailableError(f"the secret in {path} cannot be read ({error.strerror}); check the file") from None
-    except UnicodeDecodeError:
+    except InputError:  # its sentence quotes a byte
         raise UnavailableError(f"the secret in {path} is no UTF-8 text; write it again") from None
     if not text or len(data) > MAX_SECRET:
         raise UnavailableError(

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from .bundle.errors import InputError
+from .text_files import decode_text
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -34,11 +35,9 @@ def read_toml(path: Path, remedy: str = "give the station's settings with --conf
     try:
         if (size := path.stat().st_size) > MAX_BYTES:
             raise InputError(f"{path} is {size} bytes, settings have at most {MAX_BYTES}; is it the right file?")
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(decode_text(path.read_bytes(), str(path)))
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}); {remedy}") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{path} is no UTF-8 text; save it again as UTF-8") from None
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{path} is no TOML: {error}; correct it") from None
 

@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 
 from augment.data.boxes import DrawnBox
 from edge_runtime.bundle.errors import InputError
+from edge_runtime.text_files import read_text
 
 MAX_BYTES = 1 << 20  # of a file for one image; a COCO file may have any size
 VOC_EDGES = ("xmin", "ymin", "xmax", "ymax")
@@ -37,12 +38,12 @@ def read_boxes(path: Path, problems: list[str]) -> tuple[DrawnBox, ...] | None:
 
 
 def _read_yolo(path: Path, problems: list[str]) -> tuple[DrawnBox, ...] | None:
-    rows = [(at, line.split()) for at, line in enumerate(_text(path).splitlines(), 1) if line.strip()]
+    rows = [(at, line.split()) for at, line in enumerate(read_text(path).split("\n"), 1) if line.strip()]
     numbers = [(at, row, _numbers(row)) for at, row in rows]
     if rows and not any(values is not None and row[0].isdigit() for _, row, values in numbers):
         return None  # a caption or some other text
     names = path.with_name(YOLO_NAMES)
-    classes = [line.strip() for line in _text(names).splitlines()] if names.is_file() else []
+    classes = [line.strip() for line in read_text(names).split("\n")] if names.is_file() else []
     boxes = []
     for at, row, values in numbers:
         where = f"{path}, line {at}"
@@ -107,7 +108,7 @@ def read_coco(path: Path, problems: list[str]) -> dict[str, tuple[DrawnBox, ...]
     What is wrong in a box is added to `problems`; InputError where the file as a whole is no COCO file.
     """
     try:
-        content = json.loads(_text(path))
+        content = json.loads(read_text(path))
         names = {image["id"]: str(image["file_name"]) for image in content["images"]}
         sizes = {image["id"]: _size([image.get("width"), image.get("height")]) for image in content["images"]}
         categories = {category["id"]: str(category["name"]) for category in content.get("categories", ())}
@@ -144,12 +145,3 @@ def _size(texts: list[Any]) -> tuple[int, int] | None:
     """Return the width and height that a file states; some tools write zeros where they do not know them."""
     width, height = map(_number, texts)
     return (int(width), int(height)) if width >= 1 and height >= 1 else None
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror})") from None
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is no UTF-8 text ({error}); save it as UTF-8") from None

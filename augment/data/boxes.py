@@ -5,6 +5,7 @@ from typing import Any
 
 from edge_runtime.bundle.errors import InputError
 
+CLICK = 2.0  # pixels; a box with a shorter side marks a point and holds no fault
 LEAST_SIDE = 1.0  # pixels; below, a box stands for fractions taken for pixels, or for a slip of the mouse
 ROUNDING = 1.0  # pixels by which tools draw over the border without meaning it
 STICKS_OUT = "sticks out and is cut at the border"
@@ -58,6 +59,11 @@ class DrawnBox:
             raise InputError(
                 f"{self.where}: box {_listed(numbers)} (x, y, width, height) is less than a pixel; "
                 "expected pixels of the image, not fractions of it"
+            )
+        if min(numbers[2:]) < CLICK:
+            raise InputError(
+                f"{self.where}: box {_listed(numbers)} (x, y, width, height) is hardly a pixel, a click rather than a "
+                "box; draw it around the fault"
             )
         over = max(left - numbers[0], top - numbers[1], sum(numbers[::2]) - right, sum(numbers[1::2]) - bottom)
         if over <= 0:

@@ -1,5 +1,6 @@
-"""Open the image of a dataset record: the one module that knows where the images lie."""
+"""Open the image of a dataset record: the one module that knows where the images lie and how they are scaled."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -7,11 +8,12 @@ from pathlib import Path
 import cv2
 
 from augment.data.sources import source_root
-from augment.record_types import DatasetRecord
+from augment.record_types import DatasetRecord, FileFacts
 from augment.settings import Settings
 from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.preprocess import Frame, PreprocessSpec
-from edge_runtime.media.image_files import read_image
+from edge_runtime.bundle.radiometric import RANGE, RadiometricRule, plain
+from edge_runtime.media.image_files import ReadImage, read_image
 
 
 def resize_by_area(frame: Frame, width: int, height: int) -> Frame:
@@ -20,11 +22,43 @@ def resize_by_area(frame: Frame, width: int, height: int) -> Frame:
     return resized
 
 
+def radiometric_hints(facts: Sequence[FileFacts], rule: RadiometricRule | None) -> list[str]:
+    """Say how many of the files are radiometric, which values they hold, and what the settings make of them."""
+    left_out = [one for one in facts if one.reason and one.span]
+    scaled = [one for one in facts if not one.reason and one.span]
+    hints = []
+    if left_out:
+        low, high = _whole_span(left_out)
+        hints.append(
+            f"{len(left_out)} images are radiometric, with values from {low} to {high}, and left out: set "
+            f'data.radiometric, such as "range {low} {high}" or "percentiles 1 99" (first {left_out[0].id})'
+        )
+    if scaled and rule:
+        low, high = _whole_span(scaled)
+        hints.append(f'{len(scaled)} images are radiometric, with values from {low} to {high}, scaled by "{rule}"')
+        if beyond := [one for one in scaled if rule.rule == RANGE and one.span[1] > rule.high]:
+            hints.append(
+                f"{len(beyond)} of them have values above {plain(rule.high)}, all white (first {beyond[0].id})"
+            )
+        if others := [one for one in facts if not one.reason and not one.span]:
+            hints.append(
+                f"{len(others)} images have 8 bits and are taken as they are, beside radiometric ones: the two kinds "
+                f"look different whatever they show (first {others[0].id})"
+            )
+    return hints
+
+
+def _whole_span(facts: Sequence[FileFacts]) -> tuple[str, str]:
+    """Return the least and the greatest value of several radiometric files, in words."""
+    return plain(min(one.span[0] for one in facts)), plain(max(one.span[1] for one in facts))
+
+
 class ImageStore:
     """Opens the images of one run's data source."""
 
     def __init__(self, settings: Settings) -> None:
         self._data = settings.data
+        self._rule = settings.data.radiometric_rule
 
     @cached_property
     def root(self) -> Path:
@@ -35,9 +69,13 @@ class ImageStore:
         """Return the path of the record's file."""
         return self.root / record.path
 
+    def read(self, path: Path) -> ReadImage:
+        """Read a file of the source, a radiometric picture by the rule of the settings; InputError as `read_image`."""
+        return read_image(path, radiometric=self._rule)
+
     def frame(self, record: DatasetRecord) -> Frame:
         """Return the record's image, uint8 (H, W, 3) BGR, upright. Raises InputError where its size is another."""
-        frame = read_image(self.path(record)).frame
+        frame = self.read(self.path(record)).frame
         if frame.shape[:2] != (record.height, record.width):
             seen, expected = f"{frame.shape[1]} x {frame.shape[0]}", f"{record.width} x {record.height}"
             raise InputError(

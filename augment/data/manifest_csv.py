@@ -2,12 +2,14 @@
 
 import csv
 import difflib
+import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from augment.data.boxes import DrawnBox
 from edge_runtime.bundle.errors import InputError
+from edge_runtime.text_files import read_text
 
 REQUIRED = ("path", "label")
 BOX = ("x", "y", "w", "h")
@@ -30,13 +32,12 @@ class ManifestRow:
 def read_manifest(path: Path) -> Iterator[ManifestRow]:
     """Yield the rows of the manifest at `path`; InputError names the line, the value seen and what was expected."""
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = csv.DictReader(file, restkey="", restval="")
-            _check_header(rows.fieldnames or (), path)
-            for row in rows:
-                yield _row(row, f"{path}, line {rows.line_num}")
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path} is no CSV text in UTF-8 ({error}); save it as one") from None
+        rows = csv.DictReader(io.StringIO(read_text(path)), restkey="", restval="")
+        _check_header(rows.fieldnames or (), path)
+        for row in rows:
+            yield _row(row, f"{path}, line {rows.line_num}")
+    except csv.Error as error:
+        raise InputError(f"{path} is no CSV text ({error}); save it as one") from None
 
 
 def _check_header(names: Sequence[str], path: Path) -> None:

@@ -17,9 +17,11 @@ from augment.data.box_search import find_boxes
 from augment.data.boxes import DrawnBox, refuse
 from augment.data.fault_groups import resolve
 from augment.data.manifest_csv import ManifestRow, read_manifest
+from augment.data.problems import Problem
 from augment.settings import DataSettings, Settings
 from edge_runtime.bundle.errors import InputError
 from edge_runtime.media.image_files import IMAGE_SUFFIXES
+from edge_runtime.text_files import read_text
 
 PETS_FOLDER = "oxford-iiit-pet"
 ELPV_PACKAGE = "elpv-dataset"
@@ -49,6 +51,7 @@ class Source:
     root: Path
     candidates: tuple[Candidate, ...]
     ignored: tuple[tuple[str, str], ...] = ()
+    problems: tuple[Problem, ...] = ()  # of lists and box files: what they name wrongly is no candidate, or has no box
 
     @property
     def classes(self) -> dict[str, int]:
@@ -195,7 +198,7 @@ def _list_pets(source: str) -> Source:
 def _pets_names(path: Path) -> Iterator[str]:
     if not path.is_file():
         raise InputError(f"{path} does not exist; the Oxford-IIIT Pet layout has it")
-    for number, line in enumerate(_text(path).splitlines(), start=1):
+    for number, line in enumerate(read_text(path).split("\n"), start=1):
         if not line.strip() or line.startswith("#"):
             continue
         name = line.split()[0]
@@ -227,7 +230,9 @@ def _elpv_root(source: str) -> Path:
 def _list_elpv(source: str) -> Source:
     root = _elpv_root(source)
     candidates = []
-    for number, line in enumerate(_text(root / ELPV_LABELS).splitlines(), start=1):
+    for number, line in enumerate(read_text(root / ELPV_LABELS).split("\n"), start=1):
+        if not line.strip():
+            continue
         try:
             path, probability, kind = line.split()
             label = f"{kind}_{round(100 * float(probability))}"
@@ -291,13 +296,6 @@ def _inside(path: str, where: str) -> str:
     if pure.is_absolute() or ".." in pure.parts or not pure.parts:
         raise InputError(f"{where}: path {path!r}, expected one inside the folder of that file")
     return pure.as_posix()
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is no UTF-8 text ({error}); save it as UTF-8") from None
 
 
 _READERS = {"folders": _list_folders, "oxford-pets": _list_pets, "elpv": _list_elpv, "manifest": _list_manifest}

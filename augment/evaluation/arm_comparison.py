@@ -258,7 +258,8 @@ def _differences(
 ) -> dict[str, types.Difference]:
     """Subtract the baseline from every other arm. McNemar compares the labels that averaged probabilities give."""
     baseline = scores[section.baseline]
-    others = {arm: found for arm, found in scores.items() if arm != section.baseline}
+    # Where one arm is all that there is, it is its own candidate, and the difference is nothing.
+    others = {arm: found for arm, found in scores.items() if arm != section.baseline or arm == section.candidate}
     tests = {arm: metrics.mcnemar_test(truth.targets, baseline.pooled, found.pooled) for arm, found in others.items()}
     adjusted = metrics.holm([p for _, _, p in tests.values()])
     differences = {}

@@ -46,6 +46,8 @@ def agreement(
     recognised = np.zeros(len(targets), bool)
     for fold in range(FOLDS):
         asked, taught = folds == fold, real_folds != fold
+        if len(np.unique(targets[taught])) < 2:  # all that is left shows one class: this fold judges nothing
+            continue
         knows = embedding_classifier(real[taught], targets[taught])
         if not taught.all():
             recognised[~taught] = knows.predict(real[~taught].astype(np.float64)) == targets[~taught]

@@ -54,6 +54,7 @@ def null_check(
     weights = np.concatenate([np.ones((1, len(names))), counts])[:, index]  # the first row is the sample itself
     shares = weights @ _wins(composed, hosts) / weights.sum(axis=1)
     above = _wins(composed[:, None], hosts[None, :])  # (N, N)
+    above[index[:, None] == index[None, :]] = EVEN  # a picture beside itself is the share's business
     aucs = ((weights @ above) * weights).sum(axis=1) / weights.sum(axis=1) ** 2
     share, auc = (interval(found[0], found[1:], confidence) for found in (shares, aucs))
     failed = share.low > EVEN and auc.low > EVEN + TOLERATED

@@ -1,12 +1,12 @@
 """Whether the classes can be told without looking at what the pictures show: by the file, the camera, the day.
 
-A classifier that is given one trait of the files alone judges groups of pictures that it has not seen. Where it tells a
-class, so can a network, and good test figures then say nothing about faults. Traits of the container warn; what a glance
-at the picture tells (colour, light) may belong to the fault and is only told.
+A classifier that is given one trait of the files alone judges groups of pictures that it has not seen. Where it tells
+a class, so can a network, and good test figures then say nothing about faults. Traits of the container warn; what a
+glance at the picture tells (colour, light) may belong to the fault and is only told.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from statistics import NormalDist
 from typing import TypeAlias
 
@@ -101,21 +101,25 @@ def _groups_of_each(of_class: NDArray[np.int64], groups: Sequence[str]) -> list[
 def _column(name: str, traits: Sequence[Traits]) -> Column:
     """Return a trait as one number for each picture: texts by their place in the order, ABSENT where there is none."""
     values = [found.get(name, "") for found in traits]
-    order = {text: at for at, text in enumerate(sorted({value for value in values if isinstance(value, str) and value}))}
+    order = {
+        text: at for at, text in enumerate(sorted({value for value in values if isinstance(value, str) and value}))
+    }
     return np.array([order.get(value, ABSENT) if isinstance(value, str) else float(value) for value in values])
 
 
-def _judge(columns: NDArray[np.float64], of_class: NDArray[np.int64], folds: Sequence[NDArray[np.int64]], seed: int) -> Rates:
+def _judge(
+    columns: NDArray[np.float64], of_class: NDArray[np.int64], folds: Sequence[NDArray[np.int64]], seed: int
+) -> Rates:
     """Return how likely each picture is of each class, by those of the other folds: (N, classes)."""
     rates = np.zeros((len(of_class), of_class.max() + 1))
     for fold in folds:
         learn = np.ones(len(of_class), bool)
         learn[fold] = False
-        known = dict(class_weight="balanced", min_samples_leaf=LEAST, random_state=seed % 2**32)
+        shape = {"class_weight": "balanced", "min_samples_leaf": LEAST, "random_state": seed % 2**32}
         model = (
-            DecisionTreeClassifier(max_leaf_nodes=8 + 4 * rates.shape[1], **known)
+            DecisionTreeClassifier(max_leaf_nodes=8 + 4 * rates.shape[1], **shape)
             if columns.shape[1] == 1
-            else RandomForestClassifier(TREES, max_depth=8, **known)
+            else RandomForestClassifier(TREES, max_depth=8, **shape)
         )
         model.fit(columns[learn], of_class[learn])
         rates[np.ix_(fold, model.classes_)] = model.predict_proba(columns[fold])

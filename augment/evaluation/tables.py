@@ -51,7 +51,7 @@ def table(summary: ComparisonSummary) -> str:
     mcnemar = summary.differences[summary.candidate].mcnemar
     tail = f"McNemar p = {mcnemar.p:.3g}; verdict on {METRIC_NAMES[summary.metric]}: {summary.verdict}"
     harmed = [f"{arm} harms {', '.join(found.harmed)}" for arm, found in summary.differences.items() if found.harmed]
-    return "\n".join([head, "", *_aligned(rows), "", *_aligned(classes), "", *_spots(summary), *harmed, tail])
+    return "\n".join([head, "", *aligned(rows), "", *aligned(classes), "", *_spots(summary), *harmed, tail])
 
 
 def support(summary: ComparisonSummary) -> str:
@@ -82,10 +82,11 @@ def _spots(summary: ComparisonSummary) -> list[str]:
             cells = [percent(share) if share else "no box" for share in (found.painted_auc, *evidence)]
             cells.insert(1, gap)
             rows.append([label, arm, percent(found.auc), *cells, "supported" if found.supported else "not supported"])
-    return [*_aligned([head, *rows]), ""] if rows else []
+    return [*aligned([head, *rows]), ""] if rows else []
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return the rows as lines of a text table, its columns of one width, with a rule below the first row."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     return [lines[0], "  ".join("-" * width for width in widths), *lines[1:]]

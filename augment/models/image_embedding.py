@@ -69,7 +69,9 @@ class Fingerprints:
     def __init__(self, settings: Settings, folder: RunFolder, device: str) -> None:
         self._embedder = load_embedder(settings.data.embedding, device)
         self.identity = self._embedder.identity
-        self._place = cache_folder(settings, folder) / f"fingerprints-{digest_of(self.identity)[:16]}"
+        rule = settings.data.radiometric  # an id is of a file's bytes, and another rule makes another picture of them
+        key = digest_of([self.identity, rule] if rule else self.identity)[:16]
+        self._place = cache_folder(settings, folder) / f"fingerprints-{key}"
 
     def of(self, ids: Sequence[str], opened: Callable[[str], Frame]) -> tuple[Vectors, npt.NDArray[np.uint8]]:
         """Return (N, D) embeddings of unit length and (N, 32, 32, 3) BGR thumbnails.

@@ -11,7 +11,7 @@ from augment.records import RunFolder, spread
 from edge_runtime.bundle.files import replace_file
 from edge_runtime.bundle.preprocess import Frame
 from edge_runtime.media.image_files import read_image
-from edge_runtime.media.jpeg import encode_jpeg
+from edge_runtime.media.jpeg import encode_jpeg, mark_own
 
 PICTURES, COLUMNS = 40, 8  # of one sheet
 SIDE, LINE = 96, 14  # pixels
@@ -33,7 +33,7 @@ def write(folder: RunFolder, records: Sequence[CurationRecord]) -> list[ContactS
             path = f"curation/sheets/{label}-{kind}.jpg"
             (folder.path / path).parent.mkdir(parents=True, exist_ok=True)
             tiles = [_tile(read_image(folder.path / (record.path or "")).frame, _caption(record)) for record in shown]
-            replace_file(folder.path / path, encode_jpeg(_grid(tiles)))
+            replace_file(folder.path / path, mark_own(encode_jpeg(_grid(tiles))))
             sheets.append(ContactSheet(label=label, kind=kind, path=path, images=len(own)))
     return sheets
 
@@ -67,7 +67,7 @@ def write_large(folder: RunFolder, path: str, tiles: Sequence[Frame]) -> str | N
     if not tiles:
         return None
     (folder.path / path).parent.mkdir(parents=True, exist_ok=True)
-    replace_file(folder.path / path, encode_jpeg(_grid(tiles, LARGE_COLUMNS)))
+    replace_file(folder.path / path, mark_own(encode_jpeg(_grid(tiles, LARGE_COLUMNS))))
     return path
 
 

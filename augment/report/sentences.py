@@ -73,6 +73,11 @@ def answers(summary: ComparisonSummary, trainings: Sequence[TrainingRecord]) -> 
     )
     if apart(summary, trainings) == NOTHING:
         sure = NO_CHANGE
+    if baseline == candidate:
+        tried = f"One classifier, called {baseline}, learnt from {_pictures(trainings, baseline)}."
+        helped = f"There is no other one to compare it with. By {METRIC_NAMES[metric]} it reaches {100 * before:.1f}."
+    if summary.why:
+        tried += f" Less was compared than the settings ask for: {summary.why}."
     return [("What was tried", tried), ("Did it help?", helped), ("How sure is that?", sure)]
 
 
@@ -105,6 +110,8 @@ def next_steps(
 
 def _ship(baseline: str, candidate: str, difference: str) -> dict[str, str]:
     """Return for each verdict which classifier to ship."""
+    if baseline == candidate:
+        return {INCONCLUSIVE: f"Ship the classifier that there is ({baseline}), if its figures below are good enough."}
     if difference == NOTHING:
         either = (
             f"Ship either, {baseline} or {candidate}. To have something to compare, name the faults (data.faults) and "

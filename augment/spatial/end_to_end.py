@@ -24,6 +24,7 @@ from augment.progress import say
 from augment.record_types import PlainJson, TrainingResult
 from augment.spatial.cells import IGNORED, NEGATIVE, POSITIVE, CellTargets, cell_targets
 from augment.spatial.head_training import fitted, judgement
+from augment.spatial.held_out_copies import NO_COPIES, Copies, rows_of
 from augment.spatial.lessons import Lessons, build_spatial
 from augment.spatial.loss import UNKNOWN, PictureScale, Taught, batch_loss
 from augment.spatial.tap_cache import TapCache
@@ -44,13 +45,16 @@ PALETTE_PICTURES = 16  # that tell whether the pictures are in false colours
 Maps = npt.NDArray[np.float32]
 
 
-def fit_spatial(task: Task, lessons: Lessons, taps: TapCache, folder: Path, device: str) -> TrainingResult:
+def fit_spatial(
+    task: Task, lessons: Lessons, taps: TapCache, folder: Path, device: str, copies: Copies = NO_COPIES
+) -> TrainingResult:
     """Train all of a spatial network for `task`, or what is left of it, into `folder`; writes what `finetune.fit` does.
 
     Where the backbone has given weights, the training begins with the head that fits it as it is (`taps`): a fresh one
-    would first send noise into weights that are worth keeping (Kumar et al. 2022, arXiv:2202.10054).
+    would first send noise into weights that are worth keeping (Kumar et al. 2022, arXiv:2202.10054). `copies` are
+    changed copies of held-out pictures, which the network judges and does not learn from.
     """
-    return completed(folder, task, lambda: SpatialTrainer(task, lessons, taps, device))
+    return completed(folder, task, lambda: SpatialTrainer(task, lessons, taps, device, copies))
 
 
 class Learner(nn.Module):
@@ -83,8 +87,8 @@ class Learner(nn.Module):
 class SpatialTrainer(Trainer):
     """The moving parts of one end-to-end training."""
 
-    def __init__(self, task: Task, lessons: Lessons, taps: TapCache, device: str) -> None:
-        self.lessons, self.spec, self.taps = lessons, taps.spec, taps
+    def __init__(self, task: Task, lessons: Lessons, taps: TapCache, device: str, copies: Copies = NO_COPIES) -> None:
+        self.lessons, self.spec, self.taps, self.copies = lessons, taps.spec, taps, copies
         self.given = task.section.weights != "none"  # weights that the backbone begins with
         self.weights = lessons.weights(task)
         sample = task.training.rows[:: max(1, len(task.training.rows) // PALETTE_PICTURES)].tolist()
@@ -175,7 +179,16 @@ class SpatialTrainer(Trainer):
         """Write predictions and checkpoint, of the network alone."""
         network, (scores, _) = cast(Learner, self.average).network, self._predictions()
         logits = judgement(self.task, self.lessons, scores)
-        return save_result(self.task, folder, network, logits, outcome, remark, scores=scores)
+        of_copies = {name: self._of_copies(changed, scores.shape) for name, changed in self.copies.items()}
+        return save_result(self.task, folder, network, logits, outcome, remark, scores=scores, copies=of_copies)
+
+    def _of_copies(self, copies: TapCache, shape: tuple[int, ...]) -> Numbers:
+        """Return the scores (N, M) of the held-out pictures' copies, NaN where one has none."""
+        rows, found = rows_of(self.task.validation.ids, copies), np.full(shape, np.nan)
+        if (own := rows >= 0).any():
+            network = cast(Learner, self.average.eval()).network
+            found[own], _ = predict(network, self.lessons, copies.canvases, rows[own], self.spec, self.device)
+        return found
 
 
 def seen_cells(boxes: Numbers, shape: tuple[int, int], size: tuple[int, int]) -> CellTargets:

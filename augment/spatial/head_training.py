@@ -15,6 +15,7 @@ from augment.arrays import Labels, Numbers, Vectors
 from augment.progress import say
 from augment.record_types import TrainingResult
 from augment.records import item_seed
+from augment.spatial.held_out_copies import NO_COPIES, Copies, rows_of
 from augment.spatial.lessons import Lessons, build_spatial
 from augment.spatial.loss import PictureScale, Taught, batch_loss
 from augment.spatial.tap_cache import TapCache
@@ -29,43 +30,35 @@ LEAST_STEPS = 300  # for data sets of some hundred pictures
 AT_ONCE = 32  # pictures per forward pass where nothing is learned
 
 
-def fit_head(
-    task: Task, lessons: Lessons, taps: TapCache, folder: Path, painted: TapCache | None = None
-) -> TrainingResult:
+def fit_head(task: Task, lessons: Lessons, taps: TapCache, folder: Path, copies: Copies = NO_COPIES) -> TrainingResult:
     """Train the head of `task` into `folder`, where it writes predictions.json and the checkpoint.
 
     With folds, as many heads as there are folds judge what they have not seen, and one more, which is kept, learns from
-    all pictures. `painted` are the taps of held-out pictures whose boxes are painted over, under the same ids: each is
-    judged by the head that judges the picture, and taught to none.
+    all pictures. `copies` are the taps of changed copies of held-out pictures, under the same ids: each is judged by
+    the head that judges the picture, and taught to none.
     """
     if (result := finished(folder, task.key)) is not None:
         return result
     held_out = task.validation.rows
     taps.fill(held_out)
-    copies = _copies(task, painted)
     network = fitted(task, lessons, taps)
     scores = np.full((len(held_out), len(lessons.head.groups) + len(lessons.head.kinds)), np.nan)
-    of_copies = scores.copy()
+    rows = {name: rows_of(task.validation.ids, changed) for name, changed in copies.items()}
+    of_copies = {name: scores.copy() for name in copies}
+    for name, changed in copies.items():
+        changed.fill(rows[name][rows[name] >= 0])
     everything = np.full((1, len(held_out)), True)
     for fold, judged in enumerate(task.folds.judged if task.folds else everything):
         head = fitted(task, lessons, taps, fold).head if task.folds else network.head
         scores[judged] = scores_of(head, lessons, taps, held_out[judged])
-        if painted and (own := judged & (copies >= 0)).any():
-            of_copies[own] = scores_of(head, lessons, painted, copies[own])
+        for name, changed in copies.items():
+            if (own := judged & (rows[name] >= 0)).any():
+                of_copies[name][own] = scores_of(head, lessons, changed, rows[name][own])
     steps = steps_for(len(task.training.rows))
     folder.mkdir(parents=True, exist_ok=True)
     logits = judgement(task, lessons, scores)
     outcome = {"steps": steps, "best_step": steps}
-    return save_result(task, folder, network, logits, outcome, scores=scores, painted=of_copies if painted else None)
-
-
-def _copies(task: Task, painted: TapCache | None) -> Labels:
-    """Return the row of each validation picture's copy in `painted`, (V,); -1 where it has none."""
-    places = {name: row for row, name in enumerate(painted.ids)} if painted else {}
-    found = np.array([places.get(name, -1) for name in task.validation.ids], np.int64)
-    if painted:
-        painted.fill(found[found >= 0])
-    return found
+    return save_result(task, folder, network, logits, outcome, scores=scores, copies=of_copies)
 
 
 def fitted(task: Task, lessons: Lessons, taps: TapCache, fold: int | None = None) -> SpatialNetwork:

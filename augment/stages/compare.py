@@ -33,8 +33,9 @@ from augment.record_types import (
 )
 from augment.records import COMPARISON, DATASET, TRAINING, Document, RunFolder, StageInputs, digest_of, spread
 from augment.report import contact_sheets
-from augment.settings import CompareSettings, Settings
+from augment.settings import Settings
 from augment.spatial.spot_answers import Answered, Pictures, Trained, pointing, spot_test
+from augment.training.arms import stand_in
 from augment.training.finetune import classify, pooled_features
 from augment.training.frame_cache import cached_frames
 from augment.training.predictions import read_predictions
@@ -85,11 +86,12 @@ def run(settings: Settings, folder: RunFolder) -> ComparisonDocument:
     inputs = StageInputs.of(training.digest, settings.compare, others, weights)
     if done := folder.finished(COMPARISON, inputs):
         return done
-    _check_arms(settings.compare, training.records)
+    settings, why = _with_trained_arms(settings, training)
     images, truth = _tested(folder, training)
     measure = _by_rules if training.summary.head else _by_argmax
     measured = measure(settings, folder, training, images, truth)
     summary = summarise(settings, training.records, truth, measured.answers, measured.spots)
+    summary = replace(summary, why=why)
     _write_mending(settings, folder, training, images, measured)
     return folder.write(Document(COMPARISON, inputs, _records(images, truth.labels, measured.predicted), summary))
 
@@ -118,8 +120,9 @@ def summary_line(document: ComparisonDocument) -> str:
     """Say in one line what the stage found."""
     summary = document.summary
     change = summary.differences[summary.candidate].metrics[summary.metric]
+    why = f" ({summary.why})" if summary.why else ""
     return (
-        f"{summary.verdict}: {METRIC_NAMES[summary.metric]} of {summary.candidate} minus {summary.baseline} is "
+        f"{summary.verdict}{why}: {METRIC_NAMES[summary.metric]} of {summary.candidate} minus {summary.baseline} is "
         f"{points(change)} on {summary.test.images} test images{'; ' if support(summary) else ''}{support(summary)}"
     )
 
@@ -149,14 +152,21 @@ def temperature(checkpoint: Path) -> float:
     return fit_temperature(found.logits, found.targets)
 
 
-def _check_arms(section: CompareSettings, trainings: Sequence[TrainingRecord]) -> None:
-    trained = {record.arm for record in trainings}
-    for key, arm in (("baseline", section.baseline), ("candidate", section.candidate)):
-        if arm not in trained:
-            raise InputError(
-                f"compare.{key} is {arm!r}, but only {', '.join(sorted(trained))} were trained; "
-                "name it in train.arms and run `rarefault train`"
-            )
+def _with_trained_arms(settings: Settings, training: TrainingDocument) -> tuple[Settings, str]:
+    """Return settings whose baseline and candidate were trained, and what the comparison lacks, or "".
+
+    An arm that was left out gives its place to the other one, and then there is nothing to tell apart.
+    """
+    section, records = settings.compare, training.records
+    trained = {record.arm for record in records}
+    baseline = section.baseline if section.baseline in trained else stand_in(section.candidate, records)
+    candidate = section.candidate if section.candidate in trained else baseline
+    known = training.summary.notes or {}
+    notes = {arm: note for arm, note in known.items() if arm in (section.baseline, section.candidate)}
+    unknown = sorted({section.baseline, section.candidate} - trained - set(notes))
+    notes |= dict.fromkeys(unknown, "was not trained; name it in train.arms and run `rarefault train`")
+    why = "; ".join(f"arm {arm} {note}" for arm, note in notes.items())
+    return replace(settings, compare=replace(section, baseline=baseline, candidate=candidate)), why
 
 
 class _Backbones:
@@ -238,9 +248,8 @@ def _by_rules(
 
 
 def _packed(settings: Settings, training: TrainingDocument) -> list[TrainingRecord]:
-    """Return the trainings of the arm that is packed; of the candidate where there are none."""
-    arms = of_arms(training.records)
-    return arms.get(settings.export.arm, arms[settings.compare.candidate])
+    """Return the trainings of the arm that is packed."""
+    return of_arms(training.records)[stand_in(settings.export.arm, training.records)]
 
 
 def _answered(

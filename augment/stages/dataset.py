@@ -9,56 +9,107 @@ import stat
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from augment.data import duplicates
-from augment.data.boxes import STICKS_OUT, refuse
+from augment.data.boxes import STICKS_OUT
+from augment.data.checks import (
+    Check,
+    FoundBoxes,
+    Pictured,
+    check_boxes,
+    check_split,
+    refusal,
+    size_problem,
+    split_hints,
+)
 from augment.data.duplicates import THUMBNAIL, Pairs, Thumbnail, thumbnail_of
-from augment.data.image_store import ImageStore
+from augment.data.image_store import ImageStore, radiometric_hints
 from augment.data.perceptual_hash import Hashes, perceptual_hash
-from augment.data.sources import Candidate, Source, check_source
+from augment.data.problems import Problem
+from augment.data.sources import Candidate, Source, check_source, list_candidates
 from augment.data.split import SIDES, TEST, TRAIN, VAL, Member, Shares, assign_sides, settle_groups
+from augment.evaluation.leaks import Kin, Seen, find_kin, keep_kin, packed_outline, tell
+from augment.evaluation.picture_traits import traits_of
 from augment.models.image_embedding import Fingerprints
 from augment.models.model_folders import pick_device
 from augment.progress import progress
-from augment.record_types import Box, DatasetRecord, DatasetSummary, FileFacts, LeftOut
+from augment.record_types import DatasetRecord, DatasetSummary, FileFacts, LeftOut, ToldProblem
 from augment.records import DATASET, Document, Journal, RunFolder, StageInputs, digest_of
 from augment.settings import DataSettings, Settings
 from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.files import sha256_file
-from edge_runtime.media.image_files import MAX_BYTES, ReadImage, read_image
+from edge_runtime.media.image_files import MAX_BYTES, ReadImage
+from edge_runtime.media.image_headers import read_header
+from edge_runtime.media.radiometric import UnscaledError
 
 ID_DIGITS = 16  # hex digits of the file's SHA-256
 BATCH = 64  # images between two journal entries
 LARGE_GROUP = 1 / 3  # of all images; beyond this the split has little left to choose
-UNUSED = ("faults", "phrases", "groups", "kinds")  # settings that do not change the split
+UNUSED = ("faults", "phrases", "groups", "kinds", "most_problems")  # settings that change nothing of the document
+# Settings by which images come and go, or their boxes; an image that stays keeps its side.
+MOVES_NOTHING = ("source", "layout", "boxes", "box_units", "least_side", "most_aspect")
 DatasetDocument = Document[DatasetRecord, DatasetSummary]
+Job = tuple[Callable[[Path], ReadImage], Path, str, str]  # what opens a file, the root, the path below it, the digest
 
 
 def run(
-    settings: Settings, folder: RunFolder, read: Callable[[Path], ReadImage] = read_image, batch: int = BATCH
+    settings: Settings, folder: RunFolder, read: Callable[[Path], ReadImage] | None = None, batch: int = BATCH
 ) -> DatasetDocument:
     """Write one record per usable image, sorted by id; `read` opens a file, `batch` images go into one journal entry.
 
-    Images that the newest document of `folder` placed with the same settings stay where they are.
+    Images that the newest document of `folder` placed with the same settings stay where they are. Raises InputError
+    that tells all problems at once, where they do not let a run go on.
     """
     source = check_source(settings)
     digests = _file_digests(source)
     fingerprints = Fingerprints(settings, folder, pick_device(settings.device))
-    parent, models = _source_digest(source, digests), {"embedder": fingerprints.identity}
+    parent = _source_digest(source, digests, settings.data.radiometric)
+    models = {"embedder": fingerprints.identity}
     inputs = StageInputs.of(parent, settings.data, {"seed": settings.seed}, models, leaving_out=UNUSED)
     if done := folder.finished(DATASET, inputs):
         _take_fingerprints(settings, fingerprints, done.records)
         return done
     journal = folder.journal(DATASET, FileFacts, inputs.parent)
-    facts = _read_all(source, digests, journal, read, batch)
-    records, summary = _sort_out(settings, source, facts, _earlier_sides(folder, inputs))
+    facts = _read_all(source, digests, journal, read or ImageStore(settings).read, batch)
+    records, summary, checks = _sort_out(settings, source, facts, _earlier_sides(folder, inputs))
+    if wrong := refusal(checks, settings.data.most_problems):
+        raise InputError(wrong)
     _take_fingerprints(settings, fingerprints, records)
     return folder.write(Document(DATASET, inputs, records, summary))
+
+
+@dataclass(frozen=True)
+class Examined:
+    """What the stage finds in a data set, without a run: records, summary, and the checks that may stop a run."""
+
+    records: Sequence[DatasetRecord]
+    summary: DatasetSummary
+    checks: Sequence[Check]
+
+
+def examine(settings: Settings, read: Callable[[Path], ReadImage] | None = None) -> Examined:
+    """Do what the stage does, writing nothing and going on past every problem that leaves something to look at.
+
+    Raises InputError where there is no source, or no image in it.
+    """
+    named: list[Problem] = []
+    try:
+        source = check_source(settings)
+    except InputError as error:
+        source = list_candidates(settings.data)
+        if not source.candidates:
+            raise
+        named = [Problem("", str(error), fatal=True)]
+    jobs = _jobs(source, _file_digests(source), read or ImageStore(settings).read)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        facts = list(progress(pool.map(_read_one, jobs), len(jobs), "images read"))
+    records, summary, checks = _sort_out(settings, source, facts, {})
+    return Examined(records, summary, [Check("names", len(named), named), *checks])
 
 
 def _take_fingerprints(settings: Settings, fingerprints: Fingerprints, records: Sequence[DatasetRecord]) -> None:
@@ -86,7 +137,7 @@ def _earlier_sides(folder: RunFolder, inputs: StageInputs) -> dict[str, str]:
     if (document := folder.latest(DATASET)) is None:
         return {}
     before = inputs.settings_of(document.inputs)
-    rules = [key for key in inputs.settings if key not in ("source", "layout", "boxes")]
+    rules = [key for key in inputs.settings if key not in MOVES_NOTHING]
     same = all(before.get(key) == inputs.settings[key] for key in rules)
     return {record.id: record.split for record in document.records} if same else {}
 
@@ -110,13 +161,13 @@ def _file_digest(path: Path) -> str:
         return ""
 
 
-def _source_digest(source: Source, digests: Sequence[str]) -> str:
-    """Return a digest of all that the source says and holds, wherever it lies."""
+def _source_digest(source: Source, digests: Sequence[str], radiometric: str) -> str:
+    """Return a digest of all that the source says and holds, wherever it lies, and of how its files are read."""
     listed = [
         [asdict(candidate) | {"boxes": [box.stated() for box in candidate.boxes or ()]}, digest]
         for candidate, digest in zip(source.candidates, digests, strict=True)
     ]
-    return digest_of([source.layout, listed, source.ignored])
+    return digest_of([source.layout, listed, source.ignored, *([radiometric] if radiometric else [])])
 
 
 def _read_all(
@@ -124,11 +175,7 @@ def _read_all(
 ) -> list[FileFacts]:
     """Return what decoding found out about each candidate, in the source's order; resumes from the journal."""
     known = journal.read()
-    jobs = [
-        (read, source.root, candidate.path, digest)
-        for candidate, digest in zip(source.candidates, digests, strict=True)
-        if candidate.path not in known
-    ]
+    jobs = [job for job in _jobs(source, digests, read) if job[2] not in known]
     batches = [jobs[start : start + batch] for start in range(0, len(jobs), batch)]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for part in progress(batches, len(batches), f"dataset, batches of {batch} images"):
@@ -138,13 +185,21 @@ def _read_all(
     return [known[candidate.path] for candidate in source.candidates]
 
 
-def _read_one(job: tuple[Callable[[Path], ReadImage], Path, str, str]) -> FileFacts:
+def _jobs(source: Source, digests: Sequence[str], read: Callable[[Path], ReadImage]) -> list[Job]:
+    return [
+        (read, source.root, candidate.path, digest)
+        for candidate, digest in zip(source.candidates, digests, strict=True)
+    ]
+
+
+def _read_one(job: Job) -> FileFacts:
     """Read one file: its size, perceptual hash, thumbnail and notes, or the reason why there are none."""
     read, root, path, digest = job
     try:
         image = read(root / path)
     except InputError as error:
-        return FileFacts(id=path, reason=str(error))
+        cause = error.__cause__
+        return FileFacts(id=path, reason=str(error), span=cause.span if isinstance(cause, UnscaledError) else ())
     if not digest:
         return FileFacts(id=path, reason=f"{path} changed while it was read; run the stage again")
     height, width = image.frame.shape[:2]
@@ -156,6 +211,9 @@ def _read_one(job: tuple[Callable[[Path], ReadImage], Path, str, str]) -> FileFa
         phash=f"{perceptual_hash(image.frame):016x}",
         thumbnail=base64.b64encode(thumbnail_of(image.frame).tobytes()).decode(),
         notes=list(image.notes),
+        span=image.span or (),
+        outline=packed_outline(image.frame),
+        traits=traits_of(root / path, image.frame),
     )
 
 
@@ -185,63 +243,103 @@ class _Image:
 
 def _sort_out(
     settings: Settings, source: Source, facts: Sequence[FileFacts], earlier: Mapping[str, str]
-) -> tuple[list[DatasetRecord], DatasetSummary]:
-    """Make the records and the summary from what the source says and what reading found."""
-    readable, quarantined = _readable(source, facts)
+) -> tuple[list[DatasetRecord], DatasetSummary, list[Check]]:
+    """Make the records and the summary from what the source says and what reading found, and check them."""
+    readable, quarantined = _readable(source, facts, settings.data)
     distinct, copies, contradictions = _distinct(readable)
-    boxes = _boxes(distinct, source.classes)
-    alike, bursts = _pairs(settings.data, distinct)
-    pairs = [alike, bursts, duplicates.same_value_pairs([image.candidate.group for image in distinct])]
+    distinct, kin, by_picture = _without_contradictions(distinct, settings.data)
+    quarantined |= contradictions | by_picture
+    boxes = _boxes(source, distinct, settings.data.box_units)
+    bursts = _bursts(settings.data, distinct)
+    pairs = [
+        kin.alike,
+        bursts,
+        kin.copies,
+        kin.chosen,
+        duplicates.same_value_pairs([image.candidate.group for image in distinct]),
+    ]
     pairs.append(_block_pairs(settings.data, distinct))
     members, torn = settle_groups([_member(image, earlier) for image in distinct], np.concatenate(pairs))
-    side_of = assign_sides(members, _shares(settings.data, members), settings.seed)
+    shares, listed = _shares(settings.data, members)
+    side_of = assign_sides(members, shares, settings.seed)
     group_of = {member.id: member.group for member in members}
     kept = [image for image in distinct if image.id in group_of]
-    records = [_record(image, source.layout, side_of[image.id], group_of[image.id], *boxes[image.id]) for image in kept]
-    quarantined |= contradictions
+    records = [_record(image, source.layout, side_of[image.id], group_of[image.id], boxes) for image in kept]
     dropped = copies | {image.path: torn[image.id] for image in distinct if image.id in torn}
-    _check_left(source, records, quarantined | dropped)
-    counts = Counter((record.label, record.split) for record in records)
-    labels = sorted({record.label for record in records})
-    groups = Counter(record.group for record in records)
-    # Of perceptual duplicates none should stand on two sides. Look-alikes agree in their hash only: different things in
-    # one layout.
-    sides = np.array([side_of.get(image.id, "") for image in distinct])  # "": left out
-    same, straddling = _counted(alike, sides)
-    close, far_apart = _counted(duplicates.hash_pairs(_hashes(distinct), settings.data.duplicate_bits), sides)
-    return records, DatasetSummary(
-        layout=source.layout,
-        images=len(records),
-        classes={label: {side: counts[label, side] for side in SIDES} for label in labels},
-        splits={side: sum(record.split == side for record in records) for side in SIDES},
-        groups=len(groups),
-        largest_group=max(groups.values()),
-        hints=_hints(records, kept, settings.data.faults),
+    sides = [side_of.get(image.id, "") for image in distinct]  # "": left out
+    told = [*source.problems, *boxes.check.problems]
+    summary = replace(
+        _summary_of(source, records),
+        hints=radiometric_hints(facts, settings.data.radiometric_rule) + _hints(records, kept, boxes, settings.data),
         exact_copies=len(copies),
         burst_pairs=len(bursts),
-        perceptual_pairs=same,
-        straddling_pairs=straddling,
-        look_alike_pairs=close - same,
-        straddling_look_alikes=far_apart - straddling,
         quarantined=_reasons(quarantined),
         dropped=_reasons(dropped),
+        problems=[ToldProblem(where=_below(source.root, problem), sentence=problem.sentence) for problem in told],
+    )
+    groups = [group_of.get(image.id, "") for image in distinct]
+    near = duplicates.hash_pairs(_hashes(distinct), settings.data.duplicate_bits)
+    summary = _with_pairs(summary, kin.alike, near, sides)
+    summary = tell(summary, _seen(distinct), kin, groups, sides, settings.data, settings.seed)
+    lost = _lost(source, records, quarantined | dropped)
+    return records, summary, [*listed, lost, _files(source, quarantined), boxes.check, check_split(summary.classes)]
+
+
+def _summary_of(source: Source, records: Sequence[DatasetRecord]) -> DatasetSummary:
+    """Count the records; what was left out, and why, is added by who knows it."""
+    groups = Counter(record.group for record in records)
+    return DatasetSummary(
+        layout=source.layout,
+        images=len(records),
+        classes=_side_counts(records),
+        splits={side: sum(record.split == side for record in records) for side in SIDES},
+        groups=len(groups),
+        largest_group=max(groups.values(), default=0),
+        hints=(),
+        exact_copies=0,
+        burst_pairs=0,
+        perceptual_pairs=0,
+        straddling_pairs=0,
+        look_alike_pairs=0,
+        straddling_look_alikes=0,
+        quarantined=(),
+        dropped=(),
         ignored=_reasons(dict(source.ignored)),
     )
 
 
-def _shares(section: DataSettings, members: Sequence[Member]) -> Shares:
+def _files(source: Source, quarantined: Mapping[str, str]) -> Check:
+    """Check how many of the files that the source names can be used."""
+    left_out = [Problem(path, reason) for path, reason in sorted(quarantined.items())]
+    return Check("files", len(source.candidates) + len(source.problems), [*source.problems, *left_out])
+
+
+def _below(root: Path, problem: Problem) -> str:
+    """Return where a problem is without the path of the source's root: the document is the same wherever it lies."""
+    return problem.where.replace(f"{root}/", "", 1)
+
+
+def _shares(section: DataSettings, members: Sequence[Member]) -> tuple[Shares, list[Check]]:
+    """Return how the images are dealt, and a check that fails where the source's own lists forbid folds."""
     if section.folds and any(member.sides != SIDES for member in members):
-        raise InputError(
+        wrong = Problem(
+            "",
             "data.folds cuts all images into folds, but the source has lists of its own for training or testing; "
-            "set data.folds to 0"
+            "set data.folds to 0",
+            fatal=True,
         )
-    return Shares(section.validation_share, section.test_share, section.folds, section.fold)
+        return Shares(section.validation_share, section.test_share), [Check("settings", 1, [wrong])]
+    return Shares(section.validation_share, section.test_share, section.folds, section.fold), []
 
 
-def _readable(source: Source, facts: Sequence[FileFacts]) -> tuple[list[_Image], dict[str, str]]:
+def _readable(source: Source, facts: Sequence[FileFacts], section: DataSettings) -> tuple[list[_Image], dict[str, str]]:
     found = list(zip(source.candidates, facts, _sides(source.candidates), strict=True))
-    unreadable = {facts.id: facts.reason for _, facts, _ in found if facts.reason}
-    return [_Image(*entry) for entry in found if not entry[1].reason], unreadable
+    unusable = {
+        facts.id: reason
+        for _, facts, _ in found
+        if (reason := facts.reason or size_problem(facts.width, facts.height, section))
+    }
+    return [_Image(*entry) for entry in found if entry[1].id not in unusable], unusable
 
 
 def _sides(candidates: Sequence[Candidate]) -> list[tuple[str, ...]]:
@@ -275,15 +373,38 @@ def _distinct(images: list[_Image]) -> tuple[list[_Image], dict[str, str], dict[
     return distinct, copies, contradictions
 
 
-def _pairs(section: DataSettings, images: Sequence[_Image]) -> tuple[Pairs, Pairs]:
-    """Find perceptual duplicates, and shots of one burst."""
+def _without_contradictions(images: list[_Image], section: DataSettings) -> tuple[list[_Image], Kin, dict[str, str]]:
+    """Return the images that are not under two labels for sure, what belongs together, and why the others go."""
     thumbnails = [_thumbnail(image.facts) for image in images]
     alike = duplicates.duplicate_pairs(_hashes(images), thumbnails, section.duplicate_bits)
+    kin = find_kin(_seen(images), alike, section)
+    left = [at for at in range(len(images)) if at not in kin.contradictions]
+    reasons = {images[at].path: reason for at, reason in kin.contradictions.items()}
+    return [images[at] for at in left], keep_kin(kin, left), reasons
+
+
+def _seen(images: Sequence[_Image]) -> list[Seen]:
+    return [
+        Seen(
+            image.path,
+            image.candidate.label,
+            _thumbnail(image.facts),
+            image.facts.outline,
+            dict(image.facts.traits or {}),
+        )
+        for image in images
+    ]
+
+
+def _bursts(section: DataSettings, images: Sequence[_Image]) -> Pairs:
+    """Find shots of one burst."""
+    thumbnails = [_thumbnail(image.facts) for image in images]
     paths = [image.path for image in images]
     bursts = duplicates.burst_pairs(paths, thumbnails, section.burst_gap, section.burst_similarity)
     # Where the source's own lists part two look-alike shots, the lists know better than consecutive numbers do.
     together = [bool(set(images[first].sides) & set(images[second].sides)) for first, second in bursts]
-    return alike, bursts[np.array(together, bool)]
+    kept: Pairs = bursts[np.array(together, bool)]
+    return kept
 
 
 def _block_pairs(section: DataSettings, images: Sequence[_Image]) -> Pairs:
@@ -297,30 +418,19 @@ def _block_pairs(section: DataSettings, images: Sequence[_Image]) -> Pairs:
     )
 
 
-def _boxes(images: Sequence[_Image], labels: Collection[str]) -> dict[str, tuple[list[Box], list[str]]]:
-    """Return each image's boxes in its pixels, with notes, by id. Raises InputError that names all impossible ones.
+def _boxes(source: Source, images: Sequence[_Image], units: str) -> FoundBoxes:
+    by_id = {image.id: image for image in images}
 
-    Where any box bears the name of a label, one with another name than its image's is around something else, such as
-    the equipment, and is left out. Names that are never labels say nothing.
-    """
-    problems: list[str] = []
-    speaking = any(drawn.name in labels for image in images for drawn in image.candidate.boxes or ())
-    found: dict[str, tuple[list[Box], list[str]]] = {image.id: ([], []) for image in images}
-    for image in images:
-        boxes, notes = found[image.id]
-        for drawn in image.candidate.boxes or ():
-            if speaking and drawn.name not in ("", image.candidate.label):
-                notes.append(f"a box is named {drawn.name} and left out")
-                continue
-            try:
-                box, note = drawn.pixels(image.facts.width, image.facts.height)
-            except InputError as error:
-                problems.append(str(error))
-                continue
-            boxes.append(box)
-            notes += [note] if note else []
-    refuse(problems)
-    return found
+    def turned(image: str) -> bool:
+        """Whether the file stores the picture on its side."""
+        header = read_header((source.root / by_id[image].path).read_bytes())
+        return (header.width, header.height) == (by_id[image].facts.height, by_id[image].facts.width)
+
+    pictures = [
+        Pictured(image.id, image.candidate.label, image.facts.width, image.facts.height, image.candidate.boxes or ())
+        for image in images
+    ]
+    return check_boxes(pictures, source.classes, units, turned)
 
 
 def _hashes(images: Sequence[_Image]) -> Hashes:
@@ -333,9 +443,7 @@ def _member(image: _Image, earlier: Mapping[str, str]) -> Member:
     return Member(image.id, image.candidate.label, image.sides, fixed)
 
 
-def _record(
-    image: _Image, origin: str, side: str, group: str, boxes: Sequence[Box], notes: Sequence[str]
-) -> DatasetRecord:
+def _record(image: _Image, origin: str, side: str, group: str, boxes: FoundBoxes) -> DatasetRecord:
     return DatasetRecord(
         id=image.id,
         path=image.path,
@@ -347,23 +455,41 @@ def _record(
         group=group,
         origin=origin,
         phash=image.facts.phash,
-        notes=[*image.facts.notes, *notes],
-        boxes=boxes or (),
+        notes=[*image.facts.notes, *boxes.notes[image.id]],
+        boxes=boxes.boxes[image.id] or (),
     )
 
 
-def _check_left(source: Source, records: Sequence[DatasetRecord], left_out: Mapping[str, str]) -> None:
-    """Raise InputError for a class that lost all its images: it would vanish from the labels without a word."""
+def _lost(source: Source, records: Sequence[DatasetRecord], left_out: Mapping[str, str]) -> Check:
+    """Check that no class lost all its images: it would vanish from the labels without a word."""
     lost = sorted(set(source.classes) - {record.label for record in records})
-    if lost:
-        candidate = next(candidate for candidate in source.candidates if candidate.label == lost[0])
-        raise InputError(
-            f"none of the {source.classes[lost[0]]} images of class {lost[0]} can be used; "
-            f"{candidate.path}: {left_out[candidate.path]}; replace them or remove the class"
+    firsts = [next(found for found in source.candidates if found.label == label) for label in lost]
+    problems = [
+        Problem(
+            "",
+            f"none of the {source.classes[first.label]} images of class {first.label} can be used; "
+            f"{first.path}: {left_out[first.path]}; replace them or remove the class",
+            fatal=True,
         )
+        for first in firsts
+    ]
+    return Check("classes", len(source.classes), problems)
 
 
 # Summing up
+
+
+def _with_pairs(summary: DatasetSummary, alike: Pairs, near: Pairs, sides: Sequence[str]) -> DatasetSummary:
+    """Count duplicates, of which none should stand on two sides, and look-alikes: different things in one layout."""
+    same, straddling = _counted(alike, np.array(sides))
+    close, far_apart = _counted(near, np.array(sides))
+    return replace(
+        summary,
+        perceptual_pairs=same,
+        straddling_pairs=straddling,
+        look_alike_pairs=close - same,
+        straddling_look_alikes=far_apart - straddling,
+    )
 
 
 def _counted(pairs: Pairs, sides: NDArray[np.str_]) -> tuple[int, int]:
@@ -373,24 +499,26 @@ def _counted(pairs: Pairs, sides: NDArray[np.str_]) -> tuple[int, int]:
     return int(placed.sum()), int((placed & (first != second)).sum())
 
 
-def _hints(records: Sequence[DatasetRecord], images: Sequence[_Image], faults: Collection[str]) -> list[str]:
+def _hints(
+    records: Sequence[DatasetRecord], images: Sequence[_Image], boxes: FoundBoxes, section: DataSettings
+) -> list[str]:
     """Say what a person may want to change before training."""
-    largest = max(Counter(record.group for record in records).values())
-    return [*_gaps(records), *_large_group(largest, len(records)), *_box_hints(records, images, faults)]
+    groups = Counter(record.group for record in records)
+    pairs = {(record.label, record.group) for record in records}
+    counts = _side_counts(records)
+    gaps = split_hints(section, counts, Counter(label for label, _ in pairs))
+    large = _large_group(max(groups.values(), default=0), len(records))
+    return [*gaps, *large, *_box_hints(records, images, boxes, section.faults)]
 
 
-def _gaps(records: Sequence[DatasetRecord]) -> list[str]:
-    stand = {(record.label, record.split) for record in records}
-    return [
-        f"class {label} has no {side} image: too few groups of distinct images"
-        for label in sorted({label for label, _ in stand})
-        for side in SIDES
-        if (label, side) not in stand
-    ]
+def _side_counts(records: Sequence[DatasetRecord]) -> dict[str, dict[str, int]]:
+    """Count images by label and side."""
+    counts = Counter((record.label, record.split) for record in records)
+    return {label: {side: counts[label, side] for side in SIDES} for label in sorted({label for label, _ in counts})}
 
 
 def _large_group(size: int, images: int) -> list[str]:
-    if size <= LARGE_GROUP * images:
+    if size <= max(LARGE_GROUP * images, 1):
         return []
     return [
         f"one group holds {size} of {images} images and stands on one side as a whole; if they are not the same thing, "
@@ -398,7 +526,9 @@ def _large_group(size: int, images: int) -> list[str]:
     ]
 
 
-def _box_hints(records: Sequence[DatasetRecord], images: Sequence[_Image], faults: Collection[str]) -> list[str]:
+def _box_hints(
+    records: Sequence[DatasetRecord], images: Sequence[_Image], boxes: FoundBoxes, faults: Collection[str]
+) -> list[str]:
     """Tell boxes where nothing should be wrong, and faults that lack them although others have them."""
     healthy = [image.path for image in images if faults and image.candidate.label not in faults and _boxes_else(image)]
     cut = [record.path for record in records if any(STICKS_OUT in note for note in record.notes)]
@@ -407,13 +537,20 @@ def _box_hints(records: Sequence[DatasetRecord], images: Sequence[_Image], fault
         record.path for record in records if not record.boxes and record.label in faults and record.path not in empty
     ]
     faulty = sum(record.label in faults and record.path not in empty for record in records)
+    whole = [image.path for image in images if image.id in set(boxes.whole)]
     hints = {
         "with a label that is no fault have boxes, which count for nothing; is the label right?": healthy,
         "have boxes that stick out and are cut; are these x, y, width and height?": cut,
+        "have a box around the whole picture, which does not say where the fault is": whole,
         "of a fault have a file of boxes without one; is the label right?": empty,
         "of a fault have no boxes: they teach which images show it, and not where": bare if len(bare) < faulty else [],
     }
-    return [f"{len(paths)} images {words} (first {paths[0]})" for words, paths in hints.items() if paths]
+    told = (
+        [f"{len(wrong)} boxes cannot be those of their images and are left out"]
+        if (wrong := boxes.check.problems)
+        else []
+    )
+    return told + [f"{len(paths)} images {words} (first {paths[0]})" for words, paths in hints.items() if paths]
 
 
 def _boxes_else(image: _Image) -> bool:

@@ -23,7 +23,7 @@ from augment.json_objects import as_plain, from_json
 from augment.licences import licences
 from augment.records import COMPARISON, CURATION, DATASET, EXPORT, STAGES, TRAINING, Document, RunFolder, StageInputs
 from augment.settings import Settings
-from augment.training.arms import parse_arm
+from augment.training.arms import parse_arm, stand_in
 from augment.training.predictions import read_predictions
 from edge_runtime.bundle.decision import Rule
 from edge_runtime.bundle.errors import InputError
@@ -50,7 +50,7 @@ ExportDocument = Document[types.ExportRecord, types.ExportSummary]
 def run(settings: Settings, folder: RunFolder) -> ExportDocument:
     """Pack RUN/bundle: one record per precision with its digest, size and parity with the network."""
     comparison, training = folder.require(COMPARISON), folder.require(TRAINING)
-    chosen = choose(training.records, settings.export.arm)
+    chosen = choose(training.records, stand_in(settings.export.arm, training.records))
     inputs = StageInputs.of(comparison.digest, settings.export, {}, {chosen.id: chosen.sha256})
     done = folder.finished(EXPORT, inputs)
     if done and _readable(folder.path / "bundle" / MANIFEST):
@@ -169,7 +169,7 @@ def evidence(settings: Settings, folder: RunFolder, chosen: types.TrainingRecord
     if len(some) < CALIBRATION_FRAMES:
         paths = [folder.path / record.path for record in _evenly([r for r in made if r.path]) if record.path]
         some += [read_image(path).frame for path in paths]
-    for_golden = _evenly(of_split(VAL))[:CANDIDATES]
+    for_golden = _evenly(of_split(VAL) or of_split(TRAIN))[:CANDIDATES]
     smaller = [(record, store.reduced(record, spec)) for record in of_split(TEST)]
     return Evidence(
         calibration=_one_view_each(some[:CALIBRATION_FRAMES], spec),

@@ -21,10 +21,10 @@ from augment.arrays import Labels, Numbers
 from augment.data.fault_groups import can_tell_faults, resolve
 from augment.data.image_store import ImageStore
 from augment.data.split import TRAIN, VAL, judged_sides, learned_sides
-from augment.evaluation.paint_out import paint_out
 from augment.methods import CLASSIC
 from augment.models.image_embedding import cache_folder
 from augment.models.model_folders import pick_device
+from augment.models.registry import Models
 from augment.progress import say
 from augment.records import (
     CURATION,
@@ -40,6 +40,7 @@ from augment.records import (
 from augment.settings import Settings, as_json
 from augment.spatial.end_to_end import fit_spatial
 from augment.spatial.head_training import fit_head
+from augment.spatial.held_out_copies import HeldOutCopies
 from augment.spatial.lessons import Lessons, lessons_of
 from augment.spatial.tap_cache import TapCache
 from augment.training.arms import REAL, Arm, TrainingImage, parse_arms
@@ -51,14 +52,16 @@ from augment.training.harm_gate import HarmGate, train_gated
 from augment.training.input_size import input_of
 from augment.training.linear_probe import FeatureCache, fit_classifier
 from augment.training.mixing import stand_ins
-from edge_runtime.bundle.errors import InputError
+from edge_runtime.bundle.errors import InputError, RarefaultError
 from edge_runtime.bundle.heads import BOXES, PICTURES, Pooling, SpatialHead
-from edge_runtime.bundle.preprocess import Frame, Frames, PreprocessSpec
+from edge_runtime.bundle.preprocess import Frames, PreprocessSpec
 from edge_runtime.media.image_files import read_image
 from export.features import ExtractTaps, feature_extractor, tap_extractor
 from export.network import build_network, load_initial_weights
 from export.spatial_network import HeadShape
 
+# What a training may fail by although the others do not; anything else is a bug and ends the run.
+FAILURES = (RarefaultError, torch.OutOfMemoryError, MemoryError)
 TrainingDocument = Document[types.TrainingRecord, types.TrainingSummary]
 Build = Callable[[int], nn.Module]  # seed number -> the network with its initial weights
 
@@ -120,6 +123,7 @@ def design(settings: Settings, material: Material) -> Design:
     tells = can_tell_faults(material.labels, data.faults)
     spatial = section.head == "spatial" or (section.head == "auto" and tells)
     spec = input_of(section, [image for image in material.real if image.split == TRAIN], spatial)
+    spec = replace(spec, radiometric=data.radiometric_rule)
     shape = HeadShape(centre=section.centre)
     if not spatial:
         return Design(spec, None, shape)
@@ -154,29 +158,72 @@ def run(settings: Settings, folder: RunFolder, gate: HarmGate | None = None) -> 
         return done
     trainers = _Trainers(settings, folder, material, build, initial)
     _check(settings, material, arms, trainers.design.head is not None)
-    arms = _with_images(settings, material, arms)
+    arms, notes = _with_images(settings, material, arms)
     place = folder.subfolder(TRAINING.document)
-
-    def trained(arm: Arm, seed: int) -> types.TrainingRecord:
-        task = plan(settings, material, arm, seed, initial, build)
-        result = trainers.train(task, arm, place / arm.name / f"seed-{seed}")
-        return _record(task, result, arm, material)
-
-    # Seeds outside: a stopped run has whole comparisons, not whole arms.
-    records = [trained(arm, seed) for seed in range(settings.train.seeds) for arm in arms if not arm.gated]
-    gate, seeds = gate or HarmGate(settings, place), range(settings.train.seeds)
-    for arm in arms:
-        if arm.gated:
-            records += train_gated(arm, labels, lambda arm: [trained(arm, seed) for seed in seeds], gate)
-    records.sort(key=lambda record: (settings.train.arms.index(record.arm), record.seed))
+    trained = _Trained(trainers, place, initial, build)
+    records = _train_arms(settings, arms, trained, gate or HarmGate(settings, place), notes)
     whole = trainers.design
     summary = types.TrainingSummary(
         labels=list(labels),
         fault_labels=_fault_labels(settings, labels),
         input=whole.spec.to_json(),
         head=whole.head.to_json() if whole.head else None,
+        notes=notes or None,
     )
     return folder.write(Document(TRAINING, inputs, records, summary))
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """Trains an arm with a seed into its folder below `place`."""
+
+    trainers: "_Trainers"
+    place: Path
+    initial: Mapping[str, str]
+    build: Build
+
+    def __call__(self, arm: Arm, seed: int) -> types.TrainingRecord:
+        """Return the record of the training."""
+        material = self.trainers.material
+        task = plan(self.trainers.settings, material, arm, seed, self.initial, self.build)
+        result = self.trainers.train(task, arm, self.place / arm.name / f"seed-{seed}")
+        return _record(task, result, arm, material)
+
+
+def _train_arms(
+    settings: Settings, arms: Sequence[Arm], trained: _Trained, gate: HarmGate, notes: dict[str, str]
+) -> list[types.TrainingRecord]:
+    """Train every arm with every seed. One that fails is left out whole, and `notes` say why."""
+    found: dict[str, list[types.TrainingRecord]] = {arm.name: [] for arm in arms}
+    labels, failures = trained.trainers.material.labels, []
+
+    def attempt(arm: Arm, seeds: Sequence[int]) -> None:
+        if arm.name not in found:
+            return
+
+        def of_seeds(arm: Arm) -> list[types.TrainingRecord]:
+            return [trained(arm, seed) for seed in seeds]
+
+        try:
+            found[arm.name] += train_gated(arm, labels, of_seeds, gate) if arm.gated else of_seeds(arm)
+        except FAILURES as error:
+            failures.append(error)
+            del found[arm.name]
+            notes[arm.name] = f"is left out, since its training failed: {str(error) or type(error).__name__}"
+            say(f"arm {arm.name} {notes[arm.name]}")
+
+    seeds = range(settings.train.seeds)
+    for seed in seeds:  # outside: a stopped run has whole comparisons, not whole arms
+        for arm in arms:
+            if not arm.gated:
+                attempt(arm, [seed])
+    for arm in arms:
+        if arm.gated:  # fails where one of the arms that its gate compares was left out
+            attempt(arm, seeds)
+    if not any(found.values()):
+        raise failures[-1]
+    records = [record for own in found.values() for record in own]
+    return sorted(records, key=lambda record: (settings.train.arms.index(record.arm), record.seed))
 
 
 class _Trainers:
@@ -185,6 +232,7 @@ class _Trainers:
     def __init__(
         self, settings: Settings, folder: RunFolder, material: Material, build: Build, initial: Mapping[str, str]
     ) -> None:
+        self.models = Models(settings)
         self.settings, self.folder, self.material, self.build = settings, folder, material, build
         self.device = pick_device(settings.device)
         self.design = design(settings, material)
@@ -194,10 +242,11 @@ class _Trainers:
     def train(self, task: Task, arm: Arm, place: Path) -> types.TrainingResult:
         """Train one task into a folder: the whole network, or what ends it on frozen features."""
         spatial, whole = self.design.head is not None and not arm.classic, self.settings.train.layers == "all"
+        copies = self.copies.of(arm.named(self.settings.generate.methods)) if spatial else {}
         if spatial and whole:
-            return fit_spatial(task, self.lessons, self.taps, place, self.device)
+            return fit_spatial(task, self.lessons, self.taps, place, self.device, copies)
         if spatial:
-            return fit_head(task, self.lessons, self.taps, place, self.painted)
+            return fit_head(task, self.lessons, self.taps, place, copies)
         if whole:
             return fit(task, self.whole_frames, place, self.device)
         return fit_classifier(task, self.features, place)
@@ -252,25 +301,10 @@ class _Trainers:
         return tap_extractor(*self._frozen(spec), self.cache / f"taps-{digest_of([key])[:16]}.onnx")
 
     @cached_property
-    def painted(self) -> TapCache | None:
-        """The same of real fault pictures with their boxes painted over, for the gate; None where none has a box."""
-        store, spec = ImageStore(self.settings), self.design.spec
-        boxed = [image for image in self.material.real if image.boxes]
-        if not boxed:
-            return None
-        place = self.folder.subfolder(TRAINING.document) / "painted"
-        place.mkdir(exist_ok=True)
-
-        def opened(image: types.DatasetRecord) -> Frame:
-            return paint_out(store.frame(image), image.boxes)
-
-        frames = cached_frames(place, boxed, spec, opened, self.material.digests[REAL], "painted images")
-        return replace(
-            self.taps,
-            canvases=frames,
-            ids=[image.id for image in boxed],
-            key={**self.key, "painted": digest_of([[image.id, image.boxes] for image in boxed])},
-        )
+    def copies(self) -> HeldOutCopies:
+        """What makes the changed copies of held-out pictures that the gate reads."""
+        place = self.folder.subfolder(TRAINING.document) / "copies"
+        return HeldOutCopies(self.settings, self.material.real, self.taps, place, lambda: self.models.painter)
 
     @property
     def _ids(self) -> list[str]:
@@ -338,7 +372,7 @@ def plan(settings: Settings, material: Material, arm: Arm, seed: int, initial: M
         found[drawn] = weights_of(training.targets[drawn], generated[drawn], arm, share)
         return found
 
-    held_out = material.examples(judged_sides(settings.train.cross_fit), _is_real)
+    held_out = _judged(settings, material)
     card = _card(settings, material, arm, seed, initial)
     return Task(
         name=f"{arm.name}/seed-{seed}",
@@ -358,6 +392,13 @@ def plan(settings: Settings, material: Material, arm: Arm, seed: int, initial: M
         card=card,
         folds=_folds(settings, material, training) if settings.train.cross_fit else None,
     )
+
+
+def _judged(settings: Settings, material: Material) -> Examples:
+    """Return the real images that judge a training: without any for validation, which the dataset stage tells, those
+    that it learns from."""
+    held_out = material.examples(judged_sides(settings.train.cross_fit), _is_real)
+    return held_out if len(held_out.rows) else material.examples((TRAIN,), _is_real)
 
 
 def _folds(settings: Settings, material: Material, training: Examples) -> Folds:
@@ -406,27 +447,30 @@ def _check(settings: Settings, material: Material, arms: Sequence[Arm], spatial:
                 f"train.arms names {arm.name}, but a spatial head weighs rare classes by itself; leave balanced out, "
                 f"or add {CLASSIC} for the class head"
             )
-    if not len(material.examples(judged_sides(settings.train.cross_fit), _is_real).rows):
-        raise InputError("no validation image: raise data.validation_share, or add images, and run `rarefault dataset`")
 
 
-def _with_images(settings: Settings, material: Material, arms: Sequence[Arm]) -> list[Arm]:
-    """Return the arms that have an image to learn from. Raises InputError where one that the run needs has none.
+def _with_images(settings: Settings, material: Material, arms: Sequence[Arm]) -> tuple[list[Arm], dict[str, str]]:
+    """Return the arms that have an image to learn from; of the others, and of those with less than their name, why.
 
     A generator that does not know the equipment may leave none of its images; the other arms still give a classifier.
     """
-    empty = [
-        arm.name for arm in arms if not len(material.examples(learned_sides(settings.train.cross_fit), arm.takes).rows)
-    ]
-    needed = {settings.compare.baseline, settings.compare.candidate, settings.export.arm}
-    for name in empty:
-        if name in needed:
-            raise InputError(
-                f"arm {name} has no image to learn from; raise generate.floor or generate.target, or loosen curate.*, "
-                "or name another arm in [compare] and [export]"
-            )
-        say(f"arm {name} has no image to learn from, so it is left out")
-    return [arm for arm in arms if arm.name not in empty]
+    left, notes = [], {}
+    for arm in arms:
+        rows = material.examples(learned_sides(settings.train.cross_fit), arm.takes).rows.tolist()
+        if not rows:
+            notes[arm.name] = "has no image to learn from, so it is left out"
+        elif GENERATED in arm.kinds and all(_is_real(material.images[row]) for row in rows):
+            notes[arm.name] = "has no generated image that was kept, so it learns from real images alone"
+        if rows:
+            left.append(arm)
+    for name, note in notes.items():
+        say(f"arm {name} {note}")
+    if not left:
+        raise InputError(
+            f"none of train.arms ({', '.join(settings.train.arms)}) has an image to learn from; name an arm with real "
+            "images, such as real"
+        )
+    return left, notes
 
 
 def _frames(settings: Settings, folder: RunFolder, material: Material, spec: PreprocessSpec, below: str) -> Frames:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from augment.methods import CLASSIC
-from augment.record_types import CurationRecord, DatasetRecord
+from augment.record_types import CurationRecord, DatasetRecord, TrainingRecord
 from edge_runtime.bundle.errors import InputError
 
 REAL, SYNTHETIC = "real", "synthetic"
@@ -39,6 +39,10 @@ class Arm:
         wanted = self.methods is None or image.method in self.methods
         return wanted and (image.kept or self.uncurated) and image.label not in self.dropped
 
+    def named(self, methods: Sequence[str]) -> list[str]:
+        """Return which of `methods` the arm takes images of."""
+        return [name for name in methods if self.methods is None or name in self.methods]
+
     @property
     def ungated(self) -> str:
         """The name of the same arm without its gate."""
@@ -48,6 +52,13 @@ class Arm:
     def kinds(self) -> tuple[str, ...]:
         """REAL and SYNTHETIC, as far as they take part."""
         return (REAL,) * self.real + (SYNTHETIC,) * (self.methods is None or bool(self.methods))
+
+
+def stand_in(wanted: str, trainings: Sequence[TrainingRecord]) -> str:
+    """Return `wanted`, or where it was not trained, the arm of the training that validation finds best."""
+    if any(record.arm == wanted for record in trainings):
+        return wanted
+    return max(trainings, key=lambda record: record.validation["macro_f1"]).arm
 
 
 def parse_arms(names: Sequence[str], methods: Sequence[str]) -> list[Arm]:

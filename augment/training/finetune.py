@@ -379,17 +379,17 @@ def save_result(
     outcome: PlainJson,
     remark: str = "",
     scores: Numbers | None = None,
-    painted: Numbers | None = None,
+    copies: Mapping[str, Numbers] | None = None,
 ) -> TrainingResult:
     """Write predictions.json and the checkpoint of a training that is done, and a line for the person who waits.
 
-    `logits` (N, K) are those of the validation images, and `scores` (N, M) what a spatial head made them of, `painted`
-    those of their painted copies; `outcome` joins what the card says of the training, and `remark` is what the line
+    `logits` (N, K) are those of the validation images, and `scores` (N, M) what a spatial head made them of, `copies`
+    those of changed copies; `outcome` joins what the card says of the training, and `remark` is what the line
     begins with.
     """
     found = measures(logits, task.validation.targets)
     held_out, head_json = task.validation, task.card.get("head")
-    answers = Predictions(task.labels, held_out.ids, held_out.targets, logits, head_json, scores, painted)
+    answers = Predictions(task.labels, held_out.ids, held_out.targets, logits, head_json, scores, copies or {})
     write_predictions(folder, answers)
     training = {**task.card["training"], "key": task.key, **outcome, "validation": found}
     save_checkpoint(folder, network, {**task.card, "training": training})

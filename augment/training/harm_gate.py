@@ -14,14 +14,16 @@ from typing import TypeVar
 
 import numpy as np
 
-from augment.arrays import Labels
+from augment.arrays import Labels, Numbers
 from augment.evaluation import metrics, spot_measures
+from augment.evaluation.null_check import null_check
 from augment.methods import CLASSIC
+from augment.progress import say
 from augment.record_types import Interval
 from augment.records import item_seed
 from augment.settings import Settings
 from augment.training.arms import Arm
-from augment.training.predictions import Predictions, read_predictions
+from augment.training.predictions import PAINTED, Predictions, read_predictions
 from edge_runtime.bundle.heads import SpatialHead, head_from_json
 
 TURNS = 3  # trainings of a gated arm before it gets no generated image at all
@@ -58,7 +60,26 @@ class HarmGate:
         """Return (labels that lost recall or rest less on the fault with `arm`, labels whose images are to blame)."""
         losers, takers = self.recall_losses(arm)
         blurred = frozenset(label for label, gap in self.gaps(arm).items() if gap.high < 0)
-        return losers | blurred, takers | blurred
+        harmed = blurred | self.traced(arm)
+        return losers | harmed, takers | harmed
+
+    def traced(self, arm: str) -> frozenset[str]:
+        """Return the fault labels whose score rises where healthy pictures hold a method's traces and no fault."""
+        trained = self._read(arm)
+        head, found = _head(trained[0]), set()
+        if head is None:
+            return frozenset()
+        for name in sorted(set(trained[0].copies) - {PAINTED}):
+            hosts, composed = (np.mean([_as_stated(one, of) for one in trained], axis=0) for of in (None, name))
+            held = ~np.isnan(composed).any(axis=1)
+            for column, kind in enumerate(head.kinds, start=len(head.groups)):
+                generator = np.random.default_rng(item_seed(self.settings.seed, "training", f"null/{name}/{kind}"))
+                pairs = hosts[held, column], composed[held, column]
+                checked = null_check(*pairs, np.flatnonzero(held).astype(str).tolist(), generator)
+                if checked.verdict == metrics.FAIL:
+                    say(f"arm {arm}, {name}: {checked.sentence}")
+                    found |= {label for label, own in head.kind_of.items() if own == kind}
+        return frozenset(found)
 
     def gaps(self, arm: str) -> dict[str, Interval]:
         """Return by how much the gap of each fault label is wider with `arm`; empty where no painted image was judged.
@@ -66,8 +87,8 @@ class HarmGate:
         The gap is the AUC on validation images minus the AUC once their boxes are painted over.
         """
         found = [self._read(name) for name in (self.rival(arm), arm)]
-        head = head_from_json(found[0][0].head or {"kind": "class"}, found[0][0].labels)
-        if not isinstance(head, SpatialHead) or any(one.painted is None for trained in found for one in trained):
+        head = _head(found[0][0])
+        if head is None or any(PAINTED not in one.copies for trained in found for one in trained):
             return {}
         first = found[0][0]
         shown = np.array(first.labels)[first.targets]
@@ -104,11 +125,21 @@ class HarmGate:
 def _spot_scores(head: SpatialHead, trained: Sequence[Predictions]) -> spot_measures.Scores:
     """Return the fault scores of validation images and of their painted copies; thresholds and places play no part."""
     as_is, painted = (
-        np.stack([np.asarray(vars(found)[version], np.float64)[:, len(head.groups) :] for found in trained])
-        for version in ("scores", "painted")
+        np.stack([_as_stated(found, of)[:, len(head.groups) :] for found in trained]) for of in (None, PAINTED)
     )
     boxed = np.where(np.isnan(painted[:, :, 0]), np.nan, 1.0)
     return spot_measures.Scores(as_is, painted, np.full_like(painted, np.nan), boxed, [[] for _ in trained])
+
+
+def _head(predictions: Predictions) -> SpatialHead | None:
+    """Return the spatial head that said it, None of a class head."""
+    head = head_from_json(predictions.head or {"kind": "class"}, predictions.labels)
+    return head if isinstance(head, SpatialHead) else None
+
+
+def _as_stated(predictions: Predictions, of: str | None) -> Numbers:
+    """Return the scores (N, M) of validation images, or of their copies."""
+    return np.asarray(predictions.scores if of is None else predictions.copies[of], np.float64)
 
 
 def _one_by_one(settings: Settings, truth: Labels, seeds: int) -> tuple[metrics.Draws, list[str]]:

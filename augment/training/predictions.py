@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,10 @@ import numpy as np
 from augment.arrays import Labels, Numbers, Vectors
 from augment.json_objects import write_json
 from augment.record_types import PlainJson
+from edge_runtime.bundle.errors import InputError, os_errors_as
 
 PREDICTIONS_FILE = "predictions.json"
+PAINTED = "painted"  # of the changed copies: the picture with the boxes of its faults painted over
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class Predictions:
     logits: Numbers | Vectors  # (N, K); of a spatial head, logarithms of its rule's probabilities
     head: PlainJson | None = None  # of a spatial head
     scores: Numbers | None = None  # (N, M), what a spatial head said of each image
-    painted: Numbers | None = None  # (N, M), and once the image's boxes are painted over; NaN without a box
+    copies: Mapping[str, Numbers] = field(default_factory=dict)  # (N, M) each, of changed copies; NaN without one
 
     @property
     def predicted(self) -> Labels:
@@ -42,15 +44,16 @@ def write_predictions(checkpoint: Path, predictions: Predictions) -> None:
         content["head"] = predictions.head
         for image, scores in zip(images, predictions.scores.tolist(), strict=True):
             image["scores"] = scores
-    if predictions.painted is not None:
-        for image, scores in zip(images, predictions.painted, strict=True):
-            image["painted"] = None if np.isnan(scores).any() else scores.tolist()
+    for at, image in enumerate(images if predictions.copies else []):
+        own = {name: scores[at] for name, scores in predictions.copies.items()}
+        image["copies"] = {name: scores.tolist() for name, scores in own.items() if not np.isnan(scores).any()}
     write_json(checkpoint / PREDICTIONS_FILE, content)
 
 
 def read_predictions(checkpoint: Path) -> Predictions:
-    """Read predictions.json from the folder of a checkpoint."""
-    found = json.loads((checkpoint / PREDICTIONS_FILE).read_bytes())
+    """Read predictions.json from the folder of a checkpoint. Raises InputError where it is not there."""
+    with os_errors_as(InputError, f"{checkpoint} holds no predictions that can be read", "run `rarefault train` again"):
+        found = json.loads((checkpoint / PREDICTIONS_FILE).read_bytes())
     labels, images = tuple(found["labels"]), found["images"]
     return Predictions(
         labels,
@@ -59,13 +62,14 @@ def read_predictions(checkpoint: Path) -> Predictions:
         np.array([image["logits"] for image in images], dtype=np.float64),
         found.get("head"),
         np.array([image["scores"] for image in images], dtype=np.float64) if "head" in found else None,
-        _painted(images),
+        _copies(images),
     )
 
 
-def _painted(images: Sequence[Mapping[str, Any]]) -> Numbers | None:
-    """Return the scores (N, M) of painted copies, NaN where an image has none; None where none was judged."""
-    if not any(image.get("painted") for image in images):
-        return None
-    blank = [np.nan] * len(images[0]["scores"])
-    return np.array([image.get("painted") or blank for image in images], dtype=np.float64)
+def _copies(images: Sequence[Mapping[str, Any]]) -> dict[str, Numbers]:
+    """Return the scores (N, M) of changed copies by what was done to them, NaN where an image has none."""
+    found = {name for image in images for name in image.get("copies", {})}
+    blank = [np.nan] * len(images[0].get("scores", ()))
+    return {
+        name: np.array([image["copies"].get(name, blank) for image in images], np.float64) for name in sorted(found)
+    }

@@ -9,7 +9,7 @@ from ..bundle.heads import Array
 from ..bundle.manifest import Manifest
 from ..bundle.preprocess import Frame
 from ..media.heatmap import overlay
-from ..media.jpeg import encode_jpeg
+from ..media.jpeg import encode_jpeg, mark_own
 
 FRAME_QUALITY = 95  # it may become training data
 ANNOTATED_QUALITY = 80  # it is looked at, and often sent over a thin link
@@ -29,7 +29,7 @@ def annotated_jpeg(frame: Frame, cam: Array, manifest: Manifest, lines: Sequence
     The `manifest` is of the bundle that gave `cam`.
     """
     picture = overlay(frame, cam, manifest.input, manifest.head.full_heat, ANNOTATED_SIDE)
-    return encode_jpeg(np.vstack([picture, _caption(picture.shape[1], lines)]), ANNOTATED_QUALITY)
+    return mark_own(encode_jpeg(np.vstack([picture, _caption(picture.shape[1], lines)]), ANNOTATED_QUALITY))
 
 
 def _caption(width: int, lines: Sequence[str]) -> Frame:

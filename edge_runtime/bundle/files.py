@@ -1,5 +1,6 @@
 """Files that survive a power cut, and their digests."""
 
+import errno
 import hashlib
 import os
 import tempfile
@@ -26,10 +27,16 @@ def replace_file(path: Path, data: bytes) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make renames inside `folder` durable."""
-    handle = os.open(folder, os.O_RDONLY)
+    """Make renames inside `folder` durable, where the system lets a program open a folder. Windows does not."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except PermissionError:
+        return
     try:
         os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):  # some network drives cannot
+            raise
     finally:
         os.close(handle)
 

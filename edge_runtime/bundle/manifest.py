@@ -10,7 +10,7 @@ from .heads import PICTURES, Head, head_from_json
 from .preprocess import LETTERBOX, PreprocessSpec
 
 FORMAT_VERSION = "2.0"  # 2.0: heads, letterbox and tiles, and what a bundle requires of its reader
-CAPABILITIES = ("class-head", "spatial-head", LETTERBOX, "tiles")
+CAPABILITIES = ("class-head", "spatial-head", LETTERBOX, "tiles", "radiometric")
 PRECISIONS = ("fp32", "fp16", "int8")
 
 _KNOWN = (
@@ -92,7 +92,8 @@ class Manifest:
     def requires(self) -> tuple[str, ...]:
         """What a reader must be capable of, out of CAPABILITIES."""
         letterbox = (LETTERBOX,) if self.input.resize == LETTERBOX else ()
-        return (self.head.capability, *letterbox, *(("tiles",) if self.input.tiles != (1, 1) else ()))
+        tiles = ("tiles",) if self.input.tiles != (1, 1) else ()
+        return (self.head.capability, *letterbox, *tiles, *(("radiometric",) if self.input.radiometric else ()))
 
     @property
     def supported(self) -> dict[str, bool]:

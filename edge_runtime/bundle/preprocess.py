@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .errors import InputError
+from .radiometric import RadiometricRule
 
 Frame = npt.NDArray[np.uint8]
 """uint8 (H, W, 3), blue-green-red, as OpenCV gives it."""
@@ -79,6 +80,7 @@ class PreprocessSpec:
     `decode` "reduced" a large JPEG may be decoded at a half, a quarter or an eighth of its size, instead of being made
     that small afterwards; a bundle says so only where its test images bore it out. With `tiles` (rows, columns) the
     frame is letterboxed onto a larger canvas, of which the model sees tiles that share `overlap` of their sides.
+    `radiometric` is the rule by which files of measured values become frames; without one they are refused.
     """
 
     height: int
@@ -88,6 +90,7 @@ class PreprocessSpec:
     decode: str = "full"
     tiles: tuple[int, int] = (1, 1)
     overlap: float = 0.25
+    radiometric: RadiometricRule | None = None
 
     def __post_init__(self) -> None:
         for name, side in (("height", self.height), ("width", self.width)):
@@ -174,8 +177,11 @@ class PreprocessSpec:
         return joined
 
     def to_json(self) -> dict[str, Any]:
-        """Return the manifest's object `input`."""
-        return {**asdict(self), "tiles": list(self.tiles)}
+        """Return the manifest's object `input`; without a rule for radiometric pictures it says nothing of them."""
+        said = {**asdict(self), "tiles": list(self.tiles)}
+        if self.radiometric is None:
+            del said["radiometric"]
+        return said
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "PreprocessSpec":
@@ -187,7 +193,8 @@ class PreprocessSpec:
         if not isinstance(tiles, (list, tuple)):
             raise InputError(f"the tiles are {tiles!r}, expected a list of rows and columns; pack the bundle again")
         needed = (data["height"], data["width"], data["resize"], data["colour"], data.get("decode", "full"))
-        return cls(*needed, tuple(tiles), data.get("overlap", 0.25))
+        rule = RadiometricRule.from_json(data["radiometric"]) if "radiometric" in data else None
+        return cls(*needed, tuple(tiles), data.get("overlap", 0.25), rule)
 
     def _drawn(self, frame: Frame, aim: tuple[int, int]) -> Frame:
         if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3 or 0 in frame.shape:

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import IO, cast
 
 from ..bundle.preprocess import Frame
+from ..bundle.radiometric import RadiometricRule
 from ..causes import Cause
 from ..child_process import end_child, module_command, start_child
 from ..delays import restart_delay
-from .address import CameraAddress
+from .address import CameraAddress, Kind
 from .capture_process import CaptureOrders, note_failure
 from .change_gate import ChangeGate, GateLimits
 from .frame_marker import has_mark
@@ -69,8 +70,10 @@ class Camera:
         frame_event: int,
         now: float,
         shared: SharedFrame | None = None,
+        radiometric: RadiometricRule | None = None,
     ) -> None:
         self._settings, self._address = settings, address
+        self._radiometric = radiometric if address.kind is Kind.FOLDER else None  # streams bring 8 bits
         self._regions = settings.named_regions()
         self._frame_event = frame_event
         self._shared = shared or SharedFrame()
@@ -78,7 +81,12 @@ class Camera:
         self._child: subprocess.Popen[bytes] | None = None
         self._start_at = now
         self._crashes = self._restarts = self._marked_frame = 0
-        self._health = PictureHealth(HealthLimits(frozen_seconds=settings.frozen_seconds, infrared=settings.infrared))
+        limits = HealthLimits(
+            frozen_seconds=settings.frozen_seconds,
+            infrared=settings.infrared,
+            radiometric=self._radiometric is not None,
+        )
+        self._health = PictureHealth(limits)
         self._gate = ChangeGate(GateLimits(floor_rate=settings.floor_rate, top_rate=settings.top_rate))
         self._condition: tuple[Cause | None, float] = (Cause.STARTING, now)
 
@@ -107,6 +115,7 @@ class Camera:
             check_seconds=1 / self._settings.check_rate,
             shared_memory=self._shared.handle,
             frame_event=self._frame_event,
+            radiometric=self._radiometric,
         )
         inherited = (self._shared.handle, self._frame_event)
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.DEVNULL}

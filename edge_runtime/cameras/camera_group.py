@@ -17,6 +17,7 @@ from itertools import count
 
 from ..bundle.errors import InputError
 from ..bundle.preprocess import Frame
+from ..bundle.radiometric import RadiometricRule
 from ..causes import Cause
 from .camera import Camera, CameraState, CapturedFrame
 from .settings import CameraPlan
@@ -25,9 +26,13 @@ TEND_SECONDS = 0.25  # between two looks after the processes
 
 
 class CameraGroup:
-    """The cameras of `plans`, by name. Those with a problem are not started, and stand among the states."""
+    """The cameras of `plans`, by name. Those with a problem are not started, and stand among the states.
 
-    def __init__(self, plans: Sequence[CameraPlan]) -> None:
+    `radiometric` is the bundle's rule for radiometric pictures, which folders may hold.
+    """
+
+    def __init__(self, plans: Sequence[CameraPlan], radiometric: RadiometricRule | None = None) -> None:
+        self._radiometric = radiometric
         names = [plan.name for plan in plans]
         if twice := {name for name in names if names.count(name) > 1}:
             raise InputError(f"two cameras are named {min(twice)}; names must differ")
@@ -44,7 +49,7 @@ class CameraGroup:
         self._frame_event = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._started = now = time.monotonic()
         self._cameras = {
-            name: Camera(plan.settings, plan.address, self._frame_event, now)
+            name: Camera(plan.settings, plan.address, self._frame_event, now, radiometric=self._radiometric)
             for name, plan in self.plans.items()
             if plan.address is not None
         }

@@ -18,6 +18,7 @@ from types import TracebackType
 import cv2
 
 from ..bundle.preprocess import Frame
+from ..bundle.radiometric import RadiometricRule
 from ..causes import Cause
 from ..delays import reconnect_delay
 from ..redact import redact
@@ -42,6 +43,7 @@ class CaptureOrders:
     check_seconds: float  # between two frames that are decoded and published
     shared_memory: int  # file descriptor
     frame_event: int  # eventfd that is written at each frame
+    radiometric: RadiometricRule | None = None  # the bundle's rule for radiometric pictures in a folder
 
     def to_line(self) -> bytes:
         """Return the orders as one line of JSON."""
@@ -51,8 +53,9 @@ class CaptureOrders:
     def from_line(cls, line: bytes) -> "CaptureOrders":
         """Return the orders that `to_line` wrote."""
         document = json.loads(line)
-        address = document.pop("address")
-        return cls(CameraAddress(Kind(address.pop("kind")), **address), **document)
+        address, rule = document.pop("address"), document.pop("radiometric")
+        read = RadiometricRule.from_json(rule) if rule else None
+        return cls(CameraAddress(Kind(address.pop("kind")), **address), **document, radiometric=read)
 
 
 class Capture:
@@ -79,7 +82,8 @@ class Capture:
         orders, due, seen_at = self.orders, 0.0, time.monotonic()
         self._announce_deadline(orders.open_timeout)
         timeout = AnswerTimeout(orders.open_timeout * ANSWER_SHARE, EXTRA_SECONDS, self._report_silence)
-        with closing(open_source(orders.address, timeout, orders.read_timeout, orders.check_seconds)) as frames:
+        asked = (orders.address, timeout, orders.read_timeout, orders.check_seconds, orders.radiometric)
+        with closing(open_source(*asked)) as frames:
             for decode in frames:
                 now = time.monotonic()
                 self._announce_deadline(orders.read_timeout)

@@ -46,6 +46,9 @@ class HealthLimits:
     infrared: bool = True  # whether infrared pictures are judged once they have settled
     settle_seconds: float = 8.0  # after a switch to or from infrared, or a new size
     history_seconds: float = 300.0  # time constant of the history
+    radiometric: bool = (
+        False  # whether grey levels are scaled temperatures: cold is dark and hot is white, and no fault
+    )
 
 
 @dataclass(frozen=True)
@@ -295,9 +298,9 @@ def _detail(thumbnail: Thumbnail, noise: float) -> float:
 def _lightless(thumbnail: Thumbnail, noise: float, limits: HealthLimits) -> Cause | None:
     """Return the cause where the picture is black, white or one flat tone, whatever the camera's history."""
     mean, spread = (float(value[0, 0]) for value in cv2.meanStdDev(thumbnail.luma))
-    if mean < BLACK_MEAN and spread < BLACK_STD:
+    if not limits.radiometric and mean < BLACK_MEAN and spread < BLACK_STD:
         return Cause.BLACK
-    if float((thumbnail.luma >= limits.white_level).mean()) > limits.white_share:
+    if not limits.radiometric and float((thumbnail.luma >= limits.white_level).mean()) > limits.white_share:
         return Cause.OVEREXPOSED
     clean = max(spread * spread - noise * noise, 0.0) ** 0.5
     return Cause.COVERED if clean < FLAT_STD else None

@@ -16,6 +16,7 @@ import numpy as np
 
 from ..bundle.errors import InputError
 from ..bundle.preprocess import Frame
+from ..bundle.radiometric import RadiometricRule
 from ..causes import Cause
 from ..media.image_files import IMAGE_SUFFIXES, read_image
 from .address import CameraAddress, Kind
@@ -35,15 +36,21 @@ OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
 RTSP_OPTIONS = "rtsp_transport;tcp|timeout;3000000|protocol_whitelist;rtsp,rtp,tcp,udp,tls,crypto"
 
 
-def open_source(address: CameraAddress, timeout: AnswerTimeout, read_timeout: float, image_seconds: float) -> Decodes:
+def open_source(
+    address: CameraAddress,
+    timeout: AnswerTimeout,
+    read_timeout: float,
+    image_seconds: float,
+    radiometric: RadiometricRule | None = None,
+) -> Decodes:
     """Return the reader for `address`; it raises SourceFailed, or ends where the stream ends.
 
-    A folder gives one image every `image_seconds`.
+    A folder gives one image every `image_seconds`, its radiometric pictures by the rule `radiometric`.
     """
     if address.kind is Kind.MJPEG:
         return _mjpeg(address, timeout, read_timeout)
     if address.kind is Kind.FOLDER:
-        return _folder(Path(address.location), image_seconds)
+        return _folder(Path(address.location), image_seconds, radiometric)
     if address.kind is Kind.RTSP:
         return _rtsp(address, timeout)
     return _file(address.location) if address.kind is Kind.FILE else _usb(address.location)
@@ -105,7 +112,7 @@ def _file(path: str) -> Decodes:
             yield decode
 
 
-def _folder(path: Path, seconds: float) -> Decodes:
+def _folder(path: Path, seconds: float, radiometric: RadiometricRule | None) -> Decodes:
     """Read the images of a folder by name, one every `seconds`; folders below it are left out."""
     files = path.iterdir() if path.is_dir() else ()
     images = [file for file in files if file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith(".")]
@@ -115,12 +122,12 @@ def _folder(path: Path, seconds: float) -> Decodes:
     for file in sorted(images):
         time.sleep(max(0.0, due - time.monotonic()))
         due += seconds
-        yield partial(_image, file)
+        yield partial(_image, file, radiometric)
 
 
-def _image(path: Path) -> Frame | None:
+def _image(path: Path, radiometric: RadiometricRule | None) -> Frame | None:
     try:
-        return read_image(path).frame
+        return read_image(path, radiometric=radiometric).frame
     except InputError:
         return None
 

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 import click
 import cv2
@@ -19,6 +19,8 @@ from ..cli_errors import Command
 from ..inference.engines import ENGINES, open_engine
 from ..inference.evaluator import Evaluator
 from .inputs import Inputs
+from .path_lists import read_paths
+from .report import open_report
 from .results import Tally, make_writer
 from .runner import BatchRunner
 from .timing import start_bench
@@ -32,6 +34,7 @@ from .timing import start_bench
 )
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write results to this file.")
 @click.option("--heatmap", type=click.Path(file_okay=False, path_type=Path), help="Write a picture of the cause here.")
+@click.option("--report", type=click.Path(dir_okay=False, path_type=Path), help="Write one page to hand in: HTML.")
 @click.option("--engine", type=click.Choice(["auto", *ENGINES]), default="auto", show_default=True)
 @click.option("--precision", type=click.Choice(["auto", *PRECISIONS]), default="auto", show_default=True)
 @click.option("--threads", type=click.IntRange(min=1), help="Inputs worked on at once. Default: one per core.")
@@ -44,6 +47,7 @@ def main(
     style: str | None,
     output: Path | None,
     heatmap: Path | None,
+    report: Path | None,
     engine: str,
     precision: str,
     threads: int | None,
@@ -64,14 +68,20 @@ def main(
     evaluator = _open(folder, engine, precision, workers)
     inputs = Inputs(_paths(paths))
     timing = start_bench(evaluator, workers) if bench else None
-    with _open_output(output) as stream:
+    with contextlib.ExitStack() as stack:
+        stream = stack.enter_context(_open_output(output, style))
+        page = stack.enter_context(open_report(report, evaluator, inputs)) if report else None
         write = make_writer(style or ("table" if stream.isatty() else "jsonl"), stream, evaluator)
-        for result in BatchRunner(evaluator, workers, heatmap).run(inputs):
+        for result in BatchRunner(evaluator, workers, heatmap, page is not None).run(inputs):
             write(result)
             tally.add(result)
+            if page:
+                page.add(result)
             if timing:
                 timing.add(result)
-    click.echo(f"{tally}; {inputs.skipped} other files in folders skipped" if inputs.skipped else str(tally), err=True)
+        if page:
+            page.whole = True
+    click.echo(f"{tally}; left out: {inputs.summary()}" if inputs.left_out else str(tally), err=True)
     if timing:
         click.echo(timing.report(), err=True)
     context.exit(tally.exit_code)
@@ -82,9 +92,7 @@ def _paths(arguments: tuple[str, ...]) -> Iterator[Path]:
         if argument != "-":
             yield Path(argument)
             continue
-        for line in sys.stdin.buffer:
-            if name := line.rstrip(b"\r\n"):
-                yield Path(os.fsdecode(name))
+        yield from read_paths(cast(io.BufferedReader, sys.stdin.buffer))
 
 
 def _cores() -> int:
@@ -102,15 +110,20 @@ def _open(folder: Path, engine: str, precision: str, workers: int) -> Evaluator:
 
 
 @contextlib.contextmanager
-def _open_output(path: Path | None) -> Iterator[IO[str]]:
-    """Open the file, or standard output; file names that are no text come out escaped instead of as a crash."""
+def _open_output(path: Path | None, style: str | None) -> Iterator[IO[str]]:
+    """Open the file, or standard output; names that are no text, or not in a console's encoding, come out escaped.
+
+    A table keeps the console's own encoding, and data are UTF-8 wherever they go, CSV with the mark that Excel needs.
+    """
+    encoding = "utf-8-sig" if style == "csv" else "utf-8"
     if path is None:
         if isinstance(sys.stdout, io.TextIOWrapper):
-            sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
+            table = style == "table" or (style is None and sys.stdout.isatty())
+            sys.stdout.reconfigure(encoding=sys.stdout.encoding if table else encoding, errors="backslashreplace")
         yield sys.stdout
         return
     with os_errors_as(InputError, f"{path} cannot be written", "choose another --output"):
-        stream = path.open("w", encoding="utf-8", errors="backslashreplace")
+        stream = path.open("w", encoding=encoding, errors="backslashreplace")
     try:
         yield stream
     finally:

@@ -12,9 +12,11 @@ import click
 from ..bundle.decision import group_json
 from ..bundle.errors import UnavailableError
 from ..inference.evaluator import Evaluation, Evaluator
+from ..text_files import printable
 
 NOTHING_FLAGGED, FAULT_FLAGGED, NOT_ALL_EVALUATED = 0, 10, 11  # exit codes
 
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # the wide ones count in East Asian versions
 TOP = 5  # labels listed with their probability
 
 Writer = Callable[["Result"], None]
@@ -22,7 +24,10 @@ Writer = Callable[["Result"], None]
 
 @dataclass(frozen=True)
 class Result:
-    """One input, or one frame of a video. `evaluation` is None where not even a picture could be had."""
+    """One input, one page of it (from 1), or one frame of a video.
+
+    `evaluation` is None where not even a picture could be had.
+    """
 
     path: Path
     reason: str | None = None  # why it could not be evaluated
@@ -32,6 +37,14 @@ class Result:
     frame: int | None = None
     seconds: float | None = None
     heatmap: Path | None = None
+    page: int | None = None
+    picture: bytes | None = None  # JPEG for the report page
+    map: bytes | None = None  # the same under the heat of the reported label
+
+    @property
+    def part(self) -> str:
+        """Which part of the input it is of, as a suffix of file names; empty for the whole."""
+        return f"-{self.frame:06d}" if self.frame is not None else f"-page{self.page}" if self.page is not None else ""
 
     @property
     def evaluated(self) -> bool:
@@ -56,6 +69,7 @@ class Result:
             "path": str(self.path),
             "frame": self.frame,
             "seconds": self.seconds,
+            "page": self.page,
             "status": "ok" if self.evaluated else "not_evaluable",
             "reason": self.reason,
             "label": decision.label if decision else None,
@@ -125,7 +139,10 @@ def _json_lines(stream: IO[str], evaluator: Evaluator) -> Writer:
 
 
 def _csv(stream: IO[str], evaluator: Evaluator) -> Writer:
-    """Write the scalar fields of the JSON line; nested ones as name.field, lists left out."""
+    """Write the scalar fields of the JSON line; nested ones as name.field, lists left out.
+
+    No text begins like a formula, which a spreadsheet would run.
+    """
     rows: csv.DictWriter[str] | None = None
 
     def write(result: Result) -> None:
@@ -145,16 +162,22 @@ def _flat(record: dict[str, Any]) -> dict[str, Any]:
     nested = {"group": group, "health": health, "model": record.pop("model"), "ms": record.pop("ms")}
     flat = {key: value for key, value in record.items() if not isinstance(value, list)}
     flat |= {f"{name}.{key}": value for name, group in nested.items() for key, value in group.items()}
-    return flat
+    return {key: _harmless(value) if isinstance(value, str) else value for key, value in flat.items()}
+
+
+def _harmless(text: str) -> str:
+    """Return the text with an apostrophe before what a spreadsheet takes for the beginning of a formula."""
+    return "'" + text if text.startswith(FORMULA) else text
 
 
 def _table(stream: IO[str], evaluator: Evaluator) -> Writer:
     wide = max(len(label) for label in evaluator.bundle.manifest.labels)
     coloured = stream.isatty()
+    doubts = evaluator.bundle.manifest.doubts
 
     def write(result: Result) -> None:
         mark, colour = ("FAULT", "red") if result.fault else ("ok", "green") if result.evaluated else ("?", "yellow")
-        cells = f"{mark:<5}  {_verdict(result, wide)}  {_place(result)}"
+        cells = f"{mark:<5}  {_verdict(result, wide)}  {_place(result, doubts)}"
         print(click.style(cells, fg=colour, bold=result.fault) if coloured else cells, file=stream)
 
     return write
@@ -163,20 +186,22 @@ def _table(stream: IO[str], evaluator: Evaluator) -> Writer:
 def _verdict(result: Result, wide: int) -> str:
     decision = result.evaluation.decision if result.evaluation else None
     if decision is None:
-        return f"not evaluated: {_printable(result.reason or '')}"
+        return f"not evaluated: {printable(result.reason or '')}"
     threshold = f"(threshold {decision.threshold:.3f})" if decision.threshold is not None else ""
     return f"{decision.label:<{wide}}  {decision.probability:.3f}  {threshold:<17}"
 
 
-def _place(result: Result) -> str:
-    moment = f" at {result.seconds:.1f} s" if result.seconds is not None else ""
-    notes = f"  [{'; '.join(result.notes)}]" if result.notes else ""
-    return _printable(str(result.path)) + moment + notes
+def _place(result: Result, doubts: Callable[[str], list[str]]) -> str:
+    decision = result.evaluation.decision if result.evaluation else None
+    told = [*result.notes, *(doubts(decision.label) if decision and decision.fault else ())]
+    notes = f"  [{printable('; '.join(told))}]" if told else ""
+    return printable(str(result.path)) + moment(result) + notes
 
 
-def _printable(text: str) -> str:
-    """Return the text with what a terminal might obey escaped: file names may hold line breaks and worse."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+def moment(result: Result) -> str:
+    """Return which page or which moment of a video the result is of, to stand behind a path; empty for the whole."""
+    page = f" page {result.page}" if result.page is not None else ""
+    return page + (f" at {result.seconds:.1f} s" if result.seconds is not None else "")
 
 
 def _rounded(value: float | None) -> float | None:

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 import cv2
 
 from ..bundle.preprocess import Frame
+from ..bundle.radiometric import RadiometricRule
 from ..causes import Cause
 
 # Grey levels, on the 0..255 scale. A dim night view of anything still spreads wider than sensor noise does after the
@@ -39,20 +40,28 @@ def measure(frame: Frame) -> Health:
     return Health(cv2.mean(luma)[0], float(spread.max()), float(sharpness[0, 0]) ** 2)
 
 
-def blank_cause(health: Health) -> Cause | None:
-    """Return why the frame shows nothing, or None where it shows something. A blank frame never gets a class."""
-    if health.mean < BLACK_MEAN and health.std < BLACK_STD:
+def blank_cause(health: Health, radiometric: RadiometricRule | None = None) -> Cause | None:
+    """Return why the frame shows nothing, or None where it shows something. A blank frame never gets a class.
+
+    What a bundle's `radiometric` rule scales may be dark or bright all over, as cold or hot equipment is.
+    """
+    if radiometric is None and health.mean < BLACK_MEAN and health.std < BLACK_STD:
         return Cause.BLACK
     if health.std < FLAT_STD:
-        return Cause.OVEREXPOSED if health.mean > WHITE_MEAN else Cause.COVERED
+        return Cause.OVEREXPOSED if radiometric is None and health.mean > WHITE_MEAN else Cause.COVERED
     return None
 
 
-def blank(health: Health) -> str | None:
+def blank(health: Health, radiometric: RadiometricRule | None = None) -> str | None:
     """Return a sentence that says why the frame shows nothing, or None where it shows something."""
-    cause = blank_cause(health)
+    cause = blank_cause(health, radiometric)
     if cause is None:
         return None
+    if radiometric is not None:
+        return (
+            f'the picture is one flat tone (spread {health.std:.1f} of 255) by the bundle\'s rule "{radiometric}" for '
+            "radiometric pictures; its values lie close together or beyond the rule, or something covers the camera"
+        )
     if cause is Cause.BLACK:
         return f"the picture is black (mean {health.mean:.1f}, spread {health.std:.1f} of 255); check lens and light"
     return f"the picture is one flat tone (spread {health.std:.1f} of 255); check lens, light and exposure"

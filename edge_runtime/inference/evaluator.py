@@ -79,7 +79,8 @@ class Evaluator:
         health = measure(spec.placement(*frame.shape[:2]).crop(canvas))  # bars would lend a blank picture detail
         views = spec.cut(canvas)
         elapsed = (time.perf_counter() - started) * 1000
-        return views, Evaluation(rule, health, elapsed, cause=blank_cause(health), reason=blank(health))
+        cause, reason = blank_cause(health, spec.radiometric), blank(health, spec.radiometric)
+        return views, Evaluation(rule, health, elapsed, cause=cause, reason=reason)
 
     def _answers(self, shown: Sequence[Frames]) -> Iterable[tuple[Array, Array]]:
         """Run the model once on all views; return for each frame its scores (M,) and maps (T, C, h, w)."""

@@ -12,7 +12,7 @@ from ..bundle.errors import UnavailableError, os_errors_as
 from ..bundle.files import replace_file
 from ..bundle.heads import Array
 from ..bundle.preprocess import Frame, PreprocessSpec
-from .jpeg import encode_jpeg
+from .jpeg import encode_jpeg, mark_own
 
 MAX_SIDE = 1600  # pixels; enough to see, small enough to send
 FAINT = 0.1  # of full heat; where a map has a scale, what is below is nothing: a healthy picture stays grey
@@ -60,12 +60,14 @@ def _over_frame(cam: Array, frame: Frame, spec: PreprocessSpec | None, size: tup
     return cast(Array, whole[top : top + size[1], left : left + size[0]])
 
 
-def write_overlay(folder: Path, source: Path, frame_number: int | None, picture: Frame) -> Path:
-    """Write a JPEG into `folder`, named after `source` and unique for its whole path and frame number."""
+def write_overlay(folder: Path, source: Path, part: str, picture: Frame) -> Path:
+    """Write a JPEG into `folder`, named after `source` and unique for its whole path and the `part` of it.
+
+    The file says that it is no camera's picture, so that nobody judges or trains on it.
+    """
     key = hashlib.sha256(os.fsencode(source.absolute())).hexdigest()[:10]
-    part = "" if frame_number is None else f"-{frame_number:06d}"
     path = folder / f"{source.stem[:40]}-{key}{part}.jpg"
     with os_errors_as(UnavailableError, f"the heat-map {path} cannot be written", "choose another folder"):
         folder.mkdir(parents=True, exist_ok=True)
-        replace_file(path, encode_jpeg(picture, QUALITY))
+        replace_file(path, mark_own(encode_jpeg(picture, QUALITY)))
     return path

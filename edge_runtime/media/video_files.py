@@ -1,11 +1,13 @@
 """Video files, decoded in a child process that may die: a decoder's crash must cost one line, not the whole run.
 
-`python -m edge_runtime.media.video_files FILE` is the child. For each sampled frame it writes a JSON line and the
-frame's bytes, then one line that says how the stream ended. No last line means that the decoder died.
+`python -m edge_runtime.media.video_files FILE OFFSET` is the child. For each sampled frame it writes a JSON line and
+the frame's bytes, then one line that says how the stream ended. No last line means that the decoder died.
 """
 
 import json
 import os
+import re
+import struct
 import subprocess
 import sys
 import threading
@@ -20,12 +22,15 @@ import numpy as np
 from ..bundle.errors import InputError
 from ..bundle.preprocess import Frame
 from ..child_process import end_child, module_command, start_child
+from .file_kinds import VIDEO_SUFFIXES as VIDEO_SUFFIXES
 from .image_files import MAX_PIXELS
 
-VIDEO_SUFFIXES = frozenset((".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".wmv"))
 SAMPLE_SECONDS = 1.0  # of the video's own clock, between two frames that are looked at
 SILENCE_SECONDS = 60.0  # without the next sampled frame; then the decoder counts as hung
-MISSING_SHARE = 0.02  # of the announced frames may be missing before the end needs an explanation
+MISSING_SHARE = 0.02  # of the announced frames and time may be missing before the end needs an explanation
+FIRST_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
+MATROSKA_TRACKS, MATROSKA_CLUSTER, MATROSKA_VIDEO = b"\x16\x54\xae\x6b", b"\x1f\x43\xb6\x75", b"\x83\x81\x01"
+TRACK_BYTES = 64 << 20  # at most, of a container's description of its tracks
 
 
 @dataclass(frozen=True)
@@ -38,14 +43,16 @@ class VideoFrame:
 
 
 def read_video(
-    path: Path, command: Sequence[str] | None = None, silence_seconds: float = SILENCE_SECONDS
+    path: Path, command: Sequence[str] | None = None, silence_seconds: float = SILENCE_SECONDS, offset: int = 0
 ) -> Iterator[VideoFrame]:
     """Yield about one frame per second; InputError after the last readable one, where the end is unexplained.
 
-    `command` stands in for the decoder process in tests. A decoder that is silent for `silence_seconds` is killed.
+    The video begins `offset` bytes into the file, behind the picture of a motion photo. Of several pictures side by
+    side (two lenses) the decoder gives the first alone, and the InputError tells of the others. `command` stands in for
+    the decoder process in tests. A decoder that is silent for `silence_seconds` is killed.
     """
     child = start_child(
-        command or module_command("edge_runtime.media.video_files", str(path.absolute())),
+        command or module_command("edge_runtime.media.video_files", str(path.absolute()), str(offset)),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -90,17 +97,20 @@ def _next_message(child: "subprocess.Popen[bytes]", silence_seconds: float) -> t
         watchdog.cancel()
 
 
-def _decode(path: str, out: IO[bytes]) -> None:
+def _decode(path: str, offset: int, out: IO[bytes]) -> None:
     """Decode `path` and write the sampled frames to `out`: the child process does nothing else."""
-    capture = cv2.VideoCapture(path, cv2.CAP_FFMPEG)  # this backend alone: others read numbered files or devices
+    place = f"subfile,,start,{offset},end,0,,:{path}" if offset else path
+    capture = cv2.VideoCapture(place, cv2.CAP_FFMPEG)  # this backend alone: others read numbered files or devices
     width, height = capture.get(cv2.CAP_PROP_FRAME_WIDTH), capture.get(cv2.CAP_PROP_FRAME_HEIGHT)
     if not capture.isOpened():
         return _send(out, end="cannot be opened as a video: damaged, cut off or of an unknown format; copy it again")
     if width * height > MAX_PIXELS:
         return _send(out, end=f"is too large: {width:.0f} x {height:.0f} pixels, at most {MAX_PIXELS} are read")
-    read, due = 0, 0.0
+    read, due, longest = 0, 0.0, 0.0
+    seconds = 0.0
     while capture.grab():
-        seconds = _seconds(capture, read)
+        before, seconds = seconds, _seconds(capture, read)
+        longest = max(longest, seconds - before)
         if seconds >= due:
             done, frame = capture.retrieve()
             if done:
@@ -109,7 +119,9 @@ def _decode(path: str, out: IO[bytes]) -> None:
                 out.flush()  # what has been decoded must survive a crash on the next frame
                 due = seconds + SAMPLE_SECONDS
         read += 1
-    _send(out, end=unexplained_end(read, capture.get(cv2.CAP_PROP_FRAME_COUNT)))
+    announced, rate = capture.get(cv2.CAP_PROP_FRAME_COUNT), capture.get(cv2.CAP_PROP_FPS)
+    end = unexplained_end(read, announced, seconds + longest, announced / rate if rate > 0 else 0.0)
+    _send(out, end=end or (None if offset else cut_off(Path(path)) or unseen_tracks(Path(path))))
     return None
 
 
@@ -120,16 +132,65 @@ def _seconds(capture: Any, number: int) -> float:
     return stamp if stamp > 0 else number / (rate if 0 < rate < 1000 else 25.0)
 
 
-def unexplained_end(read: int, announced: float) -> str | None:
+def unexplained_end(read: int, announced: float, seconds: float, announced_seconds: float) -> str | None:
     """Return why the video ends too early, or None.
 
-    A cut-off file ends like a whole one; only the announced count can tell, and containers lie, so with a margin.
+    A cut-off file ends like a whole one; only what its header announces can tell. The number of frames is an estimate
+    in many containers, wrong where the frame rate varies, and so is the time in others: both must fall short. `seconds`
+    is where the last frame ends.
     """
     if read == 0:
         return "holds no frame that can be read: damaged or cut off; copy it again"
-    if read + max(2.0, MISSING_SHARE * announced) < announced:
-        return f"ends after {read} of {announced:.0f} announced frames: damaged or cut off; copy it again"
+    few = read + max(2.0, MISSING_SHARE * announced) < announced
+    if few and seconds + max(0.5, MISSING_SHARE * announced_seconds) < announced_seconds:
+        whole = f"{read} of {announced:.0f} announced frames, {seconds:.1f} of {announced_seconds:.1f} seconds"
+        return f"ends after {whole}: damaged or cut off; copy it again"
     return None
+
+
+def cut_off(path: Path) -> str | None:
+    """Return how much of an MP4, MOV or 3GP is missing by the sizes of its parts, or None."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        for start, length, _ in _boxes(file, size):
+            if start + length > size:
+                return f"is cut off: {start + length - size} of {start + length} bytes are missing; copy it again"
+    return None
+
+
+def unseen_tracks(path: Path) -> str | None:
+    """Return how many pictures the video holds beside the one that is judged, or None."""
+    with path.open("rb") as file:
+        head = file.read(64 << 10)
+        listed = head.partition(MATROSKA_CLUSTER)[0].partition(MATROSKA_TRACKS)[2]
+        tracks = len(re.findall(rb"strh....vids", head, re.DOTALL)) + listed.count(MATROSKA_VIDEO)
+        if head[4:8] in FIRST_BOXES:
+            described = (box for box in _boxes(file, path.stat().st_size) if box[2] == b"moov")
+            start, length, _ = next(described, (0, 0, b""))
+            file.seek(start)
+            tracks = len(re.findall(rb"hdlr.{8}vide", file.read(min(length, TRACK_BYTES)), re.DOTALL))
+    if tracks < 2:
+        return None
+    return f"holds {tracks} videos side by side, of which the first was judged; split it with ffmpeg"
+
+
+def _boxes(file: IO[bytes], size: int) -> Iterator[tuple[int, int, bytes]]:
+    """Yield start, length and kind of each outer box of an ISO media file (ISO/IEC 14496-12); nothing of another."""
+    start = 0
+    while start + 8 <= size:
+        file.seek(start)
+        head = file.read(16)
+        length, kind = struct.unpack_from(">I4s", head)
+        if start == 0 and kind not in FIRST_BOXES:
+            return
+        if length == 1 and len(head) == 16:
+            length = struct.unpack_from(">Q", head, 8)[0]
+        if length == 0:
+            length = size - start  # the last box reaches to the end of the file
+        if length < 8 or not kind.strip(b"\xa9 ").isalnum():
+            return
+        yield start, length, kind
+        start += length
 
 
 def _send(out: IO[bytes], **head: Any) -> None:
@@ -137,9 +198,11 @@ def _send(out: IO[bytes], **head: Any) -> None:
 
 
 def _child() -> None:
-    os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = "protocol_whitelist;file"  # a playlist must not reach the network
+    os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = (
+        "protocol_whitelist;file,subfile"  # a playlist must not reach the network
+    )
     try:
-        _decode(sys.argv[1], sys.stdout.buffer)
+        _decode(sys.argv[1], int(sys.argv[2]), sys.stdout.buffer)
         sys.stdout.buffer.flush()
     except BrokenPipeError:  # the parent has lost interest
         os._exit(0)  # skip the interpreter's own flush, which would complain

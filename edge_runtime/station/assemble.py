@@ -97,7 +97,7 @@ def assemble(
     metrics.expect_tests(running if station.test_alarm_hours else [])  # or an alert would wait for what never comes
     schedule = Schedule(running, station.test_alarm_hours * 3600, time.monotonic() + first_test_seconds)
     return Service(
-        cameras=CameraGroup(plans),
+        cameras=CameraGroup(plans, bundle.manifest.input.radiometric),
         watch=CameraWatch(plans, evaluator, alarm_rules, ledger, notifier, metrics),
         self_tests=SelfTests(FaultPictures(bundle), alarm_rules, schedule, station.state_dir, metrics.count_test),
         restart_budget=RestartBudget(running),

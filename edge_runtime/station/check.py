@@ -143,7 +143,7 @@ def _first_frames(plans: Sequence[CameraPlan], manifest: Manifest | None) -> Ite
     """Open all cameras at once, and wait for a frame of each, or for the end of the slowest time-out."""
     slowest = max(plan.settings.open_timeout + plan.settings.read_timeout for plan in plans)
     deadline = time.monotonic() + slowest + FRAME_SECONDS
-    with CameraGroup(plans) as cameras:
+    with CameraGroup(plans, manifest.input.radiometric if manifest else None) as cameras:
         told: dict[str, str] = {}
         while len(told) < len(plans) and time.monotonic() < deadline:
             for frame in cameras.newest(0.2):

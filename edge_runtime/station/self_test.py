@@ -44,7 +44,7 @@ class FaultPictures:
         golden, pictures = load_golden(bundle), golden_pictures(bundle)
         spec = bundle.manifest.input
         cut = [spec.placement(*picture.shape[:2]).crop(spec.draw(picture)) for picture in pictures]
-        shown = [place for place, picture in enumerate(cut) if blank_cause(measure(picture)) is None]
+        shown = [place for place, part in enumerate(cut) if blank_cause(measure(part), spec.radiometric) is None]
         self._pictures = [pictures[place] for place in shown]
         self._scores = golden.scores[shown]
 

@@ -27,3 +27,7 @@ def test_a_laptop_trains_on_frozen_features_with_a_classic_arm_beside():
     assert (settings.train.layers, settings.train.head, settings.train.aspect) == ("classifier", "auto", "native")
     assert settings.compare.baseline == "real+classic"
     assert settings.compare.candidate == settings.export.arm == "real+heal"
+
+
+def test_the_preset_for_a_laptop_takes_off_a_part_of_each_pictures_own_look():
+    assert (PRESETS["cpu"].train.centre, PRESETS["cpu"].train.cross_fit) == (0.7, 5)

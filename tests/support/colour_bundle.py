@@ -16,6 +16,7 @@ from edge_runtime.bundle.decision import DecisionRule
 from edge_runtime.bundle.golden import write_golden
 from edge_runtime.bundle.manifest import Manifest, model_file
 from edge_runtime.bundle.preprocess import PreprocessSpec
+from edge_runtime.bundle.radiometric import RadiometricRule
 from edge_runtime.bundle.store import write_bundle_manifest
 
 SIDE = 8  # pixels
@@ -27,7 +28,9 @@ RULE = DecisionRule(LABELS, FAULTS, temperature=1.0, thresholds={"rust": 0.4, "l
 TOLERANCE = {"fp32": 1e-4, "fp16": 0.01}
 
 
-def make_bundle(folder: Path, precisions: tuple[str, ...] = ("fp32", "fp16")) -> Path:
+def make_bundle(
+    folder: Path, precisions: tuple[str, ...] = ("fp32", "fp16"), radiometric: RadiometricRule | None = None
+) -> Path:
     """Write the bundle into `folder` (made where absent) and return it."""
     folder.mkdir(parents=True, exist_ok=True)
     for precision in precisions:
@@ -38,7 +41,7 @@ def make_bundle(folder: Path, precisions: tuple[str, ...] = ("fp32", "fp16")) ->
         name="colours",
         version="1",
         created="2000-01-01T00:00:00Z",
-        input=PreprocessSpec(SIDE, SIDE),
+        input=PreprocessSpec(SIDE, SIDE, radiometric=radiometric),
         decision=RULE,
         precisions=precisions,
         opset=OPSET,

@@ -178,7 +178,7 @@ def test_a_wrong_manifest_is_refused_with_the_line_and_the_remedy(tmp_path: Path
 
 def test_a_manifest_that_is_no_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_bytes(b"\xff\xd8\xff\xe0 a picture")
-    assert "is no CSV text in UTF-8" in refusal(tmp_path / "list.csv")
+    assert "is no UTF-8 text" in refusal(tmp_path / "list.csv")
 
 
 def test_what_names_tell_is_refused_in_a_sentence(tmp_path: Path) -> None:

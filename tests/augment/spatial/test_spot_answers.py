@@ -18,6 +18,7 @@ from augment.spatial import spot_answers
 from augment.spatial.spot_answers import Answered, Pictures, Trained
 from augment.stages import compare, train
 from augment.training.harm_gate import HarmGate
+from augment.training.predictions import PAINTED
 from edge_runtime.bundle.heads import SpatialHead
 from tests.support.spotted_run import SIDE, spotted_run
 
@@ -137,8 +138,8 @@ def test_held_out_pictures_carry_the_score_of_their_painted_copy_for_the_gate(co
     settings, folder, _ = compared
     found = Trained.read(folder.path / "training/real/seed-0").held_out
     boxed = found.targets == found.labels.index("tower_hotspot")
-    assert np.isnan(found.painted).all(axis=1).tolist() == (~boxed).tolist()
-    assert (found.scores[boxed, -1] > found.painted[boxed, -1]).mean() > 0.8
+    assert np.isnan(found.copies[PAINTED]).all(axis=1).tolist() == (~boxed).tolist()
+    assert (found.scores[boxed, -1] > found.copies[PAINTED][boxed, -1]).mean() > 0.8
     assert HarmGate(settings, folder.path / "training").gaps("real")["tower_hotspot"].value == 0  # beside itself
 
 

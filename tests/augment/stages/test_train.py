@@ -146,14 +146,33 @@ def test_an_arm_without_images_is_left_out_and_the_others_are_trained(tmp_path, 
     assert "arm synthetic has no image to learn from, so it is left out" in capsys.readouterr().err
 
 
-def test_an_arm_without_images_that_is_compared_is_refused(tmp_path):
+def test_the_document_says_which_arms_learned_from_less_than_their_names_say(tmp_path):
     settings, folder = tiny_run(tmp_path)
     without_generated_images(folder)
-    arms = ("real", "synthetic", "combined")
-    settings = replace(settings, train=replace(settings.train, arms=arms))
+    settings = short(settings, steps=2)
+    settings = replace(settings, train=replace(settings.train, arms=("real", "synthetic", "combined")))
     settings = replace(settings, compare=replace(settings.compare, candidate="synthetic"))
-    with pytest.raises(InputError, match=r"arm synthetic has no image.*generate\.floor"):
-        train.run(settings, folder)
+    assert train.run(settings, folder).summary.notes == {
+        "synthetic": "has no image to learn from, so it is left out",
+        "combined": "has no generated image that was kept, so it learns from real images alone",
+    }
+
+
+def test_a_run_whose_arms_have_no_image_at_all_says_which_arm_would(tmp_path):
+    settings, folder = tiny_run(tmp_path)
+    without_generated_images(folder)
+    with pytest.raises(InputError, match="name an arm with real images, such as real"):
+        train.run(replace(settings, train=replace(settings.train, arms=("synthetic",))), folder)
+
+
+def test_an_arm_whose_training_fails_is_left_out_and_the_others_end(tmp_path):
+    settings, folder = tiny_run(tmp_path)
+    settings = short(settings, steps=2)
+    settings = replace(settings, train=replace(settings.train, arms=("real", "combined", "combined+gate")))
+    # The gate watches what is not there, as where the arm that it compares could not be trained.
+    document = train.run(settings, folder, train.HarmGate(settings, tmp_path / "elsewhere"))
+    assert {record.arm for record in document.records} == {"real", "combined"}
+    assert document.summary.notes["combined+gate"].startswith("is left out, since its training failed: ")
 
 
 def test_an_unknown_arm_is_refused(tmp_path):

@@ -123,16 +123,18 @@ HEAD = {
 }
 
 
-def write_scores(folder, name, faults, painted):
+def write_scores(folder, name, faults, painted, traces=None):
     """predictions.json of two seeds of a spatial head: burnt pictures, their painted copies, and sound pictures."""
     sound = np.linspace(-1, 1, len(faults))
     rows = [("burnt", score, copy) for score, copy in zip(faults, painted, strict=True)]
     images = [
-        {"id": str(at), "label": truth, "logits": [0.0, 1.0], "scores": [0.0, score], "painted": copy}
-        for at, (truth, score, copy) in enumerate([*rows, *(("sound", score, None) for score in sound)])
+        {"id": str(at), "label": truth, "logits": [0.0, 1.0], "scores": [0.0, score], "copies": {}}
+        for at, (truth, score, _) in enumerate([*rows, *(("sound", score, None) for score in sound)])
     ]
-    for image in images:
-        image["painted"] = (image["painted"] is not None and [0.0, image["painted"]]) or None
+    for image, (_, _, copy) in zip(images, rows, strict=False):
+        image["copies"]["painted"] = [0.0, copy]
+    for image in images[len(rows) :]:
+        image["copies"] |= {} if traces is None else {"edit-0.5": [0.0, image["scores"][1] + traces]}
     for seed in (0, 1):
         (folder / name / f"seed-{seed}").mkdir(parents=True)
         content = {"labels": ["burnt", "sound"], "head": HEAD, "images": images}
@@ -155,6 +157,17 @@ def test_a_score_that_rests_more_on_the_fault_is_a_gain(tmp_path):
     write_scores(tmp_path, "real", high, high)
     write_scores(tmp_path, "heal", high, low)
     assert HarmGate(SETTINGS, tmp_path).gains("heal")
+
+
+@pytest.mark.parametrize(("traces", "blamed"), [(1.0, {"burnt"}), (0.0, set()), (-1.0, set()), (0.001, set())])
+def test_an_arm_that_takes_a_methods_traces_for_a_fault_is_to_blame(tmp_path, traces, blamed):
+    high, low = np.full(30, 2.0), np.linspace(-1, 1, 30)
+    write_scores(tmp_path, "real", high, low)
+    write_scores(tmp_path, "edited", high, low, traces)
+    gate = HarmGate(SETTINGS, tmp_path)
+    assert gate.traced("edited") == blamed
+    assert gate.losses("edited") == (blamed, blamed)
+    assert gate.traced("real") == frozenset()
 
 
 def test_where_nothing_was_painted_there_is_no_gap(tmp_path):

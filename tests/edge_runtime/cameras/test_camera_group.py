@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from edge_runtime.bundle.errors import InputError
+from edge_runtime.bundle.radiometric import RadiometricRule
 from edge_runtime.cameras.camera_group import CameraGroup
 from edge_runtime.cameras.settings import CameraPlan, CameraSettings
 from edge_runtime.causes import Cause
@@ -203,6 +204,20 @@ def test_a_folder_of_images_plays_to_its_end_and_regions_are_cut_out(tmp_path):
         assert np.array_equal(views["region-1"], picture[:, :4])
         assert np.array_equal(views["region-2"], picture[3:, 6:])
         watch.until(lambda watch: children() == [])
+
+
+def test_radiometric_pictures_of_a_folder_are_scaled_by_the_rule_and_may_be_dark(tmp_path):
+    values = np.random.default_rng(0).normal(21, 0.3, (60, 80)).astype(np.float32)
+    values[20:30, 20:30] = 26
+    for number in range(3):
+        cv2.imwrite(str(tmp_path / f"{number}.tiff"), values + np.float32(number / 16))
+    rule = RadiometricRule.parse("range 20 90")
+    with CameraGroup([plan("one", str(tmp_path))], rule) as cameras:
+        watch = Watch(cameras)
+        watch.until(lambda watch: watch.newest)
+        grey = watch.newest["one"].image[..., 0]
+    known = np.ones(values.shape, bool)
+    assert any(np.array_equal(grey, rule.levels(values + np.float32(number / 16), known)) for number in range(3))
 
 
 def test_a_video_file_plays_in_real_time_and_ends(tmp_path):

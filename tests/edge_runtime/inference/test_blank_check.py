@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from edge_runtime.inference.blank_check import Health, blank, measure
+from edge_runtime.bundle.radiometric import RadiometricRule
+from edge_runtime.inference.blank_check import Health, blank, blank_cause, measure
 
 
 def test_a_flat_grey_frame_measures_its_level():
@@ -46,3 +47,13 @@ def test_a_dark_frame_with_sensor_noise_is_still_black_after_the_resize():
 
     noise = np.random.default_rng(0).normal(3, 5, (720, 1280, 3)).clip(0, 255).astype(np.uint8)
     assert "black" in str(blank(measure(PreprocessSpec(224, 224).apply(noise))))
+
+
+@pytest.mark.parametrize(
+    ("health", "shown"), [(Health(3, 1.6, 1), True), (Health(250, 1.6, 1), True), (Health(3, 1.4, 1), False)]
+)
+def test_a_radiometric_picture_may_be_dark_or_bright_all_over_but_not_flat(health, shown):
+    rule = RadiometricRule.parse("range 20 90")
+    assert (blank_cause(health, rule) is None) is shown
+    assert (blank(health, rule) is None) is shown
+    assert "lens" not in str(blank(health, rule))

@@ -1,9 +1,11 @@
 """Heat maps: where the heat lies, and the files they are written to."""
 
+import cv2
 import numpy as np
 import pytest
 
 from edge_runtime.bundle.preprocess import PreprocessSpec
+from edge_runtime.media.file_kinds import OWN, file_kind
 from edge_runtime.media.heatmap import FAINT, MAX_SIDE, overlay, write_overlay
 
 
@@ -55,9 +57,9 @@ def test_a_large_picture_is_scaled_down():
 def test_equal_names_in_different_folders_get_different_files(tmp_path):
     picture = np.zeros((4, 4, 3), np.uint8)
     paths = {
-        write_overlay(tmp_path / "heat", tmp_path / folder / "x.jpg", frame, picture)
+        write_overlay(tmp_path / "heat", tmp_path / folder / "x.jpg", part, picture)
         for folder in ("a", "b")
-        for frame in (None, 0, 1)
+        for part in ("", "-000000", "-page1")
     }
     assert len(paths) == 6
     assert all(path.read_bytes().startswith(b"\xff\xd8") for path in paths)
@@ -65,4 +67,11 @@ def test_equal_names_in_different_folders_get_different_files(tmp_path):
 
 def test_a_long_name_in_a_wide_script_still_fits_a_file_system(tmp_path):
     name = "変" * 80 + ".jpg"
-    assert write_overlay(tmp_path, tmp_path / name, 7, np.zeros((4, 4, 3), np.uint8)).exists()
+    assert write_overlay(tmp_path, tmp_path / name, "-000007", np.zeros((4, 4, 3), np.uint8)).exists()
+
+
+def test_a_heat_map_says_in_the_file_that_no_camera_made_it(tmp_path):
+    frame = np.full((30, 40, 3), 90, np.uint8)
+    path = write_overlay(tmp_path, tmp_path / "x.jpg", "", frame)
+    assert file_kind(path.rename(tmp_path / "renamed.jpg")).name == OWN
+    assert np.abs(cv2.imread(str(tmp_path / "renamed.jpg")).astype(int) - frame).max() < 3

@@ -1,6 +1,7 @@
 """Video: sampled frames, ends that need an explanation, and a decoder that may die."""
 
 import os
+import struct
 import sys
 
 import numpy as np
@@ -88,17 +89,63 @@ def test_leaving_early_ends_the_decoder(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("read", "announced", "explained"),
+    ("read", "announced", "seconds", "announced_seconds", "explained"),
     [
-        (100, 100, True),
-        (98, 100, True),
-        (97, 100, False),
-        (1, 3, True),
-        (50, -1, True),
-        (50, 0, True),
-        (68, 444, False),
-        (0, 0, False),
+        (100, 100, 10, 10, True),
+        (98, 100, 9.8, 10, True),
+        (90, 100, 9, 10, False),
+        (1, 3, 0.1, 0.3, True),
+        (50, -1, 5, 0, True),
+        (50, 0, 5, 0, True),
+        (68, 444, 6.8, 44.4, False),
+        (100, 1231, 41, 41, True),  # the frame rate varies, so the count was an estimate
+        (100, 100, 10, 40, True),  # every frame is there
+        (0, 0, 0, 0, False),
     ],
 )
-def test_which_ends_need_an_explanation(read, announced, explained):
-    assert (video_files.unexplained_end(read, announced) is None) == explained
+def test_which_ends_need_an_explanation(read, announced, seconds, announced_seconds, explained):
+    assert (video_files.unexplained_end(read, announced, seconds, announced_seconds) is None) == explained
+
+
+def avi_header(tracks: int) -> bytes:
+    return b"RIFF\0\0\0\0AVI " + b"strh\x38\0\0\0vids".ljust(64, b"\0") * tracks
+
+
+def iso_file(*boxes: tuple[bytes, bytes], missing: int = 0) -> bytes:
+    data = b"".join(struct.pack(">I4s", 8 + len(body), kind) + body for kind, body in boxes)
+    return data[: len(data) - missing]
+
+
+VIDEO_TRACK = b"hdlr" + bytes(8) + b"vide"
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (avi_header(1), None),
+        (avi_header(2), "holds 2 videos side by side"),
+        (iso_file((b"ftyp", b"isom"), (b"mdat", bytes(99)), (b"moov", VIDEO_TRACK)), None),
+        (iso_file((b"ftyp", b"isom"), (b"mdat", bytes(99)), (b"moov", VIDEO_TRACK * 2)), "holds 2 videos side by side"),
+        (b"\x1aE\xdf\xa3\x16\x54\xae\x6b" + b"\x83\x81\x01" * 3 + b"\x1f\x43\xb6\x75\x83\x81\x01", "holds 3 videos"),
+        (b"", None),
+    ],
+)
+def test_what_the_decoder_does_not_show_is_told(tmp_path, data, told):
+    (tmp_path / "v").write_bytes(data)
+    found = video_files.unseen_tracks(tmp_path / "v")
+    assert (found or "").startswith(told or "")
+    assert (found is None) == (told is None)
+
+
+def test_a_file_whose_parts_are_not_all_there_is_cut_off(tmp_path):
+    boxes = ((b"ftyp", b"isom"), (b"moov", VIDEO_TRACK), (b"mdat", bytes(100)))
+    for missing, told in ((0, None), (30, "is cut off: 30 of 144 bytes are missing; copy it again")):
+        (tmp_path / "v.mp4").write_bytes(iso_file(*boxes, missing=missing))
+        assert video_files.cut_off(tmp_path / "v.mp4") == told
+
+
+def test_a_video_behind_a_picture_is_read_from_its_place(tmp_path):
+    film = mjpeg_avi(tmp_path / "v.avi", [RED, GREEN]).read_bytes()
+    (tmp_path / "moving.jpg").write_bytes(b"\xff\xd8\xff picture" + film)
+    frames = list(video_files.read_video(tmp_path / "moving.jpg", offset=11))
+    assert [frame.seconds for frame in frames] == [0.0, 1.0]

@@ -1,0 +1,204 @@
+"""The page of `rarefault doctor` for a terminal: what the dataset stage found, the most dangerous first. Pure.
+
+A section says what was found, what it costs, and what to do. `exit_code` is for pipelines: 0 nothing found, 3 something
+to look at, 1 something that stops a run.
+"""
+
+import json
+import re
+import textwrap
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+
+from augment.data.checks import Check
+from augment.evaluation.tables import aligned
+from augment.json_objects import plain
+from augment.record_types import DatasetRecord, DatasetSummary, LeftOut
+from augment.settings import DataSettings
+
+FINE, LOOK, STOPS = 0, 3, 1  # exit codes
+WIDTH = 110  # characters of a line
+MOST_LINES = 8  # of one section, unless all are asked for
+CONTRADICTION = "one picture as "  # how the dataset stage's reason for a picture under two labels begins
+# Names of folders that hardly name what a picture shows.
+_ODD = {
+    "a part of a split": r"train(ing)?|valid(ation)?|val|test(ing)?|dev|holdout",
+    "a collection": r"images?|imgs?|pictures?|pics|photos?|labels?|annotations?|data|dcim|backup|copy|old|misc|other|"
+    r"unsorted|untitled folder|new folder( \(\d+\))?|neuer ordner|tmp|temp|export|downloads?",
+    "a date": r"(19|20)\d\d[-_. ]?[01]\d[-_. ]?[0-3]\d.*",
+    "a camera's own folder": r"\d{3}[A-Z_]{5}|\d{3}_\d{4}|\d{3}MEDIA",
+}
+
+
+@dataclass(frozen=True)
+class Section:
+    """One thing that was found: its title, lines that say where, and what to do next. `level` is an exit code."""
+
+    level: int
+    title: str
+    lines: Sequence[str]
+    advice: str = ""
+
+
+def sections(
+    summary: DatasetSummary, checks: Sequence[Check], data: DataSettings, further: Sequence[Section] = ()
+) -> list[Section]:
+    """Return what there is to tell, the most dangerous first; `further` are sections that others found."""
+    most = data.most_problems
+    stopping = [check for check in checks if check.stops(most)]
+    told = {str(problem) for check in stopping for problem in check.problems}
+    contradicting = [entry for entry in summary.quarantined if entry.reason.startswith(CONTRADICTION)]
+    unusable = [entry for entry in summary.quarantined if entry not in contradicting]
+    quarantined = {f"{entry.path}: {entry.reason}" for entry in summary.quarantined}
+    unusable = [entry for entry in unusable if f"{entry.path}: {entry.reason}" not in told]
+    found = [
+        *(
+            Section(
+                STOPS,
+                check.headline(most) or f"The {check.what} do not allow a run",
+                list(dict.fromkeys(str(problem) for problem in check.problems)),
+                check.advice or "Mend what is listed, then run this command again.",
+            )
+            for check in stopping
+        ),
+        *further,
+        Section(
+            LOOK,
+            f"{len(contradicting)} pictures stand under two labels",
+            list(dict.fromkeys(entry.reason for entry in contradicting)),
+            "They are left out of a run. Keep each under the label that is right, and delete the other.",
+        ),
+        Section(
+            LOOK,
+            f"{summary.straddling_pairs} pairs of duplicates stand on two sides of the split",
+            ["The source's own lists put pictures that show the same into training and into test or validation."]
+            * bool(summary.straddling_pairs),
+            "What is measured on them means nothing: correct the lists, or leave the split to rarefault.",
+        ),
+        Section(
+            LOOK,
+            f"{len(unusable)} files cannot be used",
+            _entries(unusable),
+            "They are left out of a run. Copy or save them again, or remove them.",
+        ),
+        *(
+            Section(
+                LOOK,
+                f"{len(lines)} of {check.of} {check.what} are wrong",
+                lines,
+                check.advice or "They are left out of a run. Correct the lines that are named.",
+            )
+            for check in checks
+            if check not in stopping
+            and (lines := [line for line in map(str, check.problems) if line not in quarantined])
+        ),
+        Section(LOOK, "What a classifier cannot learn or show from these pictures", summary.hints),
+        _odd_folders(summary.classes),
+        Section(
+            LOOK,
+            f"{len(summary.dropped)} pictures are left out beside others",
+            _entries(summary.dropped),
+            "Nothing needs to be done: one of each is used. Where the source has lists of its own, correct these.",
+        ),
+        Section(
+            LOOK,
+            f"{len(summary.ignored)} files and folders are not read",
+            _entries(summary.ignored),
+            "Where one of them shows a fault, save it as JPEG or PNG in the folder of its class.",
+        ),
+    ]
+    return [section for section in found if section.lines]
+
+
+def exit_code(found: Sequence[Section]) -> int:
+    """Return the exit code for pipelines."""
+    levels = {section.level for section in found}
+    return STOPS if STOPS in levels else LOOK if LOOK in levels else FINE
+
+
+def page(
+    source: str, summary: DatasetSummary, records: Sequence[DatasetRecord], found: Sequence[Section], whole: bool
+) -> str:
+    """Return the report as text; `whole` lists every line of every section."""
+    lines = [
+        f"{source}: {summary.images} usable pictures of {len(summary.classes)} classes, layout {summary.layout}",
+        "",
+    ]
+    lines += [*_table(summary, records), ""]
+    for number, section in enumerate(found, 1):
+        lines += [*_wrapped(f"{number}. {section.title}", ""), *_listed(section, whole), ""]
+    code = exit_code(found)
+    said = {
+        FINE: "Nothing was found that speaks against a run. To begin one: rarefault init RUN --data DATA --fault LABEL",
+        LOOK: "A run goes on in spite of what is listed. Look at it first: what is measured may not hold.",
+        STOPS: "A run stops at its first stage until what is listed first is mended.",
+    }
+    return "\n".join([*lines, said[code]])
+
+
+def as_json(source: str, summary: DatasetSummary, found: Sequence[Section]) -> str:
+    """Return the same for machines: exit code, sections with all their lines, and the summary of the dataset stage."""
+    content = {
+        "source": source,
+        "exit_code": exit_code(found),
+        "sections": [asdict(section) for section in found],
+        "summary": summary,
+    }
+    return json.dumps(content, indent=1, ensure_ascii=False, default=plain)
+
+
+def _listed(section: Section, whole: bool) -> list[str]:
+    shown = section.lines if whole else section.lines[:MOST_LINES]
+    rest = len(section.lines) - len(shown)
+    lines = [part for line in shown for part in _wrapped(line, "   - ", "     ")]
+    lines += [f"   ... and {rest} more; --all lists them"] if rest else []
+    return lines + (_wrapped(f"What to do: {section.advice}", "   ") if section.advice else [])
+
+
+def _wrapped(text: str, first: str, later: str = "   ") -> list[str]:
+    return textwrap.wrap(
+        text, WIDTH, initial_indent=first, subsequent_indent=later, break_long_words=False, break_on_hyphens=False
+    )
+
+
+def _entries(left_out: Iterable[LeftOut]) -> list[str]:
+    """Return a line for each reason that many files share, and for each file that is alone with its reason."""
+    of_reason: dict[str, list[str]] = {}
+    for entry in left_out:
+        of_reason.setdefault(entry.reason, []).append(entry.path)
+    lines = []
+    for reason, paths in sorted(of_reason.items(), key=lambda item: -len(item[1])):
+        more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+        lines.append(f"{paths[0]}{more}: {reason}")
+    return lines
+
+
+def _odd_folders(classes: Iterable[str]) -> Section:
+    seen = [
+        f"{label} looks like {what}"
+        for label in classes
+        for what, pattern in _ODD.items()
+        if re.fullmatch(pattern, label, re.IGNORECASE)
+    ]
+    return Section(
+        LOOK,
+        f"{len(seen)} names of classes hardly name what a picture shows",
+        seen,
+        "A class is what stands in data.source as a folder, or in a manifest's column label. Give the folder above the "
+        "classes, or a manifest.",
+    )
+
+
+def _table(summary: DatasetSummary, records: Sequence[DatasetRecord]) -> list[str]:
+    """Return the pictures, groups and sizes of each class."""
+    groups = Counter(label for label, _ in {(record.label, record.group) for record in records})
+    rows = [["class", "pictures", "groups", "train", "val", "test", "smallest", "median", "largest"]]
+    for label, sides in summary.classes.items():
+        own = sorted(
+            (record.width * record.height, record.width, record.height) for record in records if record.label == label
+        )
+        sizes = [f"{width} x {height}" for _, width, height in (own[0], own[(len(own) - 1) // 2], own[-1])]
+        counts = [sum(sides.values()), groups[label], sides["train"], sides["val"], sides["test"]]
+        rows.append([label, *map(str, counts), *sizes])
+    return aligned(rows)
