@@ -8,7 +8,7 @@ import logging
 import os
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +16,9 @@ import click
 
 from augment.record_types import ComparisonSummary
 from augment.records import COMPARISON, CURATION, EXPORT, STAGES, SYNTHETIC, Document, R, RunFolder, S, Stage
-from edge_runtime.bundle.errors import InputError
+from edge_runtime.bundle.errors import InputError, UnavailableError
 from edge_runtime.cli_errors import Group
+from edge_runtime.text_files import printable
 
 if TYPE_CHECKING:
     from augment.models.registry import Models
@@ -77,6 +78,11 @@ boxes_option = click.option(
     default="",
     help="Boxes around the faults, where they do not lie beside the images: a folder or COCO file.",
 )
+levels_option = click.option(
+    "--levels",
+    default="",
+    help="What the levels of folders name, where that is unclear, such as class, split/class or site/class/date.",
+)
 
 
 @main.command()
@@ -91,6 +97,7 @@ boxes_option = click.option(
 @fault_option
 @group_option
 @boxes_option
+@levels_option
 def init(
     directory: Path,
     data: str,
@@ -98,26 +105,32 @@ def init(
     faults: tuple[str, ...],
     groups: dict[str, tuple[str, ...]],
     boxes: str,
+    levels: str,
 ) -> None:
     """Write DIRECTORY/pipeline.toml, commented, for the images in --data."""
     from dataclasses import replace
 
+    from augment.data.layouts.listing import told
     from augment.data.sources import check_source
     from augment.models.model_folders import pick_device
     from augment.presets import PRESETS
     from augment.settings import DataSettings, write_settings
 
     preset = preset or ("sd21" if pick_device("auto") == "cuda" else "cpu")
-    section = DataSettings(source=_whole_path(data), faults=faults, groups=groups, boxes=_whole_path(boxes))
+    section = DataSettings(
+        source=_whole_path(data), levels=levels, faults=faults, groups=groups, boxes=_whole_path(boxes)
+    )
     if wrong := section.contradictions():
         raise InputError("; ".join(wrong))
     settings = replace(PRESETS[preset], data=section)  # no preset says anything of the data
-    check_source(settings)
+    source = check_source(settings)
     target = directory / "pipeline.toml"
     if target.exists():
         raise InputError(f"{target} exists; edit it, or choose another folder")
     directory.mkdir(parents=True, exist_ok=True)
     write_settings(settings, target)
+    for sentence in told(source):
+        click.echo(printable(sentence))
     click.echo(f"{target} written from the preset {preset}; look through it, then: rarefault run {target}")
     if not faults:
         click.echo("No label is marked as a fault: add them to data.faults, or edge-classify will flag nothing.")
@@ -210,17 +223,21 @@ def doctor(data: str, faults: tuple[str, ...], boxes: str, whole: bool, shape: s
     DATA is what --data of `rarefault init` takes, or a run folder or pipeline.toml, whose models are looked at too. The
     exit code is 0 where nothing was found, 3 where there is something to look at, 1 where a run would stop.
     """
+    from augment.models.preflight import Hub, Machine, preflight
     from augment.report import doctor as told
     from augment.settings import DataSettings, Settings, load_settings
     from augment.stages.dataset import examine
 
-    path = Path(data)
-    if path.suffix == ".toml" or (path / "pipeline.toml").is_file():
-        settings = load_settings(path)
-    else:
-        settings = Settings(data=DataSettings(source=data, faults=faults, boxes=boxes))
+    path, further = Path(data), []
+    is_run = path.suffix == ".toml" or (path / "pipeline.toml").is_file()
+    section = DataSettings(source=data, faults=faults, boxes=boxes)
+    settings = load_settings(path) if is_run else Settings(data=section)
     examined = examine(settings)
-    found = told.sections(examined.summary, examined.checks, settings.data)
+    if is_run:
+        classes = {label: sum(sides.values()) for label, sides in examined.summary.classes.items()}
+        ahead = preflight(settings, COMMANDS, classes, Machine.here(settings.device), Hub(), _run_folder(path).path)
+        further = told.of_preflight(ahead.problems, ahead.estimates)
+    found = told.sections(examined.summary, examined.checks, settings.data, further)
     if shape == "json":
         click.echo(told.as_json(settings.data.source, examined.summary, found))
     else:
@@ -278,11 +295,12 @@ def run_pipeline(pipeline: Path, names: list[str]) -> None:
 
     settings = load_settings(pipeline)
     parse_arms(settings.train.arms, settings.generate.methods)  # hours before they are trained
-    check_source(settings)
+    source = check_source(settings)
     _settle_process(small=settings.generate.model == "mini")
     from augment.models.registry import Models
 
     folder = _run_folder(pipeline)
+    _look_ahead(settings, names, source.classes, folder.path)
     models = Models(settings, _render)
     for name in names:
         if name == SYNTHETIC.command and CURATION.command in names:
@@ -295,6 +313,18 @@ def run_pipeline(pipeline: Path, names: list[str]) -> None:
         from augment.report.build import write_report
 
         click.echo(f"{'report':10} {write_report(folder)}")
+
+
+def _look_ahead(settings: "Settings", names: list[str], classes: Mapping[str, int], run: Path) -> None:
+    """Tell before the first of many stages what they will take, and stop where a model or package cannot be had."""
+    from augment.models.preflight import Hub, Machine, preflight
+    from augment.progress import say
+
+    found = preflight(settings, names, classes, Machine.here(settings.device), Hub(), run)
+    for line in [str(problem) for problem in found.problems if not problem.fatal] + found.estimates:
+        say(line)
+    if fatal := [str(problem) for problem in found.problems if problem.fatal]:
+        raise UnavailableError("\n".join(fatal))
 
 
 def _run_folder(pipeline: Path) -> RunFolder:

@@ -98,6 +98,7 @@ class DatasetSummary(JsonObject):
     quarantined: Sequence[LeftOut]
     dropped: Sequence[LeftOut]
     ignored: Sequence[LeftOut]
+    unread: Sequence[LeftOut] = ()  # may show something, and cannot be read
     problems: Sequence[ToldProblem] = ()  # beside the quarantined files
     copy_pairs: int = 0  # made from one another offline, by their names or by their pictures
     straddling_copies: int = 0  # of them, with images on two sides of the split
@@ -516,6 +517,14 @@ class Mending(JsonObject):
     maps: str | None = None  # path of a sheet of test pictures with map and boxes
 
 
+class Floor(JsonObject):
+    """What a linear classifier on ready-made features reaches on the test images; shares of 0 to 1."""
+
+    embedder: str  # whose features they are
+    accuracy: float
+    macro_f1: float
+
+
 class ComparisonSummary(JsonObject):
     """The verdict, and everything that it rests on."""
 
@@ -532,6 +541,7 @@ class ComparisonSummary(JsonObject):
     verdict: str
     gate: Mapping[str, Sequence[str]] | None = None  # arm -> labels whose generated images its gate kept out
     why: str = ""  # what the comparison that the settings ask for lacks
+    floor: Floor | None = None
 
 
 # Stage 9, export

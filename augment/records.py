@@ -116,6 +116,9 @@ class StageInputs:
     settings: types.PlainJson = field(default_factory=dict)
     models: Mapping[str, Identity] = field(default_factory=dict)
     defaults: types.PlainJson = field(default_factory=dict, compare=False)
+    left_out: Sequence[str] = field(
+        default=(), compare=False
+    )  # settings that changed nothing in older documents either
 
     @classmethod
     def of(
@@ -129,15 +132,16 @@ class StageInputs:
         """Make the inputs of a stage that depends on `others` and on a `section` of the settings, but for some keys."""
         own, defaults = as_json(section), as_json(type(section)())
         settings = {**others, **{key: value for key, value in own.items() if key not in leaving_out}}
-        return cls(parent, settings, models, defaults)
+        return cls(parent, settings, models, defaults, tuple(leaving_out))
 
     def to_json(self) -> dict[str, object]:
         """Return the object that documents and the keys of journals hold."""
         return {"parent": self.parent, "settings": dict(self.settings), "models": dict(self.models)}
 
     def settings_of(self, earlier: "StageInputs") -> dict[str, object]:
-        """Return the settings of `earlier`; one that it does not know has the default that it has here."""
-        return {**{key: self.defaults[key] for key in self.settings.keys() & self.defaults.keys()}, **earlier.settings}
+        """Return the settings of `earlier` that matter; one that it does not know has the default that it has here."""
+        known = {key: value for key, value in earlier.settings.items() if key not in self.left_out}
+        return {**{key: self.defaults[key] for key in self.settings.keys() & self.defaults.keys()}, **known}
 
     def same(self, earlier: "StageInputs") -> bool:
         """Whether a document made from `earlier` is the one that these inputs would make."""

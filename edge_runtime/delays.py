@@ -20,7 +20,7 @@ def reconnect_delay(cause: Cause, outage_seconds: float, tries: int, chance: flo
     after 40 minutes every 60 s. A rejected login doubles its wait instead. Each wait is drawn from 75 to 125 % of that,
     so that cameras do not ask in step; `chance` in 0..1 replaces the random number.
     """
-    if cause is Cause.AUTH:
+    if cause in (Cause.AUTH, Cause.FORBIDDEN):
         base = _doubled(tries, LOGIN_SECONDS, LONGEST_SECONDS)
     else:
         base = min(max(outage_seconds * OUTAGE_SHARE, SHORTEST_SECONDS), LONGEST_SECONDS)

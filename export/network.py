@@ -231,10 +231,25 @@ def _published_weights(network: nn.Module) -> tuple[dict[str, Tensor], dict[str,
     return _read_pth(cached), {"source": "imagenet", "revision": str(weights), "sha256": sha256_file(cached)}
 
 
+def published_url(backbone: str) -> str:
+    """Return where the published weights of a backbone are still to be fetched from; "" where they are here.
+
+    Raises UnavailableError where a package that carries them is not installed.
+    """
+    if backbone == "efficientnet_lite0":
+        published_file()
+        return ""
+    url = ResNet50_Weights.IMAGENET1K_V2.url
+    return "" if _in_cache(url).is_file() else url
+
+
+def _in_cache(url: str) -> Path:
+    return Path(torch.hub.get_dir()) / "checkpoints" / Path(urlparse(url).path).name
+
+
 def _fetch(url: str) -> Path:
     """Return the file behind `url` in torch's cache; download it where absent, checked against the hash in its name."""
-    name = Path(urlparse(url).path).name
-    cached = Path(torch.hub.get_dir()) / "checkpoints" / name
+    cached = _in_cache(url)
     if cached.is_file():
         return cached
     prefix = cached.stem.rpartition("-")[2]

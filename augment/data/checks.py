@@ -1,7 +1,6 @@
 """What the later stages need of the data, checked in one pass before any of them runs, so that all is told at once.
 
-Nothing here opens a file. A check gives problems; `refusal` says whether they stop a run: one that is fatal does, and
-so do more of the others than a stated share. What does not stop a run is left out and told.
+Nothing here opens a file.
 """
 
 from collections import Counter
@@ -9,51 +8,15 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from augment.data.boxes import DrawnBox
-from augment.data.problems import Problem
+from augment.data.problems import Check, Problem
 from augment.data.split import SIDES, TEST, TRAIN, VAL
 from augment.record_types import Box
 from augment.settings import DataSettings
 from edge_runtime.bundle.errors import InputError
 
-MOST_TOLD = 20  # problems of one kind in one message
 WHOLE_PICTURE = 0.95  # of a picture's area; a larger box says nothing about where the fault is
 FEW_BOXES = 3  # of a source; fewer may stick out by chance
 MOST_OF_THEM = 0.8  # of the boxes in question, that one explanation must fit before it is told as the likely one
-
-
-@dataclass(frozen=True)
-class Check:
-    """What one check found among `of` files or boxes, whichever `what` names; `advice` is what may explain it all."""
-
-    what: str
-    of: int
-    problems: Sequence[Problem] = ()
-    advice: str = ""
-
-    def stops(self, most: float) -> bool:
-        """Whether a run cannot go on: for a fatal problem, or for more of them than the share `most`."""
-        return any(problem.fatal for problem in self.problems) or len(self.problems) > most * self.of
-
-    def headline(self, most: float) -> str:
-        """Return how many problems there are beside the share that may be left out; "" where one alone is fatal."""
-        if any(problem.fatal for problem in self.problems):
-            return ""
-        return (
-            f"{len(self.problems)} of {self.of} {self.what} have a problem, more than the share of {most:g} that may "
-            "be left out (data.most_problems)"
-        )
-
-
-def refusal(checks: Sequence[Check], most: float) -> str:
-    """Return why a run cannot go on, all of it; "" where it can. `most` is the share that may have a problem."""
-    told: list[str] = []
-    for check in (check for check in checks if check.stops(most)):
-        headline, rest = check.headline(most), len(check.problems) - MOST_TOLD
-        told += [f"{headline}:"] if headline else []
-        told += [check.advice] if check.advice else []
-        told += map(str, check.problems[:MOST_TOLD])
-        told += [f"... and {rest} more; `rarefault doctor --all` lists them"] if rest > 0 else []
-    return "\n".join(dict.fromkeys(told))
 
 
 # Sizes

@@ -22,17 +22,24 @@ def resize_by_area(frame: Frame, width: int, height: int) -> Frame:
     return resized
 
 
+def unscaled_hint(facts: Sequence[FileFacts], rule: RadiometricRule | None) -> str:
+    """Say what to write in settings for the radiometric files that were left out; "" where none was."""
+    if not (left_out := [one for one in facts if one.reason and one.span]):
+        return ""
+    low, high = _whole_span(left_out)
+    seen = f"{len(left_out)} images are radiometric and left out, with values from {low} to {high}"
+    remedy = f'set data.radiometric, such as "range {low} {high}" or "percentiles 1 99"'
+    if rule:
+        remedy = f'data.radiometric, "{rule}", is in another unit; "percentiles 1 99" needs none'
+    elif max(one.span[0] for one in left_out) > min(one.span[1] for one in left_out):
+        remedy = 'they are in several units, it seems; set data.radiometric = "percentiles 1 99", which needs none'
+    return f"{seen}: {remedy} (first {left_out[0].id})"
+
+
 def radiometric_hints(facts: Sequence[FileFacts], rule: RadiometricRule | None) -> list[str]:
     """Say how many of the files are radiometric, which values they hold, and what the settings make of them."""
-    left_out = [one for one in facts if one.reason and one.span]
     scaled = [one for one in facts if not one.reason and one.span]
-    hints = []
-    if left_out:
-        low, high = _whole_span(left_out)
-        hints.append(
-            f"{len(left_out)} images are radiometric, with values from {low} to {high}, and left out: set "
-            f'data.radiometric, such as "range {low} {high}" or "percentiles 1 99" (first {left_out[0].id})'
-        )
+    hints = [hint] if (hint := unscaled_hint(facts, rule)) else []
     if scaled and rule:
         low, high = _whole_span(scaled)
         hints.append(f'{len(scaled)} images are radiometric, with values from {low} to {high}, scaled by "{rule}"')

@@ -42,8 +42,9 @@ class Seen:
 
 @dataclass(frozen=True)
 class Kin:
-    """Which of N pictures belong together. `alike` are perceptual duplicates, `copies` made from one another, `chosen` is what settings group.
+    """Which of N pictures belong together.
 
+    `alike` are perceptual duplicates, `copies` were made from one another, `chosen` is what settings group.
     `contradictions` name pictures that are under two labels for sure, each with the reason; `doubtful` pairs may be.
     """
 

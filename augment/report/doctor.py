@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
-from augment.data.checks import Check
+from augment.data.problems import Check, Problem
 from augment.evaluation.tables import aligned
 from augment.json_objects import plain
 from augment.record_types import DatasetRecord, DatasetSummary, LeftOut
@@ -108,7 +108,18 @@ def sections(
             "Where one of them shows a fault, save it as JPEG or PNG in the folder of its class.",
         ),
     ]
-    return [section for section in found if section.lines]
+    rank = {STOPS: 0, LOOK: 1, FINE: 2}
+    return sorted((section for section in found if section.lines), key=lambda section: rank[section.level])
+
+
+def of_preflight(problems: Sequence[Problem], estimates: Sequence[str]) -> list[Section]:
+    """Return sections for what `augment.models.preflight` found of models, packages, disk and time."""
+    fatal, others = ([str(found) for found in problems if found.fatal is kind] for kind in (True, False))
+    return [
+        Section(STOPS, "What a run needs cannot be had", fatal, "Mend it; a run stops before its first stage."),
+        Section(LOOK, "This machine may be too small", others),
+        Section(FINE, "What a run will take", estimates),
+    ]
 
 
 def exit_code(found: Sequence[Section]) -> int:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from augment.evaluation.floor import below_floor
 from augment.evaluation.learning_curve import ENOUGH
 from augment.evaluation.metrics import FAIL, INCONCLUSIVE, PASS
 from augment.evaluation.tables import METRIC_NAMES
@@ -102,6 +103,11 @@ def next_steps(
         steps.append(
             f'The bundle holds {packed} all the same: set export.arm = "{baseline}" and run `rarefault export` before '
             "it goes to a station."
+        )
+    if note := below_floor(summary):
+        steps.append(
+            f"These classifiers are {note}. Such features are what preset cpu trains on: try `rarefault init --preset "
+            "cpu`."
         )
     if curve and any(found.says != ENOUGH for found in curve.classes.values()):
         steps.append("Photograph more: the table below says what, and how many.")

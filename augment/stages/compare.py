@@ -16,16 +16,19 @@ from augment.arrays import Labels, Numbers, Vectors, keep_arrays, kept_arrays
 from augment.data.image_store import ImageStore
 from augment.data.split import TEST
 from augment.evaluation.arm_comparison import ArmAnswers, SpotTest, Truth, by_argmax, of_arms, summarise
+from augment.evaluation.floor import below_floor, floor_of
 from augment.evaluation.mending import LABEL, Judged
 from augment.evaluation.pooling import Compared
 from augment.evaluation.tables import METRIC_NAMES, points, support
 from augment.json_objects import write_json
+from augment.models.image_embedding import Fingerprints
 from augment.models.model_folders import pick_device
 from augment.progress import progress
 from augment.record_types import (
     ComparisonRecord,
     ComparisonSummary,
     DatasetRecord,
+    Floor,
     Mending,
     Suspect,
     TrainingRecord,
@@ -91,7 +94,7 @@ def run(settings: Settings, folder: RunFolder) -> ComparisonDocument:
     measure = _by_rules if training.summary.head else _by_argmax
     measured = measure(settings, folder, training, images, truth)
     summary = summarise(settings, training.records, truth, measured.answers, measured.spots)
-    summary = replace(summary, why=why)
+    summary = replace(summary, why=why, floor=_floor(settings, folder, images, truth))
     _write_mending(settings, folder, training, images, measured)
     return folder.write(Document(COMPARISON, inputs, _records(images, truth.labels, measured.predicted), summary))
 
@@ -121,10 +124,24 @@ def summary_line(document: ComparisonDocument) -> str:
     summary = document.summary
     change = summary.differences[summary.candidate].metrics[summary.metric]
     why = f" ({summary.why})" if summary.why else ""
+    notes = [note for note in (support(summary), below_floor(summary)) if note]
     return (
         f"{summary.verdict}{why}: {METRIC_NAMES[summary.metric]} of {summary.candidate} minus {summary.baseline} is "
-        f"{points(change)} on {summary.test.images} test images{'; ' if support(summary) else ''}{support(summary)}"
+        f"{'; '.join([f'{points(change)} on {summary.test.images} test images', *notes])}"
     )
+
+
+def _floor(settings: Settings, folder: RunFolder, images: Sequence[DatasetRecord], truth: Truth) -> Floor | None:
+    """Return what the features that the dataset stage computed are worth; None where one class alone can be learnt."""
+    known = [record for record in folder.require(DATASET).records if record.split != TEST]
+    store, of = ImageStore(settings), {record.id: record for record in [*known, *images]}
+    fingerprints = Fingerprints(settings, folder, pick_device(settings.device))
+    vectors, _ = fingerprints.of(list(of), lambda item: store.frame(of[item]))
+    targets = np.array([truth.labels.index(record.label) for record in known])
+    if len(np.unique(targets)) < 2:
+        return None
+    name = str(fingerprints.identity["name"])
+    return floor_of(vectors[: len(known)], targets, vectors[len(known) :], truth.targets, name)
 
 
 # Class heads alone

@@ -18,20 +18,19 @@ from numpy.typing import NDArray
 from augment.data import duplicates
 from augment.data.boxes import STICKS_OUT
 from augment.data.checks import (
-    Check,
     FoundBoxes,
     Pictured,
     check_boxes,
     check_split,
-    refusal,
     size_problem,
     split_hints,
 )
 from augment.data.duplicates import THUMBNAIL, Pairs, Thumbnail, thumbnail_of
-from augment.data.image_store import ImageStore, radiometric_hints
+from augment.data.image_store import ImageStore, radiometric_hints, unscaled_hint
+from augment.data.layouts.listing import Candidate, Source, told
 from augment.data.perceptual_hash import Hashes, perceptual_hash
-from augment.data.problems import Problem
-from augment.data.sources import Candidate, Source, check_source, list_candidates
+from augment.data.problems import Check, Problem, refusal
+from augment.data.sources import check_source, list_candidates
 from augment.data.split import SIDES, TEST, TRAIN, VAL, Member, Shares, assign_sides, settle_groups
 from augment.evaluation.leaks import Kin, Seen, find_kin, keep_kin, packed_outline, tell
 from augment.evaluation.picture_traits import traits_of
@@ -50,9 +49,10 @@ from edge_runtime.media.radiometric import UnscaledError
 ID_DIGITS = 16  # hex digits of the file's SHA-256
 BATCH = 64  # images between two journal entries
 LARGE_GROUP = 1 / 3  # of all images; beyond this the split has little left to choose
-UNUSED = ("faults", "phrases", "groups", "kinds", "most_problems")  # settings that change nothing of the document
+# Settings that change nothing of the document.
+UNUSED = ("source", "boxes", "faults", "phrases", "groups", "kinds", "most_problems")
 # Settings by which images come and go, or their boxes; an image that stays keeps its side.
-MOVES_NOTHING = ("source", "layout", "boxes", "box_units", "least_side", "most_aspect")
+MOVES_NOTHING = ("layout", "levels", "box_units", "least_side", "most_aspect")
 DatasetDocument = Document[DatasetRecord, DatasetSummary]
 Job = tuple[Callable[[Path], ReadImage], Path, str, str]  # what opens a file, the root, the path below it, the digest
 
@@ -97,19 +97,14 @@ def examine(settings: Settings, read: Callable[[Path], ReadImage] | None = None)
 
     Raises InputError where there is no source, or no image in it.
     """
-    named: list[Problem] = []
-    try:
-        source = check_source(settings)
-    except InputError as error:
-        source = list_candidates(settings.data)
-        if not source.candidates:
-            raise
-        named = [Problem("", str(error), fatal=True)]
+    source = list_candidates(settings.data)
+    if not source.candidates:
+        check_source(settings)
     jobs = _jobs(source, _file_digests(source), read or ImageStore(settings).read)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         facts = list(progress(pool.map(_read_one, jobs), len(jobs), "images read"))
     records, summary, checks = _sort_out(settings, source, facts, {})
-    return Examined(records, summary, [Check("names", len(named), named), *checks])
+    return Examined(records, summary, checks)
 
 
 def _take_fingerprints(settings: Settings, fingerprints: Fingerprints, records: Sequence[DatasetRecord]) -> None:
@@ -124,8 +119,9 @@ def summary_line(document: DatasetDocument) -> str:
     sides = ", ".join(f"{count} {side}" for side, count in summary.splits.items())
     kinds = {"quarantined": summary.quarantined, "dropped": summary.dropped, "ignored": summary.ignored}
     left_out = ", ".join(f"{len(files)} {kind}" for kind, files in kinds.items() if files)
+    unread = f"{len(summary.unread)} files NOT READ (see below); " if summary.unread else ""
     return (
-        f"{summary.images} images of {len(summary.classes)} classes in {summary.groups} groups: {sides}; "
+        f"{unread}{summary.images} images of {len(summary.classes)} classes in {summary.groups} groups: {sides}; "
         f"{summary.straddling_pairs} of {summary.perceptual_pairs} duplicate pairs across the split"
         + (f"; {left_out} (reasons in the document)" if left_out else "")
         + "".join(f"; {hint}" for hint in summary.hints)
@@ -251,14 +247,8 @@ def _sort_out(
     quarantined |= contradictions | by_picture
     boxes = _boxes(source, distinct, settings.data.box_units)
     bursts = _bursts(settings.data, distinct)
-    pairs = [
-        kin.alike,
-        bursts,
-        kin.copies,
-        kin.chosen,
-        duplicates.same_value_pairs([image.candidate.group for image in distinct]),
-    ]
-    pairs.append(_block_pairs(settings.data, distinct))
+    stated = duplicates.same_value_pairs([image.candidate.group for image in distinct])
+    pairs = [kin.alike, bursts, kin.copies, kin.chosen, stated, _block_pairs(settings.data, distinct)]
     members, torn = settle_groups([_member(image, earlier) for image in distinct], np.concatenate(pairs))
     shares, listed = _shares(settings.data, members)
     side_of = assign_sides(members, shares, settings.seed)
@@ -267,22 +257,27 @@ def _sort_out(
     records = [_record(image, source.layout, side_of[image.id], group_of[image.id], boxes) for image in kept]
     dropped = copies | {image.path: torn[image.id] for image in distinct if image.id in torn}
     sides = [side_of.get(image.id, "") for image in distinct]  # "": left out
-    told = [*source.problems, *boxes.check.problems]
+    wrong = [*source.problems, *boxes.check.problems]
     summary = replace(
         _summary_of(source, records),
-        hints=radiometric_hints(facts, settings.data.radiometric_rule) + _hints(records, kept, boxes, settings.data),
+        hints=[
+            *told(source),
+            *radiometric_hints(facts, settings.data.radiometric_rule),
+            *_hints(records, kept, boxes, settings.data),
+        ],
         exact_copies=len(copies),
         burst_pairs=len(bursts),
         quarantined=_reasons(quarantined),
         dropped=_reasons(dropped),
-        problems=[ToldProblem(where=_below(source.root, problem), sentence=problem.sentence) for problem in told],
+        problems=[ToldProblem(where=_below(source.root, problem), sentence=problem.sentence) for problem in wrong],
     )
     groups = [group_of.get(image.id, "") for image in distinct]
     near = duplicates.hash_pairs(_hashes(distinct), settings.data.duplicate_bits)
     summary = _with_pairs(summary, kin.alike, near, sides)
     summary = tell(summary, _seen(distinct), kin, groups, sides, settings.data, settings.seed)
     lost = _lost(source, records, quarantined | dropped)
-    return records, summary, [*listed, lost, _files(source, quarantined), boxes.check, check_split(summary.classes)]
+    files = _files(source, quarantined, unscaled_hint(facts, settings.data.radiometric_rule))
+    return records, summary, [*listed, lost, files, boxes.check, check_split(summary.classes)]
 
 
 def _summary_of(source: Source, records: Sequence[DatasetRecord]) -> DatasetSummary:
@@ -304,14 +299,15 @@ def _summary_of(source: Source, records: Sequence[DatasetRecord]) -> DatasetSumm
         straddling_look_alikes=0,
         quarantined=(),
         dropped=(),
-        ignored=_reasons(dict(source.ignored)),
+        ignored=_reasons(dict(source.ignored + source.passed_over)),
+        unread=_reasons(dict(source.unread)),
     )
 
 
-def _files(source: Source, quarantined: Mapping[str, str]) -> Check:
-    """Check how many of the files that the source names can be used."""
+def _files(source: Source, quarantined: Mapping[str, str], advice: str) -> Check:
+    """Check how many of the files that the source names can be used; `advice` is for those that nothing scales."""
     left_out = [Problem(path, reason) for path, reason in sorted(quarantined.items())]
-    return Check("files", len(source.candidates) + len(source.problems), [*source.problems, *left_out])
+    return Check("files", len(source.candidates) + len(source.problems), [*source.problems, *left_out], advice)
 
 
 def _below(root: Path, problem: Problem) -> str:

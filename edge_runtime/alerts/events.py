@@ -64,14 +64,14 @@ class Reporter:
     """Makes the records of one station that runs one bundle."""
 
     def __init__(self, station: str, bundle: Bundle) -> None:
-        self._station, self._model, self._manifest = station, bundle.identity(), bundle.manifest
+        self.station, self._model, self._manifest = station, bundle.identity(), bundle.manifest
 
     def alarm(self, view: JudgedView, change: Change, moment: Moment) -> Record:
         """Return the alarm that `change` raised on `view`, with clean frame and heat map of the raised label."""
         verdict = self._verdict(view, change.label)
         caption = f"{verdict['label']} {verdict['probability']:.2f} (threshold {verdict['threshold']:.3g}), "
         caption += f"{change.votes} of {change.of} frames"
-        where = " ".join(name for name in (self._station, view.camera, view.region) if name)
+        where = " ".join(name for name in (self.station, view.camera, view.region) if name)
         lines = [f"{'TEST  ' if view.test else ''}{where}  {moment.time} ({moment.clock})", caption]
         lines += self._manifest.doubts(change.label)
         pictures = {
@@ -121,7 +121,7 @@ class Reporter:
             "schema_version": SCHEMA_VERSION,
             "id": identity,
             "kind": kind,
-            "station": self._station,
+            "station": self.station,
             **({"camera": camera} if camera else {}),
             **asdict(moment),
             **content,

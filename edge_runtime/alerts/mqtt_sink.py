@@ -10,11 +10,11 @@ outbox is the only memory we want.
 import contextlib
 import json
 import logging
+import re
 import socket
-import ssl
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import paho.mqtt.client as paho
@@ -22,8 +22,10 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from ..bundle.errors import UnavailableError
+from ..causes import Cause, cause_of_error
 from .events import ALARM, HEARTBEAT, SAMPLE
 from .outbox import Entry
 from .settings import MqttSection
@@ -39,6 +41,17 @@ TRIES_WITH_PICTURES = 2  # without an acknowledgement; then the event goes witho
 # Reason codes of MQTT 5, section 2.4. Below 0x80 all are successes.
 NOBODY, UNSPECIFIED, IMPLEMENTATION, NOT_AUTHORISED, TOO_LARGE, QUOTA = 0x10, 0x80, 0x83, 0x87, 0x95, 0x97
 
+OLDER = (0x84, 0x01)  # unsupported protocol version, as MQTT 5 and as MQTT 3.1.1 say it
+NEEDED = "MQTT 5, which acknowledges whether anybody heard an alarm (Mosquitto does from 1.6 on)"
+
+REMEDIES = {
+    # Where the settings have other names than a camera's.
+    Cause.CLOSED: "check the port, and whether it wants tls = false",
+    Cause.NO_TLS: "this port does not speak TLS; set tls = false, or the port for TLS",
+    Cause.CERTIFICATE_UNKNOWN: "nobody whom this device trusts vouches for its certificate; set ca_file in [mqtt]",
+    Cause.CERTIFICATE_NAME: "set host to the name in its certificate, or renew that (with a subjectAltName)",
+}
+
 log = logging.getLogger(__name__)
 
 
@@ -47,9 +60,11 @@ class MqttSink:
 
     name = "mqtt"
 
-    def __init__(self, station: str, settings: MqttSection) -> None:
+    def __init__(self, station: str, settings: MqttSection, cameras: Collection[str] = ()) -> None:
+        """`cameras` are those of the settings: what the broker retains of others is cleared once."""
         self._station, self._settings = station, settings
         self._link: _Link | None = None
+        self._names, self._cleared = frozenset(cameras), False
         self._cameras: dict[str, bytes] = {}  # the newest status of each
         self._lock = threading.Lock()
         self._closed = False
@@ -66,6 +81,9 @@ class MqttSink:
                 raise UnavailableError("the broker is left: the station stops")
             self._link = link
         link.connect()
+        if not self._cleared:
+            self._cleared = True  # tried once: there are brokers that hang up on whoever may not subscribe
+            link.clear_states(self._topic("+", "status"), {self._topic(camera, "status") for camera in self._names})
         link.publish_state(self._topic("status"), ONLINE.encode())
         with self._lock:
             for camera, status in self._cameras.items():
@@ -158,7 +176,8 @@ class _Link:
         self._changed = threading.Condition()
         self._acknowledged: dict[int, int] = {}  # packet id -> reason code
         self._greeted: int | None = None  # the reason code of the broker's CONNACK
-        self._greeting = "it does not answer"
+        self._greeting = ""
+        self._hung_up = False
         self._farewell: int | None = None  # that of its DISCONNECT
         self.lost = ""  # why the connection is no more
         self.max_payload: int | None = None  # bytes
@@ -178,18 +197,41 @@ class _Link:
 
     def connect(self) -> None:
         """Connect. UnavailableError names host and port, and no secret."""
-        where = f"the broker {self._settings.host}:{self._port}"
+        self._prepare()
+        host, port = self._settings.address
         try:
-            self._prepare()
-            self._client.connect(self._settings.host, self._port, self._settings.keepalive, clean_start=True)
+            self._client.connect(host, port, self._settings.keepalive, clean_start=True)
         except (OSError, ValueError) as error:
-            self.lost = f"{where} cannot be reached ({_words(error)})"
+            cause = cause_of_error(error)
+            remedy = REMEDIES.get(cause, cause.advice)
+            self.lost = f"the broker {host}:{port} cannot be reached ({_words(error)}); {remedy}"
             raise UnavailableError(self.lost) from None
         self._client.loop_start()
         self._wait(lambda: self._greeted is not None, self._settings.timeout)
         if self._greeted != 0:
-            self.lost = f"{where} accepts no connection ({self._greeting})"
+            self.lost = f"the broker {host}:{port} accepts no connection ({self._refusal()})"
             raise UnavailableError(self.lost)
+
+    def clear_states(self, topics: str, kept: Collection[str]) -> None:
+        """Ask for what the broker retains under `topics`, and clear all of it but `kept`, in paho's thread."""
+
+        def clear(client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
+            if message.retain and message.payload and message.topic not in kept:
+                log.info("%s is cleared: the settings have no such camera", message.topic)
+                client.publish(message.topic, b"", qos=1, retain=True)
+
+        self._client.on_message = clear
+        self._client.subscribe(topics, options=SubscribeOptions(qos=1, noLocal=True))
+
+    def _refusal(self) -> str:
+        """Return why the broker does not greet; what it said of it, or what that silence may mean."""
+        if self._greeted is None:
+            said = "it closes the connection without an answer" if self._hung_up else "it does not answer"
+            tls = "tls = false" if self._settings.tls else "tls = true"
+            return f"{said}; check the port and whether it wants {tls}, and that it speaks {NEEDED}"
+        if self._greeted in OLDER:
+            return f"it knows only older versions of MQTT; this station needs {NEEDED}"
+        return self._greeting
 
     def publish_state(self, topic: str, data: bytes) -> None:
         """Publish at QoS 1 what the broker retains, without waiting."""
@@ -221,23 +263,21 @@ class _Link:
     def drop(self) -> None:
         """Shut the socket whatever it is doing; that ends paho's thread, and the waiting of another one."""
         self._lose("the connection was closed")
-        for callback in ("on_connect", "on_disconnect", "on_publish"):  # else both would live on in a cycle
+        for callback in (
+            "on_connect",
+            "on_disconnect",
+            "on_publish",
+            "on_message",
+        ):  # else both would live on in a cycle
             setattr(self._client, callback, None)
         with contextlib.suppress(OSError, AttributeError):  # no socket, or none any more
             self._client.socket().shutdown(socket.SHUT_RDWR)
-
-    @property
-    def _port(self) -> int:
-        return self._settings.port or (8883 if self._settings.tls else 1883)
 
     def _prepare(self) -> None:
         if self._settings.username:
             self._client.username_pw_set(self._settings.username, self._settings.password())
         if self._settings.tls:
-            context = ssl.create_default_context(cafile=self._settings.ca_file)
-            if self._settings.cert_file:
-                context.load_cert_chain(self._settings.cert_file, self._settings.key_file)
-            self._client.tls_set_context(context)
+            self._client.tls_set_context(self._settings.tls_context())
 
     def _wait(self, condition: Callable[[], bool], seconds: float) -> bool:
         """Wait; return whether `condition` came true before the time was over or the connection lost."""
@@ -264,7 +304,9 @@ class _Link:
     def _on_disconnect(self, _client: Any, _data: Any, flags: Any, code: ReasonCode, _properties: Any) -> None:
         if flags.is_disconnect_packet_from_server:
             self._farewell = code.value
-        self._lose(f"the broker {self._settings.host}:{self._port} went away ({code})")
+        self._hung_up = True
+        host, port = self._settings.address
+        self._lose(f"the broker {host}:{port} went away ({code})")
 
     def _on_publish(self, _client: Any, _data: Any, number: int, code: ReasonCode, _properties: Any) -> None:
         with self._changed:
@@ -275,5 +317,6 @@ class _Link:
 
 
 def _words(error: Exception) -> str:
-    """Return what went wrong, without the numbers of the operating system."""
-    return (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
+    """Return what went wrong, without numbers of the operating system and places in the source of a library."""
+    text = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
+    return re.sub(r"^\[SSL.*?\] | \(_ssl\.c:\d+\)$", "", text)

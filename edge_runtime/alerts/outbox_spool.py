@@ -24,7 +24,7 @@ class OutboxSpool:
         self._outbox, self._on_commit, self._memory_bytes = outbox, on_commit, memory_bytes
         self._waiting: deque[Record] = deque()
         self._lock = threading.Lock()
-        self._failing = False
+        self.trouble = ""  # why the disk takes no events
         self.let_go = 0  # heartbeats and samples that found no room
 
     @property
@@ -60,13 +60,13 @@ class OutboxSpool:
             self._outbox.commit(record)
         except UnavailableError as error:
             if record.kind != ALARM or not self._committed_after_making_room(record):
-                if not self._failing:
+                if not self.trouble:
                     log.error("%s", error)
-                self._failing = True
+                self.trouble = str(error)
                 return False
-        if self._failing:
+        if self.trouble:
             log.warning("the disk takes events again")
-        self._failing = False
+        self.trouble = ""
         self._on_commit()
         return True
 

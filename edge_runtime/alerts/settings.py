@@ -1,17 +1,21 @@
 """Settings of alarms: how votes decide, which sinks get events, and which samples are kept."""
 
 import dataclasses
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from ..bundle.decision import Rule
 from ..bundle.errors import InputError, UnavailableError
-from ..secret_files import find_secret, read_secret
+from ..secret_files import find_secret, read_secret, tls_context
 from ..settings_reader import check_one_of, nearest, number
 from .votes import CameraRule, VoteRule, camera_rule
+
+if TYPE_CHECKING:
+    import ssl
 
 PICTURES = ("frame", "heatmap")
 
@@ -72,6 +76,7 @@ class MqttSection:
     ca_file: Path | None = None
     cert_file: Path | None = None
     key_file: Path | None = None
+    key_passphrase_file: Path | None = None
     username: str = ""
     password_file: Path | None = None
     client_id: str = ""  # empty: rarefault-<station>
@@ -83,7 +88,22 @@ class MqttSection:
     def __post_init__(self) -> None:
         if not self.tls and (self.ca_file or self.cert_file or self.key_file):
             raise InputError("tls is false, but ca_file, cert_file or key_file is set; set tls = true or remove them")
+        if self.key_file and not self.cert_file:
+            raise InputError("key_file is set, but cert_file is not; set the certificate that belongs to the key")
+        _check_host(self.host)
         _check_pictures(self.inline)
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port of the broker; an IPv6 address without brackets."""
+        return self.host.strip("[]"), self.port or (8883 if self.tls else 1883)
+
+    def tls_context(self) -> "ssl.SSLContext":
+        """Return the TLS context; UnavailableError names the setting whose file cannot be used."""
+        return tls_context(self.ca_file, self.cert_file, self.key_file, self._passphrase)
+
+    def _passphrase(self) -> str | None:
+        return read_secret(self.key_passphrase_file, "key_passphrase_file") if self.key_passphrase_file else None
 
     def password(self) -> str | None:
         """Return the password from `password_file` or RAREFAULT_MQTT_PASSWORD; UnavailableError as in `read_secret`."""
@@ -111,13 +131,17 @@ class WebhookSection:
         """Return the url; never log one that came from `url_file`. UnavailableError as in `read_secret`."""
         if not self.url_file:
             return self.url
-        url = read_secret(self.url_file)
+        url = read_secret(self.url_file, "url_file")
         _check_web_address(url)
         return url
 
+    def tls_context(self) -> "ssl.SSLContext":
+        """Return the TLS context; UnavailableError names the setting whose file cannot be used."""
+        return tls_context(self.ca_file)
+
     def secret(self) -> str:
         """Return the key of the signatures. UnavailableError where there is none."""
-        secret = find_secret(self.secret_file, "RAREFAULT_WEBHOOK_SECRET")
+        secret = find_secret(self.secret_file, "RAREFAULT_WEBHOOK_SECRET", "secret_file")
         if secret is None:
             raise UnavailableError(
                 "the webhook has no secret to sign with; set secret_file in [webhook] or RAREFAULT_WEBHOOK_SECRET"
@@ -134,6 +158,19 @@ class SamplesSection:
     uncertain_margin: float = number(0.15, low=0, high=1)  # probability: how near to a threshold is uncertain
     rare_share: float = number(0.02, low=0, high=1)  # of a camera's frames: a label seen less often is rare
     interval: float = number(300.0, low=0)  # seconds between two samples of one camera for one reason
+
+
+def _check_host(host: str) -> None:
+    """Refuse an address in place of a host: what its scheme, port and path mean stands in settings of their own."""
+    scheme = host.partition("://")[0].lower() if "://" in host else ""
+    if scheme in ("ws", "wss"):
+        raise InputError(
+            "host is an address of MQTT over WebSocket, which is not spoken here; give a broker's plain port"
+        )
+    bare = host.partition("://")[2] or host
+    if scheme or "/" in bare or re.fullmatch(r"(\[.*\]|[^:]*):\d+", bare):
+        tls = {"mqtt": " and tls = false", "tcp": " and tls = false", "mqtts": " and tls = true"}.get(scheme, "")
+        raise InputError(f"host is an address, expected a name or number alone; give its port as port{tls}")
 
 
 def _check_pictures(names: tuple[str, ...]) -> None:

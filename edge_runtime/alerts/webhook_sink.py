@@ -9,13 +9,13 @@ import hashlib
 import hmac
 import http.client
 import socket
-import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
 from urllib.parse import SplitResult, urlsplit
 
 from ..bundle.errors import RarefaultError, UnavailableError
+from ..causes import cause_of_error
 from .outbox import Entry
 from .settings import WebhookSection
 from .sink import TAKEN, Answer, Verdict, answer_seconds, payload
@@ -50,15 +50,17 @@ class WebhookSink:
             with contextlib.closing(self._connect(url)) as connection:
                 connection.connect()
         except (OSError, ValueError) as error:
-            raise UnavailableError(f"the webhook cannot be reached ({error})") from None
+            raise UnavailableError(_unreachable(error)) from None
 
     def send(self, entry: Entry) -> Answer:
         """POST the event; a status from 200 to 299 counts as taken."""
         body = payload(entry, self._settings.inline)
         try:
             status, wait = self._post(entry.id, body)
-        except (OSError, RarefaultError) as error:
-            return Answer(Verdict.UNREACHABLE, f"the webhook cannot be reached ({error})")
+        except RarefaultError as error:  # of this device: a secret or a certificate that cannot be used
+            return Answer(Verdict.UNREACHABLE, str(error))
+        except OSError as error:
+            return Answer(Verdict.UNREACHABLE, _unreachable(error))
         except http.client.HTTPException as error:  # its text may hold the address, which may be a secret
             return Answer(Verdict.UNREACHABLE, f"the webhook gives no proper answer ({type(error).__name__})")
         return http_answer(status, wait)
@@ -97,7 +99,7 @@ class WebhookSink:
     def _connect(self, url: SplitResult) -> http.client.HTTPConnection:
         host, timeout = url.hostname or "", self._settings.timeout
         if url.scheme == "https":
-            context = ssl.create_default_context(cafile=self._settings.ca_file)
+            context = self._settings.tls_context()
             self._connection = http.client.HTTPSConnection(host, url.port, timeout=timeout, context=context)
         else:
             self._connection = http.client.HTTPConnection(host, url.port, timeout=timeout)
@@ -108,6 +110,12 @@ class WebhookSink:
         if connection is not None and (sock := connection.sock) is not None:
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
+
+
+def _unreachable(error: Exception) -> str:
+    """Return why; without the error's own text where that may hold the address, which may be a secret."""
+    cause = cause_of_error(error)
+    return f"the webhook cannot be reached: {cause.value}; {cause.advice}"
 
 
 def signature(secret: str, stamp: str, body: bytes) -> str:

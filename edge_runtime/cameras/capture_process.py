@@ -14,6 +14,7 @@ import traceback
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from types import TracebackType
+from typing import cast
 
 import cv2
 
@@ -24,7 +25,7 @@ from ..delays import reconnect_delay
 from ..redact import redact
 from .address import CameraAddress, Kind
 from .frame_marker import draw_mark
-from .readers import open_source
+from .readers import BACKLOG, Waits, open_source
 from .rtsp_describe import AnswerTimeout, SourceFailed
 from .shared_frame import MAX_FRAME_BYTES, Field, SharedFrame
 
@@ -40,6 +41,7 @@ class CaptureOrders:
     address: CameraAddress
     open_timeout: float
     read_timeout: float
+    upload_timeout: float
     check_seconds: float  # between two frames that are decoded and published
     shared_memory: int  # file descriptor
     frame_event: int  # eventfd that is written at each frame
@@ -78,27 +80,42 @@ class Capture:
                 self._wait()
 
     def _stream(self) -> None:
-        """Publish until the source ends."""
+        """Publish until the source ends. Of a folder every picture counts; of a stream those that are due."""
         orders, due, seen_at = self.orders, 0.0, time.monotonic()
-        self._announce_deadline(orders.open_timeout)
+        folder = orders.address.kind is Kind.FOLDER
+        patience = EXTRA_SECONDS if folder else orders.read_timeout
+        self._announce_deadline(EXTRA_SECONDS if folder else orders.open_timeout)
         timeout = AnswerTimeout(orders.open_timeout * ANSWER_SHARE, EXTRA_SECONDS, self._report_silence)
-        asked = (orders.address, timeout, orders.read_timeout, orders.check_seconds, orders.radiometric)
-        with closing(open_source(*asked)) as frames:
+        waits = Waits(orders.read_timeout, orders.upload_timeout, orders.check_seconds)
+        # The successor of a process that died does not show again what may have killed it.
+        backlog = 0 if self.shared[Field.TRIES] else BACKLOG
+        with closing(open_source(orders.address, timeout, waits, backlog, orders.radiometric)) as frames:
             for decode in frames:
                 now = time.monotonic()
-                self._announce_deadline(orders.read_timeout)
-                if now < due:
+                self._announce_deadline(patience)
+                if isinstance(decode, Cause):
+                    self._fail(decode)
+                if not callable(decode) or (now < due and not folder):
                     continue
                 due = max(due + orders.check_seconds, now)
-                if self._publish(decode(), now):
+                try:
+                    published = self._publish(decode(), now)
+                except SourceFailed as failure:  # of one picture in a folder; the next may be another
+                    self._fail(failure.cause)
+                    continue
+                if published:
                     seen_at = now
+                elif folder:
+                    self._fail(Cause.CODEC)
                 elif now - seen_at > orders.read_timeout:
                     raise SourceFailed(Cause.CODEC)
         self._end()
 
     def _publish(self, image: Frame | None, now: float) -> bool:
-        if image is None or image.nbytes > MAX_FRAME_BYTES:
+        if image is None:
             return False
+        while image.nbytes > MAX_FRAME_BYTES:  # no model looks at so many pixels
+            image = cast(Frame, cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))
         self.shared.publish(image, now)
         if (token := self.shared.wanted_mark) and (marked := draw_mark(image, token)) is not None:
             self.shared.publish_marked(marked, now, token)
@@ -155,7 +172,8 @@ def note_failure(shared: SharedFrame, cause: Cause, now: float) -> None:
 def main() -> None:
     """Run a capture process from the orders on standard input."""
     orders = CaptureOrders.from_line(sys.stdin.buffer.readline())
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the station stops us
+    for number in (signal.SIGINT, signal.SIGHUP):  # of a terminal: the station stops us
+        signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_die_with_parent, daemon=True).start()
     _silence(orders.address.secrets)
     cv2.setNumThreads(1)

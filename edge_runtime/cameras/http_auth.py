@@ -8,16 +8,18 @@ from collections.abc import Iterable, Mapping
 
 from ..causes import Cause
 
-RTSP_SESSION_NOT_FOUND = 454  # HTTP has no such code
+CAUSES = {
+    **{401: Cause.AUTH, 403: Cause.FORBIDDEN, 404: Cause.NOT_FOUND, 410: Cause.NOT_FOUND},
+    **{429: Cause.BUSY, 453: Cause.BUSY, 503: Cause.BUSY},  # too many requests, not enough bandwidth, unavailable
+    **{454: Cause.CAMERA_FAULT, 461: Cause.TRANSPORT},  # of RTSP alone: it lost the session; unsupported transport
+}
 
 
-def cause_of_status(status: int, rtsp: bool = False) -> Cause:
-    """Return why a camera that answered with `status`, which is not 200, gives no stream."""
-    if status in (401, 403):
-        return Cause.AUTH
-    if status in (404, 410) or (rtsp and status == RTSP_SESSION_NOT_FOUND):
-        return Cause.NOT_FOUND
-    return Cause.REFUSED if status >= 500 else Cause.CODEC
+def cause_of_status(status: int) -> Cause:
+    """Return why a camera that answered with `status`, which is not 200, gives no stream. HTTP and RTSP agree here."""
+    if 300 <= status < 400:
+        return Cause.REDIRECTED
+    return CAUSES.get(status, Cause.CAMERA_FAULT if status >= 500 else Cause.REJECTED)
 
 
 def challenges_by_scheme(values: Iterable[str]) -> dict[str, str]:

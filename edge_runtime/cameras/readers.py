@@ -1,12 +1,15 @@
 """Readers bring an address's frames, in the capture process: a decoder may hang or crash there without harm.
 
 Each reader yields, for every frame that arrives, a function that decodes it. A frame that is not needed is not decoded.
+A reader that goes on by itself while nothing comes yields the cause, or None where that is as it should be.
 """
 
+import errno
 import os
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,13 +21,15 @@ from ..bundle.errors import InputError
 from ..bundle.preprocess import Frame
 from ..bundle.radiometric import RadiometricRule
 from ..causes import Cause
-from ..media.image_files import IMAGE_SUFFIXES, read_image
+from ..media.image_files import read_image
+from ..media.radiometric import UnscaledError
+from ..media.upload_folder import UploadFolder
 from .address import CameraAddress, Kind
 from .mjpeg import jpegs
-from .rtsp_describe import AnswerTimeout, SourceFailed, describe
+from .rtsp_describe import AnswerTimeout, SourceFailed, cause_of_setup, describe
 
 Decode = Callable[[], Frame | None]
-Decodes = Generator[Decode, None, None]
+Decodes = Generator[Decode | Cause | None, None, None]
 
 OPEN_MS = 3000
 READ_MS = 1500  # the decoder takes three times as long to give up
@@ -32,28 +37,44 @@ SLOW_SECONDS = 1.0  # a read that fails after longer than this has waited in vai
 FILE_OPTIONS = "protocol_whitelist;file"  # a playlist must not reach the network
 QUICKLY = "|analyzeduration;500000"  # saves 1 s at opening; too little for a stream whose head comes late
 OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
+# The decoder falls back to UDP where the camera does not send over TCP, which is tried first: UDP loses packets.
 # Not `fflags;nobuffer`: it throws away the key frame that opening has read, and the next may be ten seconds off.
-RTSP_OPTIONS = "rtsp_transport;tcp|timeout;3000000|protocol_whitelist;rtsp,rtp,tcp,udp,tls,crypto"
+RTSP_OPTIONS = (
+    "rtsp_transport;tcp+udp|rtsp_flags;prefer_tcp|timeout;3000000|protocol_whitelist;rtsp,rtp,tcp,udp,tls,crypto"
+)
+LOOK_SECONDS, LOOK_TURNS = 1.0, 20  # between two looks at a folder, and beyond that in turns of what a look takes
+FIRST_SECONDS = 5.0  # after which a folder without pictures is told
+BACKLOG = 100  # pictures of a folder, the newest, that lie there at the start and are shown once
+
+
+@dataclass(frozen=True)
+class Waits:
+    """The seconds of a camera's settings: without a frame, without a new picture in a folder, between two frames."""
+
+    read: float
+    upload: float
+    check: float
 
 
 def open_source(
     address: CameraAddress,
     timeout: AnswerTimeout,
-    read_timeout: float,
-    image_seconds: float,
+    waits: Waits,
+    backlog: int = BACKLOG,
     radiometric: RadiometricRule | None = None,
 ) -> Decodes:
     """Return the reader for `address`; it raises SourceFailed, or ends where the stream ends.
 
-    A folder gives one image every `image_seconds`, its radiometric pictures by the rule `radiometric`.
+    Of the pictures that lie in a folder at the start, the newest `backlog` are shown. Radiometric
+    pictures are scaled by the rule `radiometric`.
     """
     if address.kind is Kind.MJPEG:
-        return _mjpeg(address, timeout, read_timeout)
+        return _mjpeg(address, timeout, waits.read)
     if address.kind is Kind.FOLDER:
-        return _folder(Path(address.location), image_seconds, radiometric)
+        return _folder(UploadFolder(Path(address.location), backlog), waits, radiometric)
     if address.kind is Kind.RTSP:
         return _rtsp(address, timeout)
-    return _file(address.location) if address.kind is Kind.FILE else _usb(address.location)
+    return _file(address.location) if address.kind is Kind.FILE else _usb(Path(address.location))
 
 
 def _mjpeg(address: CameraAddress, timeout: AnswerTimeout, read_timeout: float) -> Decodes:
@@ -66,24 +87,50 @@ def _decoded(data: bytes) -> Frame | None:
 
 
 def _rtsp(address: CameraAddress, timeout: AnswerTimeout) -> Decodes:
-    describe(address, timeout)
+    address, description = describe(address, timeout)
     properties = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, OPEN_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, READ_MS]
+    began = time.monotonic()
     for options in (RTSP_OPTIONS + QUICKLY, RTSP_OPTIONS):
-        os.environ[OPTIONS] = options
+        os.environ[OPTIONS] = options + _tls_options(address)
         with _capture(address.with_credentials(), cv2.CAP_FFMPEG, properties) as capture:
             if capture.isOpened():
                 yield from _grabs(capture)
                 return
-    raise SourceFailed(Cause.CODEC)  # the camera described the stream, so this is why it does not open
+    waited = (
+        time.monotonic() - began > SLOW_SECONDS
+    )  # for packets that did not come; what it cannot decode is told at once
+    cause = cause_of_setup(address, description, timeout)
+    raise SourceFailed(cause or (Cause.STALLED if waited else Cause.CODEC))
 
 
-def _usb(device: str) -> Decodes:
-    if not Path(device).exists():
-        raise SourceFailed(Cause.NOT_FOUND)
-    with _capture(int(device.removeprefix("/dev/video")), cv2.CAP_V4L2, []) as capture:
+def _tls_options(address: CameraAddress) -> str:
+    """Return the options by which the decoder trusts the certificates that `connect` has trusted."""
+    if not address.tls:
+        return ""
+    import ssl
+
+    return f"|tls_verify;1|ca_file;{address.ca_file or ssl.get_default_verify_paths().cafile or ''}"
+
+
+def _usb(device: Path) -> Decodes:
+    try:
+        os.close(os.open(device, os.O_RDWR | os.O_NONBLOCK))
+    except OSError as error:
+        raise SourceFailed(_cause_of_opening(error)) from error
+    number = device.resolve().name.removeprefix("video")  # udev's names are links
+    if not number.isdecimal():
+        raise SourceFailed(Cause.DEVICE)
+    with _capture(int(number), cv2.CAP_V4L2, []) as capture:
         if not capture.isOpened():
-            raise SourceFailed(Cause.REFUSED)  # in use, or not ours to open
+            raise SourceFailed(Cause.DEVICE)
         yield from _grabs(capture)
+
+
+def _cause_of_opening(error: OSError) -> Cause:
+    """Return why this device lets a file, folder or device not be opened."""
+    if isinstance(error, PermissionError):
+        return Cause.DENIED
+    return Cause.DEVICE if error.errno == errno.EBUSY else Cause.NOT_FOUND
 
 
 def _grabs(capture: Any) -> Decodes:
@@ -98,8 +145,10 @@ def _grabs(capture: Any) -> Decodes:
 
 def _file(path: str) -> Decodes:
     """Read a video file in real time, by its own clock; a late reader skips frames."""
-    if not Path(path).is_file():
-        raise SourceFailed(Cause.NOT_FOUND)
+    try:
+        Path(path).open("rb").close()
+    except OSError as error:
+        raise SourceFailed(_cause_of_opening(error)) from error
     os.environ[OPTIONS] = FILE_OPTIONS
     with _capture(path, cv2.CAP_FFMPEG, []) as capture:
         if not capture.isOpened():
@@ -112,23 +161,32 @@ def _file(path: str) -> Decodes:
             yield decode
 
 
-def _folder(path: Path, seconds: float, radiometric: RadiometricRule | None) -> Decodes:
-    """Read the images of a folder by name, one every `seconds`; folders below it are left out."""
-    files = path.iterdir() if path.is_dir() else ()
-    images = [file for file in files if file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith(".")]
-    if not images:
-        raise SourceFailed(Cause.NOT_FOUND)
-    due = time.monotonic()
-    for file in sorted(images):
-        time.sleep(max(0.0, due - time.monotonic()))
-        due += seconds
-        yield partial(_image, file, radiometric)
+def _folder(folder: UploadFolder, waits: Waits, radiometric: RadiometricRule | None) -> Decodes:
+    """Read the pictures of a folder, one every `waits.check` seconds, and for ever those that come into it."""
+    due = time.monotonic() + FIRST_SECONDS
+    while True:
+        began = time.monotonic()
+        try:
+            pictures = folder.look()
+        except OSError as error:
+            took, due = 0.0, began  # once it is back, nobody knows whether the camera still uploads
+            yield _cause_of_opening(error)
+        else:
+            took = time.monotonic() - began
+            for path in pictures:
+                due = time.monotonic() + waits.upload
+                yield partial(_image, path, radiometric)
+                time.sleep(waits.check)
+            yield Cause.NO_UPLOAD if time.monotonic() > due else None
+        time.sleep(LOOK_SECONDS + LOOK_TURNS * took)
 
 
 def _image(path: Path, radiometric: RadiometricRule | None) -> Frame | None:
     try:
         return read_image(path, radiometric=radiometric).frame
-    except InputError:
+    except InputError as error:
+        if isinstance(error.__cause__, UnscaledError):
+            raise SourceFailed(Cause.UNSCALED) from error
         return None
 
 

@@ -1,13 +1,13 @@
 """The settings of one camera, and what becomes of them: a camera that can be started, or a sentence why not."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..bundle.errors import InputError, RarefaultError
-from ..secret_files import find_secret, read_secret
+from ..secret_files import find_secret, read_secret, tls_context
 from ..settings_reader import check_name, check_one_of, number, plain_name
-from .address import CameraAddress, parse_address, quotable
+from .address import ENCODED, CameraAddress, Kind, anchored, parse_address, quotable
 from .regions import Region
 
 CHECK_RATE = 5.0  # frames per second that are decoded and checked at least, whatever goes to the model
@@ -15,11 +15,12 @@ CHECK_RATE = 5.0  # frames per second that are decoded and checked at least, wha
 
 @dataclass(frozen=True)
 class CameraSettings:
-    """[[camera]]. `url` is rtsp://, http://, `usb:0`, a video file or a folder; `url_file` holds one that is secret.
+    """[[camera]]. `url` is rtsp(s)://, http(s)://, `usb:0`, a video file or a folder; `url_file` holds a secret one.
 
     `regions` are (x, y, width, height), each a fraction of the frame; none means the whole frame. Rates are frames per
     second: `floor_rate` always, up to `top_rate` while something changes. Time-outs are seconds: `open_timeout` without
-    a sign of life while the camera is opened, `read_timeout` without a frame.
+    a sign of life while the camera is opened, `read_timeout` without a frame, `upload_timeout` without a new picture in
+    a folder. `ca_file` holds the certificate of a camera with TLS, or that of the authority which vouches for it.
     `frozen_seconds` of identical frames mean a frozen camera; set it above the key frame interval, 0 turns it off.
     `infrared` says whether the model may judge infrared pictures of a colour camera.
     """
@@ -29,11 +30,13 @@ class CameraSettings:
     url_file: Path | None = None
     username: str = ""
     password_file: Path | None = None
+    ca_file: Path | None = None
     regions: tuple[tuple[float, float, float, float], ...] = ()
     floor_rate: float = 0.5
     top_rate: float = 5.0
     open_timeout: float = number(8.0, low=0.1)
     read_timeout: float = number(5.0, low=0.1)
+    upload_timeout: float = number(600.0, low=1)
     frozen_seconds: float = number(10.0, low=0)
     infrared: bool = True
 
@@ -65,19 +68,29 @@ class CameraSettings:
     def address(self) -> CameraAddress:
         """Return the address with user and password, which are read now.
 
-        InputError where the url means nothing; UnavailableError where a secret cannot be read.
+        A relative path in `url_file` counts from the folder of that file. InputError where the url means nothing;
+        UnavailableError where a secret or `ca_file` cannot be used.
         """
-        url = read_secret(self.url_file) if self.url_file else self.url
+        url = read_secret(self.url_file, "url_file") if self.url_file else self.url
+        folder = self.url_file.parent if self.url_file else Path()
         password = find_secret(self.password_file, self.password_variable) if self.username else None
         try:
-            return parse_address(url, self.username or None, password)
+            address = parse_address(anchored(url, folder), self.username or None, password)
         except InputError:
             if self.url_file is None:
                 raise
             raise InputError(  # without the address: it is a secret, and the sentence goes to brokers and logs
-                f"the address in {self.url_file} is no rtsp:// or http:// address, usb:N, video file or folder; "
-                "write it again"
+                f"the address in {self.url_file} is no rtsp:// or http:// address, usb:N, video file or "
+                f"folder; write it again: {ENCODED}, or give them as username and password_file"
             ) from None
+        if self.ca_file is None:
+            return address
+        if not address.tls:
+            raise InputError(
+                "ca_file is set, but the address asks for no TLS; write https:// or rtsps://, or remove it"
+            )
+        tls_context(self.ca_file)
+        return replace(address, ca_file=str(self.ca_file))
 
 
 @dataclass(frozen=True)
@@ -92,6 +105,12 @@ class CameraPlan:
     def name(self) -> str:
         """The camera's name."""
         return self.settings.name
+
+    @property
+    def least_rate(self) -> float:
+        """Frames per second that are to be judged at least; of a folder, as many as are uploaded at least."""
+        uploads = self.address is not None and self.address.kind is Kind.FOLDER
+        return min(self.settings.floor_rate, 1 / self.settings.upload_timeout) if uploads else self.settings.floor_rate
 
 
 def plan_cameras(cameras: Sequence[CameraSettings]) -> list[CameraPlan]:

@@ -73,10 +73,10 @@ def main(
         page = stack.enter_context(open_report(report, evaluator, inputs)) if report else None
         write = make_writer(style or ("table" if stream.isatty() else "jsonl"), stream, evaluator)
         for result in BatchRunner(evaluator, workers, heatmap, page is not None).run(inputs):
-            write(result)
-            tally.add(result)
             if page:
                 page.add(result)
+            write(result)
+            tally.add(result)
             if timing:
                 timing.add(result)
         if page:

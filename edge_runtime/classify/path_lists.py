@@ -26,7 +26,7 @@ def read_paths(stream: io.BufferedReader) -> Iterator[Path]:
         encoding = "utf-16-be"
     # What is no UTF-8 stays as it is: names on a Linux disk may be in any encoding.
     for line in io.TextIOWrapper(stream, encoding, errors="surrogateescape", newline="\n"):
-        if name := line.rstrip("\r\n"):
+        if (name := line.rstrip("\r\n")).strip():
             yield _path(name)
 
 

@@ -97,13 +97,13 @@ class Report:
             "" if self.whole else '<p class="alarm">The run did not end. What follows is what it had seen.</p>'
         )
         unseen = "".join(self.unseen)
-        hint = "They are neither healthy nor faulty: the model has not judged them."
+        hint = "These are neither healthy nor faulty. Look at them yourself, or mend what is said and run it again."
         page = Template(PAGE.read_text(encoding="utf-8")).substitute(
             mark=OWN_MARK.decode(),
             interrupted=interrupted,
             verdict=_verdict(self.tally, self.whole),
             counts=_text(str(self.tally)),
-            unseen=f"<section><h2>Not looked at ({len(self.unseen)})</h2><p>{hint}</p><ul>{unseen}</ul></section>"
+            unseen=f"<section><h2>Not judged ({len(self.unseen)})</h2><p>{hint}</p><ul>{unseen}</ul></section>"
             if unseen
             else "",
             faults=_section("Flagged as a fault", "faults", self.faults),
@@ -135,10 +135,11 @@ class Report:
 
 
 def _verdict(tally: Tally, whole: bool) -> str:
+    blind = f" {tally.blind} not judged." if tally.blind else ""
     if tally.faults:
-        return f'<p class="alarm">{tally.faults} flagged as a fault.</p>'
+        return f'<p class="alarm">{tally.faults} flagged as a fault.{blind}</p>'
     if tally.blind or not whole or not tally.clear:
-        return '<p class="doubt">No fault flagged, but not everything was looked at.</p>'
+        return f'<p class="doubt">No fault flagged, but not everything was looked at.{blind}</p>'
     return '<p class="fine">No fault flagged in anything that was given.</p>'
 
 

@@ -166,8 +166,11 @@ def _flat(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def _harmless(text: str) -> str:
-    """Return the text with an apostrophe before what a spreadsheet takes for the beginning of a formula."""
-    return "'" + text if text.startswith(FORMULA) else text
+    """Return the text with an apostrophe before what a spreadsheet takes for the beginning of a formula.
+
+    A carriage return is escaped: the csv module leaves it bare, and a spreadsheet would begin a row there.
+    """
+    return ("'" if text.startswith(FORMULA) else "") + text.replace("\r", "\\r")
 
 
 def _table(stream: IO[str], evaluator: Evaluator) -> Writer:

@@ -139,7 +139,8 @@ def decode_image(
     if end is not None and end.note is not None:
         notes.append(end.note)
     if header.bits == 16:
-        notes.append("has 16 bits per channel, divided by 256")
+        spread = ", since its values spread as a photograph's do" if header.channels == 1 else ""
+        notes.append(f"has 16 bits per channel, divided by 256{spread}")
     if header.kind == "JPEG" and jpeg_holds_values(data):
         notes.append("holds radiometric data, which is not read; its visible picture is judged")
     return ReadImage(frame, header.kind, tuple(notes), film_at=end.film_at if end is not None else None)

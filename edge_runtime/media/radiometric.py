@@ -13,7 +13,7 @@ import numpy as np
 
 from ..bundle.errors import InputError
 from ..bundle.preprocess import Frame
-from ..bundle.radiometric import RANGE, Known, RadiometricRule, Values, plain
+from ..bundle.radiometric import Known, RadiometricRule, Values, plain
 from .image_headers import Header, damaged
 
 PHOTOGRAPH_SPAN = 16384  # of 65536 values between the 1st and the 99th percentile; a sensor of 14 bits has fewer
@@ -32,7 +32,7 @@ THERMAL_SEGMENTS = (
 
 
 class UnscaledError(InputError):
-    """A radiometric picture that no rule says how to scale; `span` are its least and its greatest value."""
+    """A radiometric picture that no rule fits; `span` are its least and its greatest value."""
 
     def __init__(self, sentence: str, span: tuple[float, float]) -> None:
         super().__init__(sentence)
@@ -67,21 +67,22 @@ def read_scaled(data: bytes, header: Header, rule: RadiometricRule | None) -> Sc
     least, greatest = float(values[known].min()), float(values[known].max())
     held = f"one channel of {header.bits}-bit {_NUMBERS[header.sample]} from {plain(least)} to {plain(greatest)}"
     if least == greatest:
-        raise InputError(f"holds the value {plain(least)} in every pixel, so it shows nothing; export it again")
+        raise InputError(f"holds the value {plain(least)} in every pixel (a closed shutter?); take or export it again")
     if rule is None:
         if _photograph(values):
             return None
         raise UnscaledError(_refusal(held, header, least, greatest), (least, greatest))
-    if rule.rule == RANGE and not (known & (values >= rule.low) & (values <= rule.high)).any():
-        raise InputError(
-            f'holds {held}, none of them within the rule "{rule}"; expected values in the unit of the rule: export the '
-            'picture in that unit, or train with another rule, such as "percentiles 1 99", which needs no unit'
+    levels = rule.levels(values, known)
+    if levels[known].min() == levels[known].max():
+        raise UnscaledError(
+            f'holds {held}, which the rule "{rule}" makes one flat tone; expected values in its unit: export the '
+            'picture in that unit, or train with another rule, such as "percentiles 1 99", which needs no unit',
+            (least, greatest),
         )
-    frame = cv2.cvtColor(rule.levels(values, known), cv2.COLOR_GRAY2BGR)
     notes = [f'holds {held}, scaled by the rule "{rule}"']
     if missing := int(known.size - known.sum()):
         notes.append(f"holds no value in {missing} of {known.size} pixels, which are drawn black")
-    return Scaled(frame, (least, greatest), tuple(notes))
+    return Scaled(cv2.cvtColor(levels, cv2.COLOR_GRAY2BGR), (least, greatest), tuple(notes))
 
 
 def jpeg_holds_values(data: bytes) -> bool:
@@ -127,7 +128,7 @@ def _as_whole(data: bytes) -> bytes:
     """Return a TIFF that says its numbers are whole, since OpenCV reads no floating-point numbers of 16 bits."""
     order = "<" if data.startswith(b"II") else ">"
     said, meant = (struct.pack(order + "HHIHH", 339, 3, 1, sample, 0) for sample in (3, 1))
-    return data.replace(said, meant, 1)
+    return data.replace(said, meant)
 
 
 def _known(values: Values, nodata: float | None) -> Known:

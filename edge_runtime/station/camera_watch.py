@@ -32,7 +32,7 @@ class CameraWatch:
 
     def __post_init__(self) -> None:
         self._problems = {plan.name: plan.problem for plan in self.plans}
-        self._watch_state = WatchState({plan.name: plan.settings.floor_rate for plan in self.plans})
+        self._watch_state = WatchState({plan.name: plan.least_rate for plan in self.plans})
         self._causes: dict[str, Cause | None] = {}
         self._skipped: dict[str, int] = {}
 
@@ -43,7 +43,7 @@ class CameraWatch:
 
     def statuses(self) -> dict[str, dict[str, str]]:
         """Return the status of each camera as topics and heartbeats hold it."""
-        return {name: self._status(name, cause) for name, cause in self._causes.items()}
+        return {name: self._status(name, cause) for name, cause in dict(self._causes).items()}
 
     def judge(self, frames: Sequence[CapturedFrame]) -> tuple[set[str], set[str]]:
         """Judge `frames` in one call of the engine.

@@ -110,7 +110,8 @@ def _disk(settings: StationSettings) -> Outcome:
 
 def _port(http: HttpSection) -> Outcome:
     try:
-        socket.create_server((http.host, http.port)).close()
+        family, address = http.place()
+        socket.create_server(address, family=family).close()
     except OSError as error:
         what = f"the status page cannot listen on {http.host}:{http.port} ({error.strerror}); choose another in [http]"
         return Outcome(False, what)

@@ -37,10 +37,14 @@ main.add_command(status)
 @main.command()
 @config_option
 def run(config: Path) -> None:
-    """Watch until told to stop (SIGTERM or Ctrl-C). Exit code 1: a restart, or a look at the message, is needed."""
+    """Watch until told to stop (SIGTERM, SIGHUP or Ctrl-C). New settings are read at the next start.
+
+    Exit code 1: a restart, or a look at the message, is needed.
+    """
     stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
+            signal.signal(number, lambda *_: stop.set())
     try:
         from .assemble import serve  # needs the extra `station`, which the other commands do not
     except ModuleNotFoundError as error:

@@ -26,7 +26,7 @@ def make_sinks(settings: StationSettings) -> list[Sink]:
             raise UnavailableError(
                 f"MQTT needs the package {error.name}, which is not installed; install rarefault with the extra station"
             ) from error
-        sinks.append(MqttSink(settings.station.name, settings.mqtt))
+        sinks.append(MqttSink(settings.station.name, settings.mqtt, [camera.name for camera in settings.camera]))
     if settings.webhook is not None:
         sinks.append(WebhookSink(settings.webhook))
     return sinks

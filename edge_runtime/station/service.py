@@ -9,6 +9,7 @@ import logging
 import threading
 import time
 from dataclasses import dataclass, field
+from typing import Any
 
 from ..alerts.events import Record, Reporter
 from ..alerts.notifier import Notifier
@@ -46,7 +47,7 @@ class Service:
 
     def run(self, stop: threading.Event) -> None:
         """Watch until `stop`; UnavailableError where the status port is taken or a part is beyond repair."""
-        self.server.start({"loop": self._stuck, "senders": self._silent})
+        self.server.start({"loop": self._stuck, "senders": self._silent}, self._status)
         try:
             self.watch.ledger.open(self._started)
             self.notifier.start()
@@ -91,6 +92,10 @@ class Service:
             "cameras": self.watch.statuses(),
         }
         return self.reporter.heartbeat(state, self.clock.read())
+
+    def _status(self) -> dict[str, Any]:
+        disk = self.notifier.spool.trouble or self.watch.ledger.trouble
+        return {"station": self.reporter.station, "cameras": self.watch.statuses(), "disk": disk}
 
     def _stuck(self) -> str:
         idle = time.monotonic() - self._ticked

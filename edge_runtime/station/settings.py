@@ -3,14 +3,16 @@
 import dataclasses
 import os
 import re
+import socket
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from ..alerts.settings import DecisionSection, MqttSection, SamplesSection, WebhookSection
 from ..bundle.errors import InputError
 from ..bundle.store import STATE_DIR, current_bundle
+from ..cameras.address import anchored
 from ..cameras.settings import CameraSettings
 from ..settings_reader import build, check_name, number, plain_name, read_toml
 
@@ -59,10 +61,16 @@ class StationSection:
 
 @dataclass(frozen=True)
 class HttpSection:
-    """[http]: metrics and /healthz."""
+    """[http]: metrics, /healthz and /status."""
 
     host: str = "127.0.0.1"
     port: int = number(9464, low=0, high=65535)  # 0: any free one
+
+    def place(self) -> tuple[socket.AddressFamily, tuple[str, int]]:
+        """Return the family of addresses, and host and port where to listen; OSError where the host is none."""
+        host = self.host.strip("[]")
+        found = socket.getaddrinfo(host, self.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        return found[0][0], (host, self.port)
 
 
 @dataclass(frozen=True)
@@ -97,7 +105,11 @@ def load_station_settings(path: Path) -> StationSettings:
         settings = build(StationSettings, content, "")
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
-    return _anchored(settings, path.absolute().parent)
+    folder = path.absolute().parent
+    cameras = tuple(
+        replace(camera, url=anchored(camera.url, folder) if camera.url else "") for camera in settings.camera
+    )
+    return _anchored(replace(settings, camera=cameras), folder)
 
 
 def _refuse_secrets(content: Mapping[str, Any]) -> None:
@@ -159,4 +171,4 @@ def _anchored(section: T, folder: Path) -> T:
         return _anchored(value, folder) if dataclasses.is_dataclass(value) else value
 
     values = {item.name: moved(getattr(section, item.name)) for item in dataclasses.fields(section)}  # type: ignore[arg-type]
-    return dataclasses.replace(section, **values)  # type: ignore[type-var]
+    return replace(section, **values)  # type: ignore[type-var]

@@ -1,5 +1,9 @@
-"""`edge-station status`: whether the service works, which cameras are watched, what waits, what was not watched."""
+"""`edge-station status`: whether the service works, which cameras are watched, what waits, what was not watched.
 
+The running service is asked how its cameras are, since a disk that is full holds an old answer.
+"""
+
+import http.client
 import json
 from collections.abc import Mapping
 from contextlib import closing
@@ -20,6 +24,8 @@ from .settings import StationSettings, load_station_settings
 from .state_lock import is_running
 
 HOUR = 3600.0  # seconds
+ANSWER_SECONDS = 3.0  # for the service to say how it does
+MAX_ANSWER = 1 << 20  # bytes
 
 
 @click.command(cls=Command)
@@ -33,26 +39,44 @@ def status(config: Path, hours: float, as_json: bool, html: Path | None) -> None
     """Say how the station does. The service may be running or not."""
     settings = load_station_settings(config)
     at_work = is_running(settings.station.state_dir)
+    told = _ask_service(settings) if at_work else {}
     night = read_night_of(ledger_path(settings.station.state_dir), hours * HOUR, instant(), at_work)
     with closing(open_outbox(settings)) as outbox:
-        document = _document(settings, night, outbox, at_work)
+        document = _document(settings, night, outbox, at_work, told)
     if html is not None:
         html.write_text(to_html(night, settings.station.name), encoding="utf-8")
     click.echo(json.dumps(document, indent=1) if as_json else _text(document, night))
 
 
-def _document(settings: StationSettings, night: Night, outbox: Outbox, at_work: bool) -> dict[str, Any]:
+def _ask_service(settings: StationSettings) -> Mapping[str, Any]:
+    """Return what the service says at /status; empty where it does not answer, or another one does."""
+    try:
+        host, port = settings.http.place()[1]
+        local = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # it runs on this machine
+        with closing(http.client.HTTPConnection(local, port, timeout=ANSWER_SECONDS)) as connection:
+            connection.request("GET", "/status")
+            document = json.loads(connection.getresponse().read(MAX_ANSWER))
+        return document if document["station"] == settings.station.name else {}
+    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
+        return {}
+
+
+def _document(
+    settings: StationSettings, night: Night, outbox: Outbox, at_work: bool, told: Mapping[str, Any]
+) -> dict[str, Any]:
     causes = {i.camera: i.cause for i in night.blind if i.ended >= night.until.monotonic}
     problems, otherwise = _problems(outbox), None if at_work else Cause.NOT_RUNNING
     return {
         "station": settings.station.name,
         "at_work": at_work,
         "cameras": {
-            camera.name: _status(causes.get(camera.name, otherwise), problems.get(camera.name, ""))
+            camera.name: told.get("cameras", {}).get(camera.name)
+            or _status(causes.get(camera.name, otherwise), problems.get(camera.name, ""))
             for camera in settings.camera
         },
         "sinks": {name: {"pending": outbox.pending(name), "parked": outbox.parked(name)} for name in outbox.sinks},
         "night": to_json(night),
+        **({"disk": told["disk"]} if told.get("disk") else {}),
     }
 
 
@@ -73,4 +97,6 @@ def _text(document: Mapping[str, Any], night: Night) -> str:
         lines.append(f"  {name}: {camera['status']}{cause}" + (f": {camera['problem']}" if "problem" in camera else ""))
     for name, counts in document["sinks"].items():
         lines.append(f"  {name}: {counts['pending']} events wait, {counts['parked']} were refused")
+    if "disk" in document:
+        lines.append(f"  disk: {document['disk']}; the line below is from before")
     return "\n".join([*lines, log_line(night)])

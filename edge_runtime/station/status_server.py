@@ -1,8 +1,8 @@
-"""The loopback HTTP server for `/metrics` and `/healthz`. Needs the extra `station`."""
+"""The loopback HTTP server for `/metrics`, `/healthz` and `/status`. Needs the extra `station`."""
 
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -16,10 +16,11 @@ REQUEST_SECONDS = 5.0  # a client that is slower is hung up on
 
 
 class StatusServer:
-    """`GET /metrics` and `GET /healthz` on the loopback address, in threads of its own.
+    """`GET /metrics`, `/healthz` and `/status` on the loopback address, in threads of its own.
 
-    /healthz answers 200, or 503 with the sentences of the checks that fail. A check should tell what a restart may
-    mend; a broker that is away is not of that kind, and has a metric.
+    /status tells what `edge-station status` cannot read from a disk that is full. /healthz answers 200, or 503 with the
+    sentences of the checks that fail. A check should tell what a restart may mend; a broker that is away is not of that
+    kind, and has a metric.
     """
 
     def __init__(self, settings: HttpSection, metrics: Metrics) -> None:
@@ -31,13 +32,14 @@ class StatusServer:
         """The port on which it listens, once it is started."""
         return int(self._server.server_address[1]) if self._server else self._settings.port
 
-    def start(self, checks: Mapping[str, Check]) -> None:
+    def start(self, checks: Mapping[str, Check], status: Callable[[], Mapping[str, Any]]) -> None:
         """Bind the port and answer requests from now on; UnavailableError where the port is taken."""
-        handler = type("Handler", (_Handler,), {"metrics": self._metrics, "checks": dict(checks)})
-        host, port = self._settings.host, self._settings.port
-        what = f"the status page cannot listen on {host}:{port}"
-        with os_errors_as(UnavailableError, what, "choose another port in [http]"):
-            self._server = ThreadingHTTPServer((host, port), handler)
+        members = {"metrics": self._metrics, "checks": dict(checks), "status": staticmethod(status)}
+        what = f"the status page cannot listen on {self._settings.host}:{self._settings.port}"
+        with os_errors_as(UnavailableError, what, "choose another host or port in [http]"):
+            family, address = self._settings.place()
+            server = type("Server", (ThreadingHTTPServer,), {"address_family": family})
+            self._server = server(address, type("Handler", (_Handler,), members))
         self._server.daemon_threads = True
         threading.Thread(target=self._server.serve_forever, name="status", daemon=True).start()
 
@@ -52,6 +54,7 @@ class StatusServer:
 class _Handler(BaseHTTPRequestHandler):
     metrics: Metrics
     checks: Mapping[str, Check]
+    status: Callable[[], Mapping[str, Any]]
     timeout = REQUEST_SECONDS
 
     def do_GET(self) -> None:
@@ -62,8 +65,10 @@ class _Handler(BaseHTTPRequestHandler):
             troubles = {name: trouble for name, check in self.checks.items() if (trouble := check())}
             document = {"status": "degraded" if troubles else "ok", "troubles": troubles}
             self._answer(503 if troubles else 200, "application/json", json.dumps(document).encode())
+        elif path == "/status":
+            self._answer(200, "application/json", json.dumps(self.status()).encode())
         else:
-            self._answer(404, "text/plain", b"there are /metrics and /healthz\n")
+            self._answer(404, "text/plain", b"there are /metrics, /healthz and /status\n")
 
     def _answer(self, status: int, kind: str, body: bytes) -> None:
         self.send_response(status)

@@ -60,17 +60,18 @@ class Ledger:
         with self._commit():
             self._base.executemany("INSERT OR IGNORE INTO watch VALUES (?, ?, ?)", rows)
 
-    def note(self, states: Mapping[str, tuple[Cause | None, float]], now: Instant) -> None:
+    def note(self, states: Mapping[str, tuple[Cause | None, float]], now: Instant) -> bool:
         """Write the states that changed, (cause, since) by camera, in one commit: a flush of the disk may take long.
 
-        `since` (monotonic seconds) is when the state began, at most `now`.
+        Return whether there were any. `since` (monotonic seconds) is when the state began, at most `now`.
         """
         changed = {name: state for name, state in states.items() if self._open.get(name, (0, None))[1] is not state[0]}
         if not changed:
-            return
+            return False
         with self._commit():
             opened = {name: (self._change(name, *state, now), state[0]) for name, state in changed.items()}
         self._open |= opened
+        return True
 
     def _change(self, camera: str, cause: Cause | None, since: float, now: Instant) -> int:
         """End what was open and begin what is new; return the new row, 0 where there is none."""
@@ -87,10 +88,12 @@ class Ledger:
         """Return the number of the new row."""
         return self._base.execute(query, values).lastrowid or 0
 
-    def beat(self, now: Instant) -> None:
-        """Write now and then that the service is alive. Call it often."""
-        if now.monotonic - self._beat >= BEAT_SECONDS:
-            self._write_beat(now)
+    def beat(self, now: Instant) -> bool:
+        """Write now and then that the service is alive, and return whether it did. Call it often."""
+        if now.monotonic - self._beat < BEAT_SECONDS:
+            return False
+        self._write_beat(now)
+        return True
 
     def _write_beat(self, now: Instant) -> None:
         self._beat = now.monotonic

@@ -39,7 +39,7 @@ class LedgerWriter:
         self._station, self._cameras, self._report_at = station, cameras, report_at
         self._path, self._local_time = ledger_path(state_dir), local_time
         self._ledger: Ledger | None = None
-        self._failing = False
+        self.trouble = ""  # why the disk does not take the ledger
         self._try_at = -math.inf
         self._reported = ""  # the day of the last report
 
@@ -90,18 +90,21 @@ class LedgerWriter:
                 self._fail(error)
         return self._ledger
 
-    def _do(self, act: Callable[[Ledger], None], now: float) -> None:
+    def _do(self, act: Callable[[Ledger], bool | None], now: float) -> None:
+        """Let `act` write; where it says that it had nothing to write, nothing is known of the disk."""
         ledger = self._opened(now)
         if ledger is None:
             return
         try:
-            act(ledger)
+            written = act(ledger)
         except UnavailableError as error:
             self._fail(error)
             return
-        self._failing = False
+        if written is not False and self.trouble:
+            log.warning("the disk takes the ledger again")
+            self.trouble = ""
 
     def _fail(self, error: Exception) -> None:
-        if not self._failing:
+        if not self.trouble:
             log.error("%s; what was not watched is kept in memory until the disk takes it", error)
-        self._failing = True
+        self.trouble = str(error)

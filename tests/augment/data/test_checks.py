@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from augment.data.boxes import DrawnBox
-from augment.data.checks import Check, Pictured, check_boxes, check_split, refusal, size_problem, split_hints
-from augment.data.problems import Problem
+from augment.data.checks import Pictured, check_boxes, check_split, size_problem, split_hints
+from augment.data.problems import Check, Problem, refusal
 from augment.settings import DataSettings
 
 DATA = DataSettings(source="images", faults=("leak",))

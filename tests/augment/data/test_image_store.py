@@ -91,10 +91,10 @@ def test_without_a_rule_they_are_left_out_and_the_hint_says_what_to_write(tmp_pa
         for at in range(8):
             grey = (thermogram(at + 5000 * (label == "hot"), label == "hot") // 32 - 900).clip(0, 255).astype(np.uint8)
             cv2.imwrite(str(source / label / f"seen{at}0.png"), grey)
-    document = made(source, tmp_path / "run")
+    document = made(source, tmp_path / "run", most_problems=0.5)
     assert len(document.summary.quarantined) == 16
     assert "no rule says which of them are black and white" in document.summary.quarantined[0].reason
-    assert document.summary.hints[0].startswith("16 images are radiometric, with values from ")
+    assert document.summary.hints[0].startswith("16 images are radiometric and left out, with values from ")
     assert 'set data.radiometric, such as "range ' in document.summary.hints[0]
     document = made(source, tmp_path / "run", radiometric="range 29315 33315")
     assert document.summary.quarantined == []
@@ -103,8 +103,21 @@ def test_without_a_rule_they_are_left_out_and_the_hint_says_what_to_write(tmp_pa
 
 
 def test_a_source_of_radiometric_pictures_alone_is_refused_with_the_remedy(source: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"radiometric in pipeline.toml"):
+    with pytest.raises(
+        InputError, match=r"\n24 images are radiometric and left out, .*: set data.radiometric, such as"
+    ):
         made(source, tmp_path)
+    with pytest.raises(InputError, match=r'\n24 images .*: data.radiometric, "range 20 90", is in another unit'):
+        made(source, tmp_path, radiometric="range 20 90")
+
+
+def test_files_in_several_units_are_told_and_percentiles_read_them_all(tmp_path: Path) -> None:
+    source = thermograms(tmp_path / "in")
+    for path in list(source.glob("*/*0.tiff")):
+        path.write_bytes(tiff((cv2.imread(str(path), cv2.IMREAD_UNCHANGED) / 100 - 273.15).astype(np.float32)))
+    with pytest.raises(InputError, match=r"several units, it seems; set data.radiometric = \"percentiles 1 99\""):
+        made(source, tmp_path / "run")
+    assert made(source, tmp_path / "run", radiometric="percentiles 1 99").summary.images == 24
 
 
 def test_another_rule_makes_the_stage_and_what_it_keeps_anew(source: Path, tmp_path: Path) -> None:

@@ -1,11 +1,13 @@
 """What names and lists alone say about a source, and which faults of it are found in the first second."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from augment.data.layouts.listing import told
 from augment.data.sources import check_source, list_candidates
 from augment.settings import DataSettings, Settings
 from edge_runtime.bundle.errors import InputError
@@ -53,6 +55,7 @@ def test_what_is_no_candidate_is_reported_and_hidden_files_are_passed_over(tmp_p
     source = list_candidates(DataSettings(source=str(tmp_path)))
     assert [candidate.path for candidate in source.candidates] == ["ok/1.jpg"]
     assert {path for path, _ in source.ignored} == {"ok/1.mat", "ok/loop", "readme.txt", "notes", "notes/a.txt"}
+    assert {path for path, _ in source.passed_over} == {".git", "ok/.DS_Store"}
     assert dict(source.ignored)["ok/1.mat"] == "is no image by its name (suffix .mat)"
 
 
@@ -95,6 +98,7 @@ def test_elpv_without_its_package_names_the_command(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_manifest_gives_groups_lists_and_boxes(tmp_path: Path) -> None:
+    touch(tmp_path, "a.jpg", "b.jpg")
     path = manifest(
         tmp_path,
         "path,label,group,split,x,y,w,h,comment\n"
@@ -158,7 +162,7 @@ def test_groups_and_kinds_name_classes_and_every_fault(tmp_path: Path) -> None:
     [
         ("path,lable\na.jpg,ok\n", "unknown column 'lable' in the header; did you mean 'label'?"),
         ("file,label\na.jpg,ok\n", "lacks path"),
-        ("path;label\na.jpg;ok\n", "expected commas"),
+        ("path label\na.jpg ok\n", "expected commas"),
         ("path,label,x,y\na.jpg,ok,1,2\n", "a box needs all four"),
         ("path,label,label\na.jpg,ok,ok\n", "stands twice"),
         ("path,label\na.jpg,\n", "line 2: label is empty"),
@@ -173,6 +177,7 @@ def test_groups_and_kinds_name_classes_and_every_fault(tmp_path: Path) -> None:
     ],
 )
 def test_a_wrong_manifest_is_refused_with_the_line_and_the_remedy(tmp_path: Path, text: str, sentence: str) -> None:
+    touch(tmp_path, "a.jpg")
     assert sentence in refusal(manifest(tmp_path, text))
 
 
@@ -219,3 +224,89 @@ def test_checking_names_loads_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_what_systems_make_is_left_out_and_named(tmp_path: Path) -> None:
+    touch(tmp_path, "ok/1.jpg", "ok/2.jpg", "hot/1.jpg", "hot/2.jpg", "ok/Thumbs.db", "ok/@eaDir/1.jpg/SYNO.jpg")
+    touch(tmp_path, "#recycle/3.jpg", "@eaDir/x.jpg", "hot/._1.jpg", "$RECYCLE.BIN/4.jpg", "hot/.secret.jpg")
+    source = check_source(Settings(data=DataSettings(source=str(tmp_path))))
+    assert source.classes == {"hot": 2, "ok": 2}
+    assert source.ignored == ()
+    said = next(sentence for sentence in told(source) if "systems make" in sentence)
+    assert all(name in said for name in ("#recycle", "@eaDir", "Thumbs.db", "._1.jpg", "$RECYCLE.BIN"))
+    assert dict(source.passed_over)["hot/.secret.jpg"] == "is hidden"
+
+
+def test_files_that_may_show_something_and_are_not_read_come_first(tmp_path: Path) -> None:
+    touch(tmp_path, "ok/1.jpg", "ok/2.jpg", "hot/1.jpg", "hot/2.jpg", "ok/a.NEF", "ok/b.avif", "hot/c.mp4", "ok/n.txt")
+    touch(tmp_path, "ok/e.jpg.crdownload")
+    (tmp_path / "ok/noname").write_bytes(b"\xff\xd8\xff\xe0 a picture by its content")
+    source = check_source(Settings(data=DataSettings(source=str(tmp_path))))
+    assert [path for path, _ in source.unread] == ["hot/c.mp4", "ok/a.NEF", "ok/b.avif", "ok/e.jpg.crdownload"]
+    assert told(source)[0].startswith("4 files that may show something are NOT READ")
+    assert "ok/noname" in {candidate.path for candidate in source.candidates}
+    assert [path for path, _ in source.ignored] == ["ok/n.txt"]
+
+
+def test_names_are_compared_in_composed_form_and_kept_as_they_are(tmp_path: Path) -> None:
+    decomposed, composed = "O\u0308l", "\u00d6l"
+    touch(tmp_path, f"{decomposed}/1.jpg", f"{composed}/2.jpg", "ok/1.jpg", "ok/2.jpg", "ok /3.jpg")
+    source = check_source(Settings(data=DataSettings(source=str(tmp_path), faults=(decomposed,))))
+    assert source.classes == {"ok": 3, composed: 2}
+    assert f"{decomposed}/1.jpg" in {candidate.path for candidate in source.candidates}
+    assert any(f"are the class {composed}" in note for note in source.notes)
+    assert any("are the class ok" in note and "'ok '" in note for note in source.notes)
+    assert DataSettings(faults=(decomposed,), phrases={decomposed: "oil"}).phrases == {composed: "oil"}
+
+
+def test_names_that_are_no_text_are_told_and_a_class_of_such_a_name_stops(tmp_path: Path) -> None:
+    touch(tmp_path, "ok/1.jpg", "ok/2.jpg", "hot/1.jpg", "hot/2.jpg", "hot/K\udcfchler.jpg")
+    source = check_source(Settings(data=DataSettings(source=str(tmp_path))))
+    assert source.unread == (
+        ("hot/K\\udcfchler.jpg", "has a name that is not UTF-8, as old archives leave them; rename it"),
+    )
+    touch(tmp_path, "\udcd6lleck/1.jpg")
+    assert "\\udcd6lleck: the name is not UTF-8, so its 1 files have no label" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("label", "sentence"),
+    [
+        ("class\nname", "'class\\nname' holds line breaks or invisible characters"),
+        ("zero\u200bwidth", "invisible characters"),
+        ("L" * 101, "takes 101 bytes, expected at most 100"),
+        ("Ö" * 51, "takes 102 bytes"),
+        (" ", "a label is empty"),
+    ],
+)
+def test_labels_that_cannot_name_anything_are_refused(tmp_path: Path, label: str, sentence: str) -> None:
+    touch(tmp_path, f"{label}/1.jpg", f"{label}/2.jpg", "ok/1.jpg", "ok/2.jpg")
+    assert sentence in refusal(tmp_path)
+
+
+def test_labels_that_a_person_takes_for_one_are_refused(tmp_path: Path) -> None:
+    touch(tmp_path, *(f"{label}/{number}.jpg" for label in ("oil leak", "oil_leak", "ok") for number in "12"))
+    assert "oil leak (2 images) and oil_leak (2 images) differ in case, blanks" in refusal(tmp_path)
+
+
+def test_a_phrase_is_a_short_line(tmp_path: Path) -> None:
+    touch(tmp_path, "ok/1.jpg", "ok/2.jpg", "hot/1.jpg", "hot/2.jpg")
+    assert "has 101 characters, expected 1 to 100" in refusal(tmp_path, phrases={"hot": "h" * 101})
+    assert "has 0 characters" in refusal(tmp_path, phrases={"hot": ""})
+
+
+def test_pictures_beside_the_class_folders_are_counted(tmp_path: Path) -> None:
+    touch(tmp_path, "ok/1.jpg", "ok/2.jpg", "hot/1.jpg", "hot/2.jpg", "5.jpg", "6.jpg")
+    source = check_source(Settings(data=DataSettings(source=str(tmp_path))))
+    assert "2 pictures left out: each lies beside the class folders, so it has no label" in source.notes
+
+
+def test_a_pipe_is_not_opened(tmp_path: Path) -> None:
+    touch(tmp_path, "ok/1.jpg", "ok/2.jpg", "hot/1.jpg", "hot/2.jpg")
+    os.mkfifo(tmp_path / "ok" / "pipe")
+    assert dict(list_candidates(DataSettings(source=str(tmp_path))).ignored)["ok/pipe"] == "is no file that can be read"
+
+
+def test_levels_are_for_folders_only(tmp_path: Path) -> None:
+    path = manifest(tmp_path, "path,label\na.jpg,ok\n")
+    assert "data.levels is for a folder per class" in refusal(path, levels="split/class")

@@ -1,5 +1,6 @@
 """Addresses: what they mean, and credentials that must not show."""
 
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_runtime.bundle.errors import InputError
-from edge_runtime.cameras.address import Kind, parse_address
+from edge_runtime.cameras.address import Kind, anchored, parse_address
 from edge_runtime.redact import redact
 
 WORDS = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Z")), min_size=4, max_size=20)
@@ -37,6 +38,14 @@ def test_no_password_survives_in_any_form(user, password):
         ("0", Kind.USB, "/dev/video0", (None, None)),
         ("/x/night.mp4", Kind.FILE, "/x/night.mp4", (None, None)),
         ("file:///x/night.mkv", Kind.FILE, "/x/night.mkv", (None, None)),
+        ("file:///x/the%20night.mkv", Kind.FILE, "/x/the night.mkv", (None, None)),
+        ("file://localhost/x/a b.mkv", Kind.FILE, "/x/a b.mkv", (None, None)),
+        ("file:/x/night.mkv", Kind.FILE, "/x/night.mkv", (None, None)),
+        ("/not/mounted/yet/", Kind.FOLDER, "/not/mounted/yet", (None, None)),
+        ("/dev/v4l/by-id/usb-Cam-index0", Kind.USB, "/dev/v4l/by-id/usb-Cam-index0", (None, None)),
+        ("usb:/dev/yard", Kind.USB, "/dev/yard", (None, None)),
+        ("RTSPS://h/x", Kind.RTSP, "rtsps://h/x", (None, None)),
+        ("http://h/v?mail=a@b.com", Kind.MJPEG, "http://h/v?mail=a@b.com", (None, None)),
     ],
 )
 def test_addresses(address, kind, location, login):
@@ -65,6 +74,10 @@ def test_credentials_from_elsewhere_win_and_survive_the_way_through_the_address(
         "rtsp://u:secret@/x",
         "rtsp://h:secret/x",
         "ftp://u:secret@h",
+        "rtsp://u:secret/word@10.0.0.5/live",
+        "rtsp://u:secret@s/s:w%41?#1@10.0.0.5:554/live",
+        "rtsp://u:secret/12@[::1]:554",
+        "file://nas/u:secret@h.mp4",
         "x.txt",
     ],
 )
@@ -72,3 +85,34 @@ def test_what_is_no_source_is_refused_without_its_secret(address):
     with pytest.raises(InputError) as caught:
         parse_address(address)
     assert "u:secret" not in str(caught.value)
+
+
+def test_a_raw_slash_in_a_password_is_told_with_its_remedy():
+    with pytest.raises(InputError, match=r"a / before an @; in a user or password write %2F for /.*password_file"):
+        parse_address("rtsp://maint:p@s/s:w%41?#1@127.0.0.1:18556/main")
+
+
+@pytest.mark.parametrize(
+    ("address", "authority"),
+    [
+        ("http://[::1]:8080/x", "[::1]:8080"),
+        ("http://[fe80::1%25eth0]/x", "[fe80::1]"),
+        ("https://cam:443/x", "cam"),
+        ("http://cam:443/x", "cam:443"),
+        ("http://kühl.example/x", "xn--khl-hoa.example"),
+    ],
+)
+def test_the_header_host_is_as_rfc_9110_has_it(address, authority):
+    assert parse_address(address).authority == authority
+
+
+def test_a_relative_path_counts_from_the_folder_of_the_settings(tmp_path):
+    assert anchored("clips/yard.mp4", tmp_path) == str(tmp_path / "clips" / "yard.mp4")
+    assert anchored("ftp/", tmp_path) == f"{tmp_path}/ftp/"
+    for address in ("rtsp://h/x", "usb:0", "0", "/dev/video0", "/srv/a.mp4", "file:///a.mp4"):
+        assert anchored(address, Path("/etc/rarefault")) == address
+
+
+def test_a_percent_sign_in_a_name_stays_where_there_is_such_a_file(tmp_path):
+    (tmp_path / "a%20b.mp4").touch()
+    assert parse_address(f"file://{tmp_path}/a%20b.mp4").location == f"{tmp_path}/a%20b.mp4"

@@ -18,7 +18,7 @@ from edge_runtime.cameras.camera_group import CameraGroup
 from edge_runtime.cameras.settings import CameraPlan, CameraSettings
 from edge_runtime.causes import Cause
 from tests.support import ROOT
-from tests.support.camera_waiting import Watch, plan
+from tests.support.camera_waiting import BUSY, Watch, plan
 from tests.support.fake_mjpeg_camera import FRAMES, PASSWORD, USER, FaultServer, free_port
 from tests.support.sample_events import wait_until
 
@@ -39,7 +39,7 @@ def test_eight_cameras_of_which_three_are_dead_at_the_start(capfd):
         with CameraGroup(plans) as cameras:
             watch = Watch(cameras)
             watch.until(lambda watch: len(watch.newest) == 5)
-            watch.until(lambda watch: Cause.STARTING not in watch.causes().values(), 10)
+            watch.until(lambda watch: Cause.STARTING not in watch.causes().values())
             assert {name: cause for name, cause in watch.causes().items() if cause} == {
                 "refused": Cause.REFUSED,
                 "wrong": Cause.AUTH,
@@ -48,7 +48,7 @@ def test_eight_cameras_of_which_three_are_dead_at_the_start(capfd):
             lines = [part for child in children() for part in (*child.cmdline(), *child.environ().values())]
             said = "\n".join([repr(plans), repr(cameras.states()), *lines, *capfd.readouterr()])
             mute.fault = None  # it thaws, and answers what it was asked
-            assert watch.until(lambda watch: "mute" in watch.newest) < 5
+            assert watch.until(lambda watch: "mute" in watch.newest) < 5 * BUSY
     for secret in (PASSWORD, quote(PASSWORD, safe=""), "wr0ng-password"):
         assert secret not in said
     assert children() == []
@@ -59,7 +59,7 @@ def test_eight_cameras_of_which_three_are_dead_at_the_start(capfd):
     [
         ("404", Cause.NOT_FOUND),
         ("basic", Cause.AUTH),
-        ("text", Cause.CODEC),
+        ("text", Cause.WEB_PAGE),
         ("garbage", Cause.CODEC),
         ("stall", Cause.STALLED),
         ("end", Cause.ENDED),
@@ -68,11 +68,11 @@ def test_eight_cameras_of_which_three_are_dead_at_the_start(capfd):
         ("resize", Cause.RESIZED),
     ],
 )
-def test_each_fault_has_its_cause_within_fifteen_seconds(path, cause):
+def test_each_fault_has_its_cause(path, cause):
     quick = {"read_timeout": 3, "frozen_seconds": 5}
     with FaultServer() as server, CameraGroup([plan("one", server.url(path), **quick)]) as cameras:
         watch = Watch(cameras)
-        watch.until(lambda watch: watch.causes()["one"] is cause, 15)
+        watch.until(lambda watch: watch.causes()["one"] is cause)
 
 
 def test_a_stream_that_stops_is_reported_and_comes_back_by_itself():
@@ -80,11 +80,11 @@ def test_a_stream_that_stops_is_reported_and_comes_back_by_itself():
         watch = Watch(cameras)
         watch.until(lambda watch: watch.newest)
         server.fault = "stall"
-        assert watch.until(lambda watch: watch.causes()["one"] is Cause.STALLED) < 10
+        assert watch.until(lambda watch: watch.causes()["one"] is Cause.STALLED) < 10 * BUSY
         # Five seconds pass before it is told; the newest frame may be one that was not due on a busy machine.
         assert cameras.states()["one"].since == pytest.approx(watch.newest["one"].captured, abs=2.5)
         server.fault = None
-        assert watch.until(lambda watch: watch.causes()["one"] is None) < 5
+        assert watch.until(lambda watch: watch.causes()["one"] is None) < 5 * BUSY
 
 
 def test_a_server_that_was_down_is_found_within_five_seconds_and_others_lose_nothing():
@@ -100,7 +100,7 @@ def test_a_server_that_was_down_is_found_within_five_seconds_and_others_lose_not
                 watch.until(lambda watch, until=until: time.monotonic() >= until)
                 assert watch.causes()["steady"] is None
                 server.start()
-                assert watch.until(Watch.all_online) < 5
+                assert watch.until(Watch.all_online) < 5 * BUSY
             assert cameras.states()["steady"].restarts == 0
             assert threading.active_count() < 20
 
@@ -113,7 +113,7 @@ def test_a_killed_and_a_hanging_process_are_replaced():
             watch.newest.clear()
             (child,) = children()
             child.send_signal(how)
-            watch.until(lambda watch, number=number: cameras.states()["one"].restarts == number, 10)
+            watch.until(lambda watch, number=number: cameras.states()["one"].restarts == number)
         watch.until(lambda watch: watch.newest and watch.all_online())
         assert len(children()) == 1
 
@@ -187,7 +187,7 @@ def test_the_gate_lets_the_floor_rate_through_and_skips_the_rest():
         assert np.diff(captured).min() > 0.99
 
 
-def test_a_folder_of_images_plays_to_its_end_and_regions_are_cut_out(tmp_path):
+def test_a_folder_is_watched_for_new_pictures_and_regions_are_cut_out(tmp_path):
     rng = np.random.default_rng(0)
     pictures = [rng.integers(0, 255, (6, 8, 3), np.uint8) for _ in range(3)]
     for number, picture in enumerate(pictures):
@@ -196,14 +196,19 @@ def test_a_folder_of_images_plays_to_its_end_and_regions_are_cut_out(tmp_path):
     regions = ((0, 0, 0.5, 1), (0.75, 0.5, 0.25, 0.5))
     with CameraGroup([plan("one", str(tmp_path), regions=regions)]) as cameras:
         watch = Watch(cameras)
+        watch.until(lambda watch: watch.newest and np.array_equal(watch.newest["one"].image, pictures[2]))
+        (tmp_path / "4.png").write_bytes(b"damaged")
+        watch.until(lambda watch: watch.causes()["one"] is Cause.CODEC)
+        cv2.imwrite(str(tmp_path / "new.part.png"), pictures[0])
+        watch.newest.clear()
         watch.until(lambda watch: watch.newest)
-        watch.until(lambda watch: watch.causes()["one"] is Cause.ENDED)
+        assert watch.causes()["one"] is None
         frame = watch.newest["one"]
         (picture,) = (picture for picture in pictures if np.array_equal(picture, frame.image))
         views = dict(frame.views())
         assert np.array_equal(views["region-1"], picture[:, :4])
         assert np.array_equal(views["region-2"], picture[3:, 6:])
-        watch.until(lambda watch: children() == [])
+        assert cameras.states()["one"].restarts == 0
 
 
 def test_radiometric_pictures_of_a_folder_are_scaled_by_the_rule_and_may_be_dark(tmp_path):
@@ -235,9 +240,21 @@ def test_a_video_file_plays_in_real_time_and_ends(tmp_path):
 
 
 def test_an_empty_folder_and_a_missing_file_say_so(tmp_path):
-    plans = [plan("empty", str(tmp_path)), plan("missing", str(tmp_path / "x.mp4")), plan("usb", "usb:63")]
+    (tmp_path / "gone").mkdir()
+    plans = [
+        plan("empty", str(tmp_path)),
+        plan("gone", str(tmp_path / "gone")),
+        plan("missing", str(tmp_path / "x.mp4")),
+        plan("usb", "usb:63"),
+    ]
     with CameraGroup(plans) as cameras:
-        expected = {"empty": Cause.NOT_FOUND, "missing": Cause.NOT_FOUND, "usb": Cause.NOT_FOUND}
+        (tmp_path / "gone").rmdir()
+        expected = {
+            "empty": Cause.NO_UPLOAD,
+            "gone": Cause.NOT_FOUND,
+            "missing": Cause.NOT_FOUND,
+            "usb": Cause.NOT_FOUND,
+        }
         Watch(cameras).until(lambda watch: watch.causes() == expected)
 
 

@@ -31,16 +31,21 @@ def test_digest_is_preferred_and_of_two_offers_the_first_counts():
 
 
 @pytest.mark.parametrize(
-    ("status", "http", "rtsp"),
+    ("status", "cause"),
     [
-        (401, Cause.AUTH, Cause.AUTH),
-        (403, Cause.AUTH, Cause.AUTH),
-        (404, Cause.NOT_FOUND, Cause.NOT_FOUND),
-        (410, Cause.NOT_FOUND, Cause.NOT_FOUND),
-        (454, Cause.CODEC, Cause.NOT_FOUND),
-        (461, Cause.CODEC, Cause.CODEC),
-        (503, Cause.REFUSED, Cause.REFUSED),
+        (302, Cause.REDIRECTED),
+        (400, Cause.REJECTED),
+        (401, Cause.AUTH),
+        (403, Cause.FORBIDDEN),
+        (404, Cause.NOT_FOUND),
+        (410, Cause.NOT_FOUND),
+        (429, Cause.BUSY),
+        (453, Cause.BUSY),
+        (454, Cause.CAMERA_FAULT),
+        (461, Cause.TRANSPORT),
+        (500, Cause.CAMERA_FAULT),
+        (503, Cause.BUSY),
     ],
 )
-def test_a_status_has_one_meaning_and_454_is_known_to_rtsp_alone(status, http, rtsp):
-    assert (cause_of_status(status), cause_of_status(status, rtsp=True)) == (http, rtsp)
+def test_a_status_has_one_meaning(status, cause):
+    assert cause_of_status(status) is cause

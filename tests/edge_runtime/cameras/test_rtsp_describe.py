@@ -24,7 +24,7 @@ class Camera(FaultServer):
         self.requests: list[str] = []
 
     def answer(self, link: socket.socket) -> bool:
-        self.requests.append(link.recv(4096).decode())
+        self.requests.append(link.recv(4096).decode("utf-8", "replace"))
         if self.answers and (answer := self.answers.pop(0)):
             link.sendall(f"{answer}\r\n\r\n".encode())
         return False
@@ -47,14 +47,14 @@ def cause_of(address: CameraAddress, silences: list[None] | None = None) -> Caus
     ("answer", "cause"),
     [
         ("RTSP/1.0 200 OK\r\nContent-Length: 0", None),
-        ("RTSP/1.0 403 Forbidden", Cause.AUTH),
+        ("RTSP/1.0 403 Forbidden", Cause.FORBIDDEN),
         ("RTSP/1.0 404 Not Found", Cause.NOT_FOUND),
-        ("RTSP/1.0 454 Session Not Found", Cause.NOT_FOUND),
-        ("RTSP/1.0 461 Unsupported Transport", Cause.CODEC),
-        ("RTSP/1.0 503 Service Unavailable", Cause.REFUSED),
-        ("HTTP/1.1 200 OK", Cause.CODEC),
-        ("x" * 70_000, Cause.CODEC),
-        ("", Cause.TIMEOUT),
+        ("RTSP/1.0 454 Session Not Found", Cause.CAMERA_FAULT),
+        ("RTSP/1.0 461 Unsupported Transport", Cause.TRANSPORT),
+        ("RTSP/1.0 503 Service Unavailable", Cause.BUSY),
+        ("HTTP/1.1 200 OK", Cause.WRONG_SERVICE),
+        ("x" * 70_000, Cause.WRONG_SERVICE),
+        ("", Cause.CLOSED),
     ],
 )
 def test_each_answer_has_its_cause(answer, cause):
@@ -82,7 +82,7 @@ def test_a_rejected_login_and_a_missing_one_are_told_as_such(login):
 
 def test_a_port_where_nobody_listens_and_a_host_that_nobody_knows():
     assert cause_of(parse_address(f"rtsp://127.0.0.1:{free_port()}/live")) is Cause.REFUSED
-    assert cause_of(parse_address("rtsp://nobody.invalid/live")) is Cause.NOT_FOUND
+    assert cause_of(parse_address("rtsp://nobody.invalid/live")) is Cause.UNKNOWN_HOST
 
 
 def test_silence_is_reported_once_and_waited_out():

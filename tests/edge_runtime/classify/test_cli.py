@@ -11,6 +11,7 @@ from pathlib import Path
 
 import cv2
 import pytest
+from PIL import Image
 
 from tests.support.pictures import BLUE, GREEN, RED, make_hostile, mjpeg_avi, picture, write
 
@@ -219,6 +220,69 @@ def test_a_cut_off_video_gives_its_frames_and_a_line(classify, tmp_path):
     assert [record["label"] for record in frames] == ["normal"] * len(frames)
     assert frames
     assert "announced frames" in last["reason"]
+
+
+def test_evidence_that_was_not_looked_at_is_never_a_clean_bill(classify, tmp_path, green):
+    (tmp_path / "IMG_2.HEIC").write_bytes(b"\0\0\0\x14ftypavif\0\0\0\0avif")
+    (tmp_path / "notes.txt").write_text("nothing seen")
+    (tmp_path / "Thumbs.db").write_bytes(bytes(64))
+    done = classify(tmp_path)
+    assert done.returncode == 11
+    reasons = {Path(record["path"]).name: record["reason"] for record in records(done)}
+    assert reasons == {
+        "green.png": None,
+        "IMG_2.HEIC": "IMG_2.HEIC is an AVIF picture, which is not read; save it as JPEG",
+    }
+    assert "left out: 1 made by systems, 1 without pictures (such as notes)" in done.stderr
+
+
+def test_a_video_plays_by_its_content_whatever_its_name_is(classify, tmp_path):
+    path = mjpeg_avi(tmp_path / "v.avi", [GREEN, RED])
+    for name in ("VID_1.3gp", "VID_2", "VID_3.jpg"):
+        done = classify(path.rename(tmp_path / name))
+        assert done.returncode == 10
+        assert [record["label"] for record in records(done)] == ["normal", "rust"]
+        path = tmp_path / name
+
+
+def test_every_page_is_judged(classify, tmp_path):
+    pages = [Image.fromarray(picture(colour)[..., ::-1]) for colour in (GREEN, GREEN, RED)]
+    pages[0].save(tmp_path / "visit.tif", save_all=True, append_images=pages[1:])
+    done = classify(tmp_path, "--heatmap", tmp_path / "heat")
+    assert done.returncode == 10
+    seen = [(record["page"], record["label"]) for record in records(done)]
+    assert seen == [(1, "normal"), (2, "normal"), (3, "rust")]
+    assert len(list((tmp_path / "heat").iterdir())) == 3
+
+
+def test_the_film_behind_a_motion_photo_is_judged_too(classify, tmp_path):
+    film = cv2.VideoWriter(str(tmp_path / "v.mp4"), cv2.VideoWriter_fourcc(*"mp4v"), 10, (64, 48))
+    for _ in range(12):
+        film.write(picture(RED))
+    film.release()
+    still = cv2.imencode(".jpg", picture(GREEN))[1].tobytes()
+    (tmp_path / "MVIMG_1.jpg").write_bytes(still + (tmp_path / "v.mp4").read_bytes())
+    done = classify(tmp_path / "MVIMG_1.jpg")
+    assert done.returncode == 10
+    seen = [(record["seconds"], record["label"]) for record in records(done)]
+    assert seen == [(None, "normal"), (0.0, "rust"), (1.0, "rust")]
+    assert records(done)[1]["notes"] == ["of the film behind the picture"]
+
+
+def test_its_own_output_is_not_read_as_input(classify, tmp_path, red, green):
+    outputs = ("--heatmap", tmp_path / "heat", "--report", tmp_path / "r.html", "--output", tmp_path / "r.jsonl")
+    for left_out in (1, 3):
+        done = classify(tmp_path, *outputs)
+        lines = (tmp_path / "r.jsonl").read_text().splitlines()
+        assert [Path(json.loads(line)["path"]).name for line in lines] == ["green.png", "red.png"]
+        assert f"{left_out} of rarefault's own output" in done.stderr
+
+
+def test_csv_opens_in_excel(classify, red):
+    raw = subprocess.run(
+        [sys.executable, "-m", "edge_runtime.classify", str(red), "--format", "csv"], capture_output=True, timeout=60
+    )
+    assert raw.stdout.startswith(b"\xef\xbb\xbfpath,")
 
 
 def test_bench_prints_each_stage_apart(classify, red):

@@ -85,3 +85,27 @@ def test_a_table_of_values_has_the_same_columns_whatever_was_evaluated(spots):
         rows = list(csv.DictReader(io.StringIO(written("csv", spots, *results))))
         assert {row["path"]: row["group.label"] for row in rows} == {"a.png": "line", "b.png": ""}
     assert written("table", spots, seen).startswith("FAULT  line_hot   0.981  (threshold 0.500)")
+
+
+@pytest.mark.parametrize("name", ["=HYPERLINK(1)", "+1", "-rf.jpg", "@a", "\t=1", "\r=1", "＝1"])
+def test_a_file_name_is_no_formula_in_a_spreadsheet(evaluator, name):
+    (row,) = csv.DictReader(io.StringIO(written("csv", evaluator, Result(Path(name), f"{name} is gone")), newline=""))
+    shown = name.replace("\r", "\\r")
+    assert (row["path"], row["reason"]) == ("'" + shown, f"'{shown} is gone")
+
+
+def test_a_page_has_its_number_in_every_format(evaluator):
+    result = Result(Path("scan.tif"), evaluation=evaluator.evaluate(picture(RED)), page=2)
+    assert json.loads(written("jsonl", evaluator, result))["page"] == 2
+    assert next(csv.DictReader(io.StringIO(written("csv", evaluator, result))))["page"] == "2"
+    assert written("table", evaluator, result).rstrip().endswith("scan.tif page 2")
+
+
+def test_the_table_says_where_a_map_is_no_evidence(tmp_path):
+    bundle = open_bundle(spot_bundle.make_bundle(tmp_path, evidence="pictures"))
+    drawn = Evaluator(bundle, open_engine(bundle, "cpu", "fp32").engine)
+    fault, fine = (
+        Result(Path("a.png"), evaluation=drawn.evaluate(spot_bundle.scene("pole", at))) for at in ((4, 8), None)
+    )
+    assert "[the map is not evidence: it was trained without boxes]" in written("table", drawn, fault)
+    assert "evidence" not in written("table", drawn, fine)

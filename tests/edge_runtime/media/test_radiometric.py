@@ -103,7 +103,7 @@ def test_a_grey_photograph_in_16_bits_is_divided_by_256_and_one_with_a_rule_is_s
     photograph = np.linspace(0, 65535, 48 * 64).astype(np.uint16).reshape(48, 64)
     image = decode_image(png(photograph))
     assert np.array_equal(image.frame[..., 0], (photograph >> 8).astype(np.uint8))
-    assert image.notes == ("has 16 bits per channel, divided by 256",)
+    assert image.notes == ("has 16 bits per channel, divided by 256, since its values spread as a photograph's do",)
     assert image.span is None
     assert decode_image(png(photograph), radiometric=PERCENTILES).span == (0, 65535)
 
@@ -171,7 +171,8 @@ def test_a_number_that_the_type_cannot_hold_is_no_value_of_the_file():
     [
         (np.full((20, 30), np.nan, np.float32), "holds no value in any pixel"),
         (np.full((20, 30), 30000, np.uint16), "holds the value 30000 in every pixel"),
-        (WHOLE, 'none of them within the rule "range 20 90"'),
+        (WHOLE, 'from 29315 to 33815, which the rule "range 20 90" makes one flat tone'),
+        (scene().astype(np.float32) / 1000, "makes one flat tone"),
     ],
 )
 def test_what_shows_nothing_or_has_another_unit_is_refused(values, words):
@@ -251,5 +252,5 @@ def test_cold_equipment_is_dark_and_judged_and_what_shows_no_difference_is_told_
     (tmp_path / "flat.tiff").write_bytes(tiff(cold.clip(20, 20.2)))
     code, result = classify(tmp_path / "bundle", CELSIUS, tmp_path / "flat.tiff")
     assert code == 11
-    assert 'by the bundle\'s rule "range 20 90"' in result["reason"]
+    assert 'beyond the bundle\'s rule "range 20 90"' in result["reason"]
     assert "lens" not in result["reason"]

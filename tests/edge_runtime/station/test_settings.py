@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+import socket
 from pathlib import Path
 
 import pytest
@@ -185,7 +186,8 @@ def test_a_secret_in_the_text_is_refused_and_never_repeated(tmp_path, text, sent
 
 @pytest.mark.parametrize("url", ["rtsp://h/live@1", "clips/yard@1.avi", "/srv/yard@1/a.avi", "file:///x/a@b.avi"])
 def test_an_at_sign_in_a_path_is_no_secret(tmp_path, url):
-    assert load(tmp_path, LEAST + f'[[camera]]\nname = "c"\nurl = "{url}"\n').camera[0].url == url
+    found = load(tmp_path, LEAST + f'[[camera]]\nname = "c"\nurl = "{url}"\n').camera[0].url
+    assert found == (f"{tmp_path}/{url}" if url.startswith("clips") else url)
 
 
 @pytest.mark.parametrize(
@@ -219,6 +221,12 @@ def test_an_at_sign_in_a_path_is_no_secret(tmp_path, url):
         ('[[camera]]\nname = "yard"\nurl = "x"\n[decision.camera.yrd]\nneeded = 1', "no camera .*; did you mean yard"),
         ('[mqtt]\nhost = "b"\ninline = ["video"]', "mqtt: inline names 'video', expected some of frame, heatmap"),
         ('[mqtt]\nhost = "b"\ntls = false\nca_file = "x"', "tls is false, but ca_file"),
+        ('[mqtt]\nhost = "b"\nkey_file = "x"', "key_file is set, but cert_file is not"),
+        ('[mqtt]\nhost = "mqtt://b:1883"', "mqtt: host is an address, expected a name .* as port and tls = false"),
+        ('[mqtt]\nhost = "mqtts://b"', "host is an address, expected a name .* as port and tls = true"),
+        ('[mqtt]\nhost = "b:1883"', "host is an address, expected a name or number alone; give its port as port"),
+        ('[mqtt]\nhost = "[::1]:1883"', "host is an address"),
+        ('[mqtt]\nhost = "wss://b/mqtt"', "MQTT over WebSocket, which is not spoken here"),
         ('[mqtt]\nhost = "b"\ntls = 1', "mqtt.tls is 1, expected true or false"),
         ('[webhook]\nurl = "ftp://h"', "webhook: the webhook's url is no web address"),
     ],
@@ -231,6 +239,13 @@ def test_what_cannot_be_meant_is_refused(tmp_path, text, sentence):
 def test_a_missing_file_is_one_sentence(tmp_path):
     with pytest.raises(InputError, match=r"cannot be read .*--config"):
         load_station_settings(tmp_path / "station.toml")
+
+
+@pytest.mark.parametrize("host", ["::1", "[::1]"])
+def test_an_ipv6_host_may_have_brackets(host):
+    assert MqttSection(host).address == ("::1", 8883)
+    family, address = HttpSection(host, 0).place()
+    assert (family, address) == (socket.AF_INET6, ("::1", 0))
 
 
 EXAMPLE = ROOT / "deploy" / "station.toml"

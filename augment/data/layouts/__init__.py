@@ -1,0 +1,1 @@
+"""How sources are laid out: what their folders, lists and manifests say about each picture."""
