@@ -34,6 +34,7 @@ class FileFacts(JsonObject):
     thumbnail: str = ""  # base64 of its pixels
     notes: Sequence[str] = ()
     span: Sequence[float] = ()  # of a radiometric picture: its least and its greatest value
+    outline: str = ""  # base64 of a JPEG, see data.offline_copies
     traits: Mapping[str, float | str] | None = None  # of the file and its picture, see evaluation.picture_traits
 
 
@@ -61,13 +62,6 @@ class LeftOut(JsonObject):
     reason: str
 
 
-class ToldProblem(JsonObject):
-    """What was wrong with the data and is left out: file and line, relative to the source's root, and a sentence."""
-
-    where: str
-    sentence: str
-
-
 class Shortcut(JsonObject):
     """One way to tell a class without looking at what its pictures show."""
 
@@ -75,6 +69,13 @@ class Shortcut(JsonObject):
     label: str
     traits: Sequence[str]  # keys of evaluation.shortcut_audit.TRAITS, the strongest first; none: all of them together
     area: float  # under the ROC curve, of pictures judged by other groups: 0.5 is chance, 1 tells every one
+    sentence: str
+
+
+class ToldProblem(JsonObject):
+    """What was wrong with the data and is left out: file and line, relative to the source's root, and a sentence."""
+
+    where: str
     sentence: str
 
 
@@ -99,6 +100,11 @@ class DatasetSummary(JsonObject):
     ignored: Sequence[LeftOut]
     unread: Sequence[LeftOut] = ()  # may show something, and cannot be read
     problems: Sequence[ToldProblem] = ()  # beside the quarantined files
+    copy_pairs: int = 0  # made from one another offline, by their names or by their pictures
+    straddling_copies: int = 0  # of them, with images on two sides of the split
+    contradictions: Sequence[str] = ()  # pairs of look-alikes under two labels that are not sure enough to be left out
+    proposals: Sequence[str] = ()  # ways to group by asset, visit or camera that names and EXIF show
+    shortcuts: Sequence[Shortcut] = ()
 
 
 # Stage 2, captions

@@ -4,6 +4,7 @@
 """
 
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -138,6 +139,22 @@ class DataSettings:
         low=0,
         high=32,
     )
+    copies: str = setting(
+        "pictures",
+        "how copies made offline (turned, mirrored, cropped, saved anew) are found, which then stand on one side: "
+        "pictures (by names and by the pictures themselves), names (hashes and words that tools add to a name), off",
+        choices=("pictures", "names", "off"),
+    )
+    group_pattern: str = setting(
+        "",
+        "a regular expression over each image's path; images in which its group `asset` (else its first group, else "
+        "the whole match) is the same stand on one side, such as '(unit\\d+)_'; empty: no rule",
+    )
+    group_exif: str = setting(
+        "",
+        "images that EXIF gives one day, camera (its serial number) or place stand on one side; empty: no rule",
+        choices=("", "day", "camera", "place"),
+    )
     embedding: str = setting(
         "lite0", "what measures likeness of images: lite0, or a CLIP or DINOv2 hub id or local folder"
     )
@@ -166,6 +183,13 @@ class DataSettings:
             _ = self.radiometric_rule
         except InputError as error:
             wrong.append(f"data.radiometric: {error}")
+        try:
+            re.compile(self.group_pattern)
+        except re.error as error:
+            wrong.append(
+                f"data.group_pattern is {self.group_pattern!r}, which is no regular expression ({error}); expected one "
+                "such as '(unit\\d+)_'"
+            )
         return wrong + self._group_contradictions() + self._kind_contradictions()
 
     def _level_contradictions(self) -> list[str]:

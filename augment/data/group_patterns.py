@@ -5,13 +5,13 @@ pictures are joined. Assets and visits are only proposed, since nobody but the u
 """
 
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from edge_runtime.bundle.errors import InputError
+from edge_runtime.text_files import normal
 
 MOST_COPIES = 64  # files; more under one stem are a series of pictures and not the copies of one
 MOST_OF_A_WORD = 12  # files under a stem without a number, which may be any picture's name ("image")
@@ -20,82 +20,27 @@ LEAST_GROUPS = 3  # one for each side of the split
 LEAST_IN_A_GROUP = 3  # images on average; below it a "group" is nearly the picture itself
 LARGEST_SHARE = 0.5  # of the images in one group; beyond it nothing is left to split
 
-_HASH = r"(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|(?=[0-9a-f]*[a-f][0-9a-f]*\d|[0-9a-f]*\d[0-9a-f]*[a-f])[0-9a-f]{8,64})"
-_DONE = [
-    "aug",
-    "augment",
-    "augmented",
-    "augmentation",
-    "flip",
-    "flipped",
-    "hflip",
-    "vflip",
-    "fliplr",
-    "flipud",
-    "mirror",
-    "mirrored",
-    "rot",
-    "rotate",
-    "rotated",
-    "rotation",
-    "turn",
-    "turned",
-    "crop",
-    "cropped",
-    "zoom",
-    "zoomed",
-    "shift",
-    "shifted",
-    "shear",
-    "sheared",
-    "translate",
-    "translated",
-    "scale",
-    "scaled",
-    "resize",
-    "resized",
-    "noise",
-    "noisy",
-    "blur",
-    "blurred",
-    "gauss",
-    "gaussian",
-    "bright",
-    "brightness",
-    "brighter",
-    "dark",
-    "darker",
-    "contrast",
-    "gamma",
-    "exposure",
-    "hue",
-    "saturation",
-    "grey",
-    "gray",
-    "greyscale",
-    "grayscale",
-    "jpeg",
-    "compressed",
-    "sharpen",
-    "sharpened",
-    "cutout",
-    "clahe",
-    "equalized",
-    "copy",
-    "kopie",
-    "copie",
-    "copia",
-    "duplicate",
-    "dup",
-]
-_HOW = r"(?:[ _.-]*(?:h|v|x|y|lr|ud|left|right|cw|ccw|horizontal|horizontally|vertical|vertically|\(?\d+(?:\.\d+)?\)?|deg))*"
+_UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_HEX = r"(?=[0-9a-f]*[a-f][0-9a-f]*\d|[0-9a-f]*\d[0-9a-f]*[a-f])[0-9a-f]{8,64}"  # letters and digits both
+_HASH = rf"(?:{_UUID}|{_HEX})"
+_DONE = (  # what was done to a picture
+    "aug|augment|augmented|augmentation|flip|flipped|hflip|vflip|fliplr|flipud|mirror|mirrored|rot|rotate|rotated|"
+    "rotation|turn|turned|crop|cropped|zoom|zoomed|shift|shifted|shear|sheared|translate|translated|scale|scaled|"
+    "resize|resized|noise|noisy|blur|blurred|gauss|gaussian|bright|brightness|brighter|dark|darker|contrast|gamma|"
+    "exposure|hue|saturation|grey|gray|greyscale|grayscale|jpeg|compressed|sharpen|sharpened|cutout|clahe|equalized|"
+    "copy|kopie|copie|copia|duplicate|dup"
+)
+_HOW = (  # and how
+    r"(?:[ _.-]*(?:h|v|x|y|lr|ud|left|right|cw|ccw|horizontal|horizontally|vertical|vertically|deg|"
+    r"\(?\d+(?:\.\d+)?\)?))*"
+)
 _EXPORT = re.compile(r"(?:[_.-](?:jpe?g|png|bmp|tiff?|webp|heic))?\.rf\.[0-9a-z]{8,}$")  # Roboflow
 # What tools and file managers add to a name, each a pattern whose match is cut off.
 _MARKS = (
     _EXPORT,
     re.compile(rf"[ _.-]+{_HASH}$"),  # Augmentor, and many scripts
     re.compile(rf"^{_HASH}[_-]+"),  # Label Studio
-    re.compile(rf"[ _.-]+(?:{'|'.join(_DONE)}){_HOW}$"),
+    re.compile(rf"[ _.-]+(?:{_DONE}){_HOW}$"),
     re.compile(r"^(?:copy of|kopie von|copie de|copia de|copia di) "),
     re.compile(r"^.*_original_(?=.)"),  # Augmentor puts the class before it
     re.compile(r"\.(?:jpe?g|png|bmp|tiff?|webp|heic)$"),
@@ -104,26 +49,10 @@ _MARKS = (
 _WEAK = re.compile(r"(?: ?\(\d{1,3}\)|[_-]\d{1,3}|_\d{1,4}_\d{1,7})$")
 # Folders that say how files were dealt out or made, and not where they come from.
 _NEUTRAL = frozenset(
-    [
-        "train",
-        "training",
-        "val",
-        "valid",
-        "validation",
-        "test",
-        "testing",
-        "images",
-        "image",
-        "img",
-        "aug",
-        "augmented",
-        "augmentation",
-        "augmentations",
-        "original",
-        "originals",
-        "orig",
-        "copies",
-    ]
+    (
+        *("train", "training", "val", "valid", "validation", "test", "testing", "images", "image", "img"),
+        *("aug", "augmented", "augmentation", "augmentations", "original", "originals", "orig", "copies"),
+    )
 )
 
 
@@ -170,7 +99,7 @@ def copy_stems(paths: Sequence[str], labels: Collection[str]) -> Stems:
 
 def _stem(path: str) -> tuple[tuple[str, ...], str, str]:
     """Split a path into the folders that say something, the stem without marks, and which kind of mark was cut off."""
-    pure = PurePosixPath(unicodedata.normalize("NFC", path).casefold())
+    pure = PurePosixPath(normal(path).casefold())
     stem, cut = pure.stem, ""
     while True:
         for mark in _MARKS:
@@ -202,7 +131,7 @@ def named_groups(pattern: str, paths: Sequence[str]) -> list[str | None]:
     except re.error as error:
         raise InputError(f"data.group_pattern is {pattern!r}, which is no regular expression: {error}") from error
     group: int | str = "asset" if "asset" in compiled.groupindex else min(compiled.groups, 1)
-    found = [compiled.search(unicodedata.normalize("NFC", path)) for path in paths]
+    found = [compiled.search(normal(path)) for path in paths]
     return [(match[group] or "").casefold() or None if match else None for match in found]
 
 
@@ -245,18 +174,16 @@ class Proposal:
         )
 
 
-_DATE = r"(?<!\d)((?:19|20)\d\d[-_.]?(?:0[1-9]|1[0-2])[-_.]?(?:0[1-9]|[12]\d|3[01]))(?=\D|\d{4}(?:\d\d)?\D)"
+DATE = r"(?<!\d)((?:19|20)\d\d[-_.]?(?:0[1-9]|1[0-2])[-_.]?(?:0[1-9]|[12]\d|3[01]))(?=\D|\d{4}(?:\d\d)?\D)"
 _NAMED = (
     ("asset", r"(?:^|[^A-Za-z0-9])([A-Za-z]{1,12}[-_ ]?\d{1,6})[-_ ][^/]*$"),
-    ("visit", _DATE),
+    ("visit", DATE),
     ("series", r"([^/]*[^/\d_ -])[-_ ]*\(?\d+\)?\.[^./]+$"),
 )
 _DEEPEST = 4  # levels of folders that are looked at
 
 
-def proposals(
-    paths: Sequence[str], labels: Sequence[str], exif: Mapping[str, Sequence[str]], grouped: Collection[str] = ()
-) -> list[Proposal]:
+def proposals(paths: Sequence[str], labels: Sequence[str], exif: Mapping[str, Sequence[str]]) -> list[Proposal]:
     """Return the groupings that names, folders and EXIF show, at most one of each kind.
 
     `exif` holds for each value of data.group_exif what it finds in each image ("": nothing).

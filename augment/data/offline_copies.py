@@ -6,23 +6,25 @@ hashes of the eight ways to lay a picture down. For others, candidates share loc
 under them then agree, block by block. A mirrored picture's features are those of the picture, reordered.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from os import cpu_count
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
+from augment.data.duplicates import Pairs, Thumbnail
 from augment.data.image_store import resize_by_area
+from augment.data.perceptual_hash import Hashes, hamming_distances
 
 Floats: TypeAlias = NDArray[np.float32]
 Outline: TypeAlias = NDArray[np.uint8]  # (SIDE, SIDE) grey
-Triple: TypeAlias = tuple[int, int, bool]  # two positions, the smaller first, and whether one is mirrored
+Triple: TypeAlias = tuple[int, int, bool]  # two positions, the smaller first, and whether the first is mirrored
 
 SIDE = 192  # pixels; a picture is squeezed into a square, so that a quarter turn of it is one of the square
 LEAST_SIDE = 48  # pixels; smaller pictures have no features worth the name
@@ -45,6 +47,11 @@ LEAST_BLOCKS = 12  # of 64 in the overlap
 AGREE, MOST_AGREE = 0.95, 0.9  # correlation of the middle block and of three in four
 DETAIL_AGREE, MOST_DETAIL_AGREE = 0.9, 0.8  # the same without the means of rows and columns: bars and horizons
 
+FINE, MOST_DIFFERENCE = 9, 8.0  # pixels, grey levels; re-saved photographs differ by up to 5, a small hot spot by 20
+MOST_OF_IT = 0.6  # of the picture that the other must cover to be called the same
+
+TURNED_DETAIL = 0.96  # correlation; below it different solar cells, symmetric as they are, count as turned
+
 
 def outline_of(frame: NDArray[np.uint8]) -> Outline:
     """Return an (H, W, 3) BGR picture as its outline; an even one where it is too small for features."""
@@ -64,7 +71,7 @@ class Features:
     @cached_property
     def mirrored(self) -> "Features":
         """The features of the picture seen in a mirror."""
-        points = self.points * np.float32([-1, 1]) + np.float32([SIDE - 1, 0])
+        points = np.stack([SIDE - 1 - self.points[:, 0], self.points[:, 1]], axis=1)
         return Features(points, self.vectors[:, _MIRROR])
 
 
@@ -77,24 +84,32 @@ def features_of(outline: Outline) -> Features:
     """Return the features of an outline, after its greys are stretched to the whole range."""
     low, high = np.percentile(outline, (1, 99))
     full = cv2.convertScaleAbs(outline.astype(np.float32) - low, alpha=255 / max(high - low, 8))
-    points, vectors = cv2.SIFT_create(nfeatures=KEYPOINTS, contrastThreshold=0.02).detectAndCompute(full, None)
+    points, vectors = cv2.SIFT.create(nfeatures=KEYPOINTS, contrastThreshold=0.02).detectAndCompute(full, None)
     if vectors is None:
         return Features(np.empty((0, 2), np.float32), np.empty((0, 128), np.float32))
     root = np.sqrt(vectors / np.maximum(vectors.sum(axis=1, keepdims=True), 1e-6))  # Arandjelovic and Zisserman 2012
     return Features(np.array([point.pt for point in points], np.float32)[:KEYPOINTS], root[:KEYPOINTS])
 
 
-def feature_pairs(outlines: Sequence[Outline]) -> list[Triple]:
+@dataclass(frozen=True)
+class Copy:
+    """Two pictures of which one was made from the other; `same` where only saving, light and noise part them."""
+
+    first: int
+    second: int
+    same: bool
+
+
+def feature_copies(outlines: Sequence[Outline]) -> list[Copy]:
     """Return the pairs of pictures of which one was made from the other, by their features."""
     with ThreadPoolExecutor(cpu_count()) as pool:
         features = list(pool.map(features_of, outlines))
         if sum(len(each.vectors) for each in features) < 2:
             return []
-        common = _Background.of(features)
-        found = pool.map(
-            lambda triple: _same(outlines, features, triple, common), triples := sorted(set(_candidates(features)))
-        )
-        return [triple for triple, same in zip(triples, found, strict=True) if same]
+        background = _Background.of(features)
+        triples = sorted(set(_candidates(features)))
+        found = list(pool.map(lambda triple: _compared(outlines, features, triple, background), triples))
+    return [copy for copy in found if copy is not None]
 
 
 # Candidates
@@ -166,34 +181,37 @@ class _Background:
         return found
 
 
-def _same(outlines: Sequence[Outline], features: Sequence[Features], triple: Triple, background: _Background) -> bool:
+def _compared(
+    outlines: Sequence[Outline], features: Sequence[Features], triple: Triple, background: _Background
+) -> Copy | None:
     first, second, flipped = triple
     onto, outline = features[first], outlines[first]
     if flipped:
-        onto, outline = onto.mirrored, outline[:, ::-1]
-    return _map(onto, features[second], background, lambda found: agree(outline, outlines[second], found))
+        onto, outline = onto.mirrored, np.ascontiguousarray(outline[:, ::-1])
+    left, right, likeness = _matches(onto, features[second])
+    found = _affine(onto.points[left], features[second].points[right])
+    if found is None or not agree(outline, outlines[second], found[0]):
+        return None
+    mapped, inside = found
+    if background.rare(onto.vectors[left[inside]], likeness[inside]).sum() < LEAST_MATCHES:
+        return None
+    return Copy(first, second, no_difference(outline, outlines[second], mapped))
 
 
-def _map(onto: Features, of: Features, background: _Background, check: Callable[[Floats], bool]) -> bool:
-    """Whether one plausible affine map lays enough rare features of one picture onto those of another, and passes."""
-    left, right, likeness = _matches(onto, of)
-    if len(left) < LEAST_MATCHES:
-        return False
-    cv2.setRNGSeed(0)
-    found, inliers = cv2.estimateAffine2D(
-        of.points[right], onto.points[left], method=cv2.RANSAC, ransacReprojThreshold=ERROR, maxIters=500
-    )
-    if found is None:
-        return False
-    inside = inliers.ravel().astype(bool)
-    if inside.sum() < max(LEAST_MATCHES, len(left) / 2):
-        return False
+def _affine(onto: Floats, of: Floats) -> tuple[Floats, NDArray[np.bool_]] | None:
+    """Return the (2, 3) map that lays most of the points `of` (M, 2) onto their partners, and which; None if none does.
+
+    None too where the map is no copy's: a mirror, a great stretch, another scale.
+    """
+    if len(of) < LEAST_MATCHES:
+        return None
+    found, inliers = cv2.estimateAffine2D(of, onto, method=cv2.RANSAC, ransacReprojThreshold=ERROR, maxIters=500)
+    if found is None or inliers.sum() < max(LEAST_MATCHES, len(of) / 2):
+        return None
     large, small = np.linalg.svd(found[:, :2], compute_uv=False)
     if large > MOST_SCALE or small < 1 / MOST_SCALE or large > MOST_STRETCH * small or np.linalg.det(found[:, :2]) < 0:
-        return False
-    if not check(found):
-        return False
-    return int(background.rare(onto.vectors[left[inside]], likeness[inside]).sum()) >= LEAST_MATCHES
+        return None
+    return found.astype(np.float32), inliers.ravel().astype(bool)
 
 
 def _matches(onto: Features, of: Features) -> tuple[NDArray[np.int64], NDArray[np.int64], Floats]:
@@ -225,7 +243,24 @@ def agree(onto: Outline, of: Outline, found: Floats) -> bool:
     return bool(np.median(detail) >= DETAIL_AGREE and np.quantile(detail, 0.25) >= MOST_DETAIL_AGREE)
 
 
-def _blocks(picture: NDArray[np.generic]) -> NDArray[np.generic]:
+def no_difference(onto: Outline, of: Outline, found: Floats) -> bool:
+    """Whether nothing but light, noise and saving parts two outlines laid over each other: not even a small fault.
+
+    After a common gain and offset, no part of FINE x FINE pixels differs by more than MOST_DIFFERENCE grey levels.
+    """
+    mask = cv2.erode(cv2.warpAffine(np.ones_like(of), found, (SIDE, SIDE)), np.ones((5, 5), np.uint8)).astype(bool)
+    left, right = (
+        cv2.GaussianBlur(picture, (0, 0), 1.5).astype(np.float32)
+        for picture in (onto, cv2.warpAffine(of, found, (SIDE, SIDE)))
+    )
+    if mask.mean() < MOST_OF_IT:
+        return False
+    gain, offset = np.polyfit(right[mask], left[mask], 1)
+    difference = np.where(mask, left - gain * right - offset, 0).astype(np.float32)
+    return bool(np.abs(cv2.blur(difference, (FINE, FINE))).max() <= MOST_DIFFERENCE)
+
+
+def _blocks(picture: NDArray[Any]) -> NDArray[Any]:
     count = SIDE // BLOCK
     return picture.reshape(count, BLOCK, count, BLOCK).swapaxes(1, 2).reshape(count * count, BLOCK * BLOCK)
 
@@ -243,7 +278,7 @@ def _correlations(first: Floats, second: Floats) -> Floats:
 
 
 def _without_bars(picture: Floats, mask: NDArray[np.bool_]) -> Floats:
-    """Return the picture less the means of its rows and columns within the mask, twice, since a mask is no rectangle."""
+    """Return the picture less the means of its rows and columns within the mask, twice: a mask is no rectangle."""
     for _ in range(2):
         for axis in (0, 1):
             mean = np.where(mask, picture, 0).sum(axis=axis, keepdims=True) / np.maximum(
@@ -251,3 +286,44 @@ def _without_bars(picture: Floats, mask: NDArray[np.bool_]) -> Floats:
             )
             picture = np.where(mask, picture - mean, 0).astype(np.float32)
     return picture
+
+
+# Small and smooth pictures
+
+
+def turned_pairs(thumbnails: Sequence[Thumbnail], bits: int) -> Pairs:
+    """Find pictures that are others turned by quarters or mirrored: near hashes, and the same detail in thumbnails.
+
+    Those that lie the same way round are `duplicates.duplicate_pairs`.
+    """
+    if not thumbnails:
+        return np.empty((0, 2), np.int64)
+    greys = np.stack([cv2.cvtColor(thumbnail, cv2.COLOR_BGR2GRAY).astype(np.float32) for thumbnail in thumbnails])
+    plain, details = _hashes(greys), _details(greys)
+    found = [np.empty((0, 2), np.int64)]
+    for turn in range(1, 8):
+        turned = np.rot90(greys if turn < 4 else greys[:, :, ::-1], turn % 4, axes=(1, 2))
+        hashes, of_turned = _hashes(turned), _details(turned)
+        for start in range(0, len(greys), 1024):
+            near = hamming_distances(hashes[start : start + 1024], plain) <= bits
+            first, second = np.nonzero(near)
+            same = (of_turned[first + start] * details[second]).sum(axis=1) >= TURNED_DETAIL
+            found.append(np.sort(np.stack([first[same] + start, second[same]], axis=1), axis=1))
+    pairs = np.unique(np.concatenate(found), axis=0)
+    others: Pairs = pairs[pairs[:, 0] != pairs[:, 1]]
+    return others
+
+
+def _hashes(greys: Floats) -> Hashes:
+    """Return 64 bits of each of (N, 32, 32) pictures: which of its low frequencies are above their median."""
+    bits = np.stack([cv2.dct(np.ascontiguousarray(grey))[:8, :8].ravel() for grey in greys])
+    above = np.packbits(bits > np.median(bits, axis=1, keepdims=True), axis=1)
+    return np.ascontiguousarray(above).view(np.uint64).ravel()
+
+
+def _details(greys: Floats) -> Floats:
+    """Return (N, 1024) rows of unit length: the pictures without the means of their rows and columns."""
+    left = greys - greys.mean(axis=1, keepdims=True) - greys.mean(axis=2, keepdims=True)
+    left = (left + greys.mean(axis=(1, 2), keepdims=True)).reshape(len(greys), -1)
+    rows: Floats = left / np.maximum(np.linalg.norm(left, axis=1, keepdims=True), 32.0)  # an even picture has no detail
+    return rows

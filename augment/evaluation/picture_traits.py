@@ -74,7 +74,7 @@ def _jpeg(image: Image.Image) -> Traits:
 
 
 def quality_of(total: float) -> float:
-    """Return the quality (1 to 100) of a JPEG from the sum of its luminance table, as libjpeg scales the standard one."""
+    """Return the quality (1 to 100) of a JPEG from the sum of its luminance table, as libjpeg scales it."""
     scale = 100 * total / _STANDARD_SUM
     return max(1.0, (200 - scale) / 2 if scale <= 100 else 5000 / scale)
 

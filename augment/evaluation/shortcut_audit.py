@@ -1,8 +1,8 @@
 """Whether the classes can be told without looking at what the pictures show: by the file, the camera, the day.
 
-A classifier that is given one trait of the files alone judges groups of pictures that it has not seen. Where it tells a
-class, so can a network, and good test figures then say nothing about faults. Traits of the container warn; what a glance
-at the picture tells (colour, light) may belong to the fault and is only told.
+A classifier that is given one trait of the files alone judges groups of pictures that it has not seen. Where it tells
+a class, so can a network, and good test figures then say nothing about faults. Traits of the container warn; what a
+glance at the picture tells (colour, light) may belong to the fault and is only told.
 """
 
 from collections import Counter
@@ -115,11 +115,11 @@ def _judge(
     for fold in folds:
         learn = np.ones(len(of_class), bool)
         learn[fold] = False
-        known = dict(class_weight="balanced", min_samples_leaf=LEAST, random_state=seed % 2**32)
+        shape = {"class_weight": "balanced", "min_samples_leaf": LEAST, "random_state": seed % 2**32}
         model = (
-            DecisionTreeClassifier(max_leaf_nodes=8 + 4 * rates.shape[1], **known)
+            DecisionTreeClassifier(max_leaf_nodes=8 + 4 * rates.shape[1], **shape)
             if columns.shape[1] == 1
-            else RandomForestClassifier(TREES, max_depth=8, **known)
+            else RandomForestClassifier(TREES, max_depth=8, **shape)
         )
         model.fit(columns[learn], of_class[learn])
         rates[np.ix_(fold, model.classes_)] = model.predict_proba(columns[fold])

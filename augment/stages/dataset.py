@@ -32,6 +32,8 @@ from augment.data.perceptual_hash import Hashes, perceptual_hash
 from augment.data.problems import Check, Problem, refusal
 from augment.data.sources import check_source, list_candidates
 from augment.data.split import SIDES, TEST, TRAIN, VAL, Member, Shares, assign_sides, settle_groups
+from augment.evaluation.leaks import Kin, Seen, find_kin, keep_kin, packed_outline, tell
+from augment.evaluation.picture_traits import traits_of
 from augment.models.image_embedding import Fingerprints
 from augment.models.model_folders import pick_device
 from augment.progress import progress
@@ -206,6 +208,8 @@ def _read_one(job: Job) -> FileFacts:
         thumbnail=base64.b64encode(thumbnail_of(image.frame).tobytes()).decode(),
         notes=list(image.notes),
         span=image.span or (),
+        outline=packed_outline(image.frame),
+        traits=traits_of(root / path, image.frame),
     )
 
 
@@ -239,11 +243,12 @@ def _sort_out(
     """Make the records and the summary from what the source says and what reading found, and check them."""
     readable, quarantined = _readable(source, facts, settings.data)
     distinct, copies, contradictions = _distinct(readable)
-    quarantined |= contradictions
+    distinct, kin, by_picture = _without_contradictions(distinct, settings.data)
+    quarantined |= contradictions | by_picture
     boxes = _boxes(source, distinct, settings.data.box_units)
-    alike, bursts = _pairs(settings.data, distinct)
-    pairs = [alike, bursts, duplicates.same_value_pairs([image.candidate.group for image in distinct])]
-    pairs.append(_block_pairs(settings.data, distinct))
+    bursts = _bursts(settings.data, distinct)
+    stated = duplicates.same_value_pairs([image.candidate.group for image in distinct])
+    pairs = [kin.alike, bursts, kin.copies, kin.chosen, stated, _block_pairs(settings.data, distinct)]
     members, torn = settle_groups([_member(image, earlier) for image in distinct], np.concatenate(pairs))
     shares, listed = _shares(settings.data, members)
     side_of = assign_sides(members, shares, settings.seed)
@@ -251,11 +256,7 @@ def _sort_out(
     kept = [image for image in distinct if image.id in group_of]
     records = [_record(image, source.layout, side_of[image.id], group_of[image.id], boxes) for image in kept]
     dropped = copies | {image.path: torn[image.id] for image in distinct if image.id in torn}
-    # Of perceptual duplicates none should stand on two sides. Look-alikes agree in their hash only: different things in
-    # one layout.
-    sides = np.array([side_of.get(image.id, "") for image in distinct])  # "": left out
-    same, straddling = _counted(alike, sides)
-    close, far_apart = _counted(duplicates.hash_pairs(_hashes(distinct), settings.data.duplicate_bits), sides)
+    sides = [side_of.get(image.id, "") for image in distinct]  # "": left out
     wrong = [*source.problems, *boxes.check.problems]
     summary = replace(
         _summary_of(source, records),
@@ -266,14 +267,14 @@ def _sort_out(
         ],
         exact_copies=len(copies),
         burst_pairs=len(bursts),
-        perceptual_pairs=same,
-        straddling_pairs=straddling,
-        look_alike_pairs=close - same,
-        straddling_look_alikes=far_apart - straddling,
         quarantined=_reasons(quarantined),
         dropped=_reasons(dropped),
         problems=[ToldProblem(where=_below(source.root, problem), sentence=problem.sentence) for problem in wrong],
     )
+    groups = [group_of.get(image.id, "") for image in distinct]
+    near = duplicates.hash_pairs(_hashes(distinct), settings.data.duplicate_bits)
+    summary = _with_pairs(summary, kin.alike, near, sides)
+    summary = tell(summary, _seen(distinct), kin, groups, sides, settings.data, settings.seed)
     lost = _lost(source, records, quarantined | dropped)
     files = _files(source, quarantined, unscaled_hint(facts, settings.data.radiometric_rule))
     return records, summary, [*listed, lost, files, boxes.check, check_split(summary.classes)]
@@ -368,15 +369,38 @@ def _distinct(images: list[_Image]) -> tuple[list[_Image], dict[str, str], dict[
     return distinct, copies, contradictions
 
 
-def _pairs(section: DataSettings, images: Sequence[_Image]) -> tuple[Pairs, Pairs]:
-    """Find perceptual duplicates, and shots of one burst."""
+def _without_contradictions(images: list[_Image], section: DataSettings) -> tuple[list[_Image], Kin, dict[str, str]]:
+    """Return the images that are not under two labels for sure, what belongs together, and why the others go."""
     thumbnails = [_thumbnail(image.facts) for image in images]
     alike = duplicates.duplicate_pairs(_hashes(images), thumbnails, section.duplicate_bits)
+    kin = find_kin(_seen(images), alike, section)
+    left = [at for at in range(len(images)) if at not in kin.contradictions]
+    reasons = {images[at].path: reason for at, reason in kin.contradictions.items()}
+    return [images[at] for at in left], keep_kin(kin, left), reasons
+
+
+def _seen(images: Sequence[_Image]) -> list[Seen]:
+    return [
+        Seen(
+            image.path,
+            image.candidate.label,
+            _thumbnail(image.facts),
+            image.facts.outline,
+            dict(image.facts.traits or {}),
+        )
+        for image in images
+    ]
+
+
+def _bursts(section: DataSettings, images: Sequence[_Image]) -> Pairs:
+    """Find shots of one burst."""
+    thumbnails = [_thumbnail(image.facts) for image in images]
     paths = [image.path for image in images]
     bursts = duplicates.burst_pairs(paths, thumbnails, section.burst_gap, section.burst_similarity)
     # Where the source's own lists part two look-alike shots, the lists know better than consecutive numbers do.
     together = [bool(set(images[first].sides) & set(images[second].sides)) for first, second in bursts]
-    return alike, bursts[np.array(together, bool)]
+    kept: Pairs = bursts[np.array(together, bool)]
+    return kept
 
 
 def _block_pairs(section: DataSettings, images: Sequence[_Image]) -> Pairs:
@@ -449,6 +473,19 @@ def _lost(source: Source, records: Sequence[DatasetRecord], left_out: Mapping[st
 
 
 # Summing up
+
+
+def _with_pairs(summary: DatasetSummary, alike: Pairs, near: Pairs, sides: Sequence[str]) -> DatasetSummary:
+    """Count duplicates, of which none should stand on two sides, and look-alikes: different things in one layout."""
+    same, straddling = _counted(alike, np.array(sides))
+    close, far_apart = _counted(near, np.array(sides))
+    return replace(
+        summary,
+        perceptual_pairs=same,
+        straddling_pairs=straddling,
+        look_alike_pairs=close - same,
+        straddling_look_alikes=far_apart - straddling,
+    )
 
 
 def _counted(pairs: Pairs, sides: NDArray[np.str_]) -> tuple[int, int]:
