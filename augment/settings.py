@@ -14,6 +14,7 @@ from augment.methods import parse_method
 from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.files import replace_file
 from edge_runtime.bundle.heads import Pooling
+from edge_runtime.bundle.manifest import PRECISIONS
 from edge_runtime.bundle.radiometric import RadiometricRule
 from edge_runtime.settings_reader import build, read_toml
 from edge_runtime.text_files import normal
@@ -21,6 +22,8 @@ from edge_runtime.text_files import normal
 T = TypeVar("T")
 
 MAX_SYNTHETIC_PER_CLASS = 370
+SIZE_STEP, LEAST_SIZE = 8, 32  # pixels; what an autoencoder of factor 8 can paint, and what is large enough to be seen
+LONGEST_NAME = 64  # characters of a bundle's name
 LEAST_SPLIT_BATCH = 3  # images: one of the two kinds has at least two of them, and so batch statistics
 
 
@@ -156,6 +159,7 @@ class DataSettings:
             wrong.append("data.source is empty, expected a folder, a CSV manifest or elpv-dataset")
         if self.validation_share + self.test_share > 0.8:
             wrong.append("data.validation_share and data.test_share leave less than 20 % for training")
+        wrong += self._level_contradictions()
         if self.folds in (1, 2) or self.fold >= max(self.folds, 1):
             wrong.append("data.folds must be 0, or 3 and more, and data.fold below it")
         try:
@@ -163,6 +167,15 @@ class DataSettings:
         except InputError as error:
             wrong.append(f"data.radiometric: {error}")
         return wrong + self._group_contradictions() + self._kind_contradictions()
+
+    def _level_contradictions(self) -> list[str]:
+        roles = [role.strip() for role in self.levels.split("/")] if self.levels else ["class"]
+        if roles.count("class") == 1 and roles.count("split") <= 1 and all(roles):
+            return []
+        return [
+            f"data.levels is {self.levels!r}, expected words with slashes between, class once among them and split at "
+            "most once, such as split/class or site/class/date"
+        ]
 
     def _group_contradictions(self) -> list[str]:
         wrong = _in_two(self.groups, "data.groups")
@@ -191,6 +204,11 @@ class DataSettings:
         return wrong
 
 
+def _twice(names: tuple[str, ...], key: str) -> list[str]:
+    """Return a sentence for each of `names`, the setting `key`, that stands in it more than once."""
+    return [f"{key} names {name} {count} times, expected once" for name, count in Counter(names).items() if count > 1]
+
+
 def _in_two(lists: Mapping[str, tuple[str, ...]], key: str) -> list[str]:
     """Return a sentence for each label that stands twice in `lists`, the setting `key`."""
     counts = Counter(label for labels in lists.values() for label in labels)
@@ -209,6 +227,14 @@ class CaptionSettings:
     prefix: str = setting("a photo of a {phrase}", "text that conditions the caption; {phrase} is the class in words")
     max_new_tokens: int = setting(24, "length of a caption beyond its prefix, in tokens", low=1, high=200)
     batch_size: int = setting(16, "images per forward pass", low=1)
+
+    def contradictions(self) -> list[str]:
+        """Return a sentence where the prefix cannot be filled in."""
+        try:
+            self.prefix.format(phrase="x")
+        except (KeyError, IndexError, ValueError, AttributeError):
+            return [f"caption.prefix is {self.prefix!r}, expected a text with {{phrase}} and no other braces"]
+        return []
 
 
 @dataclass(frozen=True)
@@ -312,15 +338,32 @@ class GenerateSettings:
         return self.model != "mini"
 
     def contradictions(self) -> list[str]:
-        """Return a sentence for each method that is unknown or lacks what it needs."""
-        wrong = []
+        """Return a sentence for each method that is unknown or lacks what it needs, and for an impossible size."""
+        wrong = _twice(self.methods, "generate.methods")
         for method in self.methods:
             try:
-                if parse_method(method).inserts and not self.hosts:
-                    pair = 'such as {leak = "healthy"}'
-                    wrong.append(f"generate.methods names {method}, but generate.hosts names no pair, {pair}")
+                parsed = parse_method(method)
             except InputError as error:
                 wrong.append(f"generate.methods: {error}")
+                continue
+            if parsed.inserts and not self.hosts:
+                pair = 'such as {leak = "healthy"}'
+                wrong.append(f"generate.methods names {method}, but generate.hosts names no pair, {pair}")
+            if parsed.strength is not None and self.steps * parsed.strength < 1:
+                wrong.append(
+                    f"generate.methods names {method}, which is less than one of generate.steps ({self.steps}); raise "
+                    "the steps or the strength"
+                )
+        if self.size and (self.size % SIZE_STEP or self.size < LEAST_SIZE):
+            near = max(round(self.size / SIZE_STEP) * SIZE_STEP, LEAST_SIZE)
+            wrong.append(
+                f"generate.size is {self.size}, expected 0 or a multiple of {SIZE_STEP} from {LEAST_SIZE} on, such as "
+                f"{near}"
+            )
+        if not self.methods:
+            wrong.append('generate.methods is empty, expected at least one, such as "text2img"')
+        if self.floor > self.cap:
+            wrong.append(f"generate.floor ({self.floor}) is more than generate.cap ({self.cap})")
         return wrong
 
 
@@ -517,7 +560,7 @@ class TrainSettings:
 
     def contradictions(self) -> list[str]:
         """Return a sentence for each pair of the section's keys that cannot be meant together."""
-        wrong = []
+        wrong = _twice(self.arms, "train.arms")
         shares = self.synthetic_shares
         if not shares or any(not 0 <= share <= 0.95 for share in shares):
             wrong.append(f"train.synthetic_shares is {list(shares)}, expected numbers from 0 to 0.95")
@@ -593,17 +636,24 @@ class ExportSettings:
     )
 
     def contradictions(self) -> list[str]:
-        """Return a sentence for every contradiction within this section."""
+        """Return a sentence for every contradiction within this section, and for names that nothing has."""
+        wrong = _twice(self.precisions, "export.precisions")
+        if unknown := [name for name in self.precisions if name not in PRECISIONS]:
+            wrong.append(f"export.precisions names {unknown[0]!r}, expected some of {', '.join(PRECISIONS)}")
+        elif "fp32" not in self.precisions:
+            wrong.append("export.precisions lacks fp32, by which the others are judged; add it")
+        if not (self.name.strip() and self.name.isprintable() and len(self.name) <= LONGEST_NAME):
+            wrong.append(f"export.name is {self.name!r}, expected 1 to {LONGEST_NAME} characters in one line")
         if self.recall_target and self.specificity:
-            return ["export.recall_target and export.specificity ask for two thresholds; set one of them to 0"]
-        return []
+            wrong.append("export.recall_target and export.specificity ask for two thresholds; set one of them to 0")
+        return wrong
 
 
 @dataclass(frozen=True)
 class Settings:
     """Everything that `pipeline.toml` holds."""
 
-    seed: int = setting(0, "the one seed that all randomness comes from", low=0)
+    seed: int = setting(0, "the one seed that all randomness comes from", low=0, high=2**63 - 1)
     device: str = setting("auto", "where torch runs", choices=("auto", "cpu", "cuda"))
     cache: str = setting("", "folder of image features that several runs may share; empty: inside the run")
     data: DataSettings = field(default_factory=DataSettings)
@@ -622,7 +672,7 @@ class Settings:
 
     def contradictions(self) -> list[str]:
         """Return a sentence for every contradiction within a section or between two of them."""
-        wrong = [*self.data.contradictions(), *self.refine.contradictions()]
+        wrong = [*self.data.contradictions(), *self.caption.contradictions(), *self.refine.contradictions()]
         wrong += [*self.generate.contradictions(), *self.train.contradictions(), *self.export.contradictions()]
         baseline, candidate = self.compare.baseline, self.compare.candidate
         arms = {"compare.baseline": baseline, "compare.candidate": candidate, "export.arm": self.export.arm}

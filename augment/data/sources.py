@@ -34,7 +34,9 @@ def check_source(settings: Settings) -> Source:
     source = list_candidates(settings.data)
     if not source.candidates and not source.problems:
         raise InputError(f"{printable(str(source.root))} holds no images ({_expected(source)}){_why_none(source)}")
-    named = Check("files", len(source.candidates) + len(source.problems), source.problems)
+    hosts = settings.generate.hosts
+    wrong_hosts = name_problems((*hosts, *hosts.values()), "generate.hosts", source.classes, source.root)
+    named = Check("files", len(source.candidates) + len(source.problems), (*source.problems, *wrong_hosts))
     if wrong := refusal([named], settings.data.most_problems):
         raise InputError(wrong)
     return source

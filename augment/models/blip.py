@@ -25,7 +25,11 @@ class BlipCaptioner:
     def caption(self, frames: Sequence[Frame], prefix: str) -> list[str]:
         """Return captions that begin with `prefix`, one per (H, W, 3) uint8 BGR frame."""
         images = [cv2.cvtColor(frame, cv2.COLOR_BGR2RGB) for frame in frames]
-        inputs = self._processor(images=images, text=[prefix] * len(images), return_tensors="pt").to(self._device)
+        # A prefix that leaves no room for the caption is cut: the model has no place for more tokens.
+        room = self.model.config.text_config.max_position_embeddings - self._max_new_tokens
+        inputs = self._processor(
+            images=images, text=[prefix] * len(images), truncation=True, max_length=room, return_tensors="pt"
+        ).to(self._device)
         with torch.inference_mode(), half_precision(self._device):
             tokens = self.model.generate(**inputs, max_new_tokens=self._max_new_tokens, do_sample=False, num_beams=1)
         return [text.strip() for text in self._processor.batch_decode(tokens, skip_special_tokens=True)]

@@ -28,7 +28,9 @@ class Gpt2Writer:
 
     def continuations(self, prefix: str, count: int, seed: int) -> list[str]:
         """Return `count` sampled texts that follow `prefix`; the same seed gives the same texts."""
-        inputs = self._tokenizer(prefix, return_tensors="pt").to(self._device)
+        # A text that leaves no room for its continuation is cut: the model has no place for more tokens.
+        room = self.model.config.n_positions - int(self._sampling["max_new_tokens"])
+        inputs = self._tokenizer(prefix, truncation=True, max_length=room, return_tensors="pt").to(self._device)
         inputs.pop("token_type_ids", None)
         torch.manual_seed(seed)  # generate() takes no generator of its own
         with torch.inference_mode(), half_precision(self._device):

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from augment.data.image_store import resize_by_area
+from augment.file_names import safe_name
 from augment.record_types import Box, ContactSheet, CurationRecord
 from augment.records import RunFolder, spread
 from edge_runtime.bundle.files import replace_file
@@ -30,7 +31,7 @@ def write(folder: RunFolder, records: Sequence[CurationRecord]) -> list[ContactS
             shown = spread([record for record in own if record.path], PICTURES)
             if not shown:
                 continue
-            path = f"curation/sheets/{label}-{kind}.jpg"
+            path = f"curation/sheets/{safe_name(label)}-{kind}.jpg"
             (folder.path / path).parent.mkdir(parents=True, exist_ok=True)
             tiles = [_tile(read_image(folder.path / (record.path or "")).frame, _caption(record)) for record in shown]
             replace_file(folder.path / path, mark_own(encode_jpeg(_grid(tiles))))

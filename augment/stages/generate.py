@@ -17,6 +17,7 @@ from augment import record_types as types
 from augment.data.fault_groups import NONE, can_tell_faults, resolve
 from augment.data.image_store import ImageStore, resize_by_area
 from augment.data.split import TRAIN, learned_sides
+from augment.file_names import safe_name
 from augment.methods import HEAL, Method, parse_method
 from augment.models.cut_paste import Fitted, fit, fit_heat, heat_box, heat_up, in_place, transplant
 from augment.models.false_colour import Box, palette_of
@@ -469,7 +470,7 @@ def _save(folder: RunFolder, item: types.PlannedImage, painted: _Painted) -> typ
     if image is None or not image.any():
         why = painted.why_none
         return types.GeneratedRecord(**vars(item), place=place, path=None, sha256=None, blanked=why, how=how)
-    relative = f"synthetic/images/{item.label}/{item.id}.png"
+    relative = f"synthetic/images/{safe_name(item.label)}/{item.id}.png"
     path = folder.path / relative
     path.parent.mkdir(parents=True, exist_ok=True)
     data = cv2.imencode(".png", image)[1].tobytes()
