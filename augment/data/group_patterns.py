@@ -21,7 +21,73 @@ LEAST_IN_A_GROUP = 3  # images on average; below it a "group" is nearly the pict
 LARGEST_SHARE = 0.5  # of the images in one group; beyond it nothing is left to split
 
 _HASH = r"(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|(?=[0-9a-f]*[a-f][0-9a-f]*\d|[0-9a-f]*\d[0-9a-f]*[a-f])[0-9a-f]{8,64})"
-_DONE = ["aug", "augment", "augmented", "augmentation", "flip", "flipped", "hflip", "vflip", "fliplr", "flipud", "mirror", "mirrored", "rot", "rotate", "rotated", "rotation", "turn", "turned", "crop", "cropped", "zoom", "zoomed", "shift", "shifted", "shear", "sheared", "translate", "translated", "scale", "scaled", "resize", "resized", "noise", "noisy", "blur", "blurred", "gauss", "gaussian", "bright", "brightness", "brighter", "dark", "darker", "contrast", "gamma", "exposure", "hue", "saturation", "grey", "gray", "greyscale", "grayscale", "jpeg", "compressed", "sharpen", "sharpened", "cutout", "clahe", "equalized", "copy", "kopie", "copie", "copia", "duplicate", "dup"]
+_DONE = [
+    "aug",
+    "augment",
+    "augmented",
+    "augmentation",
+    "flip",
+    "flipped",
+    "hflip",
+    "vflip",
+    "fliplr",
+    "flipud",
+    "mirror",
+    "mirrored",
+    "rot",
+    "rotate",
+    "rotated",
+    "rotation",
+    "turn",
+    "turned",
+    "crop",
+    "cropped",
+    "zoom",
+    "zoomed",
+    "shift",
+    "shifted",
+    "shear",
+    "sheared",
+    "translate",
+    "translated",
+    "scale",
+    "scaled",
+    "resize",
+    "resized",
+    "noise",
+    "noisy",
+    "blur",
+    "blurred",
+    "gauss",
+    "gaussian",
+    "bright",
+    "brightness",
+    "brighter",
+    "dark",
+    "darker",
+    "contrast",
+    "gamma",
+    "exposure",
+    "hue",
+    "saturation",
+    "grey",
+    "gray",
+    "greyscale",
+    "grayscale",
+    "jpeg",
+    "compressed",
+    "sharpen",
+    "sharpened",
+    "cutout",
+    "clahe",
+    "equalized",
+    "copy",
+    "kopie",
+    "copie",
+    "copia",
+    "duplicate",
+    "dup",
+]
 _HOW = r"(?:[ _.-]*(?:h|v|x|y|lr|ud|left|right|cw|ccw|horizontal|horizontally|vertical|vertically|\(?\d+(?:\.\d+)?\)?|deg))*"
 _EXPORT = re.compile(r"(?:[_.-](?:jpe?g|png|bmp|tiff?|webp|heic))?\.rf\.[0-9a-z]{8,}$")  # Roboflow
 # What tools and file managers add to a name, each a pattern whose match is cut off.
@@ -38,7 +104,26 @@ _MARKS = (
 _WEAK = re.compile(r"(?: ?\(\d{1,3}\)|[_-]\d{1,3}|_\d{1,4}_\d{1,7})$")
 # Folders that say how files were dealt out or made, and not where they come from.
 _NEUTRAL = frozenset(
-    ["train", "training", "val", "valid", "validation", "test", "testing", "images", "image", "img", "aug", "augmented", "augmentation", "augmentations", "original", "originals", "orig", "copies"]
+    [
+        "train",
+        "training",
+        "val",
+        "valid",
+        "validation",
+        "test",
+        "testing",
+        "images",
+        "image",
+        "img",
+        "aug",
+        "augmented",
+        "augmentation",
+        "augmentations",
+        "original",
+        "originals",
+        "orig",
+        "copies",
+    ]
 )
 
 
