@@ -108,6 +108,11 @@ class Cause(str, Enum):
         "no new whole picture came into the folder within upload_timeout; check the camera's upload, and raise the "
         "setting where it uploads seldom",
     )
+    UNSCALED = (
+        "unscaled",
+        "the folder's radiometric pictures fit no rule of the bundle; use a bundle that was trained with "
+        "data.radiometric in their unit, or let the camera upload its 8-bit picture",
+    )
     # Frames come, but show nothing that could be judged.
     BLACK = "black", "the picture is black; check lens cap, light and power"
     FROZEN = "frozen", "the camera repeats one picture; restart it"

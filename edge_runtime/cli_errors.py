@@ -1,5 +1,6 @@
 """What the commands share: an expected failure becomes one sentence and exit code 1; a bug keeps its traceback."""
 
+import errno
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import click
 
 from .bundle.errors import RarefaultError
 
+FULL = (errno.ENOSPC, errno.EDQUOT)  # the disk, or what its owner may use of it
 config_option = click.option(
     "--config", type=click.Path(path_type=Path), default="station.toml", show_default=True, help="The settings."
 )
@@ -21,6 +23,13 @@ class Command(click.Command):
             return super().invoke(context)
         except RarefaultError as error:
             raise click.ClickException(str(error)) from error
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            where = f" ({error.filename})" if error.filename else ""
+            raise click.ClickException(
+                f"the disk is full{where}; make room and run the same command again: what is whole was kept"
+            ) from error
 
 
 class Group(Command, click.Group):

@@ -25,6 +25,7 @@ from augment.records import ADAPTER, CAPTIONS, DATASET, PROMPTS, Document, RunFo
 from augment.settings import Settings
 from edge_runtime.bundle.preprocess import Frame
 
+LEAST_LOOKS = 2  # validation images that an adapter is chosen by; the distance to a single one means nothing
 STATE_FILE = "training.safetensors"  # of the unfinished training
 TEXT2IMG = Method("text2img", "text2img")
 # (name, step, folder of the adapter or None) -> the evaluation's record
@@ -38,7 +39,8 @@ def run(settings: Settings, folder: RunFolder, models: Models, evaluate: Evaluat
     `evaluate` takes the place of `Evaluation.evaluate`.
     """
     prompts = folder.require(PROMPTS)
-    if not any(parse_method(name).adapted for name in settings.generate.methods):
+    looks = sum(record.split == VAL for record in folder.require(DATASET).records)
+    if looks < LEAST_LOOKS or not any(parse_method(name).adapted for name in settings.generate.methods):
         unused = StageInputs(prompts.digest)
         none = Document(ADAPTER, unused, [], AdapterSummary(path=None, sha256=None))
         return folder.finished(ADAPTER, unused) or folder.write(none)
@@ -63,7 +65,7 @@ def run(settings: Settings, folder: RunFolder, models: Models, evaluate: Evaluat
 def summary_line(document: AdapterDocument) -> str:
     """Say in one line what the stage did."""
     if not document.records:
-        return "no method of generating uses an adapter"
+        return f"no method of generating uses an adapter, or fewer than {LEAST_LOOKS} validation images can choose one"
     first = document.records[0].distance
     best = _best(document.records)
     if not best.step:

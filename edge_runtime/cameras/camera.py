@@ -3,7 +3,7 @@
 import contextlib
 import signal
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import IO, cast
 
 from ..bundle.preprocess import Frame
@@ -86,11 +86,11 @@ class Camera:
             infrared=settings.infrared,
             radiometric=self._radiometric is not None,
         )
-        self._health = PictureHealth(limits)
-        # Every picture of a folder is for the model: whoever uploads has chosen it.
-        rate = settings.check_rate if address.kind is Kind.FOLDER else settings.top_rate
-        floor_rate = rate if address.kind is Kind.FOLDER else settings.floor_rate
-        self._gate = ChangeGate(GateLimits(floor_rate=floor_rate, top_rate=rate))
+        rates = GateLimits(floor_rate=settings.floor_rate, top_rate=settings.top_rate)
+        if address.kind is Kind.FOLDER:  # every picture is for the model: whoever uploads has chosen it
+            limits = replace(limits, stills=True, hold_seconds=0.0, clear_seconds=0.0)
+            rates = GateLimits(floor_rate=settings.check_rate, top_rate=settings.check_rate)
+        self._health, self._gate = PictureHealth(limits), ChangeGate(rates)
         self._condition: tuple[Cause | None, float] = (Cause.STARTING, now)
 
     def tend(self, now: float) -> None:

@@ -98,7 +98,12 @@ class Capture:
                 if not callable(decode) or (now < due and not folder):
                     continue
                 due = max(due + orders.check_seconds, now)
-                if self._publish(decode(), now):
+                try:
+                    published = self._publish(decode(), now)
+                except SourceFailed as failure:  # of one picture in a folder; the next may be another
+                    self._fail(failure.cause)
+                    continue
+                if published:
                     seen_at = now
                 elif folder:
                     self._fail(Cause.CODEC)

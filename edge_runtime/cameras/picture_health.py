@@ -43,6 +43,7 @@ class HealthLimits:
     accept_seconds: float = 600.0  # after which a new scene is accepted, so that a lamp cannot blind all night
     colour_share: float = 0.25  # of the usual colour is left after a switch to infrared
     grey_chroma: float = 3.0  # grey levels; below, a picture has no colour
+    stills: bool = False  # pictures come one by one, as uploads do: between two of them view, light and size may change
     infrared: bool = True  # whether infrared pictures are judged once they have settled
     settle_seconds: float = 8.0  # after a switch to or from infrared, or a new size
     history_seconds: float = 300.0  # time constant of the history
@@ -107,17 +108,17 @@ class PictureHealth:
     def _suspect(self, thumbnail: Thumbnail, now: float) -> tuple[Cause | None, float]:
         """Return the first reason against this frame, or None, and since when it holds."""
         limits = self.limits
-        if (cause := self._resized(thumbnail, now)) is not None:
+        if not limits.stills and (cause := self._resized(thumbnail, now)) is not None:
             return cause, now
         frozen_since = self._unchanged(thumbnail, now)
-        noisy = self._watch_noise(thumbnail, now)
+        noisy = not limits.stills and self._watch_noise(thumbnail, now)
         if (cause := _lightless(thumbnail, self._noise, limits)) is not None:
             return cause, now
         if limits.frozen_seconds and now - frozen_since >= self._frozen_after():
             return Cause.FROZEN, frozen_since
         if noisy:
             return Cause.NOISE, now
-        return self._against_history(thumbnail, now), now
+        return None if limits.stills else self._against_history(thumbnail, now), now
 
     def _resized(self, thumbnail: Thumbnail, now: float) -> Cause | None:
         if self._size is not None and thumbnail.size != self._size:

@@ -22,6 +22,7 @@ from ..bundle.preprocess import Frame
 from ..bundle.radiometric import RadiometricRule
 from ..causes import Cause
 from ..media.image_files import read_image
+from ..media.radiometric import UnscaledError
 from ..media.upload_folder import UploadFolder
 from .address import CameraAddress, Kind
 from .mjpeg import jpegs
@@ -183,7 +184,9 @@ def _folder(folder: UploadFolder, waits: Waits, radiometric: RadiometricRule | N
 def _image(path: Path, radiometric: RadiometricRule | None) -> Frame | None:
     try:
         return read_image(path, radiometric=radiometric).frame
-    except InputError:
+    except InputError as error:
+        if isinstance(error.__cause__, UnscaledError):
+            raise SourceFailed(Cause.UNSCALED) from error
         return None
 
 

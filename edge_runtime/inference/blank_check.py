@@ -59,8 +59,8 @@ def blank(health: Health, radiometric: RadiometricRule | None = None) -> str | N
         return None
     if radiometric is not None:
         return (
-            f'the picture is one flat tone (spread {health.std:.1f} of 255) by the bundle\'s rule "{radiometric}" for '
-            "radiometric pictures; its values lie close together or beyond the rule, or something covers the camera"
+            f"the picture is one flat tone (spread {health.std:.1f} of 255): if it is radiometric, its values lie "
+            f'close together or beyond the bundle\'s rule "{radiometric}"; else something covers the camera'
         )
     if cause is Cause.BLACK:
         return f"the picture is black (mean {health.mean:.1f}, spread {health.std:.1f} of 255); check lens and light"

@@ -98,5 +98,5 @@ def _text(document: Mapping[str, Any], night: Night) -> str:
     for name, counts in document["sinks"].items():
         lines.append(f"  {name}: {counts['pending']} events wait, {counts['parked']} were refused")
     if "disk" in document:
-        lines.append(f"  disk: {document['disk']}; what follows is as old as that")
+        lines.append(f"  disk: {document['disk']}; the line below is from before")
     return "\n".join([*lines, log_line(night)])

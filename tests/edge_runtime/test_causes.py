@@ -146,6 +146,11 @@ def broken_video(place: Place) -> Cause | None:
     return seen(str(place.folder / "yard.mp4"))
 
 
+def unscaled(place: Place) -> Cause | None:
+    cv2.imwrite(str(place.folder / "busbar.tiff"), RNG.normal(30, 5, (60, 80)).astype(np.float32))
+    return in_the_cameras_process(str(place.folder))
+
+
 def wants_a_client_certificate(place: Place) -> Cause | None:
     certificate = make_certificate(place.folder)
     context = server_context(certificate)
@@ -268,6 +273,7 @@ TABLE: list[tuple[str, Callable[[Place], Cause | None], Cause, str]] = [
     ("a file that is not ours", denied, Cause.DENIED, "permissions"),
     ("a device that is no camera", lambda _: seen("usb:/dev/null"), Cause.DEVICE, "another number"),
     ("a folder without uploads", lambda p: seen(str(p.folder)), Cause.NO_UPLOAD, "upload"),
+    ("radiometric pictures without a rule", unscaled, Cause.UNSCALED, "data.radiometric"),
     ("a stream that ends", lambda _: with_fault("end"), Cause.ENDED, "end"),
     ("frames that are no pictures", lambda _: with_fault("garbage"), Cause.CODEC, "decoded"),
     ("black", lambda _: of_pictures(lambda p, _: sensed(p * np.float32(0), 1.0, 2.0)), Cause.BLACK, "lens cap"),

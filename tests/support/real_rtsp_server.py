@@ -1,7 +1,9 @@
-"""A real RTSP server on loopback, run with the system's Python: `real_rtsp_server.py PORT [USER PASSWORD]`.
+"""A real RTSP server on loopback, run with the system's Python.
+
+    real_rtsp_server.py PORT [USER PASSWORD | udp | tls CERTIFICATE KEY]
 
 /cam streams a moving test picture, /smart one with a key frame every ten seconds, /slow one a second. With USER and
-PASSWORD /cam wants Digest login. Prints "ready".
+PASSWORD /cam wants Digest login; with udp it sends over UDP alone, with tls all is encrypted. Prints "ready".
 """
 
 import sys
@@ -11,12 +13,13 @@ import gi
 gi.require_version("Gst", "1.0")
 gi.require_version("GstRtsp", "1.0")
 gi.require_version("GstRtspServer", "1.0")
-from gi.repository import GLib, Gst, GstRtsp, GstRtspServer  # noqa: E402
+from gi.repository import Gio, GLib, Gst, GstRtsp, GstRtspServer  # noqa: E402
 
 PIPELINE = (
     "( videotestsrc is-live=true pattern=smpte ! video/x-raw,width=320,height=240,framerate={rate}/1 ! x264enc "
     "tune=zerolatency speed-preset=ultrafast key-int-max={keys} ! rtph264pay name=pay0 pt=96 config-interval=1 )"
 )
+ROLE = "viewer, media.factory.access=(boolean)true, media.factory.construct=(boolean)true"
 MOUNTS = {"/cam": (15, 15), "/smart": (15, 150), "/slow": (1, 2)}  # frames a second, frames between key frames
 
 
@@ -27,22 +30,36 @@ def lock(server, factory, user, password):
     auth = GstRtspServer.RTSPAuth()
     auth.set_supported_methods(GstRtsp.RTSPAuthMethod.DIGEST)
     auth.add_digest(user, password, token)
-    permissions = "viewer, media.factory.access=(boolean)true, media.factory.construct=(boolean)true"
-    factory.add_role_from_structure(Gst.Structure.from_string(permissions)[0])
+    factory.add_role_from_structure(Gst.Structure.from_string(ROLE)[0])
+    server.set_auth(auth)
+
+
+def encrypt(server, certificate, key):
+    """Speak TLS, and let everybody see the streams."""
+    auth, token = GstRtspServer.RTSPAuth(), GstRtspServer.RTSPToken()
+    auth.set_tls_certificate(Gio.TlsCertificate.new_from_files(certificate, key))
+    token.set_string(GstRtspServer.RTSP_TOKEN_MEDIA_FACTORY_ROLE, "viewer")
+    auth.set_default_token(token)
     server.set_auth(auth)
 
 
 def main():
     Gst.init(None)
-    server = GstRtspServer.RTSPServer()
+    server, options = GstRtspServer.RTSPServer(), sys.argv[2:]
+    if options[:1] == ["tls"]:
+        encrypt(server, *options[1:])
     server.set_address("127.0.0.1")
     server.set_service(sys.argv[1])
     for mount, (rate, keys) in MOUNTS.items():
         factory = GstRtspServer.RTSPMediaFactory()
         factory.set_shared(True)
         factory.set_launch(PIPELINE.format(rate=rate, keys=keys))
-        if len(sys.argv) > 2 and mount == "/cam":
-            lock(server, factory, *sys.argv[2:4])
+        if options == ["udp"]:
+            factory.set_protocols(GstRtsp.RTSPLowerTrans.UDP)
+        elif options[:1] == ["tls"]:
+            factory.add_role_from_structure(Gst.Structure.from_string(ROLE)[0])
+        elif options and mount == "/cam":
+            lock(server, factory, *options)
         server.get_mount_points().add_factory(mount, factory)
     if not server.attach(None):
         sys.exit("cannot listen")

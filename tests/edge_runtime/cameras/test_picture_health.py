@@ -261,3 +261,15 @@ def test_a_normal_night_of_eight_hours_raises_no_false_alarm(number):
         if (condition := checked(health, frame, seconds)).cause is not None or not condition.fit
     ]
     assert alarms == []
+
+
+def test_stills_are_judged_whatever_changed_between_two_of_them_but_not_where_they_show_nothing():
+    health = PictureHealth(HealthLimits(stills=True, hold_seconds=0.0, clear_seconds=0.0))
+    views = [scene(3), scene(4), cv2.resize(scene(3), None, fx=0.5, fy=0.5), grey(scene(3)), blurred(scene(3))]
+    for now, view in enumerate([*views, *views]):
+        assert checked(health, sensed(view, 1.0), now * STEP).fit
+    black = checked(health, sensed(scene(3) * np.float32(0), 1.0, 2.0), 3.0)
+    assert (black.cause, black.fit) == (Cause.BLACK, False)
+    last = sensed(scene(3), 1.0)
+    assert [checked(health, last, now).cause for now in (4.0, 9.0, 14.0)] == [None, None, Cause.FROZEN]
+    assert checked(health, sensed(scene(3), 1.0), 15.0).fit

@@ -252,5 +252,5 @@ def test_cold_equipment_is_dark_and_judged_and_what_shows_no_difference_is_told_
     (tmp_path / "flat.tiff").write_bytes(tiff(cold.clip(20, 20.2)))
     code, result = classify(tmp_path / "bundle", CELSIUS, tmp_path / "flat.tiff")
     assert code == 11
-    assert 'by the bundle\'s rule "range 20 90"' in result["reason"]
+    assert 'beyond the bundle\'s rule "range 20 90"' in result["reason"]
     assert "lens" not in result["reason"]

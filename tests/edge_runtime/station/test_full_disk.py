@@ -67,11 +67,15 @@ def test_it_goes_on_keeps_its_alarms_and_recovers(station, small):
         )
     station.camera.fault = "freeze"
     wait_until(lambda: station.status("yard") == {"status": "not_evaluated", "cause": "frozen"})
+    wait_until(lambda: "yard: not_evaluated (frozen)" in station.call("status").stdout)
     station.camera.fault = None
     before = counted(station, "rarefault_frames_evaluated_total{")
     wait_until(lambda: counted(station, "rarefault_frames_evaluated_total{") > before + 5)
     assert station.page("healthz")
     wait_until(lambda: len(station.subscriber.events()) + counted(station, "rarefault_alarms_in_memory") == 3)
+    wait_until(lambda: "yard: online" in station.call("status").stdout)
+    for part in ("what was not watched is kept in memory", "the event"):  # told once, not once a second
+        assert sum(part in line["message"] for line in station.logged()) <= 1, station.log_text()
     (small / "filler").unlink()
     wait_until(lambda: len({event["id"] for event in station.subscriber.events()}) == 3)
     wait_until(lambda: counted(station, "rarefault_alarms_in_memory") == 0)

@@ -64,6 +64,51 @@ def test_systemd_hears_ready_alive_and_stopping_and_the_stop_is_clean(station):
     assert station.logged()[-1]["message"] == "stopped"
 
 
+def test_a_hangup_of_the_terminal_is_a_clean_stop_and_nohup_holds_against_it(station):
+    station.watching()
+    assert station.end(signal.SIGHUP) == 0
+    wait_until(lambda: station.subscriber.last("rarefault/north-7/status") == b"offline")
+    assert station.logged()[-1]["message"] == "stopped"
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # which a child inherits, as from nohup
+    try:
+        station.watching()
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    station.process.send_signal(signal.SIGHUP)
+    count = station.heard().count("WATCHDOG=1")
+    wait_until(lambda: station.heard().count("WATCHDOG=1") > count + 2)
+    assert station.end() == 0
+
+
+def test_a_camera_that_was_renamed_leaves_no_status_behind(station):
+    station.configure(old=station.camera.url())
+    station.run()
+    wait_until(lambda: station.status("old") == {"status": "online", "cause": ""})
+    assert station.end() == 0
+    station.configure(yard=station.camera.url())
+    station.watching()
+    wait_until(lambda: station.subscriber.last("rarefault/north-7/old/status") == b"")
+
+
+def test_pictures_that_are_uploaded_are_watched_for(station, tmp_path):
+    upload = tmp_path / "ftp"
+    upload.mkdir()
+    station.configure(yard=f"{upload}/")
+    station.run()
+    wait_until(lambda: (station.status("yard") or {}).get("cause") == "no_upload")
+    for number in range(3):
+        (upload / "latest.part").write_bytes(RED_FRAMES[number])
+        (upload / "latest.part").rename(upload / "latest.jpg")
+        seen = number + 1
+        wait_until(lambda seen=seen: counted_frames(station) == seen)
+    wait_until(station.subscriber.events)
+    wait_until(lambda: station.status("yard") == {"status": "online", "cause": ""})
+
+
+def counted_frames(station: Station) -> float:
+    return counted(station.page("metrics"), 'rarefault_frames_evaluated_total{camera="yard"}')
+
+
 def test_dead_cameras_do_not_keep_the_others_from_being_watched(station):
     with FaultServer("mute") as mute, FaultServer("basic") as locked:
         (station.folder / "secret").write_text(PASSWORD)

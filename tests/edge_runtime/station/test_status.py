@@ -7,14 +7,18 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+pytest.importorskip("prometheus_client", reason="the extra `station` is not installed")
+
 from edge_runtime.alerts.events import Reporter, camera_status
 from edge_runtime.bundle.store import open_bundle
 from edge_runtime.causes import Cause
 from edge_runtime.clock import Clock, instant
 from edge_runtime.station.cli import main
+from edge_runtime.station.metrics import Metrics
 from edge_runtime.station.open_outbox import open_outbox
-from edge_runtime.station.settings import load_station_settings
+from edge_runtime.station.settings import HttpSection, load_station_settings
 from edge_runtime.station.state_lock import lock_state_folder
+from edge_runtime.station.status_server import StatusServer
 from edge_runtime.watchlog.ledger import Ledger
 from edge_runtime.watchlog.ledger_query import ledger_path
 
@@ -79,3 +83,26 @@ def test_without_a_ledger_it_is_a_sentence(tmp_path):
     done = CliRunner().invoke(main, ["status", "--config", str(tmp_path / "station.toml")])
     assert done.exit_code == 1
     assert "has the service run here?" in done.output
+
+
+def test_the_running_service_knows_better_than_a_full_disk(config, tmp_path):
+    text = SETTINGS + '[http]\nhost = "{host}"\nport = {port}\n'
+    told = {"station": "north-7", "cameras": {"yard": camera_status(None)}, "disk": "the ledger cannot be kept (full)"}
+    for host in ("127.0.0.1", "[::1]"):
+        server = StatusServer(HttpSection(host, 0), Metrics())
+        server.start({}, lambda: told)
+        config.write_text(text.format(host=host, port=server.port))
+        with lock_state_folder(tmp_path / "state"):
+            output = CliRunner().invoke(main, ["status", "--config", str(config)]).output
+        server.stop()
+        assert "  yard: online\n  gate: offline (misconfigured)" in output
+        assert "  disk: the ledger cannot be kept (full); the line below is from before\n" in output
+
+
+def test_another_station_at_that_port_is_not_asked(config, tmp_path):
+    server = StatusServer(HttpSection(port=0), Metrics())
+    server.start({}, lambda: {"station": "south-1", "cameras": {"yard": camera_status(None)}})
+    config.write_text(f"{SETTINGS}[http]\nport = {server.port}\n")
+    with lock_state_folder(tmp_path / "state"):
+        assert "yard: not_evaluated (frozen)" in CliRunner().invoke(main, ["status", "--config", str(config)]).output
+    server.stop()

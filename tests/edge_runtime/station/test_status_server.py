@@ -70,4 +70,24 @@ def test_there_is_nothing_else(status, path, method, code):
 
 def test_a_taken_port_is_a_sentence(status):
     with pytest.raises(UnavailableError, match=rf"cannot listen on 127.0.0.1:{status.port} .*another port in \[http\]"):
-        StatusServer(HttpSection(port=status.port), status.metrics).start({})
+        StatusServer(HttpSection(port=status.port), status.metrics).start({}, dict)
+
+
+def test_the_status_of_the_cameras_is_told_as_json(status):
+    assert status.get("/status") == (200, '{"station": "north-7"}')
+    assert "/status" in status.get("/")[1]
+
+
+def test_an_ipv6_address_can_be_listened_on():
+    server = StatusServer(HttpSection("::1", 0), Metrics())
+    server.start({}, lambda: {})
+    connection = http.client.HTTPConnection("::1", server.port, timeout=10)
+    connection.request("GET", "/status")
+    assert connection.getresponse().read() == b"{}"
+    connection.close()
+    server.stop()
+
+
+def test_a_host_that_is_none_of_this_device_is_a_sentence():
+    with pytest.raises(UnavailableError, match=r"the status page cannot listen on nobody.invalid:0 .*in \[http\]"):
+        StatusServer(HttpSection("nobody.invalid", 0), Metrics()).start({}, lambda: {})

@@ -1,6 +1,7 @@
 """The ledger of a running service: a disk that refuses, and the report in the morning."""
 
 import json
+import resource
 import time
 
 from edge_runtime.causes import Cause
@@ -34,6 +35,27 @@ def test_what_the_disk_refused_is_written_once_it_takes_it(tmp_path, caplog):
     later = Instant(now + LEDGER_SECONDS + 5, time.time())
     (interval,) = read_night_of(ledger_path(state), 60, later, at_work=True).blind
     assert interval.cause is Cause.FROZEN
+
+
+def test_a_full_disk_is_told_once_although_a_beat_that_is_not_due_succeeds(tmp_path, caplog):
+    now = time.monotonic()
+    writer = LedgerWriter(tmp_path, "north-7", ["yard"], "07:00", LocalTime())
+    writer.open(now)
+    causes = [Cause.FROZEN, Cause.BLACK]
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1, hard))  # no file may grow beyond a byte
+    try:
+        for second in range(30):
+            writer.note({"yard": (causes[second % 2], now)}, now + second)
+            writer.tick(now + second)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+    assert [r.levelname for r in caplog.records] == ["ERROR"]
+    assert "free or check the disk" in writer.trouble
+    writer.note({"yard": (Cause.COVERED, now)}, now + 31)
+    assert [r.message for r in caplog.records][1:] == ["the disk takes the ledger again"]
+    assert writer.trouble == ""
+    writer.close(now + 32)
 
 
 def test_the_report_comes_once_a_day_at_its_hour(tmp_path, caplog):
