@@ -332,7 +332,7 @@ def _by_suffix(suffix: str) -> FileKind | None:
     if suffix in _UNREAD_SUFFIXES:
         return FileKind(Kind.UNREAD_PICTURE, suffix[1:].upper())
     if suffix in _DOCUMENT_SUFFIXES:
-        return FileKind(Kind.DOCUMENT, suffix[1:].upper())
+        return FileKind(Kind.DOCUMENT, f"{suffix[1:].upper()} file")
     return FileKind(Kind.OTHER, f"{suffix} file") if suffix in _OTHER_SUFFIXES else None
 
 

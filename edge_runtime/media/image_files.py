@@ -12,8 +12,7 @@ import numpy as np
 from ..bundle.errors import InputError
 from ..bundle.preprocess import Frame, PreprocessSpec
 from ..bundle.radiometric import RadiometricRule
-from .file_kinds import HEAD_BYTES, SUFFIXES, Kind, kind_of, unread
-from .file_kinds import IMAGE_SUFFIXES as IMAGE_SUFFIXES
+from .file_kinds import HEAD_BYTES, IMAGE_SUFFIXES, SUFFIXES, Kind, kind_of, unread
 from .heic_files import film_in, read_heic
 from .image_headers import Header, damaged, read_header
 from .image_pages import MAX_PAGES, count_frames, later_frames, page_files

@@ -22,7 +22,6 @@ import numpy as np
 from ..bundle.errors import InputError
 from ..bundle.preprocess import Frame
 from ..child_process import end_child, module_command, start_child
-from .file_kinds import VIDEO_SUFFIXES as VIDEO_SUFFIXES
 from .image_files import MAX_PIXELS
 
 SAMPLE_SECONDS = 1.0  # of the video's own clock, between two frames that are looked at

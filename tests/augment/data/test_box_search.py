@@ -8,7 +8,7 @@ import pytest
 
 from augment.data.box_search import find_boxes
 from edge_runtime.bundle.errors import InputError
-from edge_runtime.media.image_files import IMAGE_SUFFIXES
+from edge_runtime.media.file_kinds import IMAGE_SUFFIXES
 from tests.support import DATA
 
 YOLO = "0 0.5 0.5 0.2 0.2\n"
