@@ -4,6 +4,7 @@ The setting `data.levels` says it. Without it the levels are read where their na
 says what they look like and how to say it. A folder is never taken for a class because it happens to lie on top.
 """
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -252,7 +253,8 @@ def _kept_together(folders: Collection[Folders], below: set[str]) -> str:
 
 
 def _unclear(names: Collection[str], look: str, *choices: tuple[str, ...]) -> _Unclear:
-    return _Unclear(f"{_folders(names)} {look}", *choices)
+    said = re.sub(r"^(look|hold)\b", r"\1s", look) if len(names) == 1 else look
+    return _Unclear(f"{_folders(names)} {said}", *choices)
 
 
 def _folders(names: Collection[str]) -> str:
