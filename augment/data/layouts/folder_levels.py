@@ -52,7 +52,7 @@ class _Unclear(Exception):
         spelled = " or ".join(f'data.levels = "{"/".join(_with_skips(roles, skipped))}"' for roles in self.choices)
         return (
             f"{self.look}; which level of folders names the class? Say it from the top: {spelled} in pipeline.toml, "
-            "or the same with --levels of `rarefault init`. The words are class, split (train, valid, test), * (means "
+            "or the same with --levels. The words are class, split (train, valid, test), * (means "
             "nothing) and any other, such as site or date, for what stays together on one side"
         )
 
@@ -193,7 +193,7 @@ def _no_class(tops: set[str]) -> InputError:
     return InputError(
         f"{_folders(tops)} look like sides of a split, and no folder below them names a class; where boxes name what "
         "is shown, as in exports for detectors, write a manifest.csv with the columns path,label,split; if the folders "
-        f'are the classes, set data.levels = "{CLASS}" (--levels of `rarefault init`)'
+        f'are the classes, set data.levels = "{CLASS}" (--levels)'
     )
 
 
