@@ -46,7 +46,7 @@ _MARKS = (
     re.compile(r"\.(?:jpe?g|png|bmp|tiff?|webp|heic)$"),
 )
 # These are marks only where the name without them is there too, and has a number: "pump (2)" may be the second pump.
-_WEAK = re.compile(r"(?: ?\(\d{1,3}\)|[_-]\d{1,3}|_\d{1,4}_\d{1,7})$")
+_WEAK = (re.compile(r" ?\(\d{1,3}\)$"), re.compile(r"[_-]\d{1,3}$"), re.compile(r"_\d{1,4}_\d{1,7}$"))
 # Folders that say how files were dealt out or made, and not where they come from.
 _NEUTRAL = frozenset(
     (
@@ -74,9 +74,10 @@ def copy_stems(paths: Sequence[str], labels: Collection[str]) -> Stems:
     known = {(folder, stem) for folder, stem, _ in split}
     keys, marked, exported = [], set(), set()
     for folder, stem, cut in split:
-        weak = _WEAK.sub("", stem)
-        if weak != stem and (folder, weak) in known and re.search(r"\d", weak):
-            stem, cut = weak, cut or "weak"
+        for weak in (mark.sub("", stem) for mark in _WEAK):
+            if weak != stem and (folder, weak) in known and re.search(r"\d", weak):
+                stem, cut = weak, cut or "weak"
+                break
         keys.append((folder, stem))
         if cut:
             marked.add((folder, stem))

@@ -29,7 +29,8 @@ Triple: TypeAlias = tuple[int, int, bool]  # two positions, the smaller first, a
 SIDE = 192  # pixels; a picture is squeezed into a square, so that a quarter turn of it is one of the square
 LEAST_SIDE = 48  # pixels; smaller pictures have no features worth the name
 KEYPOINTS = 160  # of a picture, the strongest
-WORDS = 1024  # and as many mirrored ones
+WORDS = 1024  # at most, and as many mirrored ones
+SHARED = 8  # features for each word at least, or every feature were a word of its own
 NEAREST = 8  # candidates of each picture and of its mirror image
 
 RATIO = 0.85  # a feature is matched if its second choice is farther by this (Lowe)
@@ -137,7 +138,7 @@ def _as_words(features: Sequence[Features]) -> tuple[csr_matrix, csr_matrix]:
     Words are features drawn evenly from all, and their mirror images, so that a mirrored feature is a mirrored word.
     """
     vectors = np.concatenate([each.vectors for each in features])
-    drawn = vectors[np.linspace(0, len(vectors) - 1, min(WORDS, len(vectors))).astype(int)]
+    drawn = vectors[np.linspace(0, len(vectors) - 1, min(WORDS, -(-len(vectors) // SHARED))).astype(int)]
     book = np.concatenate([drawn, drawn[:, _MIRROR]]).T
     word = np.concatenate([np.argmax(vectors[at : at + 8192] @ book, axis=1) for at in range(0, len(vectors), 8192)])
     row = np.repeat(np.arange(len(features)), [len(each.vectors) for each in features])
@@ -190,7 +191,7 @@ def _compared(
         onto, outline = onto.mirrored, np.ascontiguousarray(outline[:, ::-1])
     left, right, likeness = _matches(onto, features[second])
     found = _affine(onto.points[left], features[second].points[right])
-    if found is None or not agree(outline, outlines[second], found[0]):
+    if found is None or not blocks_agree(outline, outlines[second], found[0]):
         return None
     mapped, inside = found
     if background.rare(onto.vectors[left[inside]], likeness[inside]).sum() < LEAST_MATCHES:
@@ -226,7 +227,7 @@ def _matches(onto: Features, of: Features) -> tuple[NDArray[np.int64], NDArray[n
     return rows[clear], choice[rows[clear]], best[clear]
 
 
-def agree(onto: Outline, of: Outline, found: Floats) -> bool:
+def blocks_agree(onto: Outline, of: Outline, found: Floats) -> bool:
     """Whether two outlines agree in the blocks that the (2, 3) affine map `found` lays over each other."""
     mask = cv2.warpAffine(np.ones_like(of), found, (SIDE, SIDE)).astype(bool)
     whole = _blocks(mask).all(axis=1)

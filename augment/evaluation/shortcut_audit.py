@@ -73,9 +73,10 @@ def audit(traits: Sequence[Traits], labels: Sequence[str], groups: Sequence[str]
     """
     names = sorted(set(labels))
     of_class = np.array([names.index(label) for label in labels])
-    if len(names) < 2 or min(_groups_of_each(of_class, groups)) < 1:
+    parts = min(FOLDS, len(set(groups)), max(Counter(labels).values(), default=0))
+    if len(names) < 2 or parts < 2:
         return []
-    folds = stratified_folds(list(labels), list(groups), min(FOLDS, len(set(groups))), seed)
+    folds = stratified_folds(list(labels), list(groups), parts, seed)
     columns = {name: _column(name, traits) for name in TRAITS}
     varied = {name: column for name, column in columns.items() if len(np.unique(column)) > 1}
     bound = _bounds(of_class, groups, looks=(len(varied) + 1) * len(names))
