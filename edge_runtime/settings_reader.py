@@ -151,8 +151,8 @@ def check_name(what: str, name: str) -> None:
     """InputError where `name` cannot be a part of topics and file names."""
     if not NAME.fullmatch(name):
         raise InputError(
-            f"{what} is called {name!r}; a name has 1 to 64 letters, digits, dots, dashes or underscores "
-            "and begins with a letter or a digit"
+            f"{what} is called {name!r}; a name has 1 to 64 letters (a to z), digits, dots, dashes or "
+            "underscores and begins with a letter or a digit"
         )
 
 
