@@ -115,7 +115,8 @@ def _value(hint: Any, value: object, name: str) -> Any:
 
 def _tuple(kinds: tuple[Any, ...], value: object, name: str) -> tuple[Any, ...]:
     if not isinstance(value, list):
-        raise InputError(f"{name} is {_described(value)}, expected a list")
+        written = f", whose entries begin with [[{name}]]" if isinstance(value, Mapping) else ""
+        raise InputError(f"{name} is {_described(value)}, expected a list{written}")
     if kinds[-1] is Ellipsis:
         kinds = (kinds[0],) * len(value)
     if len(value) != len(kinds):

@@ -89,6 +89,8 @@ def parse_address(address: str, user: str | None = None, password: str | None = 
 
     `user` and `password`, as they are, take the place of those inside the address, which are percent-encoded.
     """
+    if not address:
+        raise InputError("the camera's address is empty; set it")
     scheme = address.partition("://")[0].lower() if "://" in address else ""
     if scheme in DEFAULT_PORTS:
         return _network(scheme, address, user, password)
@@ -115,7 +117,7 @@ def parse_address(address: str, user: str | None = None, password: str | None = 
 def anchored(address: str, folder: Path) -> str:
     """Return `address` without outer blanks, and with a relative path of a file or folder counted from `folder`."""
     address = address.strip()
-    if "://" in address or address.startswith(("usb:", "file:")) or address.isdecimal():
+    if not address or "://" in address or address.startswith(("usb:", "file:")) or address.isdecimal():
         return address
     return f"{folder / address}{'/' if address.endswith('/') else ''}"
 

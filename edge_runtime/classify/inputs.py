@@ -15,6 +15,7 @@ from ..media.file_kinds import IMAGE_SUFFIXES, OWN, VIDEO_SUFFIXES, FileKind, Ki
 
 BUNDLE_FILES = ("manifest.json", "golden.json")  # a folder with both is a bundle; its golden frames are no evidence
 OTHERS, SYSTEM, OURS = "without pictures (such as notes)", "made by systems", "of rarefault's own output"
+MOST_LEVELS = 200  # of folders in each other; each level is a call in a call
 
 Identity = tuple[int, int] | str
 
@@ -53,6 +54,11 @@ class Inputs:
 
     def _walk(self, folder: Path, seen: set[Identity]) -> Iterator[InputFile]:
         """Depth first, by name. `seen` holds the folders entered so far, so that a loop of links ends."""
+        if len(folder.parts) > MOST_LEVELS:
+            yield InputFile(
+                folder, f"{folder.name} lies below {MOST_LEVELS} folders and was not looked at; give it alone"
+            )
+            return
         try:
             identity = _identity(folder)
             names = sorted(path.name for path in folder.iterdir())

@@ -80,6 +80,7 @@ def test_credentials_from_elsewhere_win_and_survive_the_way_through_the_address(
         "rtsp://u:secret/12@[::1]:554",
         "file://nas/u:secret@h.mp4",
         "x.txt",
+        anchored(" ", Path("/etc")),
         "rtsp://h/x\n# the yard",
         "http://h/x\r\nX-More: header",
     ],
