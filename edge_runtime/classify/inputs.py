@@ -31,12 +31,13 @@ class InputFile:
 
 @dataclass
 class Inputs:
-    """Iterate for the `InputFile`s of `paths`.
+    """Iterate for the `InputFile`s of `paths`. The file `output`, which is being written, is none of them.
 
     Afterwards `left_out` counts the files in folders that are plainly no evidence, by what they are.
     """
 
     paths: Iterable[Path]
+    output: Path | None = None
     left_out: Counter[str] = field(default_factory=Counter, init=False)
 
     def __iter__(self) -> Iterator[InputFile]:
@@ -75,6 +76,9 @@ class Inputs:
             yield from self._entry(folder / name, seen)
 
     def _entry(self, path: Path, seen: set[Identity]) -> Iterator[InputFile]:
+        if self.output is not None and path.name == self.output.name and path.resolve() == self.output.resolve():
+            self.left_out[OURS] += 1
+            return
         side_file = path.name.startswith("._")  # of macOS, by its content too, or a picture that somebody named so
         if made_by_system(path.name) and not side_file:
             self.left_out[SYSTEM] += 1

@@ -201,7 +201,7 @@ def test_an_at_sign_in_a_path_is_no_secret(tmp_path, url):
         ),
         (
             '[camera]\nname = "c"\nurl = "x"',
-            r"camera is a section, expected a list, whose entries begin with \[\[camera]]",
+            r"expected a list, whose entries begin with \[\[camera]]",
         ),
         ('[[camera]]\nname = "a/b"\nurl = "x"', "a camera is called 'a/b'; a name has 1 to 64"),
         ('[[camera]]\nname = "c"\n', r"camera\[0\]: neither url nor url_file is set"),
