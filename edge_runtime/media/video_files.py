@@ -4,12 +4,14 @@
 the frame's bytes, then one line that says how the stream ended. No last line means that the decoder died.
 """
 
+import io
 import json
 import os
 import re
 import struct
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -28,6 +30,12 @@ SAMPLE_SECONDS = 1.0  # of the video's own clock, between two frames that are lo
 SILENCE_SECONDS = 60.0  # without the next sampled frame; then the decoder counts as hung
 MISSING_SHARE = 0.02  # of the announced frames and time may be missing before the end needs an explanation
 UNOPENED = "cannot be opened as a video: it is damaged, cut off, sound alone or of an unknown format; copy it again"
+INTERLACED = (
+    "is interlaced (half pictures, as camcorders record), which is not read; convert it with "
+    "ffmpeg -i FILE -vf yadif NEW.mp4"
+)
+# OpenCV 4.13 and 5.0 then return a frame of whatever the memory held, and tell nobody but standard error.
+INTERLACED_SIGN = b"Cannot convert interlaced"
 FIRST_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
 MATROSKA_TRACKS, MATROSKA_CLUSTER, MATROSKA_VIDEO = b"\x16\x54\xae\x6b", b"\x1f\x43\xb6\x75", b"\x83\x81\x01"
 TRACK_BYTES = 64 << 20  # at most, of a container's description of its tracks
@@ -97,8 +105,11 @@ def _next_message(child: "subprocess.Popen[bytes]", silence_seconds: float) -> t
         watchdog.cancel()
 
 
-def _decode(path: str, offset: int, out: IO[bytes]) -> None:
-    """Decode `path` and write the sampled frames to `out`: the child process does nothing else."""
+def _decode(path: str, offset: int, out: IO[bytes], messages: IO[bytes]) -> None:
+    """Decode `path` and write the sampled frames to `out`: the child process does nothing else.
+
+    The decoder's own messages go to `messages`.
+    """
     place = f"subfile,,start,{offset},end,0,,:{path}" if offset else path
     capture = cv2.VideoCapture(place, cv2.CAP_FFMPEG)  # this backend alone: others read numbered files or devices
     width, height = capture.get(cv2.CAP_PROP_FRAME_WIDTH), capture.get(cv2.CAP_PROP_FRAME_HEIGHT)
@@ -113,6 +124,8 @@ def _decode(path: str, offset: int, out: IO[bytes]) -> None:
         longest = max(longest, seconds - before)
         if seconds >= due:
             done, frame = capture.retrieve()
+            if INTERLACED_SIGN in _said(messages):
+                return _send(out, end=INTERLACED)
             if done:
                 _send(out, number=read, seconds=round(seconds, 3), height=frame.shape[0], width=frame.shape[1])
                 out.write(frame.tobytes())
@@ -197,12 +210,31 @@ def _send(out: IO[bytes], **head: Any) -> None:
     out.write(json.dumps(head).encode() + b"\n")
 
 
+def _catch_messages() -> IO[bytes]:
+    """Return a file to which standard error goes from now on; an empty one where no folder takes it."""
+    try:
+        messages = tempfile.TemporaryFile("a+b", buffering=0)  # noqa: SIM115  it lives as long as the process
+    except OSError:
+        return io.BytesIO()
+    os.dup2(messages.fileno(), 2)
+    return messages
+
+
+def _said(messages: IO[bytes]) -> bytes:
+    """Return what was written to `messages` since the last call."""
+    messages.seek(0)
+    text = messages.read()
+    messages.truncate(0)
+    return text
+
+
 def _child() -> None:
     os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = (
         "protocol_whitelist;file,subfile"  # a playlist must not reach the network
     )
+    messages = _catch_messages()
     try:
-        _decode(sys.argv[1], int(sys.argv[2]), sys.stdout.buffer)
+        _decode(sys.argv[1], int(sys.argv[2]), sys.stdout.buffer, messages)
         sys.stdout.buffer.flush()
     except BrokenPipeError:  # the parent has lost interest
         os._exit(0)  # skip the interpreter's own flush, which would complain

@@ -1,9 +1,12 @@
 """Video: sampled frames, ends that need an explanation, and a decoder that may die."""
 
 import os
+import re
 import struct
 import sys
+from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -55,6 +58,29 @@ def test_what_is_no_video_has_a_reason(tmp_path, data):
         [],
         "v.mp4 cannot be opened as a video: it is damaged, cut off, sound alone or of an unknown format; copy it again",
     )
+
+
+def interlaced(path: Path) -> Path:
+    """Write an MPEG-2 video that says of each of its pictures that it is made of two halves."""
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mpg2"), 25, (64, 64))
+    for _ in range(30):
+        writer.write(picture(GREEN, 64, 64))
+    writer.release()
+    data = bytearray(path.read_bytes())
+    for found in re.finditer(re.escape(b"\0\0\1\xb5"), bytes(data)):
+        extension = data[found.end()] >> 4
+        if extension == 1:
+            data[found.end() + 1] &= ~0x08  # progressive_sequence
+        elif extension == 8:
+            data[found.end() + 4] &= ~0x80  # progressive_frame
+    path.write_bytes(data)
+    return path
+
+
+def test_an_interlaced_video_is_never_judged_by_what_the_memory_held(tmp_path):
+    frames, error = collected(interlaced(tmp_path / "v.mpg"))
+    assert all(abs(frame.frame.mean() - picture(GREEN).mean()) < 20 for frame in frames)  # where OpenCV reads it
+    assert frames or "is interlaced" in str(error)
 
 
 def test_an_empty_video_is_told_as_empty(tmp_path):
