@@ -21,6 +21,7 @@ from .radiometric import holds_values, jpeg_holds_values, read_scaled
 
 MAX_BYTES = 128 << 20  # bytes of one file
 MAX_PIXELS = 64_000_000  # 192 MB once decoded
+EMPTY = "is empty (0 bytes); copy it again, or download it if it is kept in a cloud"
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ def decode_image(
     The InputError is a predicate ("is damaged ..."), to which the caller adds the subject.
     """
     if not data:
-        raise InputError("is empty (0 bytes); copy it again, or download it if it is kept in a cloud")
+        raise InputError(EMPTY)
     if data[4:8] == b"ftyp":
         return _heic(data, suffix, next(_heic_frames(data)))
     header = read_header(data)
