@@ -215,9 +215,10 @@ def report(folder: Path, minutes_per_image: float) -> None:
 @click.argument("data", metavar="DATA")
 @fault_option
 @boxes_option
+@levels_option
 @click.option("--all", "whole", is_flag=True, help="List every file and line, not the first few of each kind.")
 @click.option("--format", "shape", type=click.Choice(["text", "json"]), default="text", show_default=True)
-def doctor(data: str, faults: tuple[str, ...], boxes: str, whole: bool, shape: str) -> None:
+def doctor(data: str, faults: tuple[str, ...], boxes: str, levels: str, whole: bool, shape: str) -> None:
     """Look through the images in DATA before anything is run, and tell what is wrong with them; writes nothing.
 
     DATA is what --data of `rarefault init` takes, or a run folder or pipeline.toml, whose models are looked at too. The
@@ -230,7 +231,9 @@ def doctor(data: str, faults: tuple[str, ...], boxes: str, whole: bool, shape: s
 
     path, further = Path(data), []
     is_run = path.suffix == ".toml" or (path / "pipeline.toml").is_file()
-    section = DataSettings(source=data, faults=faults, boxes=boxes)
+    section = DataSettings(source=data, faults=faults, boxes=boxes, levels=levels)
+    if wrong := section.contradictions():
+        raise InputError("; ".join(wrong))
     settings = load_settings(path) if is_run else Settings(data=section)
     examined = examine(settings)
     if is_run:

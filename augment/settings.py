@@ -176,7 +176,7 @@ class DataSettings:
             wrong.append("data.source is empty, expected a folder, a CSV manifest or elpv-dataset")
         if self.validation_share + self.test_share > 0.8:
             wrong.append("data.validation_share and data.test_share leave less than 20 % for training")
-        wrong += self._level_contradictions()
+        wrong += self._level_contradictions() + _twice(self.faults, "data.faults")
         if self.folds in (1, 2) or self.fold >= max(self.folds, 1):
             wrong.append("data.folds must be 0, or 3 and more, and data.fold below it")
         try:

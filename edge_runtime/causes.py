@@ -62,8 +62,8 @@ class Cause(str, Enum):
     # The camera answers, but gives no stream.
     AUTH = (
         "auth",
-        "the camera asks for a login, or rejects user or password; set or correct them, tries are few so that it does "
-        "not lock the account",
+        "the camera rejects user or password, or asks for a login that is not set; correct or set them, tries are few "
+        "so that it does not lock the account",
     )
     FORBIDDEN = (
         "forbidden",

@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 
 from augment.data.boxes import DrawnBox
 from edge_runtime.bundle.errors import InputError
-from edge_runtime.text_files import read_text
+from edge_runtime.text_files import normal, read_text
 
 MAX_BYTES = 1 << 20  # of a file for one image; a COCO file may have any size
 VOC_EDGES = ("xmin", "ymin", "xmax", "ymax")
@@ -43,7 +43,7 @@ def _read_yolo(path: Path, problems: list[str]) -> tuple[DrawnBox, ...] | None:
     if rows and not any(values is not None and row[0].isdigit() for _, row, values in numbers):
         return None  # a caption or some other text
     names = path.with_name(YOLO_NAMES)
-    classes = [line.strip() for line in read_text(names).split("\n")] if names.is_file() else []
+    classes = [normal(line.strip()) for line in read_text(names).split("\n")] if names.is_file() else []
     boxes = []
     for at, row, values in numbers:
         where = f"{path}, line {at}"
@@ -91,7 +91,7 @@ def _read_voc(path: Path, problems: list[str]) -> tuple[DrawnBox, ...] | None:
         where, texts = f"{path}, object {number}", [thing.findtext(f"bndbox/{edge}") for edge in VOC_EDGES]
         left, top, right, bottom = (_number(text) for text in texts)
         if right - left > 0 and bottom - top > 0:
-            name = (thing.findtext("name") or "").strip()
+            name = normal((thing.findtext("name") or "").strip())
             boxes.append(DrawnBox(left, top, right - left, bottom - top, where, name, picture=picture))
         else:
             seen = ", ".join(f"{edge} {text or 'missing'}" for edge, text in zip(VOC_EDGES, texts, strict=True))
@@ -111,7 +111,7 @@ def read_coco(path: Path, problems: list[str]) -> dict[str, tuple[DrawnBox, ...]
         content = json.loads(read_text(path))
         names = {image["id"]: str(image["file_name"]) for image in content["images"]}
         sizes = {image["id"]: _size([image.get("width"), image.get("height")]) for image in content["images"]}
-        categories = {category["id"]: str(category["name"]) for category in content.get("categories", ())}
+        categories = {category["id"]: normal(str(category["name"])) for category in content.get("categories", ())}
         annotations = [(entry["id"], entry["image_id"], entry) for entry in content["annotations"]]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from augment.data.box_files import YOLO_NAMES, read_boxes, read_coco
 from augment.data.boxes import DrawnBox
 from edge_runtime.bundle.errors import InputError
+from edge_runtime.text_files import normal
 
 SUFFIXES = (".xml", ".txt")  # where a tool wrote both, VOC is read: it names classes and states the image's size
 FOLDERS = ("labels", "Annotations")  # beside a folder of images, as YOLO and VOC lay their data out
@@ -58,14 +59,14 @@ def find_boxes(root: Path, images: Sequence[str], setting: str) -> FoundBoxes:
 
 
 def _take_files(root: Path, images: Sequence[str], place: Path | None, found: FoundBoxes) -> None:
-    folders: dict[PurePosixPath, list[tuple[Path, frozenset[str]]]] = {}
+    folders: dict[PurePosixPath, list[tuple[Path, dict[str, str]]]] = {}
     owners: dict[Path, str] = {}
     for image in images:
         pure = PurePosixPath(image)
         if pure.parent not in folders:
             folders[pure.parent] = [(folder, _names(folder)) for folder in _places(root, pure.parent, place)]
-        names = [f"{pure.stem}{suffix}" for suffix in SUFFIXES]
-        files = (folder / name for folder, inside in folders[pure.parent] for name in names if name in inside)
+        names = [normal(f"{pure.stem}{suffix}") for suffix in SUFFIXES]
+        files = (folder / inside[name] for folder, inside in folders[pure.parent] for name in names if name in inside)
         file = next(files, None)
         if file is None or image in found.by_image:
             continue
@@ -100,8 +101,9 @@ def _places(root: Path, folder: PurePosixPath, place: Path | None) -> Iterator[P
             yield above
 
 
-def _names(folder: Path) -> frozenset[str]:
-    return frozenset(file.name for file in folder.iterdir()) if folder.is_dir() else frozenset()
+def _names(folder: Path) -> dict[str, str]:
+    """Return the names in `folder` by their composed form."""
+    return {normal(file.name): file.name for file in folder.iterdir()} if folder.is_dir() else {}
 
 
 def _box_files(place: Path) -> Iterator[Path]:
@@ -131,8 +133,9 @@ def _take_coco(path: Path, root: Path, images: Sequence[str], found: FoundBoxes)
             PurePosixPath(image).relative_to(here).as_posix(): image for image in images if _below(image, here)
         }
     image_of |= {image: image for image in images}
+    image_of = {normal(name): image for name, image in image_of.items()}
     for name, boxes in listed.items():
-        pure = PurePosixPath(name.replace("\\", "/"))
+        pure = PurePosixPath(normal(name).replace("\\", "/"))
         image = image_of.get(pure.as_posix()) or image_of.get(pure.name)
         if image is not None:
             found.by_image[image] = boxes

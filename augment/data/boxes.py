@@ -9,7 +9,6 @@ CLICK = 2.0  # pixels; a box with a shorter side marks a point and holds no faul
 LEAST_SIDE = 1.0  # pixels; below, a box stands for fractions taken for pixels, or for a slip of the mouse
 ROUNDING = 1.0  # pixels by which tools draw over the border without meaning it
 STICKS_OUT = "sticks out and is cut at the border"
-MOST_TOLD = 20  # problems in one message
 
 
 @dataclass(frozen=True)
@@ -74,10 +73,3 @@ class DrawnBox:
 
 def _listed(numbers: list[float]) -> str:
     return ", ".join(f"{number:g}" for number in numbers)
-
-
-def refuse(problems: list[str]) -> None:
-    """Raise one InputError that names all `problems`, a sentence each, or the first of them; none is fine."""
-    if problems:
-        rest = [f"... and {len(problems) - MOST_TOLD} more"] if len(problems) > MOST_TOLD else []
-        raise InputError("\n".join([*problems[:MOST_TOLD], *rest]))

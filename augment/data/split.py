@@ -153,7 +153,18 @@ def _deal_fold(members: list[Member], shares: Shares, seed: int) -> dict[str, st
 
 
 def stratified_folds(labels: npt.ArrayLike, groups: npt.ArrayLike, folds: int, seed: int) -> list[Labels]:
-    """Return the positions of each fold of N images: whole groups, of each class about the same part."""
+    """Return the positions of each fold of N images: whole groups, of each class about the same part.
+
+    Where there are too few groups, or images of every class, for that, the groups are dealt out in turns, class by
+    class, and a fold may be empty.
+    """
+    names, classes = np.asarray(groups), np.asarray(labels)
+    if len(np.unique(names)) < folds or np.unique(classes, return_counts=True)[1].max() < folds:
+        rng = np.random.default_rng(seed % 2**32)
+        drawn = [group for label in np.unique(classes) for group in rng.permutation(np.unique(names[classes == label]))]
+        fold_of = {group: place % folds for place, group in enumerate(dict.fromkeys(drawn))}
+        found = np.array([fold_of[group] for group in names])
+        return [np.flatnonzero(found == fold) for fold in range(folds)]
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed % 2**32)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The least populated class", UserWarning)  # rare classes are our business

@@ -338,7 +338,12 @@ def _data(summary: types.DatasetSummary, faults: Sequence[str]) -> dict[str, obj
         f"{summary.perceptual_pairs} pairs of perceptual duplicates, {summary.straddling_pairs} of them on two "
         f"sides of the split; {summary.exact_copies} exact copies left out."
     )
-    listings = {"Quarantined": summary.quarantined, "Left out": summary.dropped, "Ignored": summary.ignored}
+    listings = {
+        "Not read": summary.unread,
+        "Quarantined": summary.quarantined,
+        "Left out": summary.dropped,
+        "Ignored": summary.ignored,
+    }
     return {
         "sentence": sentence,
         "table": Table("Real images per class.", ["class", "training", "validation", "test"], rows, faults),

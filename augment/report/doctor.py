@@ -13,14 +13,15 @@ from dataclasses import asdict, dataclass
 
 from augment.data.problems import Check, Problem
 from augment.evaluation.tables import aligned
-from augment.json_objects import plain
-from augment.record_types import DatasetRecord, DatasetSummary, LeftOut
+from augment.json_objects import as_plain, plain
+from augment.record_types import DatasetRecord, DatasetSummary, LeftOut, PlainJson
 from augment.settings import DataSettings
 
 FINE, LOOK, STOPS = 0, 3, 1  # exit codes
 WIDTH = 110  # characters of a line
 MOST_LINES = 8  # of one section, unless all are asked for
 CONTRADICTION = "one picture as "  # how the dataset stage's reason for a picture under two labels begins
+UNREAD = "NOT READ"  # in a hint on files that have a section of their own
 # Names of folders that hardly name what a picture shows.
 _ODD = {
     "a part of a split": r"train(ing)?|valid(ation)?|val|test(ing)?|dev|holdout",
@@ -45,55 +46,25 @@ def sections(
     summary: DatasetSummary, checks: Sequence[Check], data: DataSettings, further: Sequence[Section] = ()
 ) -> list[Section]:
     """Return what there is to tell, the most dangerous first; `further` are sections that others found."""
-    most = data.most_problems
-    stopping = [check for check in checks if check.stops(most)]
-    told = {str(problem) for check in stopping for problem in check.problems}
     contradicting = [entry for entry in summary.quarantined if entry.reason.startswith(CONTRADICTION)]
-    unusable = [entry for entry in summary.quarantined if entry not in contradicting]
-    quarantined = {f"{entry.path}: {entry.reason}" for entry in summary.quarantined}
-    unusable = [entry for entry in unusable if f"{entry.path}: {entry.reason}" not in told]
+    hints = [hint for hint in summary.hints if UNREAD not in hint]
     found = [
-        *(
-            Section(
-                STOPS,
-                check.headline(most) or f"The {check.what} do not allow a run",
-                list(dict.fromkeys(str(problem) for problem in check.problems)),
-                check.advice or "Mend what is listed, then run this command again.",
-            )
-            for check in stopping
-        ),
         *further,
+        Section(
+            LOOK,
+            f"{len(summary.unread)} files that may show something are NOT READ and teach nothing",
+            _entries(summary.unread),
+            "Save them as JPEG or PNG in the folder of their class, or install what the line names.",
+        ),
         Section(
             LOOK,
             f"{len(contradicting)} pictures stand under two labels",
             list(dict.fromkeys(entry.reason for entry in contradicting)),
             "They are left out of a run. Keep each under the label that is right, and delete the other.",
         ),
-        Section(
-            LOOK,
-            f"{summary.straddling_pairs} pairs of duplicates stand on two sides of the split",
-            ["The source's own lists put pictures that show the same into training and into test or validation."]
-            * bool(summary.straddling_pairs),
-            "What is measured on them means nothing: correct the lists, or leave the split to rarefault.",
-        ),
-        Section(
-            LOOK,
-            f"{len(unusable)} files cannot be used",
-            _entries(unusable),
-            "They are left out of a run. Copy or save them again, or remove them.",
-        ),
-        *(
-            Section(
-                LOOK,
-                f"{len(lines)} of {check.of} {check.what} are wrong",
-                lines,
-                check.advice or "They are left out of a run. Correct the lines that are named.",
-            )
-            for check in checks
-            if check not in stopping
-            and (lines := [line for line in map(str, check.problems) if line not in quarantined])
-        ),
-        Section(LOOK, "What a classifier cannot learn or show from these pictures", summary.hints),
+        *_leaks(as_plain(summary)),
+        *_of_checks(summary, checks, data.most_problems),
+        Section(LOOK, "What a classifier cannot learn or show from these pictures", hints),
         _odd_folders(summary.classes),
         Section(
             LOOK,
@@ -110,6 +81,79 @@ def sections(
     ]
     rank = {STOPS: 0, LOOK: 1, FINE: 2}
     return sorted((section for section in found if section.lines), key=lambda section: rank[section.level])
+
+
+def _of_checks(summary: DatasetSummary, checks: Sequence[Check], most: float) -> list[Section]:
+    """Return a section for each check that stops a run, for the other files that cannot be used, and other problems."""
+    stopping = [check for check in checks if check.stops(most)]
+    told = {str(problem) for check in stopping for problem in check.problems}
+    quarantined = {f"{entry.path}: {entry.reason}": entry for entry in summary.quarantined}
+    unusable = [
+        entry for line, entry in quarantined.items() if line not in told and not entry.reason.startswith(CONTRADICTION)
+    ]
+    found = [
+        Section(
+            STOPS,
+            check.headline(most) or f"The {check.what} do not allow a run",
+            list(dict.fromkeys(map(str, check.problems))),
+            check.advice or "Mend what is listed, then run this command again.",
+        )
+        for check in stopping
+    ]
+    advice = "They are left out of a run. Copy or save them again, or remove them."
+    found.append(Section(LOOK, f"{len(unusable)} files cannot be used", _entries(unusable), advice))
+    for check in checks:
+        lines = [line for line in map(str, check.problems) if line not in quarantined]
+        if check not in stopping:
+            advice = check.advice or "They are left out of a run. Correct the lines that are named."
+            found.append(Section(LOOK, f"{len(lines)} of {check.of} {check.what} are wrong", lines, advice))
+    return found
+
+
+def _leaks(said: PlainJson) -> list[Section]:
+    """Return what the summary says of look-alikes under two labels, copies across the split, groups and shortcuts."""
+    shortcuts = [found for found in said.get("shortcuts", ()) if found["kind"] == "container"]
+    glances = [found for found in said.get("shortcuts", ()) if found["kind"] != "container"]
+    proposals, apart = said.get("proposals", ()), said.get("straddling_copies", 0)
+    straddling = said["straddling_pairs"]
+    return [
+        Section(
+            LOOK,
+            f"{straddling} pairs of duplicates stand on two sides of the split",
+            ["The source's own lists put pictures that show the same into training and into validation or test."]
+            * bool(straddling),
+            "What is measured on them means nothing: correct the lists, or leave the split to rarefault.",
+        ),
+        Section(
+            LOOK,
+            "Pictures that look alike stand under two labels",
+            said.get("contradictions", ()),
+            "Look at each pair, and put the picture that is wrong under its own label.",
+        ),
+        Section(
+            LOOK,
+            "Copies of one picture stand on two sides of the split",
+            [f"{apart} pairs; the source's own lists part them"] * bool(apart),
+            "What is measured on them means nothing: correct the lists, or leave the split to rarefault.",
+        ),
+        Section(
+            LOOK,
+            "A class can be told without looking at what its pictures show",
+            [found["sentence"] for found in shortcuts],
+            "Take pictures of every class with the same cameras, on the same visits and in the same format.",
+        ),
+        Section(
+            LOOK,
+            "Pictures of one asset, visit or camera may stand on two sides of the split",
+            proposals,
+            "Where that is so, set what is proposed in the settings of the run.",
+        ),
+        Section(
+            FINE,
+            "A glance tells classes apart, which may be the fault itself",
+            [found["sentence"] for found in glances],
+        ),
+    ]
 
 
 def of_preflight(problems: Sequence[Problem], estimates: Sequence[str]) -> list[Section]:

@@ -156,6 +156,7 @@ def run(settings: Settings, folder: RunFolder, gate: HarmGate | None = None) -> 
     inputs = StageInputs.of(curation.digest, settings.train, others, {"initial_weights": initial})
     if done := folder.finished(TRAINING, inputs):
         return done
+    settings = _with_folds_that_fit(settings, material)
     trainers = _Trainers(settings, folder, material, build, initial)
     _check(settings, material, arms, trainers.design.head is not None)
     arms, notes = _with_images(settings, material, arms)
@@ -447,6 +448,20 @@ def _check(settings: Settings, material: Material, arms: Sequence[Arm], spatial:
                 f"train.arms names {arm.name}, but a spatial head weighs rare classes by itself; leave balanced out, "
                 f"or add {CLASSIC} for the class head"
             )
+
+
+def _with_folds_that_fit(settings: Settings, material: Material) -> Settings:
+    """Return settings without more cross-fitting than the real images have groups for; without any where a class would
+    be missing from what a fold learns."""
+    asked, groups = settings.train.cross_fit, {image.group for image in material.real}
+    if len(groups) >= asked:
+        return settings
+    of_class = Counter(label for label, _ in {(image.label, image.group) for image in material.real})
+    folds = len(groups) if min(of_class.values()) > 1 else 0
+    say(
+        f"train.cross_fit is {asked}, but the training and validation images are {len(groups)} groups: {folds} is taken"
+    )
+    return replace(settings, train=replace(settings.train, cross_fit=folds))
 
 
 def _with_images(settings: Settings, material: Material, arms: Sequence[Arm]) -> tuple[list[Arm], dict[str, str]]:

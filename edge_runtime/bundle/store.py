@@ -83,7 +83,8 @@ def write_bundle_manifest(folder: Path, manifest: Manifest) -> Manifest:
 def _read_manifest(folder: Path) -> bytes:
     path = folder / MANIFEST
     if not path.is_file():
-        raise InputError(f"{folder} is no bundle: it has no {MANIFEST}; give the folder that `rarefault export` wrote")
+        seen = f"it has no {MANIFEST}" if folder.is_dir() else "it is a file" if folder.exists() else "it is not there"
+        raise InputError(f"{folder} is no bundle: {seen}; give the folder that `rarefault export` wrote")
     if path.stat().st_size > MAX_MANIFEST:
         raise InputError(f"{path} is {path.stat().st_size} bytes, a manifest has at most {MAX_MANIFEST}; copy it again")
     return path.read_bytes()

@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
 from ..bundle.errors import InputError, os_errors_as
-from ..media.video_files import VIDEO_SUFFIXES
+from ..media.file_kinds import VIDEO_SUFFIXES
 from ..redact import redact
 
 DEFAULT_PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}

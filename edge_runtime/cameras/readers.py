@@ -44,6 +44,8 @@ RTSP_OPTIONS = (
 )
 LOOK_SECONDS, LOOK_TURNS = 1.0, 20  # between two looks at a folder, and beyond that in turns of what a look takes
 FIRST_SECONDS = 5.0  # after which a folder without pictures is told
+# Where Debian and Fedora keep the authorities that their systems trust, as one file.
+AUTHORITIES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")
 BACKLOG = 100  # pictures of a folder, the newest, that lie there at the start and are shown once
 
 
@@ -109,7 +111,9 @@ def _tls_options(address: CameraAddress) -> str:
         return ""
     import ssl
 
-    return f"|tls_verify;1|ca_file;{address.ca_file or ssl.get_default_verify_paths().cafile or ''}"
+    known = (address.ca_file, ssl.get_default_verify_paths().cafile or "", *AUTHORITIES)
+    found = [f"|ca_file;{path}" for path in known if path and Path(path).exists()]
+    return "|tls_verify;1" + "".join(found[:1])
 
 
 def _usb(device: Path) -> Decodes:

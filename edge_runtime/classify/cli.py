@@ -18,6 +18,7 @@ from ..bundle.store import STATE_DIR, current_bundle, open_bundle
 from ..cli_errors import Command
 from ..inference.engines import ENGINES, open_engine
 from ..inference.evaluator import Evaluator
+from ..media.file_kinds import Kind, file_kind
 from .inputs import Inputs
 from .path_lists import read_paths
 from .report import open_report
@@ -61,11 +62,11 @@ def main(
     Exit codes: 0 nothing flagged; 10 a fault flagged; 11 no fault flagged, but something could not be evaluated;
     1 an error; 2 wrong usage.
     """
+    _check(paths, output, report)
     _settle_process()
     workers = threads or _cores()
     tally = Tally()
-    folder = bundle or current_bundle(STATE_DIR, "give --bundle DIR or set RAREFAULT_BUNDLE")
-    evaluator = _open(folder, engine, precision, workers)
+    evaluator = _open(bundle, engine, precision, workers)
     inputs = Inputs(_paths(paths))
     timing = start_bench(evaluator, workers) if bench else None
     with contextlib.ExitStack() as stack:
@@ -87,6 +88,24 @@ def main(
     context.exit(tally.exit_code)
 
 
+def _check(paths: tuple[str, ...], output: Path | None, report: Path | None) -> None:
+    """Refuse what a shell makes of a variable that is not set, and of `--output *.jpg`."""
+    if "" in paths:
+        raise click.UsageError("a path is empty; the folder that the command is run in is written as a dot")
+    if "-" in paths and sys.stdin is None:
+        raise click.UsageError("standard input is closed, and no list can be read from it; give paths")
+    if output is None and sys.stdout is None:
+        raise click.UsageError("standard output is closed; give --output FILE")
+    if output and report and output.resolve() == report.resolve():
+        raise click.UsageError("--output and --report name the same file; choose another for one of them")
+    for path, option in ((output, "--output"), (report, "--report")):
+        if path is not None:
+            with os_errors_as(InputError, f"{path} cannot be written", f"choose another {option}"):
+                holds = path.exists() and file_kind(path).kind in (Kind.PICTURE, Kind.VIDEO, Kind.UNREAD_PICTURE)
+            if holds:
+                raise InputError(f"{path} may be evidence, and would be overwritten; choose another {option}")
+
+
 def _paths(arguments: tuple[str, ...]) -> Iterator[Path]:
     for argument in arguments:
         if argument != "-":
@@ -100,8 +119,8 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _open(folder: Path, engine: str, precision: str, workers: int) -> Evaluator:
-    bundle = open_bundle(folder)
+def _open(folder: Path | None, engine: str, precision: str, workers: int) -> Evaluator:
+    bundle = open_bundle(folder or current_bundle(STATE_DIR, "give --bundle DIR or set RAREFAULT_BUNDLE"))
     opened = open_engine(bundle, engine, precision, callers=workers, threads=1)
     model = f"{bundle.manifest.name} {bundle.manifest.version} ({bundle.digest[:12]})"
     passed_over = f" (passed over {'; '.join(opened.skipped)})" if opened.skipped else ""

@@ -4,6 +4,7 @@ A file's content decides what it is. In a folder, every file that may be evidenc
 reason why it cannot be judged; what is plainly none is counted.
 """
 
+import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -63,7 +64,7 @@ class Inputs:
         seen.add(identity)
         if all(name in names for name in BUNDLE_FILES):
             self.left_out[OURS] += 1
-            return
+            names = sorted(set(names) - _bundled(folder))
         for name in names:
             yield from self._entry(folder / name, seen)
 
@@ -111,6 +112,15 @@ def _identity(folder: Path) -> Identity:
     """Return what tells a folder from all others. Some network drives give no number; then its path does."""
     status = folder.stat()
     return (status.st_dev, status.st_ino) if status.st_ino else os.path.realpath(folder)
+
+
+def _bundled(folder: Path) -> set[str]:
+    """Return which entries of a bundle's folder belong to it; photographs may lie beside them."""
+    try:
+        listed = json.loads((folder / "manifest.json").read_bytes())["files"]
+        return {*BUNDLE_FILES, *(str(name).partition("/")[0] for name in listed)}
+    except (OSError, ValueError, KeyError, TypeError):  # damaged, or another program's
+        return set(BUNDLE_FILES)
 
 
 def _is_folder(path: Path) -> bool:

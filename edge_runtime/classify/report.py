@@ -6,6 +6,7 @@ It is one file that asks for nothing from outside. Every name in it is escaped, 
 import base64
 import contextlib
 import html
+import os
 import signal
 import time
 from collections.abc import Iterator
@@ -52,6 +53,9 @@ def open_report(path: Path, evaluator: Evaluator, inputs: Inputs) -> Iterator["R
     """
     report = Report(evaluator, inputs)
     with os_errors_as(InputError, f"{path} cannot be written", "choose another --report"):
+        if path.exists() and not path.is_file():  # a pipe or device, which a page would take the place of
+            raise InputError(f"{path} is no regular file; choose another --report")
+        path = Path(os.path.realpath(path))  # a link stays one
         replace_file(path, report.page())
     with contextlib.suppress(ValueError):  # not in the main thread
         signal.signal(signal.SIGTERM, _interrupt)

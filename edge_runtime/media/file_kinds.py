@@ -63,6 +63,7 @@ VIDEO_SUFFIXES = _words(
     ".asf .3gp .3g2 .lrv .lrf .insv .360 .dav .flv .f4v .ogv .mxf .dv .264 .h264 .avc .265 .h265 .hevc .mjpg "
     ".mjpeg"
 )
+_MOTION_JPEG = (".mjpg", ".mjpeg")  # JPEG files in a row: their first bytes are those of a still picture
 _RAW_SUFFIXES = _words(
     ".nef .nrw .cr2 .cr3 .crw .arw .sr2 .srf .dng .orf .rw2 .raf .pef .srw .x3f .3fr .fff .iiq .erf .kdc .dcr "
     ".mef .mos .mrw .rwl .gpr .braw .r3d"
@@ -198,7 +199,7 @@ def kind_of(head: bytes, name: str = "") -> FileKind:
     if OWN_MARK in head:
         return FileKind(Kind.OTHER, OWN)
     found = _by_signature(head, suffix) or _by_container(head, suffix) or _stream(head)
-    return found or _by_suffix(suffix) or _text(head) or _unknown(head)
+    return found or _promised(head, name) or _text(head) or _unknown(head)
 
 
 def unread(kind: FileKind) -> str:
@@ -213,7 +214,7 @@ def unread(kind: FileKind) -> str:
         return "holds nothing but zeros: it was not copied whole; copy it again"
     if kind.name == "file of an unknown format":
         return "is of an unknown format and was not looked at; if it is a picture or a video, save it as JPEG or MP4"
-    article = "an" if kind.name[0] in "AEIOe" else "a"
+    article = "an" if kind.name[0] in "AEIOei" else "a"
     if kind.kind is Kind.DOCUMENT:
         return (
             f"is {article} {kind.name}, which may hold pictures and was not looked at; give them as files of their own"
@@ -232,6 +233,8 @@ def reads_heic() -> bool:
 def _by_signature(head: bytes, suffix: str) -> FileKind | None:
     for (place, signature), (kind, name) in _SIGNATURES.items():
         if head.startswith(signature, place):
+            if name == "JPEG" and suffix in _MOTION_JPEG:
+                return FileKind(Kind.VIDEO, "motion JPEG")
             return FileKind(kind, _OFFICE.get(suffix, name) if name == "ZIP archive" else name)
     return None
 
@@ -314,13 +317,18 @@ def _stream(head: bytes) -> FileKind | None:
     start = 4 if head.startswith(b"\0\0\0\1") else 3 if head.startswith(b"\0\0\1") else 0
     if start and len(head) > start and (head[start] & 0x9F in (7, 9) or head[start] in (0x40, 0x42, 0x46)):
         return FileKind(Kind.VIDEO, "H.264 or H.265 stream")
-    if len(head) > 2 and head[0] == 0xFF and head[1] & 0xE6 in (0xE2, 0xE0) and head[:2] != b"\xff\xfe":
+    if len(head) > 2 and head[0] == 0xFF and head[1] & 0xF6 in (0xF2, 0xF0):  # not 0xE0: a JPEG without its beginning
         return FileKind(Kind.OTHER, "sound")
     return None
 
 
+def _promised(head: bytes, name: str) -> FileKind | None:
+    """Return what the name promises. A file without content may be a copy that was given up: "IMG_1.jpg.part"."""
+    suffixes = PurePath(name.lower()).suffixes[::-1]
+    return next(filter(None, map(_by_suffix, suffixes[:1] if any(head) else suffixes)), None)
+
+
 def _by_suffix(suffix: str) -> FileKind | None:
-    """Return what the name promises, where the content is unknown, damaged or absent."""
     for name, suffixes in SUFFIXES.items():
         if suffix in suffixes:
             unread = name == "HEIC" and not reads_heic()
@@ -332,7 +340,7 @@ def _by_suffix(suffix: str) -> FileKind | None:
     if suffix in _UNREAD_SUFFIXES:
         return FileKind(Kind.UNREAD_PICTURE, suffix[1:].upper())
     if suffix in _DOCUMENT_SUFFIXES:
-        return FileKind(Kind.DOCUMENT, suffix[1:].upper())
+        return FileKind(Kind.DOCUMENT, f"{suffix[1:].upper()} file")
     return FileKind(Kind.OTHER, f"{suffix} file") if suffix in _OTHER_SUFFIXES else None
 
 

@@ -12,8 +12,7 @@ import numpy as np
 from ..bundle.errors import InputError
 from ..bundle.preprocess import Frame, PreprocessSpec
 from ..bundle.radiometric import RadiometricRule
-from .file_kinds import HEAD_BYTES, SUFFIXES, Kind, kind_of, unread
-from .file_kinds import IMAGE_SUFFIXES as IMAGE_SUFFIXES
+from .file_kinds import HEAD_BYTES, IMAGE_SUFFIXES, SUFFIXES, Kind, kind_of, unread
 from .heic_files import film_in, read_heic
 from .image_headers import Header, damaged, read_header
 from .image_pages import MAX_PAGES, count_frames, later_frames, page_files
@@ -22,6 +21,7 @@ from .radiometric import holds_values, jpeg_holds_values, read_scaled
 
 MAX_BYTES = 128 << 20  # bytes of one file
 MAX_PIXELS = 64_000_000  # 192 MB once decoded
+EMPTY = "is empty (0 bytes); copy it again, or download it if it is kept in a cloud"
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def decode_image(
     The InputError is a predicate ("is damaged ..."), to which the caller adds the subject.
     """
     if not data:
-        raise InputError("is empty (0 bytes); copy it again, or download it if it is kept in a cloud")
+        raise InputError(EMPTY)
     if data[4:8] == b"ftyp":
         return _heic(data, suffix, next(_heic_frames(data)))
     header = read_header(data)

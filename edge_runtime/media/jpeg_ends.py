@@ -4,6 +4,7 @@ The structure is that of ITU-T T.81, annex B; several pictures in one file are C
 picture is how phones keep a "motion photo".
 """
 
+import contextlib
 import re
 import struct
 from collections.abc import Iterator
@@ -22,6 +23,9 @@ _SCAN, _ALONE = 0xDA, (0x01, 0xD8)
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _PROGRESSIVE = (0xC2, 0xC6, 0xCA, 0xCE)
 _PREVIEW = 0x01  # MPO type of a smaller copy of the first picture
+_NEXT = re.compile(END + rb"[\0\xff]*(?=\xff\xd8\xff)")
+_HEAD_BYTES = 128 << 10  # of a picture, in which its metadata say what lies behind it
+_PARTS = b"Container:Directory"  # of what a phone keeps there: depth and gain maps, no pictures
 _GAIN_MAPS = (b"hdrgm", b"HDRGainMap", b"urn:iso:std:iso:ts:21496")  # how bright to show it, no picture of its own
 
 
@@ -51,9 +55,12 @@ def find_end(data: bytes) -> JpegEnd:
     raise InputError("is a damaged JPEG (cut off: pixels are missing); copy it again")
 
 
-def _walk(data: bytes) -> tuple[int | None, bool]:
-    """Return the place behind the end mark (None without one), and whether every scan of the picture has begun."""
-    place, progressive = 2, False
+def _walk(data: bytes, start: int = 0) -> tuple[int | None, bool]:
+    """Return the place behind the end mark (None without one), and whether every scan of the picture has begun.
+
+    The picture begins at `start`.
+    """
+    place, progressive = start + 2, False
     missing: dict[int, list[int]] = {}  # of each component and coefficient how many low bits are still to come
     while (found := _MARKER.search(data, place)) is not None:
         marker, place = found[1][0], found.end()
@@ -92,15 +99,22 @@ def _decoded(data: bytes) -> Frame | None:
         return None
 
 
-def other_pictures(data: bytes) -> list[bytes]:
-    """Return the further pictures of an MPO, each a JPEG file; without previews and gain maps of the first."""
+def other_pictures(data: bytes) -> Iterator[bytes]:
+    """Yield the further pictures of the file, each a JPEG file; without previews and gain maps of the first."""
     at = _directory(data)
-    if at is None:
-        return []
-    try:
-        return [part for part in _listed(data, at) if not any(sign in part[:4096] for sign in _GAIN_MAPS)]
-    except struct.error:  # the list is cut off or no list
-        return []
+    parts = _in_a_row(data) if at is None else _listed(data, at)
+    with contextlib.suppress(struct.error):  # the list is cut off or no list
+        yield from (part for part in parts if not any(sign in part[:4096] for sign in _GAIN_MAPS))
+
+
+def _in_a_row(data: bytes) -> Iterator[bytes]:
+    """Yield what begins right behind the end of the picture before it, as in motion JPEG without a container."""
+    if _PARTS in data[:_HEAD_BYTES] or _NEXT.search(data) is None:
+        return
+    end = _walk(data)[0]
+    while end is not None and (begin := _NEXT.match(data, end - len(END))) is not None:
+        end = _walk(data, begin.end())[0]
+        yield data[begin.end() : end]
 
 
 def _directory(data: bytes) -> int | None:

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from .image_files import IMAGE_SUFFIXES
+from .file_kinds import IMAGE_SUFFIXES
 
 MOST_KNOWN = 100_000  # pictures that are gone and still remembered: a network folder may go and come back
 RESTLESS_LOOKS = 3  # a picture that has changed at so many looks is overwritten all the time, and is taken as it is

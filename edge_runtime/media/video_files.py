@@ -22,12 +22,12 @@ import numpy as np
 from ..bundle.errors import InputError
 from ..bundle.preprocess import Frame
 from ..child_process import end_child, module_command, start_child
-from .file_kinds import VIDEO_SUFFIXES as VIDEO_SUFFIXES
-from .image_files import MAX_PIXELS
+from .image_files import EMPTY, MAX_PIXELS
 
 SAMPLE_SECONDS = 1.0  # of the video's own clock, between two frames that are looked at
 SILENCE_SECONDS = 60.0  # without the next sampled frame; then the decoder counts as hung
 MISSING_SHARE = 0.02  # of the announced frames and time may be missing before the end needs an explanation
+UNOPENED = "cannot be opened as a video: it is damaged, cut off, sound alone or of an unknown format; copy it again"
 FIRST_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
 MATROSKA_TRACKS, MATROSKA_CLUSTER, MATROSKA_VIDEO = b"\x16\x54\xae\x6b", b"\x1f\x43\xb6\x75", b"\x83\x81\x01"
 TRACK_BYTES = 64 << 20  # at most, of a container's description of its tracks
@@ -103,7 +103,7 @@ def _decode(path: str, offset: int, out: IO[bytes]) -> None:
     capture = cv2.VideoCapture(place, cv2.CAP_FFMPEG)  # this backend alone: others read numbered files or devices
     width, height = capture.get(cv2.CAP_PROP_FRAME_WIDTH), capture.get(cv2.CAP_PROP_FRAME_HEIGHT)
     if not capture.isOpened():
-        return _send(out, end="cannot be opened as a video: damaged, cut off or of an unknown format; copy it again")
+        return _send(out, end=UNOPENED if Path(path).stat().st_size else EMPTY)
     if width * height > MAX_PIXELS:
         return _send(out, end=f"is too large: {width:.0f} x {height:.0f} pixels, at most {MAX_PIXELS} are read")
     read, due, longest = 0, 0.0, 0.0

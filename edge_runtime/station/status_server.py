@@ -36,7 +36,7 @@ class StatusServer:
         """Bind the port and answer requests from now on; UnavailableError where the port is taken."""
         members = {"metrics": self._metrics, "checks": dict(checks), "status": staticmethod(status)}
         what = f"the status page cannot listen on {self._settings.host}:{self._settings.port}"
-        with os_errors_as(UnavailableError, what, "choose another host or port in [http]"):
+        with os_errors_as(UnavailableError, what, "choose another host or another port in [http]"):
             family, address = self._settings.place()
             server = type("Server", (ThreadingHTTPServer,), {"address_family": family})
             self._server = server(address, type("Handler", (_Handler,), members))

@@ -19,7 +19,7 @@ from augment.settings import DataSettings, load_settings, write_settings
 from tests.support.rendered_run import ONE_THREAD
 
 WITHOUT_POSIX = """
-import os, signal, subprocess, sys
+import os, shutil, signal, subprocess, sys
 import cv2, diffusers, imagehash, jinja2, matplotlib.pyplot, onnx, onnxruntime, onnxscript, scipy, seaborn
 import sklearn.linear_model, statsmodels, torch, torchvision, transformers
 # These load parts of the libraries when they are imported.
@@ -48,6 +48,7 @@ def open_file(path, *rest, **named):
     return really_open(path, *rest, **named)
 
 os.open = open_file
+shutil._use_fd_functions = False  # so removes shutil a folder on Windows
 from augment.cli import main
 for words in sys.argv[1].splitlines():
     print("$", words, flush=True)
@@ -108,7 +109,7 @@ def ended(tmp_path_factory) -> tuple[Path, str]:
     command = [sys.executable, "-c", WITHOUT_POSIX, "\n".join(commands)]
     env = {**ONE_THREAD, "LOGNAME": "somebody"}  # or torch asks the module pwd, which it does not need on Windows
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=600)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
     return root, done.stdout
 
 

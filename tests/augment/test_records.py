@@ -199,3 +199,10 @@ def test_documents_are_written_as_they_were_before_records_had_types(tmp_path):
         "records",
     ]
     assert content["records"] == [{"id": "1", "label": "l", "prefix": "p", "caption": "p, é"}]
+
+
+def test_settings_that_change_nothing_may_stand_in_an_older_document(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.write(make())
+    assert folder.finished(CAPTIONS, StageInputs("p", {}, {"m": {"sha256": "x"}}, left_out=("a",)))
+    assert folder.finished(CAPTIONS, StageInputs("p", {}, {"m": {"sha256": "x"}})) is None

@@ -101,6 +101,22 @@ def test_every_key_is_explained_in_the_file(tmp_path):
             '[data]\nsource = "x"\n[train]\nsynthetic_norm = true\nbatch_size = 2',
             "train.batch_size is 2, expected at least 3",
         ),
+        ('[data]\nsource = "x"\n[generate]\nsize = 100', "generate.size is 100, expected 0 or a multiple of 8 .* 96"),
+        ('[data]\nsource = "x"\n[generate]\nsize = 8', "generate.size is 8, .* such as 32"),
+        ('[data]\nsource = "x"\n[generate]\nmethods = []', "generate.methods is empty"),
+        ('[data]\nsource = "x"\n[generate]\nmethods = ["codec", "codec"]', "names codec 2 times, expected once"),
+        ('[data]\nsource = "x"\n[generate]\nmethods = ["img2img-0.01"]', "less than one of generate.steps .20."),
+        ('[data]\nsource = "x"\n[generate]\nfloor = 9\ncap = 8', "generate.floor .9. is more than generate.cap .8."),
+        ('[data]\nsource = "x"\n[caption]\nprefix = "a {label}"', "caption.prefix is 'a {label}', expected"),
+        ('[data]\nsource = "x"\n[caption]\nprefix = "a {"', "caption.prefix is 'a {', expected"),
+        ('[data]\nsource = "x"\n[export]\nprecisions = ["fp33"]', "names 'fp33', expected some of fp32"),
+        ('[data]\nsource = "x"\n[export]\nprecisions = ["int8"]', "export.precisions lacks fp32"),
+        ('[data]\nsource = "x"\n[export]\nname = " "', "export.name is ' ', expected 1 to 64 characters"),
+        ('[data]\nsource = "x"\n[train]\narms = ["real", "real", "combined"]', "train.arms names real 2 times"),
+        ('[data]\nsource = "x"\nfaults = ["f", "f"]', "data.faults names f 2 times"),
+        ('[data]\nsource = "x"\nlevels = "split/site"', "data.levels is 'split/site', expected words"),
+        ('[data]\nsource = "x"\nlevels = "class//date"', "data.levels is"),
+        ("seed = 9223372036854775808", "seed is 9223372036854775808, expected 0 to"),
     ],
 )
 def test_a_mistake_is_one_sentence(text, sentence, tmp_path):
@@ -153,3 +169,28 @@ def test_a_file_that_says_the_same_is_kept_and_another_refused(tmp_path):
     assert load_settings(path) == older
     with pytest.raises(InputError, match="is no run of this demo; choose another --out, or remove"):
         write_once(replace(settings, seed=9), path, "this demo")
+
+
+def test_a_relative_source_counts_from_the_file_and_as_before_where_nothing_lies_there(tmp_path, monkeypatch):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "shell/images").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "shell")
+    path = tmp_path / "run/pipeline.toml"
+    path.write_text('[data]\nsource = "images"\nboxes = "drawn"\n')
+    assert load_settings(path).data.source == str(tmp_path / "shell/images")
+    (tmp_path / "run/drawn").mkdir()
+    assert load_settings(path).data.boxes == str(tmp_path / "run/drawn")
+    (tmp_path / "run/images").mkdir()
+    with pytest.raises(InputError, match=r"data.source is images, which counts from the folder of pipeline.toml"):
+        load_settings(path)
+    monkeypatch.chdir(tmp_path / "run")
+    assert load_settings(path).data.source == str(tmp_path / "run/images")
+    path.write_text('[data]\nsource = "elpv-dataset"\n')
+    assert load_settings(path).data.source == "elpv-dataset"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_settings_are_read_as_any_editor_saves_them(tmp_path, encoding):
+    path = tmp_path / "pipeline.toml"
+    path.write_bytes('[data]\r\nsource = "Öl"\r\n'.encode(encoding))
+    assert load_settings(path).data.source == "Öl"

@@ -65,4 +65,4 @@ def test_an_encrypted_key_is_opened_by_its_passphrase_and_a_wrong_one_is_told(ow
 
 
 def test_a_ca_file_takes_the_place_of_the_authorities_of_the_system(own):
-    assert [ca["subject"] for ca in tls_context(own / "own.crt").get_ca_certs()] == [((("commonName", "own"),),)]
+    assert tls_context(own / "own.crt").cert_store_stats()["x509"] == 1

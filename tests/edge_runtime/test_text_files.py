@@ -9,11 +9,14 @@ from edge_runtime.bundle.errors import InputError
 from edge_runtime.text_files import decode_text, normal, printable, read_text
 from tests.support import ROOT
 
-# Modules that read text on their own, and why: none of these texts was written by a person.
+# Modules that read text on their own or speak of marks, and why they may.
 OWN_TEXTS = {
     "edge_runtime/text_files.py": "the reader",
     "edge_runtime/watchlog/report.py": "the page that is packaged with it",
     "edge_runtime/watchlog/ledger_query.py": "a file of the kernel",
+    "edge_runtime/classify/report.py": "the page that is packaged with it",
+    "edge_runtime/classify/path_lists.py": "lists that arrive line by line from another program, in the same encodings",
+    "edge_runtime/classify/cli.py": "writes the mark that a spreadsheet wants, and reads no text",
     "augment/training/frame_cache.py": "its own mark",
     "augment/mini/assemble.py": "the configuration that a library has written",
 }

@@ -4,6 +4,7 @@ The setting `data.levels` says it. Without it the levels are read where their na
 says what they look like and how to say it. A folder is never taken for a class because it happens to lie on top.
 """
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -51,7 +52,7 @@ class _Unclear(Exception):
         spelled = " or ".join(f'data.levels = "{"/".join(_with_skips(roles, skipped))}"' for roles in self.choices)
         return (
             f"{self.look}; which level of folders names the class? Say it from the top: {spelled} in pipeline.toml, "
-            "or the same with --levels of `rarefault init`. The words are class, split (train, valid, test), * (means "
+            "or the same with --levels. The words are class, split (train, valid, test), * (means "
             "nothing) and any other, such as site or date, for what stays together on one side"
         )
 
@@ -192,7 +193,7 @@ def _no_class(tops: set[str]) -> InputError:
     return InputError(
         f"{_folders(tops)} look like sides of a split, and no folder below them names a class; where boxes name what "
         "is shown, as in exports for detectors, write a manifest.csv with the columns path,label,split; if the folders "
-        f'are the classes, set data.levels = "{CLASS}" (--levels of `rarefault init`)'
+        f'are the classes, set data.levels = "{CLASS}" (--levels)'
     )
 
 
@@ -252,7 +253,8 @@ def _kept_together(folders: Collection[Folders], below: set[str]) -> str:
 
 
 def _unclear(names: Collection[str], look: str, *choices: tuple[str, ...]) -> _Unclear:
-    return _Unclear(f"{_folders(names)} {look}", *choices)
+    said = re.sub(r"^(look|hold)\b", r"\1s", look) if len(names) == 1 else look
+    return _Unclear(f"{_folders(names)} {said}", *choices)
 
 
 def _folders(names: Collection[str]) -> str:

@@ -8,7 +8,7 @@ import pytest
 
 from augment.data.box_search import find_boxes
 from edge_runtime.bundle.errors import InputError
-from edge_runtime.media.image_files import IMAGE_SUFFIXES
+from edge_runtime.media.file_kinds import IMAGE_SUFFIXES
 from tests.support import DATA
 
 YOLO = "0 0.5 0.5 0.2 0.2\n"
@@ -117,3 +117,19 @@ def test_yolo_voc_and_coco_give_thermal_pictures_the_same_boxes(tmp_path: Path) 
         for image, boxes in pixels.items():
             flat = [number for box in other.by_image[image] for number in box.pixels(384, 288)[0]]
             assert flat == pytest.approx([number for box in boxes for number in box])
+
+
+def test_names_of_two_systems_are_one_in_files_of_boxes_and_in_coco(tmp_path: Path) -> None:
+    decomposed, composed = "O\u0308l", "\u00d6l"
+    box_file(tmp_path / "hot" / f"{composed}.txt")
+    box_file(tmp_path / "hot" / "classes.txt", f"\ufeff{decomposed}\r\n")
+    found = find_boxes(tmp_path, [f"hot/{decomposed}.jpg"], "")
+    assert [box.name for box in found.by_image[f"hot/{decomposed}.jpg"]] == [composed]
+    coco = {
+        "images": [{"id": 1, "file_name": f"hot/{composed}2.jpg"}],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4]}],
+        "categories": [{"id": 1, "name": decomposed}],
+    }
+    (tmp_path / "boxes.json").write_bytes(json.dumps(coco, ensure_ascii=False).encode("utf-8-sig"))
+    found = find_boxes(tmp_path, [f"hot/{decomposed}2.jpg"], str(tmp_path / "boxes.json"))
+    assert [box.name for box in found.by_image[f"hot/{decomposed}2.jpg"]] == [composed]

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from augment.data.boxes import MOST_TOLD, DrawnBox, refuse
+from augment.data.boxes import DrawnBox
 from edge_runtime.bundle.errors import InputError
 
 BOX = DrawnBox(10, 20, 30, 40, "list.csv, line 7")
@@ -38,15 +38,6 @@ def test_a_box_that_cannot_be_is_a_sentence(box: DrawnBox, sentence: str) -> Non
     with pytest.raises(InputError) as caught:
         box.pixels(100, 80)
     assert sentence in str(caught.value)
-
-
-def test_all_problems_are_told_together_up_to_a_screen_of_them() -> None:
-    refuse([])
-    with pytest.raises(InputError) as caught:
-        refuse([f"problem {at}" for at in range(MOST_TOLD + 3)])
-    lines = str(caught.value).splitlines()
-    assert lines[0] == "problem 0"
-    assert lines[-1] == "... and 3 more"
 
 
 def test_the_digest_of_a_manifest_s_box_is_that_of_its_four_numbers() -> None:

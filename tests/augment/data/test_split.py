@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from augment.data.split import Member, Shares, assign_sides, settle_groups
+from augment.data.split import Member, Shares, assign_sides, settle_groups, stratified_folds
 
 SHARES = Shares(validation=0.2, test=0.2)
 NONE = np.empty((0, 2), np.int64)
@@ -153,3 +153,13 @@ def test_over_all_folds_every_image_is_tested_once_and_groups_stay_whole():
     for side in sides:
         assert all(side[f"{n:02d}"] == side[f"{n + 1:02d}"] for n in range(0, 40, 2))
         assert {member.label for member in members if side[member.id] == "test"} == {"a", "b"}
+
+
+def test_folds_of_too_few_images_are_dealt_in_turns_and_groups_stay_whole():
+    labels, groups = ["a", "a", "a", "b", "b", "b", "b"], ["1", "2", "3", "4", "5", "5", "6"]
+    folds = stratified_folds(labels, groups, 5, seed=3)
+    assert sorted(np.concatenate(folds).tolist()) == list(range(7))
+    assert all(
+        {groups[at] for at in fold}.isdisjoint(groups[at] for at in range(7) if at not in fold) for fold in folds
+    )
+    assert len(stratified_folds(["a", "b"], ["1", "2"], 5, seed=0)) == 5

@@ -13,6 +13,8 @@ from augment.report import doctor
 from augment.settings import DataSettings, Settings
 from augment.stages.dataset import examine
 
+EMPTY = "is empty (0 bytes); copy it again, or download it if it is kept in a cloud"
+
 
 def pictures(root: Path, **counts: int) -> Path:
     """Random pictures of 40 x 48 pixels, `counts` of each class, with numbers ten apart: no burst."""
@@ -67,14 +69,15 @@ def test_warnings_name_the_file_what_it_costs_and_what_to_do(tmp_path):
     (root / "sound" / "twin.png").write_bytes((root / "leak" / "leak00.png").read_bytes())
     (root / "sound" / "again.png").write_bytes((root / "sound" / "sound00.png").read_bytes())
     (root / "notes.txt").write_text("visited on Monday")
+    (root / "leak" / "layers.psd").write_bytes(b"8BPS" + bytes(60))
     titles = {section.title: section for section in looked_at(root)}
     assert {section.level for section in titles.values()} == {doctor.LOOK}
-    first = next(iter(titles.values()))
-    assert first.title == "2 pictures stand under two labels"
-    assert "leak/leak00.png, sound/twin.png" in first.lines[0]
-    assert titles["1 files cannot be used"].lines == [
-        "leak/empty.jpg: empty.jpg is empty (0 bytes); copy it again from where it came"
-    ]
+    unread, contradicting = list(titles.values())[:2]
+    assert unread.title.startswith("1 files that may show something are NOT READ")
+    assert unread.lines[0].startswith("leak/layers.psd: ")
+    assert contradicting.title == "2 pictures stand under two labels"
+    assert "leak/leak00.png, sound/twin.png" in contradicting.lines[0]
+    assert titles["1 files cannot be used"].lines == [f"leak/empty.jpg: empty.jpg {EMPTY}"]
     assert titles["1 pictures are left out beside others"].lines[0].startswith("sound/sound00.png: has the same bytes")
     assert any("notes.txt" in line for line in titles["1 files and folders are not read"].lines)
     assert titles["1 names of classes hardly name what a picture shows"].lines == ["DCIM looks like a collection"]

@@ -104,11 +104,13 @@ def test_a_changed_checkpoint_is_refused(tmp_path):
         compare.run(settings, folder)
 
 
-def test_an_arm_that_was_not_trained_is_refused(compared):
+def test_an_arm_that_was_not_trained_is_told_and_the_other_one_stands_alone(compared):
     settings, folder, _ = compared
     wanted = replace(settings, compare=replace(settings.compare, candidate="adapted"))
-    with pytest.raises(InputError, match=r"compare\.candidate is 'adapted', but only combined, real, synthetic"):
-        compare.run(wanted, folder)
+    document = compare.run(wanted, folder)
+    assert document.summary.candidate == document.summary.baseline == "real"
+    assert "arm adapted was not trained; name it in train.arms" in document.summary.why
+    assert document.summary.verdict == "INCONCLUSIVE"
 
 
 def test_a_run_without_test_images_is_refused(tmp_path):

@@ -70,6 +70,11 @@ def test_a_manifest_that_is_no_document_is_refused(bundle: Path, text: str) -> N
 def test_a_folder_without_a_manifest_is_no_bundle(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"is no bundle: it has no manifest\.json"):
         open_bundle(tmp_path)
+    (tmp_path / "manifest.json").touch()
+    with pytest.raises(InputError, match=r"manifest\.json is no bundle: it is a file; give the folder"):
+        open_bundle(tmp_path / "manifest.json")
+    with pytest.raises(InputError, match="it is not there"):
+        open_bundle(tmp_path / "gone")
 
 
 def test_a_precision_that_is_not_there_names_those_that_are(packed: Path) -> None:

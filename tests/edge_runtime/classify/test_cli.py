@@ -100,6 +100,8 @@ def test_a_blank_frame_never_gets_a_class(classify, tmp_path):
         (["x.png", "--precision", "int8"], 1, "holds no int8 model"),
         (["x.png", "--engine", "tensorrt"], 1, "the engine tensorrt is not here"),
         (["x.png", "--output", "no/such/folder"], 1, "cannot be written"),
+        (["x.png", "--output", "a.x", "--report", "./a.x"], 2, "name the same file"),
+        ([""], 2, "a path is empty"),
     ],
 )
 def test_errors_are_one_sentence(classify, arguments, code, words):
@@ -108,6 +110,25 @@ def test_errors_are_one_sentence(classify, arguments, code, words):
     assert words in done.stderr
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
+
+
+@pytest.mark.parametrize("option", ["--output", "--report"])
+def test_evidence_is_never_overwritten(classify, red, green, option):
+    before = green.read_bytes()
+    done = classify(red, option, green)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "green.png may be evidence" in done.stderr
+    assert green.read_bytes() == before
+    assert classify(red, option, red.with_suffix(".txt")).returncode == 10
+    assert classify(red, option, red.with_suffix(".txt")).returncode == 10  # its own older output is replaced
+
+
+@pytest.mark.parametrize(("redirection", "words"), [("- <&-", "standard input is closed"), ("x >&-", "give --output")])
+def test_a_closed_stream_is_a_sentence(redirection, words):
+    command = f'"{sys.executable}" -m edge_runtime.classify {redirection}'
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert words in done.stderr
 
 
 def test_without_any_bundle_it_says_how_to_give_one(classify, monkeypatch):

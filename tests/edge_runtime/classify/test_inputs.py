@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from edge_runtime.classify.inputs import Inputs
 from edge_runtime.media.file_kinds import OWN_MARK
 
@@ -80,6 +82,7 @@ def test_own_output_and_what_systems_make_is_left_out_and_counted(tmp_path):
         (tmp_path / name).write_bytes(JPEG)
     (tmp_path / "bundle" / "golden").mkdir()
     (tmp_path / "bundle" / "golden" / "0.png").touch()
+    (tmp_path / "bundle" / "manifest.json").write_text('{"files": {"golden/0.png": {}}}')
     (tmp_path / "heat.jpg").write_bytes(JPEG + OWN_MARK)
     (tmp_path / "photo.jpg").write_bytes(JPEG)
     inputs = Inputs([tmp_path])
@@ -87,6 +90,16 @@ def test_own_output_and_what_systems_make_is_left_out_and_counted(tmp_path):
     assert inputs.summary() == "2 made by systems, 2 of rarefault's own output"
     (given,) = Inputs([tmp_path / "heat.jpg"])
     assert "was drawn by rarefault itself" in str(given.reason)
+
+
+@pytest.mark.parametrize("manifest", ['{"files": {"golden/0.png": {}}}', "{", "[]", '{"files": 1}'])
+def test_photographs_beside_a_bundle_are_looked_at(tmp_path, manifest):
+    (tmp_path / "golden").mkdir()
+    (tmp_path / "manifest.json").write_text(manifest)
+    for name in ("golden.json", "golden/0.png", "IMG_1.jpg"):
+        (tmp_path / name).write_bytes(JPEG)
+    found = names(Inputs([tmp_path]), tmp_path)
+    assert found == (["IMG_1.jpg"] if "golden" in manifest else ["IMG_1.jpg", "golden/0.png"])
 
 
 def test_each_folder_is_entered_once_however_links_lead_to_it(tmp_path):

@@ -1,5 +1,6 @@
 """The page to hand in: what was not looked at first, every verdict, small, self-contained, whole or said to be not."""
 
+import os
 import re
 import signal
 import subprocess
@@ -121,6 +122,18 @@ def test_a_page_that_cannot_be_written_is_told_before_anything_is_judged(evaluat
         open_report(tmp_path / "no" / "r.html", evaluator, Inputs([])),
     ):
         raise AssertionError("must not begin")
+
+
+def test_a_pipe_is_not_replaced_and_a_link_stays_one(evaluator, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InputError, match="no regular file"), open_report(tmp_path / "pipe", evaluator, Inputs([])):
+        raise AssertionError("must not begin")
+    assert (tmp_path / "pipe").is_fifo()
+    (tmp_path / "link.html").symlink_to("page.html")
+    with open_report(tmp_path / "link.html", evaluator, Inputs([])):
+        pass
+    assert (tmp_path / "link.html").is_symlink()
+    assert (tmp_path / "page.html").is_file()
 
 
 def test_a_failed_run_leaves_a_page_that_says_so(evaluator, tmp_path):

@@ -61,10 +61,24 @@ def test_every_picture_of_an_mpo_is_found_but_previews_and_gain_maps():
 
     out = io.BytesIO()
     page(10).save(out, "MPO", save_all=True, append_images=[page(100), page(200)])
-    found = other_pictures(out.getvalue())
+    found = list(other_pictures(out.getvalue()))
     means = [cv2.imdecode(np.frombuffer(part, np.uint8), cv2.IMREAD_COLOR).mean().round() for part in found]
     assert means == [100, 200]
     gain = out.getvalue().replace(found[1], found[1][:20] + b"hdrgm" + found[1][25:])
-    assert len(other_pictures(gain)) == 1
-    assert other_pictures(BASELINE) == []
-    assert other_pictures(out.getvalue()[:120]) == []
+    assert len(list(other_pictures(gain))) == 1
+    assert list(other_pictures(BASELINE)) == []
+    assert list(other_pictures(out.getvalue()[:120])) == []
+
+
+@pytest.mark.parametrize("padding", [b"", bytes(512), b"\xff" * 4])
+def test_pictures_in_a_row_are_all_found(padding):
+    row = BASELINE + padding + PROGRESSIVE + padding + BASELINE
+    assert list(other_pictures(row)) == [PROGRESSIVE, BASELINE]
+    cut = list(other_pictures(row[:-100]))
+    assert [len(part) for part in cut] == [len(PROGRESSIVE), len(BASELINE) - 100]  # the last one is refused when read
+
+
+def test_a_thumbnail_and_what_a_phone_keeps_behind_a_picture_are_no_pictures_of_their_own():
+    exif = b"Exif\0\0" + BASELINE + BASELINE
+    assert list(other_pictures(jpeg(exif=exif))) == []
+    assert list(other_pictures(jpeg(comment=b"Container:Directory Depth") + BASELINE)) == []

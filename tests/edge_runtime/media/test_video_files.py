@@ -47,14 +47,19 @@ def test_a_cut_off_video_gives_its_frames_and_then_a_reason(tmp_path):
     assert "of 30 announced frames" in error
 
 
-@pytest.mark.parametrize("data", [b"", b"no video", bytes(5000)])
+@pytest.mark.parametrize("data", [b"no video", bytes(5000)])
 def test_what_is_no_video_has_a_reason(tmp_path, data):
     path = tmp_path / "v.mp4"
     path.write_bytes(data)
     assert collected(path) == (
         [],
-        "v.mp4 cannot be opened as a video: damaged, cut off or of an unknown format; copy it again",
+        "v.mp4 cannot be opened as a video: it is damaged, cut off, sound alone or of an unknown format; copy it again",
     )
+
+
+def test_an_empty_video_is_told_as_empty(tmp_path):
+    (tmp_path / "v.mp4").touch()
+    assert "is empty (0 bytes)" in str(collected(tmp_path / "v.mp4")[1])
 
 
 def test_a_decoder_that_crashes_costs_only_what_it_had_not_sent(tmp_path):

@@ -97,7 +97,7 @@ def test_holders_are_passed_through_and_masks_are_no_pictures():
         (every(("images",), ("site 1", "site 2"), ("ok", "leak")), "look like sites", "*/site/class"),
         (every(("train", "test"), ("site_a", "site_b"), ("ok", "leak")), "look like sites", "split/site/class"),
         (every(("ok", "leak"), ("train", "test"), ("pump", "valve")), "hold sides of a split", "class/split"),
-        (["ok", "leak", "test"], "the folder test look like sides of a split, and others", "class"),
+        (["ok", "leak", "test"], "the folder test looks like sides of a split, and others", "class"),
         (["train", "valid", "test"], "no folder below them names a class", "class"),
         (["train/images", "valid/images"], "no folder below them names a class", "class"),
         (every(("split_1", "split_2"), ("ok", "leak")), "look like parts of a split", "*/class"),
