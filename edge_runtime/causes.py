@@ -90,7 +90,8 @@ class Cause(str, Enum):
     NO_VIDEO = "no_video", "the stream holds no video track; check the path, and that video is on in the camera"
     CODEC = (
         "codec",
-        "what arrives cannot be decoded as video; set the camera, or convert the file, to H.264 or motion JPEG",
+        "what arrives cannot be decoded; set the camera, or convert the file, to H.264 or motion JPEG, and of a folder "
+        "see with edge-classify what is wrong with its pictures",
     )
     STALLED = (
         "stalled",

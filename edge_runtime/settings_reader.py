@@ -115,7 +115,8 @@ def _value(hint: Any, value: object, name: str) -> Any:
 
 def _tuple(kinds: tuple[Any, ...], value: object, name: str) -> tuple[Any, ...]:
     if not isinstance(value, list):
-        raise InputError(f"{name} is {_described(value)}, expected a list")
+        written = f", whose entries begin with [[{name}]]" if isinstance(value, Mapping) else ""
+        raise InputError(f"{name} is {_described(value)}, expected a list{written}")
     if kinds[-1] is Ellipsis:
         kinds = (kinds[0],) * len(value)
     if len(value) != len(kinds):
@@ -151,8 +152,8 @@ def check_name(what: str, name: str) -> None:
     """InputError where `name` cannot be a part of topics and file names."""
     if not NAME.fullmatch(name):
         raise InputError(
-            f"{what} is called {name!r}; a name has 1 to 64 letters, digits, dots, dashes or underscores "
-            "and begins with a letter or a digit"
+            f"{what} is called {name!r}; a name has 1 to 64 letters (a to z), digits, dots, dashes or "
+            "underscores and begins with a letter or a digit"
         )
 
 

@@ -70,6 +70,12 @@ def normal(text: str) -> str:
     return unicodedata.normalize("NFC", text)
 
 
+def as_on_disk(path: Path) -> Path:
+    """Return the first spelling of `path` that exists: as it is, composed or decomposed; else as it is. OSError."""
+    spellings = (path, Path(normal(str(path))), Path(unicodedata.normalize("NFD", str(path))))
+    return next((spelling for spelling in spellings if spelling.exists()), path)
+
+
 def printable(text: str) -> str:
     """Return the text with what a terminal might obey escaped: file names may hold line breaks and worse."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)

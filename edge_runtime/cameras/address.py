@@ -9,6 +9,7 @@ from urllib.parse import quote, unquote, urlsplit
 from ..bundle.errors import InputError, os_errors_as
 from ..media.file_kinds import VIDEO_SUFFIXES
 from ..redact import redact
+from ..text_files import as_on_disk
 
 DEFAULT_PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
 TLS_SCHEMES = ("rtsps", "https")
@@ -88,6 +89,8 @@ def parse_address(address: str, user: str | None = None, password: str | None = 
 
     `user` and `password`, as they are, take the place of those inside the address, which are percent-encoded.
     """
+    if not address:
+        raise InputError("the camera's address is empty; set it")
     scheme = address.partition("://")[0].lower() if "://" in address else ""
     if scheme in DEFAULT_PORTS:
         return _network(scheme, address, user, password)
@@ -99,21 +102,22 @@ def parse_address(address: str, user: str | None = None, password: str | None = 
         return CameraAddress(Kind.USB, f"/dev/video{int(device)}")
     if device.startswith("/dev/"):
         return CameraAddress(Kind.USB, device)
-    path = Path(_local_path(address)).absolute()
     with os_errors_as(InputError, f"{quotable(address)} cannot be read", "check the camera's address"):
+        path = as_on_disk(Path(_local_path(address))).absolute()
         if path.is_dir() or address.endswith("/"):
             return CameraAddress(Kind.FOLDER, str(path))
     if path.suffix.lower() in VIDEO_SUFFIXES:
         return CameraAddress(Kind.FILE, str(path))
     raise InputError(
-        f"{quotable(address)} is no folder and no video file by its name; check the camera's address, and end it with "
-        "/ if it is a folder that is not there yet"
+        f"{quotable(address)} is no folder and no video file by its name; an address in the network begins with "
+        "rtsp:// or http://, a USB camera is usb:0, and a folder that is not there yet ends with /"
     )
 
 
 def anchored(address: str, folder: Path) -> str:
-    """Return `address` with a relative path of a file or folder counted from `folder`; any other stays as it is."""
-    if "://" in address or address.startswith(("usb:", "file:")) or address.isdecimal():
+    """Return `address` without outer blanks, and with a relative path of a file or folder counted from `folder`."""
+    address = address.strip()
+    if not address or "://" in address or address.startswith(("usb:", "file:")) or address.isdecimal():
         return address
     return f"{folder / address}{'/' if address.endswith('/') else ''}"
 
@@ -143,14 +147,17 @@ def _network(scheme: str, address: str, user: str | None, password: str | None) 
             f"{quotable(address)} has a / before an @; {ENCODED}, or give them as username and password_file"
         )
     login, at, host = authority.rpartition("@")  # the last one: people do not encode the "@" of a password
-    place = host + slash + path
+    place = host + slash + path.replace(" ", "%20")
     try:
         parts = urlsplit(f"{scheme}://{place}")
-        complete = bool((parts.hostname or "").encode("idna")) and parts.port != 0  # refuses 10..0.5 too
+        host_known = bool((parts.hostname or "").encode("idna")) and parts.port != 0  # refuses 10..0.5 too
+        complete = host_known and place.isprintable()  # a line break would end the request
     except ValueError:
         complete = False
     if not complete:
-        raise InputError(f"{quotable(address)} names no host, or no valid port; write {scheme}://host:port/path")
+        raise InputError(
+            f"{quotable(address)} names no host or no valid port, or holds a line break; write {scheme}://host:port/path"
+        )
     if at and user is None and password is None:
         name, colon, word = login.partition(":")
         user, password = unquote(name), unquote(word) if colon else None

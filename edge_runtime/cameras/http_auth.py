@@ -28,7 +28,7 @@ def challenges_by_scheme(values: Iterable[str]) -> dict[str, str]:
     Of two offers with the same scheme the first counts.
     """
     offered: dict[str, str] = {}
-    for value in values:
+    for value in (part for whole in values for part in re.split(r",\s*(?=[\w-]+ +\w+=)", whole)):
         scheme, _, parameters = value.strip().partition(" ")
         offered.setdefault(scheme.lower(), parameters)
     return offered
@@ -60,7 +60,7 @@ def digest_login(challenge: str, method: str, uri: str, user: str, password: str
     realm, nonce = fields.get("realm", ""), fields.get("nonce", "")
     secret, place = hashed(user, realm, password), hashed(method, uri)
     answer = {"username": user, "realm": realm, "nonce": nonce, "uri": uri}
-    if "auth" in fields.get("qop", "").split(","):
+    if "auth" in re.split(r"[,\s]+", fields.get("qop", "")):
         cnonce = cnonce or secrets.token_hex(8)
         answer["response"] = hashed(secret, nonce, "00000001", cnonce, "auth", place)
         extra = f', qop=auth, nc=00000001, cnonce="{cnonce}"'

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, cast
+from typing import IO
 
 import click
 import cv2
@@ -67,7 +67,7 @@ def main(
     workers = threads or _cores()
     tally = Tally()
     evaluator = _open(bundle, engine, precision, workers)
-    inputs = Inputs(_paths(paths))
+    inputs = Inputs(_paths(paths), output)
     timing = start_bench(evaluator, workers) if bench else None
     with contextlib.ExitStack() as stack:
         stream = stack.enter_context(_open_output(output, style))
@@ -111,7 +111,9 @@ def _paths(arguments: tuple[str, ...]) -> Iterator[Path]:
         if argument != "-":
             yield Path(argument)
             continue
-        yield from read_paths(cast(io.BufferedReader, sys.stdin.buffer))
+        # A reader of its own: a thread may wait in it for ever, and Python aborts where that is sys.stdin itself.
+        with open(sys.stdin.fileno(), "rb", closefd=False) as stream:
+            yield from read_paths(stream)
 
 
 def _cores() -> int:

@@ -15,6 +15,7 @@ from ..media.file_kinds import IMAGE_SUFFIXES, OWN, VIDEO_SUFFIXES, FileKind, Ki
 
 BUNDLE_FILES = ("manifest.json", "golden.json")  # a folder with both is a bundle; its golden frames are no evidence
 OTHERS, SYSTEM, OURS = "without pictures (such as notes)", "made by systems", "of rarefault's own output"
+MOST_LEVELS = 200  # of folders in each other; each level is a call in a call
 
 Identity = tuple[int, int] | str
 
@@ -30,12 +31,13 @@ class InputFile:
 
 @dataclass
 class Inputs:
-    """Iterate for the `InputFile`s of `paths`.
+    """Iterate for the `InputFile`s of `paths`. The file `output`, which is being written, is none of them.
 
     Afterwards `left_out` counts the files in folders that are plainly no evidence, by what they are.
     """
 
     paths: Iterable[Path]
+    output: Path | None = None
     left_out: Counter[str] = field(default_factory=Counter, init=False)
 
     def __iter__(self) -> Iterator[InputFile]:
@@ -53,6 +55,11 @@ class Inputs:
 
     def _walk(self, folder: Path, seen: set[Identity]) -> Iterator[InputFile]:
         """Depth first, by name. `seen` holds the folders entered so far, so that a loop of links ends."""
+        if len(folder.parts) > MOST_LEVELS:
+            yield InputFile(
+                folder, f"{folder.name} lies below {MOST_LEVELS} folders and was not looked at; give it alone"
+            )
+            return
         try:
             identity = _identity(folder)
             names = sorted(path.name for path in folder.iterdir())
@@ -69,6 +76,9 @@ class Inputs:
             yield from self._entry(folder / name, seen)
 
     def _entry(self, path: Path, seen: set[Identity]) -> Iterator[InputFile]:
+        if self.output is not None and path.name == self.output.name and path.resolve() == self.output.resolve():
+            self.left_out[OURS] += 1
+            return
         side_file = path.name.startswith("._")  # of macOS, by its content too, or a picture that somebody named so
         if made_by_system(path.name) and not side_file:
             self.left_out[SYSTEM] += 1

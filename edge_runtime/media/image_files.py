@@ -159,11 +159,14 @@ def _pages(
         header = read_header(data)
     except InputError:
         return
-    for place, page in enumerate(page_files(data, header)):
-        if place + 1 == MAX_PAGES:
-            yield _too_many(place + 1)
-            return
-        yield _or_error(partial(decode_image, page, suffix, spec, radiometric))
+    try:
+        for place, page in enumerate(page_files(data, header)):
+            if place + 1 == MAX_PAGES:
+                yield _too_many(place + 1)
+                return
+            yield _or_error(partial(decode_image, page, suffix, spec, radiometric))
+    except InputError as error:
+        yield error
     count = 1 if isinstance(first, InputError) else count_frames(data, header)
     if count > 1:
         most = min(count, MAX_PAGES, MAX_PIXELS // (header.width * header.height))

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 
+from ..bundle.errors import InputError
 from ..bundle.preprocess import Frame
 from .image_headers import MAX_SEGMENTS, Header
 from .jpeg_ends import other_pictures
@@ -15,7 +16,10 @@ _REDUCED_OR_MASK = 0b101  # bits of the TIFF tag NewSubfileType: a smaller copy 
 
 
 def page_files(data: bytes, header: Header) -> Iterator[bytes]:
-    """Yield each page behind the first as a file of its own, of kinds whose pages are independent of each other."""
+    """Yield each page behind the first as a file of its own, of kinds whose pages are independent of each other.
+
+    InputError, a predicate, where a page is missing.
+    """
     if header.kind == "JPEG":
         yield from other_pictures(data)
     elif header.kind == "TIFF":
@@ -46,7 +50,7 @@ def _directories(data: bytes, order: str, pointer: str, place: int) -> Iterator[
             seen.add(start)
             start = struct.unpack_from(order + pointer, data, entries + size * count)[0]
     except struct.error:  # the chain leads out of the file
-        return
+        raise InputError("is cut off: a page that it announces is missing; copy it again") from None
 
 
 def count_frames(data: bytes, header: Header) -> int:

@@ -137,5 +137,7 @@ def _listed(data: bytes, at: int) -> Iterator[bytes]:
         for place in range(at + offset + 16, at + offset + size, 16):
             attribute, length, begin = struct.unpack_from(order + "III", data, place)
             part = data[at + begin : at + begin + length]
-            if attribute >> 16 & 0xFF != _PREVIEW and part.startswith(b"\xff\xd8"):
+            # Editors keep the list, and drop what it lists: then it points to nothing, or into the first picture.
+            known = part.startswith(b"\xff\xd8") or (part and at + begin >= (_walk(data)[0] or len(data)))
+            if attribute >> 16 & 0xFF != _PREVIEW and known:
                 yield part

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from .file_kinds import IMAGE_SUFFIXES
+from .file_kinds import IMAGE_SUFFIXES, made_by_system
 
 MOST_KNOWN = 100_000  # pictures that are gone and still remembered: a network folder may go and come back
 RESTLESS_LOOKS = 3  # a picture that has changed at so many looks is overwritten all the time, and is taken as it is
@@ -16,8 +16,8 @@ class UploadFolder:
     """Tells pictures of a folder, and of those below it, that have come or changed, each once.
 
     Nothing is assumed of clocks and names: new is what was not there before, or differs in size or time. A picture is
-    whole once two looks in a row have found it unchanged. Names that begin with a dot, and any suffix that is no
-    picture's, as of `a.jpg.part`, are left out.
+    whole once two looks in a row have found it unchanged. Names that begin with a dot or that systems make, as
+    `lost+found`, and any suffix that is no picture's, as of `a.jpg.part`, are left out.
     """
 
     def __init__(self, folder: Path, backlog: int) -> None:
@@ -58,15 +58,20 @@ class UploadFolder:
                 del self._known[name]
 
 
-def _pictures(folder: Path, prefix: str = "") -> Iterator[tuple[str, State]]:
-    """Yield name, relative to the first folder, and state of each picture that holds bytes."""
+def _pictures(folder: Path, prefix: str = "", above: tuple[str, ...] = ()) -> Iterator[tuple[str, State]]:
+    """Yield name, relative to the first folder, and state of each picture that holds bytes.
+
+    `above` are the folders that led here, without links: a link back to one of them is not followed.
+    """
+    above = (*above, os.path.realpath(folder))
     with os.scandir(folder) as entries:
         for entry in entries:
-            if entry.name.startswith("."):
+            if entry.name.startswith(".") or made_by_system(entry.name):
                 continue
             try:
                 if entry.is_dir():
-                    yield from _pictures(Path(entry.path), f"{prefix}{entry.name}/")
+                    if not entry.is_symlink() or os.path.realpath(entry) not in above:
+                        yield from _pictures(Path(entry.path), f"{prefix}{entry.name}/", above)
                 elif Path(entry.name).suffix.lower() in IMAGE_SUFFIXES and entry.is_file():
                     status = entry.stat()
                     if status.st_size:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from edge_runtime.bundle.errors import InputError
-from edge_runtime.text_files import decode_text, normal, printable, read_text
+from edge_runtime.text_files import as_on_disk, decode_text, normal, printable, read_text
 from tests.support import ROOT
 
 # Modules that read text on their own or speak of marks, and why they may.
@@ -120,3 +120,11 @@ def test_the_search_for_readers_can_tell_them(code, reads):
 
 def test_the_list_of_own_texts_has_nothing_that_is_gone():
     assert [name for name in OWN_TEXTS if not Path(ROOT / name).exists()] == []
+
+
+def test_a_path_is_found_in_either_spelling_of_its_umlauts(tmp_path):
+    (tmp_path / "Ho\u0308fe").mkdir()
+    (tmp_path / "\u00d6l").mkdir()
+    assert as_on_disk(tmp_path / "H\u00f6fe") == tmp_path / "Ho\u0308fe"
+    assert as_on_disk(tmp_path / "O\u0308l") == tmp_path / "\u00d6l"
+    assert as_on_disk(tmp_path / "go\u0308ne") == tmp_path / "go\u0308ne"

@@ -45,6 +45,7 @@ def test_no_password_survives_in_any_form(user, password):
         ("/dev/v4l/by-id/usb-Cam-index0", Kind.USB, "/dev/v4l/by-id/usb-Cam-index0", (None, None)),
         ("usb:/dev/yard", Kind.USB, "/dev/yard", (None, None)),
         ("RTSPS://h/x", Kind.RTSP, "rtsps://h/x", (None, None)),
+        ("http://h/v?name=yard one", Kind.MJPEG, "http://h/v?name=yard%20one", (None, None)),
         ("http://h/v?mail=a@b.com", Kind.MJPEG, "http://h/v?mail=a@b.com", (None, None)),
     ],
 )
@@ -79,6 +80,9 @@ def test_credentials_from_elsewhere_win_and_survive_the_way_through_the_address(
         "rtsp://u:secret/12@[::1]:554",
         "file://nas/u:secret@h.mp4",
         "x.txt",
+        anchored(" ", Path("/etc")),
+        "rtsp://h/x\n# the yard",
+        "http://h/x\r\nX-More: header",
     ],
 )
 def test_what_is_no_source_is_refused_without_its_secret(address):
@@ -111,6 +115,13 @@ def test_a_relative_path_counts_from_the_folder_of_the_settings(tmp_path):
     assert anchored("ftp/", tmp_path) == f"{tmp_path}/ftp/"
     for address in ("rtsp://h/x", "usb:0", "0", "/dev/video0", "/srv/a.mp4", "file:///a.mp4"):
         assert anchored(address, Path("/etc/rarefault")) == address
+        assert anchored(f" {address}\t", Path("/etc/rarefault")) == address
+
+
+def test_a_folder_is_found_in_either_spelling_of_its_umlauts(tmp_path):
+    (tmp_path / "Ho\u0308fe").mkdir()
+    source = parse_address(str(tmp_path / "H\u00f6fe"))
+    assert (source.kind, source.location) == (Kind.FOLDER, str(tmp_path / "Ho\u0308fe"))
 
 
 def test_a_percent_sign_in_a_name_stays_where_there_is_such_a_file(tmp_path):

@@ -30,6 +30,12 @@ def test_digest_is_preferred_and_of_two_offers_the_first_counts():
     assert answer_challenge({"basic": ""}, "GET", "/", "Aladdin", "open sesame") == "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="
 
 
+def test_two_offers_may_stand_in_one_header():
+    offered = challenges_by_scheme(['Basic realm="a, b", Digest realm="c", qop="auth-int, auth", nonce="1"'])
+    assert offered == {"basic": 'realm="a, b"', "digest": 'realm="c", qop="auth-int, auth", nonce="1"'}
+    assert "qop=auth, " in digest_login(offered["digest"], "GET", "/", "u", "p")
+
+
 @pytest.mark.parametrize(
     ("status", "cause"),
     [

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -292,7 +293,7 @@ def test_the_film_behind_a_motion_photo_is_judged_too(classify, tmp_path):
 
 def test_its_own_output_is_not_read_as_input(classify, tmp_path, red, green):
     outputs = ("--heatmap", tmp_path / "heat", "--report", tmp_path / "r.html", "--output", tmp_path / "r.jsonl")
-    for left_out in (1, 3):
+    for left_out in (2, 4):
         done = classify(tmp_path, *outputs)
         lines = (tmp_path / "r.jsonl").read_text().splitlines()
         assert [Path(json.loads(line)["path"]).name for line in lines] == ["green.png", "red.png"]
@@ -331,6 +332,17 @@ def test_results_appear_while_the_list_is_still_growing_and_a_closed_pipe_ends_q
         process.stdin.close()
         assert "Traceback" not in process.stderr.read()
     assert process.returncode == 1
+
+
+def test_an_interrupt_while_it_waits_for_a_list_ends_it_quietly(red, packed, monkeypatch):
+    monkeypatch.setenv("RAREFAULT_BUNDLE", str(packed))
+    command = [sys.executable, "-m", "edge_runtime.classify", red, "-"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, **pipes, text=True) as child:
+        assert json.loads(child.stdout.readline())["path"] == str(red)
+        child.send_signal(signal.SIGINT)
+        assert child.wait(30) == 1
+        assert "Fatal" not in child.stderr.read()
 
 
 def test_the_same_picture_gives_the_same_answer_alone_or_among_others(classify, red, green):

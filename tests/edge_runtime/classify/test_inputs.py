@@ -110,6 +110,22 @@ def test_each_folder_is_entered_once_however_links_lead_to_it(tmp_path):
     assert names(Inputs([tmp_path]), tmp_path) == ["a/x.jpg"]
 
 
+def test_the_file_that_is_being_written_is_no_input(tmp_path):
+    for name in ("results.xls", "sub/results.xls"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert names(Inputs([tmp_path], tmp_path / "sub" / ".." / "results.xls"), tmp_path) == ["sub/results.xls"]
+
+
+def test_folders_in_folders_without_end_are_told(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    deep = Path("d", *["d"] * 250)
+    deep.mkdir(parents=True)
+    (deep / "x.jpg").write_bytes(JPEG)
+    (told,) = Inputs([Path("d")])
+    assert "d lies below 200 folders and was not looked at" in str(told.reason)
+
+
 def test_a_folder_named_like_an_image_is_reported_and_walked(tmp_path):
     (tmp_path / "x.png").mkdir()
     (tmp_path / "x.png" / "y.png").touch()

@@ -65,6 +65,27 @@ def test_a_page_that_cannot_be_read_is_told_and_the_others_are_read(tmp_path):
     assert "a.bin is damaged: its header says 0 x 48 pixels" in str(found[1].reason)
 
 
+def test_pages_that_are_announced_and_missing_are_told(tmp_path):
+    data = pages("TIFF", (10, 20))
+    directory = int.from_bytes(data[4:8], "little")
+    following = directory + 2 + 12 * int.from_bytes(data[directory : directory + 2], "little")
+    second = int.from_bytes(data[following : following + 4], "little")
+    first, missing = read_pages(saved(tmp_path, data[:second]))
+    assert (first.number, first.reason) == (1, None)
+    assert missing.reason == "a.bin is cut off: a page that it announces is missing; copy it again"
+
+
+def test_a_picture_of_an_mpo_that_lost_its_beginning_is_told(tmp_path):
+    data = pages("MPO", (10, 20))
+    second = data.rindex(b"\xff\xd8")
+    damaged = data[:second] + bytes(100) + data[second + 100 :]
+    first, lost = read_pages(saved(tmp_path, damaged))
+    assert first.reason is None
+    assert (lost.number, "was not looked at" in str(lost.reason)) == (2, True)
+    (alone,) = read_pages(saved(tmp_path, data[:second]))  # an editor kept the list, and dropped what it lists
+    assert alone.reason is None
+
+
 def test_reduced_copies_of_a_page_are_no_pages(tmp_path):
     out = io.BytesIO()
     first, small = Image.new("RGB", (64, 48)), Image.new("RGB", (8, 6))

@@ -97,6 +97,17 @@ def test_pictures_in_folders_of_a_date_are_found(tmp_path):
     assert [names(folder), names(folder)] == [[], ["a.JPG"]]
 
 
+def test_links_in_circles_and_what_systems_make_are_left_out(tmp_path):
+    written(tmp_path / "elsewhere" / "b.jpg")
+    for name in ("a.jpg", "@eaDir/a.jpg/THUMB.jpg", "lost+found/c.jpg"):
+        written(tmp_path / "in" / "day" / name)
+    (tmp_path / "in" / "day" / "up").symlink_to("..")
+    (tmp_path / "in" / "other").symlink_to(tmp_path / "elsewhere")
+    folder = UploadFolder(tmp_path / "in", 100)
+    folder.look()
+    assert names(folder) == ["a.jpg", "b.jpg"]
+
+
 def test_a_folder_that_goes_and_comes_back_tells_only_what_is_new(tmp_path):
     place = tmp_path / "ftp"
     written(place / "a.jpg", at=1000)

@@ -199,7 +199,10 @@ def test_an_at_sign_in_a_path_is_no_secret(tmp_path, url):
             '[[camera]]\nname = "c"\nurl = "x"\nflor_rate = 1',
             r"camera\[0\].flor_rate is unknown; did you mean floor_rate",
         ),
-        ('[camera]\nname = "c"\nurl = "x"', "camera is a section, expected a list"),
+        (
+            '[camera]\nname = "c"\nurl = "x"',
+            r"expected a list, whose entries begin with \[\[camera]]",
+        ),
         ('[[camera]]\nname = "a/b"\nurl = "x"', "a camera is called 'a/b'; a name has 1 to 64"),
         ('[[camera]]\nname = "c"\n', r"camera\[0\]: neither url nor url_file is set"),
         ('[[camera]]\nname = "c"\nurl = "x"\nurl_file = "y"', "url and url_file are both set"),
