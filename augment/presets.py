@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from augment.settings import (
+    PROVEN,
     AdaptSettings,
     CaptionSettings,
     CompareSettings,
@@ -16,6 +17,7 @@ from augment.settings import (
 # The official Stable Diffusion 2.1 repositories left the hub in November 2025 (huggingface/diffusers issue 12874);
 # the id below is a mirror that its community keeps. Pin a copy of your own with `sha256`.
 _SD21 = Settings(
+    export=ExportSettings(arm=PROVEN),
     caption=CaptionSettings(model="Salesforce/blip-image-captioning-large", max_new_tokens=30),
     refine=RefineSettings(
         model="gpt2", max_new_tokens=30, attempts=16, meaning="sentence-transformers/all-MiniLM-L6-v2"
@@ -66,6 +68,7 @@ PRESETS: dict[str, Settings] = {
     "sd21": _SD21,
     "sd15": replace(_SD21, generate=replace(_SD21.generate, model="stable-diffusion-v1-5/stable-diffusion-v1-5")),
     "mini": Settings(
+        export=ExportSettings(arm=PROVEN),
         adapt=AdaptSettings(steps=400, evaluate_every=100, patience=1, batch_size=32, learning_rate=1e-3),
         # Shared words judge meaning, whatever is installed: with "auto", the demo's figures would depend on whether the
         # sentence model of the extra `meaning` is there.

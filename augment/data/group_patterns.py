@@ -169,9 +169,10 @@ class Proposal:
         name, size = counts.most_common(1)[0]
         how = "every one stands" if torn == len(stand) else f"{torn} of them stand"
         now = f"{how} on several sides of the split" if torn else "each stands on one side of the split now"
+        plural = self.what if self.what.endswith("s") else f"{self.what}s"
         return (
-            f"names or EXIF show {len(counts)} {self.what}s (the biggest {name} with {size} images); {now}. "
-            f"To measure on {self.what}s that were never learned from, set {self.setting}"
+            f"names or EXIF show {len(counts)} {plural} (the biggest {name} with {size} images); {now}. "
+            f"To measure on {plural} that were never learned from, set {self.setting}"
         )
 
 

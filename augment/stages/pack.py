@@ -18,11 +18,12 @@ import numpy as np
 from augment import record_types as types
 from augment.data.image_store import ImageStore
 from augment.data.split import TEST, TRAIN, VAL
+from augment.evaluation.metrics import PASS
 from augment.evaluation.paint_out import untested
 from augment.json_objects import as_plain, from_json
 from augment.licences import licences
 from augment.records import COMPARISON, CURATION, DATASET, EXPORT, STAGES, TRAINING, Document, RunFolder, StageInputs
-from augment.settings import Settings
+from augment.settings import PROVEN, Settings
 from augment.training.arms import parse_arm, stand_in
 from augment.training.predictions import read_predictions
 from edge_runtime.bundle.decision import Rule
@@ -50,7 +51,7 @@ ExportDocument = Document[types.ExportRecord, types.ExportSummary]
 def run(settings: Settings, folder: RunFolder) -> ExportDocument:
     """Pack RUN/bundle: one record per precision with its digest, size and parity with the network."""
     comparison, training = folder.require(COMPARISON), folder.require(TRAINING)
-    chosen = choose(training.records, stand_in(settings.export.arm, training.records))
+    chosen = choose(training.records, stand_in(wanted_arm(settings, comparison.summary), training.records))
     inputs = StageInputs.of(comparison.digest, settings.export, {}, {chosen.id: chosen.sha256})
     done = folder.finished(EXPORT, inputs)
     if done and _readable(folder.path / "bundle" / MANIFEST):
@@ -124,6 +125,13 @@ def _unproven(summary: types.ExportSummary) -> str:
     choices = (summary.thresholds or {}).items()
     few = [f"{label} {choice.positives} of {choice.needed}" for label, choice in choices if not choice.fitted]
     return f"; too few validation images to vouch for a threshold: {', '.join(few)}" if few else ""
+
+
+def wanted_arm(settings: Settings, found: types.ComparisonSummary) -> str:
+    """Return the arm that is to be packed, by the settings or by the verdict."""
+    if settings.export.arm != PROVEN:
+        return settings.export.arm
+    return found.candidate if found.verdict == PASS else found.baseline
 
 
 def choose(trainings: Sequence[types.TrainingRecord], arm: str) -> types.TrainingRecord:

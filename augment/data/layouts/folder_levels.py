@@ -5,6 +5,7 @@ says what they look like and how to say it. A folder is never taken for a class 
 """
 
 import re
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -223,19 +224,19 @@ def _refuse_other_meanings(folders: Collection[Folders], tops: set[str], below: 
     lone = len(tops) == 1 and len(below) > 1 and not any(len(chain) == 1 for chain in folders)
     if lone and inner:
         raise _unclear(tops, f"holds everything, in folders {_listed(below)}", ("*", "class"), ("class",))
-    if inner and _repeated(folders):
-        raise _unclear(
-            tops, f"hold folders of the same names ({_listed(_repeated(folders))})", ("site", "class"), ("class",)
-        )
+    for level in range(1, min(map(len, folders))):
+        if same := _repeated(folders, level):
+            look = f"hold folders of the same names ({_listed(same)})"
+            raise _unclear(tops, look, ("site", *["visit"] * (level - 1), "class"), ("class",))
 
 
-def _repeated(folders: Collection[Folders]) -> set[str]:
-    """Return the names of the second level that stand under several folders of the first, where all lie that deep."""
-    pairs = {chain[:2] for chain in folders}
-    if any(len(pair) < 2 for pair in pairs):
+def _repeated(folders: Collection[Folders], level: int) -> set[str]:
+    """Return the names of a level, from 0, that may be classes and stand under several folders of the first level."""
+    names = _names(folders, level)
+    if len(names) < 2 or words.are_instances(names):
         return set()
-    under = [pair[1] for pair in pairs]
-    return {name for name in under if under.count(name) > 1}
+    under = Counter(name for _, name in {(chain[0], chain[level]) for chain in folders})
+    return {name for name, count in under.items() if count > 1}
 
 
 def _kept_together(folders: Collection[Folders], below: set[str]) -> str:

@@ -13,23 +13,31 @@ def _words(text: str) -> frozenset[str]:
 
 
 _SIDE_WORDS = {
-    ("train",): "train training trn entrenamiento entrainement apprentissage addestramento treino trening",
-    ("val",): "val valid validation validate validating vali dev validierung validacion validazione validacao",
-    ("test",): "test testing tests tst testen holdout heldout prueba pruebas evaluation eval teste",
+    ("train",): "train training trn entrenamiento entrainement apprentissage addestramento treino treinamento "
+    "trening обучение обучающая 训练 訓練 学習 学习",
+    ("val",): "val valid validation validate validating vali dev validierung validacion validazione validacao "
+    "валидация проверка 验证 驗證 検証",
+    ("test",): "test testing tests tst testen holdout heldout prueba pruebas evaluation eval teste testes essai "
+    "тест тестовая 测试 測試 テスト",
     ("train", "val"): "trainval trainvalid trainvalidation",
 }
 _SIDES = {word: sides for sides, words in _SIDE_WORDS.items() for word in _words(words)}
-_AROUND_A_SIDE = r"(?:images?|imgs?|pics?|pictures?|photos?|data|datasets?|daten|sets?|splits?|samples?|bilder)"
+_AROUND_A_SIDE = (
+    r"(?:images?|imgs?|pics?|pictures?|photos?|data|datasets?|daten|sets?|splits?|samples?|bilder|集|[数數]据集?)"
+)
 _SIDE = re.compile(rf"(?:{_AROUND_A_SIDE}[\W_]*)?({'|'.join(_SIDES)})(?:[\W_]*{_AROUND_A_SIDE})?[\W_]*(?:\d{{1,4}})?")
 _FOLD = re.compile(r"(?:k?folds?|splits?|cv|subsets?|partitions?)[\W_]*\d+")
 _DAY = r"(?:0[1-9]|[12]\d|3[01])"
 _MONTH = r"(?:0[1-9]|1[0-2])"
 _YEAR = r"(?:19|20)\d\d"
-_MONTH_NAMES = "jan|feb|mar|apr|may|mai|jun|jul|aug|sep|oct|okt|nov|dec|dez"
+_MONTH_NAMES = (
+    "jan|feb|mar|apr|may|mai|jun|jul|aug|sep|oct|okt|nov|dec|dez|ene|fev|abr|ago|set|out|dic|gen|mag|giu|lug|ott|"
+    "янв|фев|март|апр|маи|июн|июл|авг|сент|окт|нояб|дек"
+)
 _DATE = re.compile(
     rf"(?:[a-z]+[\W_]+)?(?:{_YEAR}([-_. ]?){_MONTH}(?:\1{_DAY})?(?:[t_\W].*)?"
     rf"|{_DAY}([-_. ]?){_MONTH}\2{_YEAR}(?:[\W_].*)?|\d?\d([-_. ])\d?\d\3(?:{_YEAR}|\d\d)"
-    rf"|{_YEAR}[-_. ]?(?:w|kw|q)\d+|(?:{_MONTH_NAMES})[a-z]*[\W_]*{_YEAR}|{_YEAR}[\W_]*(?:{_MONTH_NAMES})[a-z]*)"
+    rf"|{_YEAR}[-_. ]?(?:w|kw|q)\d+|(?:{_MONTH_NAMES})[^\W\d_]*[\W_]*{_YEAR}|{_YEAR}[\W_]*(?:{_MONTH_NAMES})[^\W\d_]*)"
 )
 _ONLY_YEAR = re.compile(_YEAR)
 _CAMERA_FOLDER = re.compile(r"\d{3}[a-z_]{3}[a-z0-9_]{2}|dcim")  # the names that cameras give, such as 100CANON
@@ -43,7 +51,7 @@ _PLACES = _words(
 )
 CONTAINERS = _words(
     "images image imgs img pictures pics photos photo jpegimages data dataset datasets bilder fotos dcim "
-    "raw_images all all_images imagefolder"
+    "raw_images all all_images imagefolder fotografias immagini imagenes imagens фото изображения 图片 图像 画像"
 )
 ANNOTATIONS = _words(
     "labels label annotations annotation masks mask segmentationclass segmentationobject ground_truth groundtruth "

@@ -1,14 +1,18 @@
 """A folder for each class, with sides of a split, sites or dates as further levels of folders where there are such."""
 
+import re
 from collections import Counter
+from collections.abc import Collection
 from pathlib import Path, PurePosixPath
 
 from augment.data.layouts.folder_levels import BESIDE, Place, read_levels
-from augment.data.layouts.listing import Candidate, Found, Source, find_pictures
+from augment.data.layouts.listing import LINK, Candidate, Found, Source, find_pictures
 from augment.data.problems import Problem
 from augment.settings import DataSettings
 from edge_runtime.bundle.errors import InputError
 from edge_runtime.text_files import normal, printable
+
+_MASK = re.compile(r"(.+?)[-_. ]+(?:gt|masks?|ground_?truth|seg(?:mentation)?|label(?:s|ids)?)", re.IGNORECASE)
 
 
 def folders_root(source: str) -> Path:
@@ -25,10 +29,11 @@ def list_folders(data: DataSettings) -> Source:
     """List a folder that has a folder per class. InputError where its levels could mean several things."""
     root = folders_root(data.source)
     found = find_pictures(root)
-    chains = {picture: PurePosixPath(picture).parts[:-1] for picture in found.pictures}
+    pictures, masks = _without_masks(found.pictures)
+    chains = {picture: PurePosixPath(picture).parts[:-1] for picture in pictures}
     named = {normal(label) for label in _named(data)}
     places, note = read_levels(set(chains.values()), data.levels, named)
-    candidates, ignored = [], list(found.ignored)
+    candidates, ignored = [], [*found.ignored, *masks]
     spellings: dict[str, set[str]] = {}
     for picture, chain in chains.items():
         place = places[chain]
@@ -38,7 +43,7 @@ def list_folders(data: DataSettings) -> Source:
             candidates.append(Candidate(picture, label, place.group, place.sides))
         else:
             ignored.append((picture, place))
-    notes = [*([note] if note else []), *_joined(spellings), *_unlabelled(ignored, chains)]
+    notes = [*([note] if note else []), *_joined(spellings), *_unlabelled(ignored, {*chains, *dict(masks)})]
     return Source(
         "folders",
         root,
@@ -59,7 +64,19 @@ def _named(data: DataSettings) -> set[str]:
 
 def _told(ignored: list[tuple[str, str]]) -> list[tuple[str, str]]:
     """Return `ignored`, where a file that lies beside the class folders says so."""
-    return [(path, BESIDE if "/" not in path else reason) for path, reason in ignored]
+    return [(path, BESIDE if "/" not in path and reason != LINK else reason) for path, reason in ignored]
+
+
+def _without_masks(pictures: list[str]) -> tuple[list[str], list[tuple[str, str]]]:
+    """Return the pictures, and apart from them those that are masks of another in their folder, by their names."""
+    stems = {str(PurePosixPath(picture).with_suffix("")) for picture in pictures}
+    masks = []
+    for picture in pictures:
+        match = _MASK.fullmatch(str(PurePosixPath(picture).with_suffix("")))
+        if match and match[1] in stems:
+            masks.append((picture, "is a mask of another picture, by its name"))
+    left_out = {path for path, _ in masks}
+    return [picture for picture in pictures if picture not in left_out], masks
 
 
 def _empty(root: Path, found: Found) -> list[tuple[str, str]]:
@@ -84,9 +101,9 @@ def _joined(spellings: dict[str, set[str]]) -> list[str]:
     ]
 
 
-def _unlabelled(ignored: list[tuple[str, str]], chains: dict[str, tuple[str, ...]]) -> list[str]:
+def _unlabelled(ignored: list[tuple[str, str]], pictures: Collection[str]) -> list[str]:
     """Say how many pictures have no label, by the reason."""
-    counts = Counter(reason for path, reason in ignored if path in chains)
+    counts = Counter(reason for path, reason in ignored if path in pictures)
     return [f"{count} pictures left out: each {reason}" for reason, count in sorted(counts.items())]
 
 

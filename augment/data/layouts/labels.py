@@ -2,6 +2,7 @@
 
 import difflib
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -12,6 +13,13 @@ from edge_runtime.text_files import normal, printable
 LONGEST = 100  # bytes of a label as a file name, and characters of its phrase: it has to fit into prompts and paths
 
 JOINERS = re.compile("[\u200c\u200d]")  # invisible, and spelling in Persian, in Indian scripts and in emojis
+
+# Cyrillic and Greek capitals and small letters that most fonts draw as Latin ones.
+LOOK_ALIKES = str.maketrans(
+    "\u0410\u0412\u0415\u041a\u041c\u041d\u041e\u0420\u0421\u0422\u0423\u0425\u0430\u0435\u043e\u0440\u0441\u0443\u0445\u0456\u0458\u0455"
+    "\u0391\u0392\u0395\u0396\u0397\u0399\u039a\u039c\u039d\u039f\u03a1\u03a4\u03a7\u03bf\u03bd",
+    "ABEKMHOPCTYXaeopcyxijsABEZHIKMNOPTXov",
+)
 
 
 def label_problems(classes: Mapping[str, int], phrases: Mapping[str, str], root: Path) -> list[Problem]:
@@ -46,10 +54,10 @@ def _impossible(label: str) -> str:
 
 
 def _confusable(classes: Mapping[str, int], root: Path) -> list[Problem]:
-    """Return a problem for labels that differ in case, blanks, dashes or underscores only."""
+    """Return a problem for labels that differ in case, blanks, dashes, underscores or look-alike letters only."""
     spellings: dict[str, list[str]] = {}
     for label in classes:
-        spellings.setdefault(re.sub(r"[\s_-]+", " ", label).strip().casefold(), []).append(label)
+        spellings.setdefault(re.sub(r"[\s_-]+", " ", _latin(label)).strip().casefold(), []).append(label)
     return [
         Problem(
             str(root),
@@ -63,7 +71,16 @@ def _confusable(classes: Mapping[str, int], root: Path) -> list[Problem]:
 
 
 def _difference(labels: list[str]) -> str:
-    return "case" if len({label.casefold() for label in labels}) == 1 else "case, blanks, dashes or underscores"
+    if len({label.casefold() for label in labels}) == 1:
+        return "case"
+    if len({_latin(label) for label in labels}) == 1:
+        return f"letters that look alike, such as Latin and Cyrillic ones ({', '.join(map(ascii, labels))})"
+    return "case, blanks, dashes or underscores"
+
+
+def _latin(label: str) -> str:
+    """Return the label with wide and joined letters, and letters of other alphabets that look the same, as Latin."""
+    return unicodedata.normalize("NFKC", label).translate(LOOK_ALIKES)
 
 
 def name_problems(names: Iterable[str], key: str, classes: Mapping[str, int], root: Path) -> list[Problem]:

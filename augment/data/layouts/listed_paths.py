@@ -36,23 +36,24 @@ class ListedPaths:
         """Return the path from the root that `text` says."""
         windows = PureWindowsPath(text)
         if windows.drive:
-            raise ValueError(f"path {text!r} is one of a Windows computer{self._tail(windows.parts)}")
+            advice = "; expected one from the folder of that file, with / between folders"
+            raise ValueError(f"path {text!r} is one of a Windows computer{self._tail(windows.parts, advice)}")
         pure = PurePosixPath(text.replace("\\", "/"))
         if pure.is_absolute():
             for root in (self._root.absolute(), self._root.resolve()):
                 if pure.is_relative_to(root.as_posix()) and pure != PurePosixPath(root.as_posix()):
                     return pure.relative_to(root.as_posix())
         if pure.is_absolute() or ".." in pure.parts or not pure.parts:
-            advice = self._tail(pure.parts) if pure.is_absolute() else ""
+            advice = self._tail(pure.parts, "; put it into a folder above the images") if pure.is_absolute() else ""
             raise ValueError(f"path {text!r}, expected one inside the folder of that file{advice}")
         return pure
 
-    def _tail(self, parts: tuple[str, ...]) -> str:
+    def _tail(self, parts: tuple[str, ...], otherwise: str) -> str:
         """Return the end of a sentence: how to write the path, where its last parts lie below the root."""
         for start in range(1, len(parts)):
             if found := self._walk(parts[start:], lambda name: normal(name).casefold()):
                 return f"; write it from the folder of that file: {found}"
-        return "; expected one from the folder of that file, with / between folders"
+        return otherwise
 
     def _walk(self, parts: tuple[str, ...], form: Callable[[str], str]) -> str | None:
         """Return the path whose names have the `form` of `parts`, where there is one and no second."""

@@ -12,8 +12,11 @@ from edge_runtime.media.file_kinds import IMAGE_SUFFIXES, SUFFIXES, Kind, file_k
 from edge_runtime.text_files import printable
 
 PLAIN_SUFFIXES = IMAGE_SUFFIXES - set(SUFFIXES["HEIC"])  # a file of these names is a picture, whatever its reader says
+LINK = "is a link to a folder, which is not followed"
 UNFINISHED = (".crdownload", ".part", ".partial", ".download", ".filepart", ".opdownload")
 NOT_UTF8 = "has a name that is not UTF-8, as old archives leave them; rename it"
+SETTINGS = "pipeline.toml"  # of a run folder, which holds what is painted and cached
+OWN_RUN = "is a run folder of rarefault, whose pictures are not the source's"
 MADE_BY_SYSTEM = "is made by a system, not by a person"
 MOST_NAMED = 6  # names in a sentence
 Reasons = list[tuple[str, str]]
@@ -100,7 +103,7 @@ def find_pictures(root: Path, tops: Collection[str] | None = None) -> Found:
         for name in sorted(files + [name for name in folders if (at / name).is_symlink()]):
             _sort_in(at / name, root, found)
         for name in list(folders):
-            if left_out := _left_out(name):
+            if left_out := _left_out(name) or (OWN_RUN if (at / name / SETTINGS).is_file() else ""):
                 folders.remove(name)
                 found.passed_over.append((relative(at / name, root), left_out))
     return found
@@ -112,7 +115,8 @@ def _sort_in(path: Path, root: Path, found: Found) -> None:
     if left_out := _left_out(path.name):
         found.passed_over.append((name, left_out))
     elif path.is_dir():
-        found.ignored.append((name, "is a link to a folder, which is not followed"))
+        seen_elsewhere = path.resolve().is_relative_to(root.resolve())
+        (found.ignored if seen_elsewhere else found.unread).append((name, LINK))
     elif not is_utf8(name):
         found.unread.append((printable(name), NOT_UTF8))
     elif path.suffix.lower() in PLAIN_SUFFIXES:

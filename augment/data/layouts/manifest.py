@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from augment.data.layouts.listed_paths import EXACT, MISSING, ListedPaths
-from augment.data.layouts.listing import Candidate, Source, find_pictures
+from augment.data.layouts.listing import MOST_NAMED, Candidate, Source, find_pictures
 from augment.data.layouts.manifest_csv import ManifestRow, read_manifest
 from augment.data.problems import Problem
 from augment.settings import DataSettings
@@ -82,6 +82,13 @@ def _joined(first: Candidate, second: Candidate) -> Candidate:
     return replace(first, boxes=sum(boxes, ()) if boxes else None)
 
 
+def _other_lists(path: Path) -> list[str]:
+    """Say which CSV files lie beside the manifest at `path`, since their lines count for nothing."""
+    others = sorted(file.name for file in path.parent.iterdir() if file.suffix.lower() == ".csv" and file != path)
+    named = f"{', '.join(others[:MOST_NAMED])}{' and others' if len(others) > MOST_NAMED else ''}"
+    return [f"beside {path.name} lie {named}, which are not read"] if others else []
+
+
 def _with_the_rest(source: Source, path: Path, given: str) -> Source:
     """Tell which pictures lie in the folders that the manifest speaks of and stand in none of its lines."""
     whole = Path(given).expanduser().is_dir()
@@ -92,6 +99,7 @@ def _with_the_rest(source: Source, path: Path, given: str) -> Source:
     notes = list(source.notes)
     if whole:
         notes.insert(0, f"{path.name} says what the pictures are, and the names of folders count for nothing")
+        notes += _other_lists(path)
     if rest:
         notes.append(f"{len(rest)} pictures beside those of {path.name} stand in no line of it (first {rest[0]})")
     return replace(

@@ -22,6 +22,7 @@ from edge_runtime.text_files import read_text
 REQUIRED = ("path", "label")
 BOX = ("x", "y", "w", "h")
 COLUMNS = (*REQUIRED, "group", "split", *BOX)
+LONGEST_HEADER = 200  # characters of it in a sentence
 DELIMITERS = ",;\t|"
 DECIMAL_COMMA = re.compile(r"-?\d+,\d+")
 THOUSANDS = re.compile(r"-?\d{1,3},\d{3}")  # 1,234 is a number above a thousand to some and just above one to others
@@ -44,9 +45,12 @@ def read_manifest(path: Path) -> tuple[list[ManifestRow], list[Problem]]:
 
     InputError where the file is no CSV text with the columns that are needed.
     """
-    if path.stat().st_size and (kind := file_kind(path)).kind is Kind.DOCUMENT:
-        raise InputError(f"{path} is no CSV text but a file of the kind {kind.name}; save it as CSV in UTF-8")
+    if path.stat().st_size and (kind := file_kind(path)).kind is not Kind.OTHER:
+        remedy = "save it as CSV in UTF-8" if kind.kind is Kind.DOCUMENT else "give the folder of the pictures"
+        raise InputError(f"{path} is no CSV text but a file of the kind {kind.name}; {remedy}")
     text, skipped, delimiter = _without_sep_line(read_text(path))
+    if text.lstrip().startswith(("{", "[")):
+        raise InputError(f"{path} is JSON and no CSV text; write a line for each picture below the line path,label")
     rows = csv.reader(io.StringIO(text), delimiter=delimiter or _delimiter(text))
     found: list[ManifestRow] = []
     problems: list[Problem] = []
@@ -83,7 +87,7 @@ def _header(cells: Sequence[str], path: Path) -> list[str]:
         names.pop()
     named = [name for name in names if name]
     if len(set(named)) < len(named):
-        raise InputError(f"{path}: a column stands twice in the header {','.join(names)}")
+        raise InputError(f"{path}: a column stands twice in the header {','.join(names)[:LONGEST_HEADER]}")
     for name in named if len(named) > 1 else ():  # a single name is a line without commas
         near = difflib.get_close_matches(name, COLUMNS, n=1)
         if name not in COLUMNS and near and near[0] not in names:
@@ -91,7 +95,7 @@ def _header(cells: Sequence[str], path: Path) -> list[str]:
     missing = [name for name in REQUIRED if name not in names]
     if missing:
         raise InputError(
-            f"{path}: the header {','.join(names)!r} lacks {' and '.join(missing)}; "
+            f"{path}: the header {','.join(names)[:LONGEST_HEADER]!r} lacks {' and '.join(missing)}; "
             f"expected commas between {', '.join(COLUMNS)}, of which {' and '.join(REQUIRED)} are needed"
         )
     if 0 < sum(name in names for name in BOX) < len(BOX):

@@ -183,6 +183,8 @@ def test_a_wrong_manifest_is_refused_with_the_line_and_the_remedy(tmp_path: Path
 
 def test_a_manifest_that_is_no_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_bytes(b"\xff\xd8\xff\xe0 a picture")
+    assert "a file of the kind JPEG; give the folder of the pictures" in refusal(tmp_path / "list.csv")
+    (tmp_path / "list.csv").write_bytes(b"path,label\nK\xfchler.jpg,ok\n")
     assert "is no UTF-8 text" in refusal(tmp_path / "list.csv")
 
 
@@ -310,3 +312,57 @@ def test_a_pipe_is_not_opened(tmp_path: Path) -> None:
 def test_levels_are_for_folders_only(tmp_path: Path) -> None:
     path = manifest(tmp_path, "path,label\na.jpg,ok\n")
     assert "data.levels is for a folder per class" in refusal(path, levels="split/class")
+
+
+def test_a_run_folder_below_the_source_is_no_class(tmp_path: Path) -> None:
+    touch(tmp_path, "ok/1.jpg", "ok/2.jpg", "hot/1.jpg", "hot/2.jpg", "run/synthetic/1.png", "run/cache/1.npy")
+    touch(tmp_path, "run/pipeline.toml", "pipeline.toml")
+    source = check_source(Settings(data=DataSettings(source=str(tmp_path))))
+    assert source.classes == {"hot": 2, "ok": 2}
+    assert source.unread == ()
+    assert dict(source.passed_over)["run"].startswith("is a run folder of rarefault")
+
+
+def test_a_linked_folder_is_told_where_its_pictures_lie_elsewhere(tmp_path: Path) -> None:
+    root = tmp_path / "images"
+    touch(root, "ok/1.jpg", "ok/2.jpg", "hot/1.jpg", "hot/2.jpg")
+    touch(tmp_path, "archive/1.jpg")
+    (root / "cold").symlink_to(tmp_path / "archive")
+    (root / "same").symlink_to(root / "hot")
+    source = check_source(Settings(data=DataSettings(source=str(root))))
+    assert source.unread == (("cold", "is a link to a folder, which is not followed"),)
+    assert dict(source.ignored)["same"] == "is a link to a folder, which is not followed"
+
+
+def test_masks_beside_their_pictures_are_no_pictures_of_the_class(tmp_path: Path) -> None:
+    touch(
+        tmp_path, "ok/1.jpg", "ok/2.jpg", "ok/face_mask.jpg", "hot/1.jpg", "hot/2.jpg", "hot/1_mask.png", "hot/2-GT.png"
+    )
+    source = check_source(Settings(data=DataSettings(source=str(tmp_path))))
+    assert source.classes == {"hot": 2, "ok": 3}
+    assert "2 pictures left out: each is a mask of another picture, by its name" in source.notes
+
+
+@pytest.mark.parametrize("label", ["l\u0435ak", "\uff4c\uff45\uff41\uff4b"])
+def test_labels_of_letters_that_look_alike_are_refused(tmp_path: Path, label: str) -> None:
+    touch(tmp_path, *(f"{name}/{number}.jpg" for name in ("leak", label, "ok") for number in "12"))
+    assert f"differ in letters that look alike, such as Latin and Cyrillic ones ('leak', {label!a})" in refusal(
+        tmp_path
+    )
+
+
+def test_lists_in_other_formats_are_named(tmp_path: Path) -> None:
+    (tmp_path / "list.json").write_text('[{"path": "1.jpg"}]' * 1000)
+    assert "is JSON and no CSV text" in refusal(tmp_path / "list.json")
+    (tmp_path / "list.csv").write_text("x" * 5000)
+    assert len(refusal(tmp_path / "list.csv")) < 600
+
+
+def test_lists_beside_the_manifest_are_told(tmp_path: Path) -> None:
+    path = manifest(tmp_path, "path,label\na.jpg,ok\n")
+    folder = path.parent
+    touch(folder, "a.jpg", "old.csv")
+    path = path.rename(folder / "manifest.csv")
+    assert (
+        "beside manifest.csv lie old.csv, which are not read" in list_candidates(DataSettings(source=str(folder))).notes
+    )

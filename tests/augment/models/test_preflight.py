@@ -72,6 +72,7 @@ def test_an_offline_machine_is_told_of_every_model_and_how_to_bring_it():
     asked = settings("sd21")
     for reference in (asked.caption.model, asked.refine.model, asked.refine.meaning, asked.generate.model):
         assert any(f"`hf download {reference}`" in line for line in told)
+    assert any("stable-diffusion-2-1 (about 4.8 GiB) is not on this machine" in line for line in told)
     assert any(line.startswith("generate.model: ") and "preset cpu" in line for line in told)
 
 
@@ -120,12 +121,13 @@ def test_a_gpu_that_is_too_small_for_the_generator_is_told_with_what_to_set(gpu,
 
 def test_times_are_estimated_by_pictures_and_steps_for_processor_and_gpu():
     # 66 training pictures of the larger class, 6 of the smaller: 60 to paint, 25 steps, 2.25 times the area.
-    slow = looked_ahead(settings("sd21"), FakeHub(size=1), machine(cores=1)).estimates
+    download, *slow = looked_ahead(settings("sd21"), FakeHub(size=1), machine(cores=1)).estimates
+    assert download.endswith("GiB are to be downloaded")
     assert slow[0].startswith("generate: about 60 pictures of 768 pixels with 25 steps each, about 14 hours")
     assert "preset cpu" in slow[0]
     assert slow[1].startswith("train: 15 trainings of up to 2000 steps")
     quick = looked_ahead(settings("sd21"), FakeHub(size=1), machine(gpu=24)).estimates
-    assert quick == [
+    assert quick[1:] == [
         "generate: about 60 pictures of 768 pixels with 25 steps each, about 4 minutes on a GPU like a TITAN RTX, more "
         "where pictures are rejected and painted again"
     ]

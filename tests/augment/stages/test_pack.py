@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from augment.json_objects import as_plain, from_json
 from augment.presets import PRESETS
 from augment.record_types import ArmResult, TrainingRecord
 from augment.records import EXPORT, TRAINING, RunFolder
-from augment.settings import load_settings
+from augment.settings import DataSettings, ExportSettings, Settings, load_settings
 from augment.stages import pack
 from edge_runtime.bundle.heads import ClassHead
 from edge_runtime.bundle.store import open_bundle
@@ -120,3 +121,19 @@ def test_a_bundle_of_the_first_format_is_packed_anew_from_its_checkpoint_and_the
     manifest = open_bundle(folder.path / "bundle").manifest
     assert (manifest.head, manifest.requires) == (ClassHead(tuple(summary.labels)), ("class-head",))
     assert pack.run(settings, folder).version == 2
+
+
+@pytest.mark.parametrize(
+    ("arm", "verdict", "packed"),
+    [
+        ("proven", "PASS", "combined"),
+        ("proven", "FAIL", "real"),
+        ("proven", "INCONCLUSIVE", "real"),
+        ("combined", "FAIL", "combined"),
+    ],
+)
+def test_the_verdict_decides_what_is_packed_where_the_settings_ask_for_what_is_proven(arm, verdict, packed):
+    settings = Settings(data=DataSettings(source="images"), export=ExportSettings(arm=arm))
+    assert settings.contradictions() == []
+    found = SimpleNamespace(candidate="combined", baseline="real", verdict=verdict)
+    assert pack.wanted_arm(settings, found) == packed

@@ -146,3 +146,33 @@ def test_what_lies_below_the_classes_is_proposed_to_stay_together():
 )  # fmt: skip
 def test_words_for_sides(name, sides):
     assert side_of(name) == sides
+
+
+@pytest.mark.parametrize(
+    "folders",
+    [
+        every(("Nord", "Sued"), ("2024-03-01", "2024-05-11"), ("intakt", "oil")),
+        every(("plant a", "plant b"), ("line 1", "line 2"), ("2024-03", "2024-04"), ("ok", "leak")),
+    ],
+)
+def test_classes_below_sites_and_visits_are_not_taken_for_either(folders):
+    said = refusal(*folders)
+    assert "hold folders of the same names" in said
+    assert "/class" in said
+    assert classes(*folders, levels="/".join(["site", *["visit"] * (folders[0].count("/") - 1), "class"]))
+
+
+def test_one_name_below_every_class_names_no_class():
+    assert set(classes("ok/raw", "leak/raw").values()) == {"ok", "leak"}
+
+
+@pytest.mark.parametrize("sides", [("treinamento", "validação", "teste"), ("训练集", "测试集"), ("обучение", "тест")])
+def test_sides_are_known_in_other_languages(sides):
+    places, note = read(*every(sides, ("ok", "leak")))
+    assert {place.label for place in places.values()} == {"ok", "leak"}
+    assert note.startswith("read as split/class")
+
+
+def test_months_are_dates_in_other_languages():
+    _, note = read(*every(("ok", "leak"), ("март 2024", "май 2024")))
+    assert 'data.levels = "class/date"' in note
