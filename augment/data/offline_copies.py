@@ -51,7 +51,7 @@ DETAIL_AGREE, MOST_DETAIL_AGREE = 0.9, 0.8  # the same without the means of rows
 # Pixels, grey levels. Of 300 pictures saved anew (JPEG 50, half the size) 95 in 100 differ by 5 at most; with a spot of
 # 3 % of the side and 60 levels the least differs by 6.3, the middle one by 18.
 FINE, MOST_DIFFERENCE = 9, 6.0
-MOST_OF_IT = 0.6  # of the picture that the other must cover to be called the same
+MOST_OF_IT = 0.95  # of the picture that the other must cover to be called the same: a fault may be in the rest
 
 TURNED_DETAIL = 0.96  # correlation; below it different solar cells, symmetric as they are, count as turned
 
