@@ -22,7 +22,9 @@ from edge_runtime.text_files import printable
 
 if TYPE_CHECKING:
     from augment.models.registry import Models
-    from augment.settings import Settings
+    from augment.report.doctor import Section
+    from augment.settings import DataSettings, Settings
+    from augment.stages.dataset import Examined
     from edge_runtime.bundle.preprocess import Frame
 
 COMMANDS = {stage.command: stage for stage in STAGES}
@@ -224,28 +226,41 @@ def doctor(data: str, faults: tuple[str, ...], boxes: str, levels: str, whole: b
     DATA is what --data of `rarefault init` takes, or a run folder or pipeline.toml, whose models are looked at too. The
     exit code is 0 where nothing was found, 3 where there is something to look at, 1 where a run would stop.
     """
-    from augment.models.preflight import Hub, Machine, preflight
     from augment.report import doctor as told
-    from augment.settings import DataSettings, Settings, load_settings
-    from augment.stages.dataset import examine
+    from augment.settings import DataSettings
 
-    path, further = Path(data), []
-    is_run = path.suffix == ".toml" or (path / "pipeline.toml").is_file()
     section = DataSettings(source=data, faults=faults, boxes=boxes, levels=levels)
-    if wrong := section.contradictions():
-        raise InputError("; ".join(wrong))
-    settings = load_settings(path) if is_run else Settings(data=section)
-    examined = examine(settings)
-    if is_run:
-        classes = {label: sum(sides.values()) for label, sides in examined.summary.classes.items()}
-        ahead = preflight(settings, COMMANDS, classes, Machine.here(settings.device), Hub(), _run_folder(path).path)
-        further = told.of_preflight(ahead.problems, ahead.estimates)
-    found = told.sections(examined.summary, examined.checks, settings.data, further)
+    try:
+        settings, examined, found = _look_through(section)
+    except InputError as error:
+        if shape == "json":
+            click.echo(told.refusal_as_json(data, str(error)))
+        raise
     if shape == "json":
         click.echo(told.as_json(settings.data.source, examined.summary, found))
     else:
         click.echo(told.page(settings.data.source, examined.summary, examined.records, found, whole))
     raise SystemExit(told.exit_code(found))
+
+
+def _look_through(section: "DataSettings") -> "tuple[Settings, Examined, list[Section]]":
+    """Return what the doctor finds in the images that `section` names, or in a run and what its models need."""
+    from augment.models.preflight import Hub, Machine, preflight
+    from augment.report import doctor as told
+    from augment.settings import Settings, load_settings
+    from augment.stages.dataset import examine
+
+    path = Path(section.source)
+    if wrong := section.contradictions():
+        raise InputError("; ".join(wrong))
+    is_run = path.suffix == ".toml" or (path / "pipeline.toml").is_file()
+    settings = load_settings(path) if is_run else Settings(data=section)
+    examined, further = examine(settings), []
+    if is_run:
+        classes = {label: sum(sides.values()) for label, sides in examined.summary.classes.items()}
+        ahead = preflight(settings, COMMANDS, classes, Machine.here(settings.device), Hub(), _run_folder(path).path)
+        further = told.of_preflight(ahead.problems, ahead.estimates)
+    return settings, examined, told.sections(examined.summary, examined.checks, settings.data, further)
 
 
 @main.command()

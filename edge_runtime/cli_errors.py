@@ -9,6 +9,7 @@ import click
 from .bundle.errors import RarefaultError
 
 FULL = (errno.ENOSPC, errno.EDQUOT)  # the disk, or what its owner may use of it
+DENIED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)  # a place where nobody may write, or read
 config_option = click.option(
     "--config", type=click.Path(path_type=Path), default="station.toml", show_default=True, help="The settings."
 )
@@ -24,6 +25,11 @@ class Command(click.Command):
         except RarefaultError as error:
             raise click.ClickException(str(error)) from error
         except OSError as error:
+            if error.errno in DENIED and error.filename:
+                raise click.ClickException(
+                    f"{error.filename} cannot be read or written ({error.strerror}); give another place, or change who "
+                    "may use this one"
+                ) from error
             if error.errno not in FULL:
                 raise
             where = f" ({error.filename})" if error.filename else ""

@@ -39,7 +39,7 @@ def read_toml(path: Path, remedy: str = "give the station's settings with --conf
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}); {remedy}") from None
     except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{path} is no TOML: {error}; correct it") from None
+        raise InputError(f"{path} is no TOML: {error}; correct it (paths with \\ stand in single quotes)") from None
 
 
 def number(default: float, low: float, high: float | None = None) -> Any:

@@ -187,12 +187,17 @@ def page(
 
 def as_json(source: str, summary: DatasetSummary, found: Sequence[Section]) -> str:
     """Return the same for machines: exit code, sections with all their lines, and the summary of the dataset stage."""
-    content = {
-        "source": source,
-        "exit_code": exit_code(found),
-        "sections": [asdict(section) for section in found],
-        "summary": summary,
-    }
+    return _as_json(source, found, summary)
+
+
+def refusal_as_json(source: str, error: str) -> str:
+    """Return the same where there is nothing to look at: one section that says why, and no summary."""
+    return _as_json(source, [Section(STOPS, "There is nothing to look at", error.splitlines())], None)
+
+
+def _as_json(source: str, found: Sequence[Section], summary: DatasetSummary | None) -> str:
+    sections = [asdict(section) for section in found]
+    content = {"source": source, "exit_code": exit_code(found), "sections": sections, "summary": summary}
     return json.dumps(content, indent=1, ensure_ascii=False, default=plain)
 
 

@@ -1,5 +1,7 @@
 """Expected failures of commands are one sentence; a bug keeps its traceback."""
 
+from pathlib import Path
+
 import click
 import pytest
 from click.testing import CliRunner
@@ -36,3 +38,16 @@ def test_an_expected_failure_is_one_sentence_and_exit_code_1(command, arguments)
 
 def test_a_bug_keeps_its_traceback():
     assert isinstance(CliRunner().invoke(group, ["bug"]).exception, ZeroDivisionError)
+
+
+@group.command()
+@click.argument("place", type=click.Path(path_type=Path))
+def writes(place: Path) -> None:
+    place.mkdir(parents=True)
+
+
+def test_a_place_where_nobody_may_write_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    done = CliRunner().invoke(group, ["writes", str(tmp_path / "file" / "folder")])
+    assert done.exit_code == 1
+    assert f"{tmp_path}/file/folder cannot be read or written (Not a directory); give another place" in done.output

@@ -115,3 +115,24 @@ def test_json_holds_every_line_and_the_exit_code(tmp_path):
     _, short = run(root)
     assert "... and 4 more; --all lists them" in short
     assert "empty11.jpg" in run(root, "--all")[1]
+
+
+@pytest.mark.parametrize("given", ["nowhere", ""])
+def test_json_says_too_why_there_is_nothing_to_look_at(tmp_path, given):
+    code, text = run(given and tmp_path / given, "--format", "json")
+    told = json.loads(text)
+    assert (code, told["exit_code"], told["summary"]) == (doctor.STOPS, doctor.STOPS, None)
+    assert told["sections"][0]["lines"][0].startswith("data.source is ")
+
+
+def test_what_has_a_section_of_its_own_is_told_once(tmp_path):
+    root = pictures(tmp_path / "images", leak=10, sound=12, masks=8)
+    for path in sorted((root / "leak").iterdir()):
+        cv2.imwrite(str(path.with_suffix(".jpg")), cv2.imread(str(path)), [cv2.IMWRITE_JPEG_QUALITY, 40])
+        path.unlink()
+    found = looked_at(root)
+    titles = {section.title: section for section in found}
+    assert titles["A class can be told without looking at what its pictures show"].lines
+    assert not any("shortcut" in line for section in found for line in section.lines)
+    odd = titles["1 names of classes hardly name what a picture shows"]
+    assert odd.lines == ["masks looks like labels or masks rather than pictures"]
