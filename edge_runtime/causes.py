@@ -93,6 +93,11 @@ class Cause(str, Enum):
         "what arrives cannot be decoded; set the camera, or convert the file, to H.264 or motion JPEG, and of a folder "
         "see with edge-classify what is wrong with its pictures",
     )
+    INTERLACED = (
+        "interlaced",
+        "the frames are interlaced (half pictures), which are not read; set the camera or video server to progressive, "
+        "or take its smaller stream; convert a file with ffmpeg -i FILE -vf yadif NEW.mp4",
+    )
     STALLED = (
         "stalled",
         "the connection stands but no frames come; check network and firewall, then restart the camera",

@@ -100,7 +100,10 @@ class Capture:
                 due = max(due + orders.check_seconds, now)
                 try:
                     published = self._publish(decode(), now)
-                except SourceFailed as failure:  # of one picture in a folder; the next may be another
+                except SourceFailed as failure:
+                    if not folder:
+                        raise
+                    # The next picture in a folder may be another.
                     self._fail(failure.cause)
                     continue
                 if published:

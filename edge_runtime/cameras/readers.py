@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import cv2
 import numpy as np
@@ -21,6 +21,7 @@ from ..bundle.errors import InputError
 from ..bundle.preprocess import Frame
 from ..bundle.radiometric import RadiometricRule
 from ..causes import Cause
+from ..media.decoder_messages import caught_messages, tell_interlaced
 from ..media.image_files import read_image
 from ..media.radiometric import UnscaledError
 from ..media.upload_folder import UploadFolder
@@ -94,9 +95,9 @@ def _rtsp(address: CameraAddress, timeout: AnswerTimeout) -> Decodes:
     began = time.monotonic()
     for options in (RTSP_OPTIONS + QUICKLY, RTSP_OPTIONS):
         os.environ[OPTIONS] = options + _tls_options(address)
-        with _capture(address.with_credentials(), cv2.CAP_FFMPEG, properties) as capture:
+        with _capture(address.with_credentials(), cv2.CAP_FFMPEG, properties) as (capture, messages):
             if capture.isOpened():
-                yield from _grabs(capture)
+                yield from _grabs(capture, messages)
                 return
     waited = (
         time.monotonic() - began > SLOW_SECONDS
@@ -124,10 +125,10 @@ def _usb(device: Path) -> Decodes:
     number = device.resolve().name.removeprefix("video")  # udev's names are links
     if not number.isdecimal():
         raise SourceFailed(Cause.DEVICE)
-    with _capture(int(number), cv2.CAP_V4L2, []) as capture:
+    with _capture(int(number), cv2.CAP_V4L2, []) as (capture, messages):
         if not capture.isOpened():
             raise SourceFailed(Cause.DEVICE)
-        yield from _grabs(capture)
+        yield from _grabs(capture, messages)
 
 
 def _cause_of_opening(error: OSError) -> Cause:
@@ -137,14 +138,14 @@ def _cause_of_opening(error: OSError) -> Cause:
     return Cause.DEVICE if error.errno == errno.EBUSY else Cause.NOT_FOUND
 
 
-def _grabs(capture: Any) -> Decodes:
+def _grabs(capture: Any, messages: IO[bytes]) -> Decodes:
     while True:
         started = time.monotonic()
         if not capture.grab():
             if time.monotonic() - started > SLOW_SECONDS:
                 raise SourceFailed(Cause.STALLED)
             return
-        yield partial(_retrieved, capture)
+        yield partial(_retrieved, capture, messages)
 
 
 def _file(path: str) -> Decodes:
@@ -154,13 +155,13 @@ def _file(path: str) -> Decodes:
     except OSError as error:
         raise SourceFailed(_cause_of_opening(error)) from error
     os.environ[OPTIONS] = FILE_OPTIONS
-    with _capture(path, cv2.CAP_FFMPEG, []) as capture:
+    with _capture(path, cv2.CAP_FFMPEG, []) as (capture, messages):
         if not capture.isOpened():
             raise SourceFailed(Cause.CODEC)
         rate = float(capture.get(cv2.CAP_PROP_FPS))
         step = 1 / rate if 0 < rate < 1000 else 0.04
         started = time.monotonic()
-        for number, decode in enumerate(_grabs(capture)):
+        for number, decode in enumerate(_grabs(capture, messages)):
             time.sleep(max(0.0, started + number * step - time.monotonic()))
             yield decode
 
@@ -194,15 +195,19 @@ def _image(path: Path, radiometric: RadiometricRule | None) -> Frame | None:
         return None
 
 
-def _retrieved(capture: Any) -> Frame | None:
+def _retrieved(capture: Any, messages: IO[bytes]) -> Frame | None:
     done, frame = capture.retrieve()
+    if tell_interlaced(messages):  # then the frame is whatever the memory held
+        raise SourceFailed(Cause.INTERLACED)
     return frame if done else None
 
 
 @contextmanager
-def _capture(address: str | int, backend: int, parameters: list[int]) -> Iterator[Any]:
-    capture = cv2.VideoCapture(address, backend, parameters)
-    try:
-        yield capture
-    finally:
-        capture.release()
+def _capture(address: str | int, backend: int, parameters: list[int]) -> Iterator[tuple[Any, IO[bytes]]]:
+    """Yield the opened decoder, and the file that takes its messages."""
+    with caught_messages() as messages:
+        capture = cv2.VideoCapture(address, backend, parameters)
+        try:
+            yield capture, messages
+        finally:
+            capture.release()

@@ -4,14 +4,12 @@
 the frame's bytes, then one line that says how the stream ended. No last line means that the decoder died.
 """
 
-import io
 import json
 import os
 import re
 import struct
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -24,6 +22,7 @@ import numpy as np
 from ..bundle.errors import InputError
 from ..bundle.preprocess import Frame
 from ..child_process import end_child, module_command, start_child
+from .decoder_messages import caught_messages, tell_interlaced
 from .image_files import EMPTY, MAX_PIXELS
 
 SAMPLE_SECONDS = 1.0  # of the video's own clock, between two frames that are looked at
@@ -34,8 +33,6 @@ INTERLACED = (
     "is interlaced (half pictures, as camcorders record), which is not read; convert it with "
     "ffmpeg -i FILE -vf yadif NEW.mp4"
 )
-# OpenCV 4.13 and 5.0 then return a frame of whatever the memory held, and tell nobody but standard error.
-INTERLACED_SIGN = b"Cannot convert interlaced"
 FIRST_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
 MATROSKA_TRACKS, MATROSKA_CLUSTER, MATROSKA_VIDEO = b"\x16\x54\xae\x6b", b"\x1f\x43\xb6\x75", b"\x83\x81\x01"
 TRACK_BYTES = 64 << 20  # at most, of a container's description of its tracks
@@ -124,7 +121,7 @@ def _decode(path: str, offset: int, out: IO[bytes], messages: IO[bytes]) -> None
         longest = max(longest, seconds - before)
         if seconds >= due:
             done, frame = capture.retrieve()
-            if INTERLACED_SIGN in _said(messages):
+            if tell_interlaced(messages):
                 return _send(out, end=INTERLACED)
             if done:
                 _send(out, number=read, seconds=round(seconds, 3), height=frame.shape[0], width=frame.shape[1])
@@ -210,31 +207,13 @@ def _send(out: IO[bytes], **head: Any) -> None:
     out.write(json.dumps(head).encode() + b"\n")
 
 
-def _catch_messages() -> IO[bytes]:
-    """Return a file to which standard error goes from now on; an empty one where no folder takes it."""
-    try:
-        messages = tempfile.TemporaryFile("a+b", buffering=0)  # noqa: SIM115  it lives as long as the process
-    except OSError:
-        return io.BytesIO()
-    os.dup2(messages.fileno(), 2)
-    return messages
-
-
-def _said(messages: IO[bytes]) -> bytes:
-    """Return what was written to `messages` since the last call."""
-    messages.seek(0)
-    text = messages.read()
-    messages.truncate(0)
-    return text
-
-
 def _child() -> None:
     os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = (
         "protocol_whitelist;file,subfile"  # a playlist must not reach the network
     )
-    messages = _catch_messages()
     try:
-        _decode(sys.argv[1], int(sys.argv[2]), sys.stdout.buffer, messages)
+        with caught_messages() as messages:
+            _decode(sys.argv[1], int(sys.argv[2]), sys.stdout.buffer, messages)
         sys.stdout.buffer.flush()
     except BrokenPipeError:  # the parent has lost interest
         os._exit(0)  # skip the interpreter's own flush, which would complain

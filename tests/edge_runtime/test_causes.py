@@ -28,6 +28,7 @@ from tests.support.camera_waiting import Watch
 from tests.support.fake_mjpeg_camera import FaultServer, free_port
 from tests.support.night_clips import scene, sensed
 from tests.support.own_certificate import make_certificate, server_context
+from tests.support.pictures import interlaced_video
 from tests.support.scripted_camera import AUDIO, STRANGE, ScriptedCamera, http, moved_to, picture, rtsp
 
 STEP = 0.2  # seconds between two frames
@@ -144,6 +145,10 @@ def denied(place: Place) -> Cause | None:
 def broken_video(place: Place) -> Cause | None:
     (place.folder / "yard.mp4").write_bytes(b"no video" * 1000)
     return seen(str(place.folder / "yard.mp4"))
+
+
+def halves(place: Place) -> Cause | None:
+    return in_the_cameras_process(str(interlaced_video(place.folder / "yard.mpg")))
 
 
 def unscaled(place: Place) -> Cause | None:
@@ -267,6 +272,7 @@ TABLE: list[tuple[str, Callable[[Place], Cause | None], Cause, str]] = [
     ),
     ("sound alone", audio_alone, Cause.NO_VIDEO, "video"),
     ("a codec of nobody", lambda p: seen(p.url(rtsp(description=STRANGE), "rtsp")), Cause.CODEC, "H.264"),
+    ("a file of half pictures", halves, Cause.INTERLACED, "progressive"),
     ("a file that is no video", broken_video, Cause.CODEC, "convert"),
     ("rtsp that sends nothing", lambda p: seen(p.url(rtsp(), "rtsp")), Cause.STALLED, "no frames"),
     ("http that stops", lambda p: seen(p.url(stalling)), Cause.STALLED, "no frames"),

@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import struct
 import zlib
 from pathlib import Path
@@ -119,4 +120,21 @@ def mjpeg_avi(path: Path, colours: list[tuple[int, int, int]], rate: int = 10) -
         for _ in range(rate):
             out.write(picture(colour))
     out.release()
+    return path
+
+
+def interlaced_video(path: Path) -> Path:
+    """Write an MPEG-2 video that says of each of its pictures that it is made of two halves."""
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mpg2"), 25, (64, 64))
+    for _ in range(30):
+        writer.write(picture(GREEN, 64, 64))
+    writer.release()
+    data = bytearray(path.read_bytes())
+    for found in re.finditer(re.escape(b"\0\0\1\xb5"), bytes(data)):
+        extension = data[found.end()] >> 4
+        if extension == 1:
+            data[found.end() + 1] &= ~0x08  # progressive_sequence
+        elif extension == 8:
+            data[found.end() + 4] &= ~0x80  # progressive_frame
+    path.write_bytes(data)
     return path

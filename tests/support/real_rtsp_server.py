@@ -2,8 +2,9 @@
 
     real_rtsp_server.py PORT [USER PASSWORD | udp | tls CERTIFICATE KEY]
 
-/cam streams a moving test picture, /smart one with a key frame every ten seconds, /slow one a second. With USER and
-PASSWORD /cam wants Digest login; with udp it sends over UDP alone, with tls all is encrypted. Prints "ready".
+/cam streams a moving test picture, /smart one with a key frame every ten seconds, /slow one a second, /halves one of
+interlaced frames. With USER and PASSWORD /cam wants Digest login; with udp it sends over UDP alone, with tls all is
+encrypted. Prints "ready".
 """
 
 import sys
@@ -16,11 +17,18 @@ gi.require_version("GstRtspServer", "1.0")
 from gi.repository import Gio, GLib, Gst, GstRtsp, GstRtspServer  # noqa: E402
 
 PIPELINE = (
-    "( videotestsrc is-live=true pattern=smpte ! video/x-raw,width=320,height=240,framerate={rate}/1 ! x264enc "
-    "tune=zerolatency speed-preset=ultrafast key-int-max={keys} ! rtph264pay name=pay0 pt=96 config-interval=1 )"
+    "( videotestsrc is-live=true pattern=smpte ! video/x-raw,width=320,height=240,framerate={rate}/1 ! "
+    "capssetter caps=video/x-raw,interlace-mode={mode} ! x264enc tune=zerolatency speed-preset=ultrafast "
+    "key-int-max={keys} ! rtph264pay name=pay0 pt=96 config-interval=1 )"
 )
 ROLE = "viewer, media.factory.access=(boolean)true, media.factory.construct=(boolean)true"
-MOUNTS = {"/cam": (15, 15), "/smart": (15, 150), "/slow": (1, 2)}  # frames a second, frames between key frames
+# Frames a second, frames between key frames, and how the frames are made.
+MOUNTS = {
+    "/cam": (15, 15, "progressive"),
+    "/smart": (15, 150, "progressive"),
+    "/slow": (1, 2, "progressive"),
+    "/halves": (15, 15, "interleaved"),
+}
 
 
 def lock(server, factory, user, password):
@@ -50,10 +58,10 @@ def main():
         encrypt(server, *options[1:])
     server.set_address("127.0.0.1")
     server.set_service(sys.argv[1])
-    for mount, (rate, keys) in MOUNTS.items():
+    for mount, (rate, keys, mode) in MOUNTS.items():
         factory = GstRtspServer.RTSPMediaFactory()
         factory.set_shared(True)
-        factory.set_launch(PIPELINE.format(rate=rate, keys=keys))
+        factory.set_launch(PIPELINE.format(rate=rate, keys=keys, mode=mode))
         if options == ["udp"]:
             factory.set_protocols(GstRtsp.RTSPLowerTrans.UDP)
         elif options[:1] == ["tls"]:

@@ -99,6 +99,13 @@ def test_a_server_that_is_killed_and_one_that_freezes_come_back():
         assert watch.until(cause_is(None)) < 5 * BUSY
 
 
+def test_interlaced_frames_are_told_and_never_given_out():
+    with RtspServer() as server, CameraGroup([plan("one", server.url("halves"))]) as cameras:
+        watch = Watch(cameras)
+        watch.until(cause_is(Cause.INTERLACED))
+        assert not watch.newest
+
+
 def test_a_camera_that_sends_over_udp_alone_is_watched():
     with RtspServer(options=("udp",)) as server, CameraGroup([plan("one", server.url())]) as cameras:
         watch = Watch(cameras)
