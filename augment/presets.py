@@ -56,7 +56,8 @@ _CPU = Settings(
         aspect="native",
         size=384,
         # Measured on thermal photographs of substations: with 0 the AUC is 89.9 and the gap to the painted copies 20.3,
-        # with 1 they are 92.5 and 17.7.
+        # with 1 they are 92.5 and 17.7. Without boxes a picture's general look is what there is to learn from, and the
+        # share is not taken off: on solar cells 0.7 cost 3 points of macro F1.
         centre=0.7,
         cross_fit=5,
     ),

@@ -472,8 +472,8 @@ class TrainSettings:
     )
     centre: float = fraction(
         0.0,
-        "with a spatial head, this share of each picture's own mean is taken off its features: with more of it, "
-        "differences within a picture count and its general look does not",
+        "with a spatial head that boxes teach, this share of each picture's own mean is taken off its features: with "
+        "more of it, differences within a picture count and its general look does not",
     )
     generated_weight: float = setting(
         0.2,

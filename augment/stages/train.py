@@ -124,15 +124,15 @@ def design(settings: Settings, material: Material) -> Design:
     spatial = section.head == "spatial" or (section.head == "auto" and tells)
     spec = input_of(section, [image for image in material.real if image.split == TRAIN], spatial)
     spec = replace(spec, radiometric=data.radiometric_rule)
-    shape = HeadShape(centre=section.centre)
     if not spatial:
-        return Design(spec, None, shape)
+        return Design(spec, None, HeadShape())
     found = resolve(material.labels, data.faults, data.groups, data.kinds)
     boxed = any(
         image.boxes and image.label in data.faults and image.split in learned_sides(settings.train.cross_fit)
         for image in material.real
     )
     pooling = Pooling.parse(section.pooling)
+    shape = HeadShape(centre=section.centre if boxed else 0.0)
     return Design(spec, SpatialHead(found.groups, found.kinds, pooling, BOXES if boxed else PICTURES), shape)
 
 

@@ -317,6 +317,14 @@ def test_large_pictures_are_trained_in_tiles_and_the_classic_arm_sees_them_whole
     assert design.classic.spec.tiles == (1, 1)
 
 
+def test_a_pictures_own_mean_is_taken_off_where_boxes_teach_the_head_alone(tmp_path):
+    settings, folder = spatial_run(tmp_path, arms=("real",), centre=0.7)
+    records = folder.require(DATASET).records
+    bare = [from_json(DatasetRecord, {**vars(record), "boxes": ()}) for record in records]
+    shapes = [train.design(settings, train.Material(LABELS, images, {})).shape for images in (records, bare)]
+    assert [shape.centre for shape in shapes] == [0.7, 0.0]
+
+
 def test_a_spatial_head_weighs_rare_classes_by_itself(tmp_path):
     settings, folder = spatial_run(tmp_path, arms=("real", "real+balanced"))
     with pytest.raises(InputError, match="weighs rare classes by itself; leave balanced out, or add classic"):

@@ -14,6 +14,7 @@ import cv2
 import pytest
 from PIL import Image
 
+from tests.support.interrupts import HEARING_INTERRUPTS
 from tests.support.pictures import BLUE, GREEN, RED, make_hostile, mjpeg_avi, picture, write
 
 # Runs the command and prints its peak memory. A child counts its parent's pages as its own until it starts, so the test
@@ -336,7 +337,7 @@ def test_results_appear_while_the_list_is_still_growing_and_a_closed_pipe_ends_q
 
 def test_an_interrupt_while_it_waits_for_a_list_ends_it_quietly(red, packed, monkeypatch):
     monkeypatch.setenv("RAREFAULT_BUNDLE", str(packed))
-    command = [sys.executable, "-m", "edge_runtime.classify", red, "-"]
+    command = [*HEARING_INTERRUPTS, sys.executable, "-m", "edge_runtime.classify", red, "-"]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen(command, **pipes, text=True) as child:
         assert json.loads(child.stdout.readline())["path"] == str(red)
