@@ -42,7 +42,7 @@ def _file() -> IO[bytes]:
 
 def tell_interlaced(messages: IO[bytes]) -> bool:
     """Return whether `messages` tell of an interlaced frame, and empty them. Call it after each retrieved frame."""
-    if os.fstat(messages.fileno()).st_size == 0:  # nearly always; takes a microsecond
+    if os.fstat(messages.fileno()).st_size == 0:  # nearly always
         return False
     messages.seek(0)
     said = messages.read()
