@@ -73,7 +73,8 @@ def test_evaluations_are_recorded_and_the_nearest_adapter_alone_is_kept(tmp_path
     assert document.summary.best_step == best.step
     assert kept == ([best.id] if best.step else [])
     assert document.summary.path == (f"adapter/{best.id}" if best.step else None)
-    assert best.memorisation.painted == 6  # as many as there are validation images
+    looks = [record for record in folder.require(DATASET).records if record.split == "val"]
+    assert best.memorisation.painted == len(looks) > 0
     assert not (tmp_path / "adapter" / adapt.STATE_FILE).exists()
     assert adapt.run(settings, folder, Models(settings)).version == document.version
 

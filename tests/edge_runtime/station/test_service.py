@@ -65,12 +65,13 @@ def test_systemd_hears_ready_alive_and_stopping_and_the_stop_is_clean(station):
 
 
 def test_a_hangup_of_the_terminal_is_a_clean_stop_and_nohup_holds_against_it(station):
-    station.watching()
-    assert station.end(signal.SIGHUP) == 0
-    wait_until(lambda: station.subscriber.last("rarefault/north-7/status") == b"offline")
-    assert station.logged()[-1]["message"] == "stopped"
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # which a child inherits, as from nohup
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which a child inherits; the tests may run under nohup
     try:
+        station.watching()
+        assert station.end(signal.SIGHUP) == 0
+        wait_until(lambda: station.subscriber.last("rarefault/north-7/status") == b"offline")
+        assert station.logged()[-1]["message"] == "stopped"
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as from nohup
         station.watching()
     finally:
         signal.signal(signal.SIGHUP, before)
