@@ -431,14 +431,18 @@ def test_solar_cells_have_eight_classes_and_no_duplicate_across(tmp_path: Path) 
     pytest.importorskip("elpv_dataset", reason="the package elpv-dataset is not installed")
     document = run(settings_for("elpv-dataset"), RunFolder(tmp_path))
     counts = {label: sum(sides.values()) for label, sides in document.summary.classes.items()}
+    # Of the 2,624 pictures eleven show five cells a second time under another label, such as 2369 and 2370.
+    twice = {path.path for path in document.summary.quarantined if "no difference beyond that" in path.reason}
+    assert {"images/cell2369.png", "images/cell2370.png"} < twice
+    assert len(twice) == 11
     assert counts == {
-        "mono_0": 588,
-        "mono_33": 117,
+        "mono_0": 588 - 5,
+        "mono_33": 117 - 4,
         "mono_67": 56,
         "mono_100": 313,
-        "poly_0": 920,
+        "poly_0": 920 - 1,
         "poly_33": 178,
-        "poly_67": 50,
+        "poly_67": 50 - 1,
         "poly_100": 402,
     }
     assert document.summary.straddling_pairs == 0
