@@ -50,5 +50,5 @@ def classify_unseen(out: Path, seed: int) -> None:
 def _settings(out: Path, seed: int) -> Settings:
     preset, source = PRESETS["mini"], str((out / "station" / "manifest.csv").resolve())
     # Rendered scenes of one class share their layout, so their hashes are close although no two are the same picture.
-    data = DataSettings(source=source, faults=tuple(FAULT_LABELS), groups=dict(GROUPS), duplicate_bits=0, burst_gap=0)
+    data = DataSettings(source=source, faults=tuple(FAULT_LABELS), groups=dict(GROUPS)).unrelated()
     return replace(preset, seed=seed, data=data, generate=replace(preset.generate, hosts=dict(COUNTERPARTS)))

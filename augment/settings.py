@@ -159,6 +159,10 @@ class DataSettings:
         "lite0", "what measures likeness of images: lite0, or a CLIP or DINOv2 hub id or local folder"
     )
 
+    def unrelated(self) -> "DataSettings":
+        """Return the same for images of which none shows what another does, such as rendered ones: no search for any."""
+        return replace(self, burst_gap=0, duplicate_bits=0, copies="off")
+
     def __post_init__(self) -> None:
         """Compose the letters of labels (NFC): they are compared with names of files, whichever system wrote those."""
         for key in ("faults", "groups", "kinds", "phrases"):

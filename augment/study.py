@@ -55,7 +55,7 @@ SHARES = (0.2, 0.5, 0.8)  # of generated images, by weight; validation chooses
 SPLITS: dict[str, Callable[[DataSettings], DataSettings]] = {
     "groups": lambda data: data,
     "blocks": lambda data: replace(data, blocks=12),
-    "random": lambda data: replace(data, burst_gap=0, duplicate_bits=0),
+    "random": DataSettings.unrelated,
 }
 CLASSIC, REAL, HEALED = "real+classic", "real", "real+heal"
 
@@ -148,7 +148,7 @@ def _prepare_scenes(out: Path, draw: int) -> Path:
         "test": Share(_counts(*TEST), item_seed(0, "benchmark", "test")),
     }
     manifest = folder / "station" / "manifest.csv"
-    data = DataSettings(source=str(manifest.resolve()), faults=FAULT_LABELS, duplicate_bits=0, burst_gap=0)
+    data = DataSettings(source=str(manifest.resolve()), faults=FAULT_LABELS).unrelated()
     settings = _settings(out, draw, data, SCENES_METHODS, SCENES_COMBINED, size=96)
     section = replace(settings.generate, floor=GENERATED, cap=GENERATED, hosts=dict(COUNTERPARTS))
     say(f"rendering the images of draw {draw} into {folder / 'station'}")

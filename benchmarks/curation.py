@@ -65,7 +65,7 @@ def main() -> None:
 def measure(path: Path, seed: int) -> list[Found]:
     """Curate one seeded pool; return what it found, each with its kind: good, or one of `KINDS`."""
     write_station(path / "images", dict(STATION_COUNTS), seed=item_seed(seed, "curation", "archive"), size=128)
-    data = DataSettings(source=str((path / "images").resolve()), faults=FAULT_LABELS, duplicate_bits=0, burst_gap=0)
+    data = DataSettings(source=str((path / "images").resolve()), faults=FAULT_LABELS).unrelated()
     preset = PRESETS["mini"]
     settings = replace(preset, seed=seed, data=data, generate=replace(preset.generate, hosts=dict(COUNTERPARTS)))
     folder = RunFolder(path / "run")

@@ -57,7 +57,7 @@ def prepare(
     named = {name: tuple(labels.split(",")) for name, _, labels in (group.partition("=") for group in groups)}
     images = DataSettings(source=data, boxes=boxes, faults=faults, groups=named, folds=5, fold=fold)
     if random:
-        images = replace(images, burst_gap=0, duplicate_bits=0)
+        images = images.unrelated()
     preset = PRESETS["mini"]
     common = replace(
         preset.train,
