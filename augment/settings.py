@@ -160,7 +160,7 @@ class DataSettings:
     )
 
     def unrelated(self) -> "DataSettings":
-        """Return the same for images of which none shows what another does, such as rendered ones: no search for any."""
+        """Return the same for images of which none shows what another does, such as rendered ones."""
         return replace(self, burst_gap=0, duplicate_bits=0, copies="off")
 
     def __post_init__(self) -> None:
