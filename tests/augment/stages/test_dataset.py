@@ -446,4 +446,4 @@ def test_solar_cells_have_eight_classes_and_no_duplicate_across(tmp_path: Path) 
         "poly_100": 402,
     }
     assert document.summary.straddling_pairs == 0
-    assert document.summary.splits["test"] == pytest.approx(525, abs=30)
+    assert document.summary.splits["test"] == pytest.approx(525, abs=60)  # whole groups, one of them of 300
