@@ -431,7 +431,7 @@ def test_solar_cells_have_eight_classes_and_no_duplicate_across(tmp_path: Path) 
     pytest.importorskip("elpv_dataset", reason="the package elpv-dataset is not installed")
     document = run(settings_for("elpv-dataset"), RunFolder(tmp_path))
     counts = {label: sum(sides.values()) for label, sides in document.summary.classes.items()}
-    # What is, not what should be: eleven pictures are left out as one cell under two labels. 2369 and 2370 are one cell;
+    # What is, not what should be: eleven pictures are left out as one cell under two labels. 2369 and 2370 are one;
     # at least three of the mono pairs are not, a faint dark streak parts them, and the rule does not see it.
     twice = {path.path for path in document.summary.quarantined if "no difference beyond that" in path.reason}
     assert {"images/cell2369.png", "images/cell2370.png"} < twice
