@@ -5,7 +5,7 @@ Held-out pictures are those that a training judges and does not learn from.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TypeAlias
@@ -45,12 +45,15 @@ class HeldOutCopies:
     taps: TapCache
     place: Path
     painter: Callable[[], Painter]
+    _made: dict[str, TapCache | None] = field(default_factory=dict, init=False)  # for the trainings that come after
 
     def of(self, methods: Iterable[str]) -> dict[str, TapCache]:
         """Return the copies, as far as there are any, by PAINTED and by the names of `methods` that leave traces."""
-        found = {name: self._composed(parse_method(name)) for name in methods}
-        found[PAINTED] = self._painted()
-        return {name: copies for name, copies in found.items() if copies is not None}
+        wanted = [PAINTED, *methods]
+        for name in wanted:
+            if name not in self._made:
+                self._made[name] = self._painted() if name == PAINTED else self._composed(parse_method(name))
+        return {name: copies for name in wanted if (copies := self._made[name]) is not None}
 
     def _painted(self) -> TapCache | None:
         """Return the real fault pictures with their boxes painted over; None where none has a box."""

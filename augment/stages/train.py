@@ -234,6 +234,8 @@ class _Trainers:
         self, settings: Settings, folder: RunFolder, material: Material, build: Build, initial: Mapping[str, str]
     ) -> None:
         self.models = Models(settings)
+        arms = parse_arms(settings.train.arms, settings.generate.methods)
+        self.watched = {arm.ungated for arm in arms if arm.gated}  # whose traces a gate reads
         self.settings, self.folder, self.material, self.build = settings, folder, material, build
         self.device = pick_device(settings.device)
         self.design = design(settings, material)
@@ -243,7 +245,8 @@ class _Trainers:
     def train(self, task: Task, arm: Arm, place: Path) -> types.TrainingResult:
         """Train one task into a folder: the whole network, or what ends it on frozen features."""
         spatial, whole = self.design.head is not None and not arm.classic, self.settings.train.layers == "all"
-        copies = self.copies.of(arm.named(self.settings.generate.methods)) if spatial else {}
+        watched = arm.named(self.settings.generate.methods) if arm.ungated in self.watched else ()
+        copies = self.copies.of(watched) if spatial else {}
         if spatial and whole:
             return fit_spatial(task, self.lessons, self.taps, place, self.device, copies)
         if spatial:

@@ -56,3 +56,9 @@ def test_a_generator_is_loaded_for_methods_with_traces_alone(copies):
 
 def test_a_picture_without_a_copy_has_no_row():
     assert rows_of(["a", "b", "c"], SimpleNamespace(ids=["c", "a"])).tolist() == [1, -1, 0]
+
+
+def test_copies_are_made_once_for_all_trainings(copies):
+    first, again = copies.of(["edit-0.5"]), copies.of(["edit-0.5", "heal"])
+    assert set(again) == {PAINTED, "edit-0.5"}
+    assert all(again[name] is first[name] for name in first)
