@@ -163,7 +163,7 @@ def _weighted(counts: csr_matrix, weight: Floats) -> csr_matrix:
 
 @dataclass(frozen=True)
 class _Background:
-    """The features of pictures drawn evenly, (M, 128), and where those of each begin."""
+    """The features of pictures drawn evenly from those that have any, (M, 128), and where those of each begin."""
 
     vectors: Floats
     starts: NDArray[np.int64]
@@ -171,10 +171,10 @@ class _Background:
 
     @classmethod
     def of(cls, features: Sequence[Features]) -> "_Background":
-        drawn = [features[at] for at in np.unique(np.linspace(0, len(features) - 1, BACKGROUND).astype(int))]
-        full = [each.vectors for each in drawn if len(each.vectors)]
-        starts = np.cumsum([0, *(len(vectors) for vectors in full[:-1])])
-        return cls(np.concatenate(full), starts, MOST_COPIES * len(drawn) / len(features) + CHANCE)
+        full = [each.vectors for each in features if len(each.vectors)]
+        drawn = [full[at] for at in np.unique(np.linspace(0, len(full) - 1, BACKGROUND).astype(int))]
+        starts = np.cumsum([0, *(len(vectors) for vectors in drawn[:-1])])
+        return cls(np.concatenate(drawn), starts, MOST_COPIES * len(drawn) / len(full) + CHANCE)
 
     def rare(self, vectors: Floats, likeness: Floats) -> NDArray[np.bool_]:
         """Whether each of (K, 128) features has few pictures with a feature as like it as `likeness` (K,)."""

@@ -90,6 +90,13 @@ def test_nothing_to_see_is_no_copy_of_nothing():
     assert turned_pairs([thumbnail_of(even)] * 3, 6).tolist() == []
 
 
+def test_a_copy_is_found_among_many_pictures_without_features():
+    even = [np.zeros((SIDE, SIDE), np.uint8)] * 200
+    original = outline_of(scene(1))
+    found = feature_copies([even[0], original, original.copy(), *even])
+    assert [(copy.first, copy.second, copy.same) for copy in found] == [(1, 2, True)]
+
+
 def test_the_features_of_a_mirror_image_are_known_without_looking():
     outline = outline_of(scene(3))
     known, seen = features_of(outline).mirrored, features_of(np.ascontiguousarray(outline[:, ::-1]))
