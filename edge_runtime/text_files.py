@@ -28,7 +28,7 @@ def decode_text(data: bytes, name: str) -> str:
 
     `name` says in messages where the text is from. InputError names the line and the byte that is no UTF-8.
     """
-    encoding = _encoding(data)
+    encoding = encoding_of(data)
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
@@ -43,7 +43,8 @@ def decode_text(data: bytes, name: str) -> str:
     return text
 
 
-def _encoding(data: bytes) -> str:
+def encoding_of(data: bytes) -> str:
+    """Return the encoding of a text by its first bytes, or by all; a byte order mark stays in what it decodes to."""
     for mark, encoding in MARKS:
         if data.startswith(mark):
             return encoding

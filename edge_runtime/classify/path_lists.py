@@ -6,27 +6,23 @@ backslashes of Windows. A line that names a file as it stands is taken as it sta
 
 import io
 import os
-import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote
 
+from ..text_files import as_on_disk, encoding_of
+
+HEAD = 4  # bytes that are there as soon as anything is, and tell UTF-16
 QUOTES = ('""', "''", "“”", "‘’", "«»")
 
 
 def read_paths(stream: io.BufferedReader) -> Iterator[Path]:
     """Yield the path of each line that is not blank, as soon as the line is there."""
-    head = stream.peek(4)[:4]
-    encoding = "utf-8-sig"
-    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
-        encoding = "utf-16"
-    elif len(head) == 4 and not (head[1] or head[3]):
-        encoding = "utf-16-le"
-    elif len(head) == 4 and not (head[0] or head[2]):
-        encoding = "utf-16-be"
+    encoding = encoding_of(stream.peek(HEAD)[:HEAD])
     # What is no UTF-8 stays as it is: names on a Linux disk may be in any encoding.
-    for line in io.TextIOWrapper(stream, encoding, errors="surrogateescape", newline="\n"):
-        if (name := line.rstrip("\r\n")).strip():
+    for number, line in enumerate(io.TextIOWrapper(stream, encoding, errors="surrogateescape", newline="\n")):
+        name = line.rstrip("\r\n") if number else line.rstrip("\r\n").removeprefix("\ufeff")
+        if name.strip():
             yield _path(name)
 
 
@@ -35,16 +31,15 @@ def _path(name: str) -> Path:
     bare = name.strip()
     quoted = len(bare) > 2 and bare[0] + bare[-1] in QUOTES
     bare = bare[1:-1] if quoted else bare
-    found = (Path(reading) for reading in (name, *_readings(bare)) if _exists(Path(reading)))
+    found = (path for reading in (name, *_readings(bare)) if (path := _found(Path(reading))))
     return next(found, Path(bare if quoted else name))
 
 
 def _readings(text: str) -> Iterator[str]:
     for path in (text, _local(text)):
-        for slashed in (path, path.replace("\\", "/")) if os.sep == "/" else (path,):
-            yield slashed
-            yield unicodedata.normalize("NFC", slashed)
-            yield unicodedata.normalize("NFD", slashed)
+        yield path
+        if os.sep == "/":
+            yield path.replace("\\", "/")
 
 
 def _local(text: str) -> str:
@@ -55,8 +50,10 @@ def _local(text: str) -> str:
     return path[1:] if path[2:3] == ":" else path  # "/C:/..." names a drive
 
 
-def _exists(path: Path) -> bool:
+def _found(path: Path) -> Path | None:
+    """Return the path as it is on disk, None where it is not there."""
     try:
-        return path.exists()
+        spelled = as_on_disk(path)
+        return spelled if spelled.exists() else None
     except (OSError, ValueError):
-        return False
+        return None
