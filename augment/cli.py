@@ -234,7 +234,7 @@ def doctor(data: str, faults: tuple[str, ...], boxes: str, levels: str, whole: b
         settings, examined, found = _look_through(section)
     except InputError as error:
         if shape == "json":
-            click.echo(told.refusal_as_json(data, str(error)))
+            click.echo(told.as_json(data, None, told.of_refusal(str(error))))
         raise
     if shape == "json":
         click.echo(told.as_json(settings.data.source, examined.summary, found))

@@ -4,10 +4,16 @@ A check gives problems; `refusal` says whether they stop a run: one that is fata
 than a stated share. What does not stop a run is left out and told.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 MOST_TOLD = 20  # problems of one kind in one message
+CONTRADICTION = "one picture as "  # how the reason for a picture under two labels begins
+
+
+def contradiction(labels: Iterable[str], paths: Iterable[str]) -> str:
+    """Return the reason why pictures that are one, under several labels, are all left out."""
+    return f"{CONTRADICTION}{' and as '.join(sorted(set(labels)))}: {', '.join(paths)}"
 
 
 @dataclass(frozen=True)

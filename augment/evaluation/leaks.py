@@ -16,6 +16,7 @@ import numpy as np
 from augment.data.duplicates import Pairs, Thumbnail, same_value_pairs
 from augment.data.group_patterns import DATE, copy_stems, effect, named_groups, proposals
 from augment.data.offline_copies import SIDE, Outline, feature_copies, outline_of, turned_pairs
+from augment.data.problems import contradiction
 from augment.evaluation.picture_traits import Traits
 from augment.evaluation.shortcut_audit import CONTAINER, audit
 from augment.record_types import DatasetSummary
@@ -120,9 +121,8 @@ def _contradictions(seen: Sequence[Seen], sure: Sequence[tuple[int, int]]) -> di
             partners.setdefault(second, {second}).add(first)
     reasons = {}
     for at, same in partners.items():
-        labels = " and as ".join(sorted({seen[one].label for one in same}))
-        paths = ", ".join(sorted(seen[one].path for one in same))
-        reasons[at] = f"one picture as {labels}: {paths} (saved anew, and no difference beyond that)"
+        told = contradiction([seen[one].label for one in same], sorted(seen[one].path for one in same))
+        reasons[at] = f"{told} (saved anew, and no difference beyond that)"
     return reasons
 
 

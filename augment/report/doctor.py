@@ -12,7 +12,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
 from augment.data.layouts.folder_words import ANNOTATIONS
-from augment.data.problems import Check, Problem
+from augment.data.layouts.listing import NOT_READ
+from augment.data.problems import CONTRADICTION, Check, Problem
 from augment.evaluation.shortcut_audit import CONTAINER
 from augment.evaluation.tables import aligned
 from augment.json_objects import plain
@@ -22,8 +23,6 @@ from augment.settings import DataSettings
 FINE, LOOK, STOPS = 0, 3, 1  # exit codes
 WIDTH = 110  # characters of a line
 MOST_LINES = 8  # of one section, unless all are asked for
-CONTRADICTION = "one picture as "  # how the dataset stage's reason for a picture under two labels begins
-UNREAD = "NOT READ"  # in a hint on files that have a section of their own
 # Names of folders that hardly name what a picture shows.
 _ODD = {
     "a part of a split": r"train(ing)?|valid(ation)?|val|test(ing)?|dev|holdout",
@@ -51,12 +50,12 @@ def sections(
     """Return what there is to tell, the most dangerous first; `further` are sections that others found."""
     contradicting = [entry for entry in summary.quarantined if entry.reason.startswith(CONTRADICTION)]
     elsewhere = {*summary.proposals, *(f"shortcut: {found.sentence}" for found in summary.shortcuts)}
-    hints = [hint for hint in summary.hints if UNREAD not in hint and hint not in elsewhere]
+    hints = [hint for hint in summary.hints if NOT_READ not in hint and hint not in elsewhere]
     found = [
         *further,
         Section(
             LOOK,
-            f"{len(summary.unread)} files that may show something are NOT READ and teach nothing",
+            f"{len(summary.unread)} files that may show something are {NOT_READ} and teach nothing",
             _entries(summary.unread),
             "Save them as JPEG or PNG in the folder of their class, or install what the line names.",
         ),
@@ -185,20 +184,16 @@ def page(
     return "\n".join([*lines, said[code]])
 
 
-def as_json(source: str, summary: DatasetSummary, found: Sequence[Section]) -> str:
+def as_json(source: str, summary: DatasetSummary | None, found: Sequence[Section]) -> str:
     """Return the same for machines: exit code, sections with all their lines, and the summary of the dataset stage."""
-    return _as_json(source, found, summary)
-
-
-def refusal_as_json(source: str, error: str) -> str:
-    """Return the same where there is nothing to look at: one section that says why, and no summary."""
-    return _as_json(source, [Section(STOPS, "There is nothing to look at", error.splitlines())], None)
-
-
-def _as_json(source: str, found: Sequence[Section], summary: DatasetSummary | None) -> str:
     sections = [asdict(section) for section in found]
     content = {"source": source, "exit_code": exit_code(found), "sections": sections, "summary": summary}
     return json.dumps(content, indent=1, ensure_ascii=False, default=plain)
+
+
+def of_refusal(error: str) -> list[Section]:
+    """Return the one section that there is where the source cannot be listed."""
+    return [Section(STOPS, "There is nothing to look at", error.splitlines())]
 
 
 def _listed(section: Section, whole: bool) -> list[str]:

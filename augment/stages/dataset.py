@@ -27,9 +27,9 @@ from augment.data.checks import (
 )
 from augment.data.duplicates import THUMBNAIL, Pairs, Thumbnail, thumbnail_of
 from augment.data.image_store import ImageStore, radiometric_hints, unscaled_hint
-from augment.data.layouts.listing import Candidate, Source, told
+from augment.data.layouts.listing import NOT_READ, Candidate, Source, told
 from augment.data.perceptual_hash import Hashes, perceptual_hash
-from augment.data.problems import Check, Problem, refusal
+from augment.data.problems import Check, Problem, contradiction, refusal
 from augment.data.sources import check_source, list_candidates
 from augment.data.split import SIDES, TEST, TRAIN, VAL, Member, Shares, assign_sides, settle_groups
 from augment.evaluation.leaks import Kin, Seen, find_kin, keep_kin, packed_outline, tell
@@ -119,7 +119,7 @@ def summary_line(document: DatasetDocument) -> str:
     sides = ", ".join(f"{count} {side}" for side, count in summary.splits.items())
     kinds = {"quarantined": summary.quarantined, "dropped": summary.dropped, "ignored": summary.ignored}
     left_out = ", ".join(f"{len(files)} {kind}" for kind, files in kinds.items() if files)
-    unread = f"{len(summary.unread)} files NOT READ (see below); " if summary.unread else ""
+    unread = f"{len(summary.unread)} files {NOT_READ} (see below); " if summary.unread else ""
     return (
         f"{unread}{summary.images} images of {len(summary.classes)} classes in {summary.groups} groups: {sides}; "
         f"{summary.straddling_pairs} of {summary.perceptual_pairs} duplicate pairs across the split"
@@ -361,8 +361,8 @@ def _distinct(images: list[_Image]) -> tuple[list[_Image], dict[str, str], dict[
     for _, same in sorted(by_content.items()):
         labels = sorted({image.candidate.label for image in same})
         if len(labels) > 1:
-            paths = ", ".join(image.path for image in same)
-            contradictions |= {image.path: f"one picture as {' and as '.join(labels)}: {paths}" for image in same}
+            reason = contradiction(labels, [image.path for image in same])
+            contradictions |= {image.path: reason for image in same}
             continue
         distinct.append(same[0])
         copies |= {image.path: f"has the same bytes as {same[0].path}" for image in same[1:]}

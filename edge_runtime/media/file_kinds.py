@@ -15,6 +15,9 @@ from pathlib import Path, PurePath
 
 HEAD_BYTES = 4096  # read of each file; every signature below lies within them
 OWN = "rarefault's own output"
+# Names of kinds that have a remedy of their own.
+ICLOUD, SHORTCUT = "placeholder of iCloud", "Windows shortcut"
+ZEROS, UNKNOWN = "file of zeros", "file of an unknown format"
 OWN_MARK = b"made by rarefault, not by a camera"  # stands near the beginning of heat maps, contact sheets and reports
 
 
@@ -142,7 +145,7 @@ _SIGNATURES: dict[tuple[int, bytes], tuple[Kind, str]] = {
     (0, b"\x28\xb5\x2f\xfd"): (Kind.DOCUMENT, "zstd archive"),
     (257, b"ustar"): (Kind.DOCUMENT, "tar archive"),
     (0, b"MSCF"): (Kind.DOCUMENT, "cabinet archive"),
-    (0, b"L\0\0\0\1\x14\2\0"): (Kind.DOCUMENT, "Windows shortcut"),
+    (0, b"L\0\0\0\1\x14\2\0"): (Kind.DOCUMENT, SHORTCUT),
     (0, b"\0\5\x16\7"): (Kind.OTHER, "macOS side file"),
     (0, b"SQLite format 3\0"): (Kind.OTHER, "database"),
     (0, b"\x7fELF"): (Kind.OTHER, "program"),
@@ -194,7 +197,7 @@ def file_kind(path: Path) -> FileKind:
 def kind_of(head: bytes, name: str = "") -> FileKind:
     """Return what a file is, of its first `HEAD_BYTES` bytes and its name."""
     if name.startswith(".") and name.endswith(".icloud"):  # ".IMG_1.HEIC.icloud" stands for a file left in the cloud
-        return FileKind(Kind.UNREAD_PICTURE, "placeholder of iCloud")
+        return FileKind(Kind.UNREAD_PICTURE, ICLOUD)
     suffix = PurePath(name).suffix.lower()
     if OWN_MARK in head:
         return FileKind(Kind.OTHER, OWN)
@@ -206,13 +209,13 @@ def unread(kind: FileKind) -> str:
     """Return why nobody has looked at a file that may be evidence, and what to do: a predicate of the file."""
     if kind.name == "HEIC":
         return "is HEIC, which a library reads that is not installed: pip install 'rarefault[heic]', or save it as JPEG"
-    if kind.name == "placeholder of iCloud":
+    if kind.name == ICLOUD:
         return "is a placeholder of iCloud: the file itself is not on this disk; download it"
-    if kind.name == "Windows shortcut":
+    if kind.name == SHORTCUT:
         return "is a Windows shortcut, which is not followed; give the file or folder that it leads to"
-    if kind.name == "file of zeros":
+    if kind.name == ZEROS:
         return "holds nothing but zeros: it was not copied whole; copy it again"
-    if kind.name == "file of an unknown format":
+    if kind.name == UNKNOWN:
         return "is of an unknown format and was not looked at; if it is a picture or a video, save it as JPEG or MP4"
     article = "an" if kind.name[0] in "AEIOei" else "a"
     if kind.kind is Kind.DOCUMENT:
@@ -360,4 +363,4 @@ def _text(head: bytes) -> FileKind | None:
 
 
 def _unknown(head: bytes) -> FileKind:
-    return FileKind(Kind.UNREAD_PICTURE, "file of an unknown format" if any(head) else "file of zeros")
+    return FileKind(Kind.UNREAD_PICTURE, UNKNOWN if any(head) else ZEROS)

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..bundle.errors import InputError
 from ..bundle.preprocess import Frame
+from .image_headers import too_large
 
 _ERRORS = (ValueError, OSError, EOFError, RuntimeError, SyntaxError, KeyError)  # of the library, for damaged files
 DAMAGED = "is a damaged HEIC (cut off?) or of an unknown variant; copy it again, or save it as JPEG"
@@ -32,14 +33,8 @@ def read_heic(data: bytes, most_pixels: int) -> Iterator[Frame | InputError]:
         yield InputError(DAMAGED)
         return
     for image in images:
-        width, height = image.size
-        if width * height > most_pixels:
-            size = f"{width} x {height} pixels"
-            yield InputError(
-                f"is too large: {size}, at most {most_pixels // 1_000_000} million are read; scale it down"
-            )
-        else:
-            yield _frame(image)
+        refused = too_large(*image.size, most_pixels)
+        yield InputError(refused) if refused else _frame(image)
 
 
 def _frame(image: Any) -> Frame | InputError:

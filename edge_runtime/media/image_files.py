@@ -14,7 +14,7 @@ from ..bundle.preprocess import Frame, PreprocessSpec
 from ..bundle.radiometric import RadiometricRule
 from .file_kinds import HEAD_BYTES, IMAGE_SUFFIXES, SUFFIXES, Kind, kind_of, unread
 from .heic_files import film_in, read_heic
-from .image_headers import Header, damaged, read_header
+from .image_headers import Header, damaged, read_header, too_large
 from .image_pages import MAX_PAGES, count_frames, later_frames, page_files
 from .jpeg_ends import find_end
 from .radiometric import holds_values, jpeg_holds_values, read_scaled
@@ -119,9 +119,8 @@ def decode_image(
         data = end.data
     if header.kind == "JPEG" and header.bits != 8:
         raise InputError(f"is a JPEG with {header.bits} bits per channel, which is not read; save it with 8 bits")
-    if header.width * header.height > MAX_PIXELS:
-        size = f"{header.width} x {header.height} pixels"
-        raise InputError(f"is too large: {size}, at most {MAX_PIXELS // 1_000_000} million are read; scale it down")
+    if refused := too_large(header.width, header.height, MAX_PIXELS):
+        raise InputError(refused)
     if holds_values(header):
         scaled = read_scaled(data, header, radiometric or (spec.radiometric if spec else None))
         if scaled is not None:

@@ -31,6 +31,13 @@ def damaged(header: Header) -> str:
     return f"is a damaged {header.kind} (cut off?) or of an unknown variant; copy it again"
 
 
+def too_large(width: int, height: int, most: int) -> str:
+    """Return what to say of a picture of more than `most` pixels; "" of any other."""
+    if width * height <= most:
+        return ""
+    return f"is too large: {width} x {height} pixels, at most {most // 1_000_000} million are read; scale it down"
+
+
 def read_header(data: bytes) -> Header:
     """Return the header of an image file's bytes.
 

@@ -19,6 +19,7 @@ SETTINGS = "pipeline.toml"  # of a run folder, which holds what is painted and c
 OWN_RUN = "is a run folder of rarefault, whose pictures are not the source's"
 MADE_BY_SYSTEM = "is made by a system, not by a person"
 MOST_NAMED = 6  # names in a sentence
+NOT_READ = "NOT READ"  # of files that may show something
 Reasons = list[tuple[str, str]]
 
 
@@ -68,7 +69,7 @@ def told(source: Source) -> list[str]:
         reasons = Counter(reason for _, reason in source.unread)
         counted = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
         said.append(
-            f"{len(source.unread)} files that may show something are NOT READ and teach nothing: {counted} "
+            f"{len(source.unread)} files that may show something are {NOT_READ} and teach nothing: {counted} "
             f"(first {source.unread[0][0]})"
         )
     said += source.notes
