@@ -4,7 +4,7 @@ The library turns a picture upright by the file's own transformations; an EXIF o
 once more and must not be applied again (ISO/IEC 23008-12, 6.5.10). Ten and twelve bits become eight.
 """
 
-import struct
+import io
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 from ..bundle.errors import InputError
 from ..bundle.preprocess import Frame
 from .image_headers import too_large
+from .iso_boxes import boxes
 
 _ERRORS = (ValueError, OSError, EOFError, RuntimeError, SyntaxError, KeyError)  # of the library, for damaged files
 DAMAGED = "is a damaged HEIC (cut off?) or of an unknown variant; copy it again, or save it as JPEG"
@@ -49,12 +50,4 @@ def _frame(image: Any) -> Frame | InputError:
 
 def film_in(data: bytes) -> int | None:
     """Return where the film of a motion photo begins: the content of the box `mpvd`; None without one."""
-    place = 0
-    while place + 8 <= len(data):
-        size, kind = struct.unpack_from(">I4s", data, place)
-        if kind == b"mpvd":
-            return place + 8
-        if size < 8:
-            break
-        place += size
-    return None
+    return next((start + 8 for start, _, kind in boxes(io.BytesIO(data), len(data)) if kind == b"mpvd"), None)

@@ -7,7 +7,6 @@ the frame's bytes, then one line that says how the stream ended. No last line me
 import json
 import os
 import re
-import struct
 import subprocess
 import sys
 import threading
@@ -24,6 +23,7 @@ from ..bundle.preprocess import Frame
 from ..child_process import end_child, module_command, start_child
 from .decoder_messages import caught_messages, tell_interlaced
 from .image_files import EMPTY, MAX_PIXELS
+from .iso_boxes import FIRST_BOXES, boxes
 
 SAMPLE_SECONDS = 1.0  # of the video's own clock, between two frames that are looked at
 SILENCE_SECONDS = 60.0  # without the next sampled frame; then the decoder counts as hung
@@ -33,7 +33,6 @@ INTERLACED = (
     "is interlaced (half pictures, as camcorders record), which is not read; convert it with "
     "ffmpeg -i FILE -vf yadif NEW.mp4"
 )
-FIRST_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
 MATROSKA_TRACKS, MATROSKA_CLUSTER, MATROSKA_VIDEO = b"\x16\x54\xae\x6b", b"\x1f\x43\xb6\x75", b"\x83\x81\x01"
 TRACK_BYTES = 64 << 20  # at most, of a container's description of its tracks
 
@@ -162,7 +161,7 @@ def cut_off(path: Path) -> str | None:
     """Return how much of an MP4, MOV or 3GP is missing by the sizes of its parts, or None."""
     size = path.stat().st_size
     with path.open("rb") as file:
-        for start, length, _ in _boxes(file, size):
+        for start, length, _ in boxes(file, size):
             if start + length > size:
                 return f"is cut off: {start + length - size} of {start + length} bytes are missing; copy it again"
     return None
@@ -175,32 +174,13 @@ def unseen_tracks(path: Path) -> str | None:
         listed = head.partition(MATROSKA_CLUSTER)[0].partition(MATROSKA_TRACKS)[2]
         tracks = len(re.findall(rb"strh....vids", head, re.DOTALL)) + listed.count(MATROSKA_VIDEO)
         if head[4:8] in FIRST_BOXES:
-            described = (box for box in _boxes(file, path.stat().st_size) if box[2] == b"moov")
+            described = (box for box in boxes(file, path.stat().st_size) if box[2] == b"moov")
             start, length, _ = next(described, (0, 0, b""))
             file.seek(start)
             tracks = len(re.findall(rb"hdlr.{8}vide", file.read(min(length, TRACK_BYTES)), re.DOTALL))
     if tracks < 2:
         return None
     return f"holds {tracks} videos side by side, of which the first was judged; split it with ffmpeg"
-
-
-def _boxes(file: IO[bytes], size: int) -> Iterator[tuple[int, int, bytes]]:
-    """Yield start, length and kind of each outer box of an ISO media file (ISO/IEC 14496-12); nothing of another."""
-    start = 0
-    while start + 8 <= size:
-        file.seek(start)
-        head = file.read(16)
-        length, kind = struct.unpack_from(">I4s", head)
-        if start == 0 and kind not in FIRST_BOXES:
-            return
-        if length == 1 and len(head) == 16:
-            length = struct.unpack_from(">Q", head, 8)[0]
-        if length == 0:
-            length = size - start  # the last box reaches to the end of the file
-        if length < 8 or not kind.strip(b"\xa9 ").isalnum():
-            return
-        yield start, length, kind
-        start += length
 
 
 def _send(out: IO[bytes], **head: Any) -> None:
