@@ -263,12 +263,7 @@ class _Link:
     def drop(self) -> None:
         """Shut the socket whatever it is doing; that ends paho's thread, and the waiting of another one."""
         self._lose("the connection was closed")
-        for callback in (
-            "on_connect",
-            "on_disconnect",
-            "on_publish",
-            "on_message",
-        ):  # else both would live on in a cycle
+        for callback in ("on_connect", "on_disconnect", "on_publish", "on_message"):  # else a cycle keeps both alive
             setattr(self._client, callback, None)
         with contextlib.suppress(OSError, AttributeError):  # no socket, or none any more
             self._client.socket().shutdown(socket.SHUT_RDWR)

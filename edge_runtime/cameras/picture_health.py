@@ -47,9 +47,7 @@ class HealthLimits:
     infrared: bool = True  # whether infrared pictures are judged once they have settled
     settle_seconds: float = 8.0  # after a switch to or from infrared, or a new size
     history_seconds: float = 300.0  # time constant of the history
-    radiometric: bool = (
-        False  # whether grey levels are scaled temperatures: cold is dark and hot is white, and no fault
-    )
+    radiometric: bool = False  # grey levels are scaled temperatures: cold is dark and hot is white, and no fault
 
 
 @dataclass(frozen=True)

@@ -99,9 +99,8 @@ def _rtsp(address: CameraAddress, timeout: AnswerTimeout) -> Decodes:
             if capture.isOpened():
                 yield from _grabs(capture, messages)
                 return
-    waited = (
-        time.monotonic() - began > SLOW_SECONDS
-    )  # for packets that did not come; what it cannot decode is told at once
+    # What it cannot decode is told at once; it waits for packets that do not come.
+    waited = time.monotonic() - began > SLOW_SECONDS
     cause = cause_of_setup(address, description, timeout)
     raise SourceFailed(cause or (Cause.STALLED if waited else Cause.CODEC))
 

@@ -188,9 +188,7 @@ def _send(out: IO[bytes], **head: Any) -> None:
 
 
 def _child() -> None:
-    os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = (
-        "protocol_whitelist;file,subfile"  # a playlist must not reach the network
-    )
+    os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = "protocol_whitelist;file,subfile"  # a playlist reaches no network
     try:
         with caught_messages() as messages:
             _decode(sys.argv[1], int(sys.argv[2]), sys.stdout.buffer, messages)
