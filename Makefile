@@ -93,6 +93,7 @@ LOCK_OPTIONS := -q --no-header --strip-extras --no-emit-index-url --no-emit-find
 	$(BIN)/python -m pip install -q --no-deps -e .
 	touch $@
 
-.venv/dev: .venv/central requirements/dev.lock requirements/elpv.lock requirements/meaning.lock
-	$(BIN)/python -m pip install -q -r requirements/dev.lock -r requirements/elpv.lock -r requirements/meaning.lock
+DEV_LOCKS := dev elpv meaning heic  # heic: the types of its library are checked, and its tests run
+.venv/dev: .venv/central $(addprefix requirements/,$(addsuffix .lock,$(DEV_LOCKS)))
+	$(BIN)/python -m pip install -q $(addprefix -r requirements/,$(addsuffix .lock,$(DEV_LOCKS)))
 	touch $@
