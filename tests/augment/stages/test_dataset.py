@@ -431,14 +431,12 @@ def test_solar_cells_have_eight_classes_and_no_duplicate_across(tmp_path: Path) 
     pytest.importorskip("elpv_dataset", reason="the package elpv-dataset is not installed")
     document = run(settings_for("elpv-dataset"), RunFolder(tmp_path))
     counts = {label: sum(sides.values()) for label, sides in document.summary.classes.items()}
-    # What is, not what should be: eleven pictures are left out as one cell under two labels. 2369 and 2370 are one;
-    # at least three of the mono pairs are not, a faint dark streak parts them, and the rule does not see it.
+    # 2369 and 2370 are one picture but for noise. Cells of one batch that only a faint streak parts are kept.
     twice = {path.path for path in document.summary.quarantined if "no difference beyond that" in path.reason}
-    assert {"images/cell2369.png", "images/cell2370.png"} < twice
-    assert len(twice) == 11
+    assert twice == {"images/cell2369.png", "images/cell2370.png"}
     assert counts == {
-        "mono_0": 588 - 5,
-        "mono_33": 117 - 4,
+        "mono_0": 588,
+        "mono_33": 117,
         "mono_67": 56,
         "mono_100": 313,
         "poly_0": 920 - 1,
@@ -447,4 +445,4 @@ def test_solar_cells_have_eight_classes_and_no_duplicate_across(tmp_path: Path) 
         "poly_100": 402,
     }
     assert document.summary.straddling_pairs == 0
-    assert document.summary.splits["test"] == pytest.approx(525, abs=60)  # whole groups, one of them of 300
+    assert document.summary.splits["test"] == pytest.approx(525, abs=130)  # whole groups, the largest of 316 and 234
