@@ -48,8 +48,9 @@ LEAST_BLOCKS = 12  # of 64 in the overlap
 AGREE, MOST_AGREE = 0.95, 0.9  # correlation of the middle block and of three in four
 DETAIL_AGREE, MOST_DETAIL_AGREE = 0.9, 0.8  # the same without the means of rows and columns: bars and horizons
 
-# Pixels, grey levels. Of 300 pictures of four sets, 298 saved at JPEG 80 stay below, 257 at JPEG 50 and half the size, and
-# 1 with a spot of 3 % of the side and 60 levels. Cells of one batch that a faint streak parts (elpv) differ by 4.4 to 9.6.
+# Pixels, grey levels. Of 300 pictures of four sets, 298 saved at JPEG 80 stay below, 257 at JPEG 50 and half the size,
+# and 1 with a spot of 3 % of the side and 60 levels. Cells of one production batch that a faint streak parts (elpv)
+# differ by 4.4 to 9.6.
 FINE, MOST_DIFFERENCE = 9, 4.2
 REFINEMENT = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 50, 1e-5)
 MOST_OF_IT = 0.95  # of the picture that the other must cover to be called the same: a fault may be in the rest
@@ -251,8 +252,8 @@ def blocks_agree(onto: Outline, of: Outline, found: Floats) -> bool:
 def no_difference(onto: Outline, of: Outline, found: Floats) -> bool:
     """Whether nothing but light, noise and saving parts two outlines laid over each other: not even a small fault.
 
-    The map is refined first (Evangelidis and Psarakis 2008), since half a pixel at an edge differs like a fault. After a
-    common gain and offset, no part of FINE x FINE pixels differs by more than MOST_DIFFERENCE grey levels.
+    The map is refined first (Evangelidis and Psarakis 2008), since half a pixel at an edge differs like a fault. After
+    a common gain and offset, no part of FINE x FINE pixels differs by more than MOST_DIFFERENCE grey levels.
     """
     if cv2.warpAffine(np.ones_like(of), found, (SIDE, SIDE)).mean() < MOST_OF_IT:
         return False
