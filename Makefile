@@ -70,7 +70,7 @@ clean:
 # Rewrites the lock files from pyproject.toml; look at the difference before committing it.
 lock: .venv/dev
 	$(BIN)/pip-compile $(LOCK_OPTIONS) -o requirements/base.lock pyproject.toml
-	for extra in station openvino heic central elpv dev; do \
+	for extra in station field openvino heic hsm central elpv dev; do \
 	  $(BIN)/pip-compile $(LOCK_OPTIONS) --extra $$extra -o requirements/$$extra.lock pyproject.toml; done
 	$(BIN)/pip-compile $(LOCK_OPTIONS) -c requirements/central.lock --extra meaning -o requirements/meaning.lock pyproject.toml
 	for version in $(EDGE_PYTHONS); do \
