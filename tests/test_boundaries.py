@@ -23,7 +23,8 @@ ARROWS = {
         "cameras": "ground bundle media inference.blank_check",
         "alerts": "ground bundle media inference",
         "watchlog": "ground bundle",
-        "station": "ground bundle media inference cameras alerts watchlog",
+        "updates": "ground bundle media inference alerts",
+        "station": "ground bundle media inference cameras alerts watchlog updates",
     },
     "augment": {
         "ground": "",

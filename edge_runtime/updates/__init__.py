@@ -1,0 +1,1 @@
+"""Model updates: fetched, verified, tried and put in place so that a failure leaves the model before at work."""
