@@ -61,10 +61,15 @@ def camera_status(cause: Cause | None, problem: str = "") -> dict[str, str]:
 
 
 class Reporter:
-    """Makes the records of one station that runs one bundle."""
+    """Makes the records of one station that runs one bundle at a time."""
 
     def __init__(self, station: str, bundle: Bundle) -> None:
-        self.station, self._model, self._manifest = station, bundle.identity(), bundle.manifest
+        self.station = station
+        self.take_over(bundle)
+
+    def take_over(self, bundle: Bundle) -> None:
+        """Tell of `bundle` as the model from now on."""
+        self._model, self._manifest = bundle.identity(), bundle.manifest
 
     def alarm(self, view: JudgedView, change: Change, moment: Moment) -> Record:
         """Return the alarm that `change` raised on `view`, with clean frame and heat map of the raised label."""
