@@ -8,12 +8,14 @@ systemd starts it again.
 import logging
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..alerts.events import Record, Reporter
 from ..alerts.notifier import Notifier
 from ..bundle.errors import UnavailableError
+from ..cameras.camera import CapturedFrame
 from ..cameras.camera_group import CameraGroup
 from ..child_process import RestartBudget
 from ..clock import Clock
@@ -21,6 +23,7 @@ from . import systemd
 from .camera_watch import CameraWatch
 from .self_test import SelfTests
 from .status_server import StatusServer
+from .updating.live_updates import LiveUpdates
 
 WAIT_SECONDS = 0.25  # for a frame; a stop is noticed within
 TICK_SECONDS = 1.0
@@ -42,6 +45,7 @@ class Service:
     reporter: Reporter
     clock: Clock
     server: StatusServer
+    updates: LiveUpdates
     _started: float = field(default_factory=time.monotonic, init=False)
     _ticked: float = field(default_factory=time.monotonic, init=False)
 
@@ -60,16 +64,25 @@ class Service:
                     self.step()
         finally:
             systemd.notify(systemd.STOPPING)
+            self.updates.stop()
             self.server.stop()
             self.watch.ledger.close(time.monotonic())
 
     def step(self) -> None:
         """Judge what is due, and tick when it is time."""
         if frames := self.cameras.newest(WAIT_SECONDS, BATCH.get(self.watch.evaluator.engine.name, 1)):
-            self.self_tests.judged(*self.watch.judge(frames))
+            self.self_tests.judged(*self._judge(frames))
         now = time.monotonic()
         if now - self._ticked >= TICK_SECONDS:
             self._tick(now)
+
+    def _judge(self, frames: Sequence[CapturedFrame]) -> tuple[set[str], set[str]]:
+        try:
+            return self.watch.judge(frames)
+        except UnavailableError as error:
+            if not self.updates.fall_back(error):
+                raise
+            return self.watch.judge(frames)
 
     def _tick(self, now: float) -> None:
         elapsed, self._ticked = now - self._ticked, now
@@ -77,6 +90,7 @@ class Service:
         states = self.cameras.states()
         self.watch.note(states, now, elapsed)
         self.self_tests.tick(self.cameras, now)
+        self.updates.tick(now)
         self.notifier.tick(now, self._heartbeat)
         if trouble := self._silent():
             raise UnavailableError(f"{trouble}, which only a restart mends; report this with the log")
@@ -90,12 +104,19 @@ class Service:
             "uptime_seconds": round(time.monotonic() - self._started),
             "engine": f"{engine.name} {engine.precision}",
             "cameras": self.watch.statuses(),
+            "update": self.updates.document(),
         }
         return self.reporter.heartbeat(state, self.clock.read())
 
     def _status(self) -> dict[str, Any]:
         disk = self.notifier.spool.trouble or self.watch.ledger.trouble
-        return {"station": self.reporter.station, "cameras": self.watch.statuses(), "disk": disk}
+        return {
+            "station": self.reporter.station,
+            "cameras": self.watch.statuses(),
+            "disk": disk,
+            "model": self.updates.switch.serving.bundle.identity(),
+            "update": self.updates.document(),
+        }
 
     def _stuck(self) -> str:
         idle = time.monotonic() - self._ticked
