@@ -8,14 +8,12 @@ systemd starts it again.
 import logging
 import threading
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..alerts.events import Record, Reporter
 from ..alerts.notifier import Notifier
 from ..bundle.errors import UnavailableError
-from ..cameras.camera import CapturedFrame
 from ..cameras.camera_group import CameraGroup
 from ..child_process import RestartBudget
 from ..clock import Clock
@@ -71,18 +69,10 @@ class Service:
     def step(self) -> None:
         """Judge what is due, and tick when it is time."""
         if frames := self.cameras.newest(WAIT_SECONDS, BATCH.get(self.watch.evaluator.engine.name, 1)):
-            self.self_tests.judged(*self._judge(frames))
+            self.self_tests.judged(*self.watch.judge(frames))
         now = time.monotonic()
         if now - self._ticked >= TICK_SECONDS:
             self._tick(now)
-
-    def _judge(self, frames: Sequence[CapturedFrame]) -> tuple[set[str], set[str]]:
-        try:
-            return self.watch.judge(frames)
-        except UnavailableError as error:
-            if not self.updates.fall_back(error):
-                raise
-            return self.watch.judge(frames)
 
     def _tick(self, now: float) -> None:
         elapsed, self._ticked = now - self._ticked, now

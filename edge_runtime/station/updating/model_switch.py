@@ -49,6 +49,27 @@ def open_evaluator(folder: Path, station: StationSection) -> Evaluator:
     return Evaluator(bundle, engine)
 
 
+def open_serving(settings: StationSettings) -> Evaluator:
+    """Open what is to serve at the start of the service, on a proven engine.
+
+    What a crash has left of an update is finished first. A slot that was tampered with, and a model on probation that
+    fails here, make way for the one before, at last for the factory bundle. RarefaultError where none can serve.
+    """
+    slots, station = settings.station.slots, settings.station
+    state = update_process.recover(slots, boot=True)
+    if state.stage in (Stage.GOLDEN_OK, Stage.SHADOW) and _serves_nothing(slots):
+        update_process.start_probation(slots)  # the first bundle of this station
+    folder, _ = update_process.usable_slot(slots)
+    try:
+        return _opened(settings, folder)
+    except RarefaultError as error:
+        state = load(slots.state_dir)
+        if state.stage is not Stage.PROBATION or state.candidate != folder.name:
+            raise
+        update_process.fail(slots, Reason.ENGINE, str(error))
+        return _opened(settings, update_process.usable_slot(slots)[0])
+
+
 def fit_model(settings: StationSettings, cameras: Iterable[str], evaluator: Evaluator) -> LoadedModel:
     """Return the model with what the settings decide by; InputError where they do not fit the bundle."""
     rule = evaluator.bundle.manifest.rule(evaluator.engine.precision)
