@@ -1,4 +1,4 @@
-"""Events of a station: alarms, heartbeats and samples, each a JSON document with an id and its pictures."""
+"""Events of a station: alarms, updates, heartbeats and samples, each a JSON document with an id and its pictures."""
 
 import uuid
 from collections.abc import Mapping
@@ -15,8 +15,8 @@ from .event_pictures import annotated_jpeg, clean_jpeg
 from .votes import Change
 
 SCHEMA_VERSION = 1
-ALARM, HEARTBEAT, SAMPLE = "alarm", "heartbeat", "sample"
-KINDS = (ALARM, HEARTBEAT, SAMPLE)  # in the order in which they are sent
+ALARM, UPDATE, HEARTBEAT, SAMPLE = "alarm", "update", "heartbeat", "sample"
+KINDS = (ALARM, UPDATE, HEARTBEAT, SAMPLE)  # in the order in which they are sent
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,10 @@ class Reporter:
     def heartbeat(self, state: Mapping[str, Any], moment: Moment) -> Record:
         """Return a sign of life with the `state` of the station."""
         return self._record(HEARTBEAT, "", moment, {"state": dict(state)}, {})
+
+    def update(self, content: Mapping[str, Any], moment: Moment) -> Record:
+        """Return what became of an update of the model: `content` names release, state and reason."""
+        return self._record(UPDATE, "", moment, {"update": dict(content)}, {})
 
     def _verdict(self, view: JudgedView, label: str) -> dict[str, Any]:
         return {

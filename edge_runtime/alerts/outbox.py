@@ -18,10 +18,12 @@ from typing import Any
 from ..bundle.errors import UnavailableError
 from ..bundle.files import replace_file, sha256_bytes
 from ..durable_sqlite import DAMAGED, DamagedError, disk, is_full, open_database, set_aside, transaction
-from .events import ALARM, HEARTBEAT, KINDS, SAMPLE, Record
+from .events import ALARM, HEARTBEAT, SAMPLE, UPDATE, Record
 
 DATABASE = "outbox.sqlite3"
-FOLDERS = {ALARM: "evidence", HEARTBEAT: "evidence", SAMPLE: "samples"}
+FOLDERS = {ALARM: "evidence", UPDATE: "evidence", HEARTBEAT: "evidence", SAMPLE: "samples"}
+# Smaller is sent first. Heartbeats and samples have the ranks of 0.1.0, whose outboxes are read, and which reads ours.
+RANKS = {ALARM: -1, UPDATE: 0, HEARTBEAT: 1, SAMPLE: 2}
 VERSION = 1  # of the tables
 PRUNED_AT_ONCE = 50  # events
 ROOM_TO_OPEN = 8 << 20  # bytes that SQLite is given on a disk too full to open the outbox
@@ -139,7 +141,7 @@ class Outbox:
         self._database = _opened(self._state_dir, repair=True)
 
     def next(self, sink: str, without_cameras: Collection[str] = (), without: Collection[int] = ()) -> Entry | None:
-        """Return what `sink` should be sent next: alarms, heartbeats, then samples, each kind in the order of commits.
+        """Return what `sink` should be sent next, by RANKS, each kind in the order of commits.
 
         `without_cameras` and `without` (numbers of entries) are passed over.
         """
@@ -190,7 +192,7 @@ class Outbox:
 
     def kept_bytes(self, kind: str | None = None) -> int:
         """Return the bytes of pictures on disk, of one kind or of all."""
-        rank = None if kind is None else KINDS.index(kind)
+        rank = None if kind is None else RANKS[kind]
         with self._lock, disk("the outbox"):
             query = "SELECT coalesce(sum(bytes), 0) FROM events WHERE bytes > 0 AND rank = coalesce(?, rank)"
             return int(self._one(query, rank)[0])
@@ -258,7 +260,7 @@ class Outbox:
         return {"file": file, "bytes": len(data), "sha256": sha256_bytes(data)}
 
     def _insert(self, record: Record, pictures: Mapping[str, Mapping[str, Any]]) -> None:
-        rank = KINDS.index(record.kind)
+        rank = RANKS[record.kind]
         document = {**record.document, **({"pictures": pictures} if pictures else {})}
         row = (record.id, record.kind, rank, record.camera, json.dumps(document), json.dumps(pictures))
         with transaction(self._database) as database:

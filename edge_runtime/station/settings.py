@@ -15,6 +15,7 @@ from ..bundle.store import STATE_DIR, current_bundle
 from ..cameras.address import anchored
 from ..cameras.settings import CameraSettings
 from ..settings_reader import build, check_name, number, plain_name, read_toml
+from ..updates.settings import UpdatesSection
 
 CLOCK_TIME = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 _SECRET_KEY = re.compile(r"(?i)(.*_)?(password|passwd|passphrase|pass|pwd|secret|token|credentials|api_?key)")
@@ -84,6 +85,7 @@ class StationSettings:
     webhook: WebhookSection | None = None
     http: HttpSection = field(default_factory=HttpSection)
     samples: SamplesSection = field(default_factory=SamplesSection)
+    updates: UpdatesSection = field(default_factory=UpdatesSection)
 
     def __post_init__(self) -> None:
         names = [camera.name for camera in self.camera]
@@ -109,7 +111,8 @@ def load_station_settings(path: Path) -> StationSettings:
     cameras = tuple(
         replace(camera, url=anchored(camera.url, folder) if camera.url else "") for camera in settings.camera
     )
-    return _anchored(replace(settings, camera=cameras), folder)
+    updates = replace(settings.updates, url=anchored(settings.updates.url, folder))
+    return _anchored(replace(settings, camera=cameras, updates=updates), folder)
 
 
 def _refuse_secrets(content: Mapping[str, Any]) -> None:
