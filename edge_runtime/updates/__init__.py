@@ -1,1 +1,1 @@
-"""Signed updates of the bundle: from a repository or a stick to a slot that is tried, committed or rolled back."""
+"""Model updates: fetched, verified, tried and put in place so that a failure leaves the model before at work."""
