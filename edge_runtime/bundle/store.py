@@ -1,7 +1,6 @@
 """Bundles on disk: verify every file before any of it is used, and write the manifest last."""
 
 import json
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
@@ -53,7 +52,7 @@ def read_pointer(path: Path) -> str | None:
     None where there is neither. A relative answer counts from the folder of `path`.
     """
     try:
-        return os.readlink(path) if path.is_symlink() else path.read_text("utf-8").strip() or None
+        return str(path.readlink()) if path.is_symlink() else path.read_text("utf-8").strip() or None
     except (OSError, ValueError):
         return None
 

@@ -33,14 +33,20 @@ class Slots:
     """The slots below a state folder. One process at a time changes them: the one that holds `update_lock`.
 
     `factory` is the bundle that serves where no pointer does. `link` makes a link; OSError where it is refused.
+    `reached` is told each step that is on disk; tests end the process there.
     """
 
     def __init__(
-        self, state_dir: Path, factory: Path | None = None, link: Callable[[str, Path], None] = os.symlink
+        self,
+        state_dir: Path,
+        factory: Path | None = None,
+        link: Callable[[str, Path], None] = os.symlink,
+        reached: Callable[[str], None] = lambda step: None,
     ) -> None:
-        self.folder = state_dir / CURRENT_SLOT.parent
-        self.factory = factory
-        self._current, self._previous = state_dir / CURRENT_SLOT, self.folder / PREVIOUS
+        self.state_dir, self.reached = state_dir, reached
+        self.folder = (state_dir / CURRENT_SLOT.parent).resolve()
+        self.factory = factory.resolve() if factory else None
+        self._current, self._previous = self.folder / CURRENT_SLOT.name, self.folder / PREVIOUS
         self._link = link
 
     def current(self) -> Path:
@@ -51,7 +57,7 @@ class Slots:
         return folder
 
     def previous(self) -> Path | None:
-        """Return what serves after a roll back: the previous slot, else the factory bundle; None where there is neither."""
+        """Return what serves after a roll back: the previous slot, else the factory bundle, else None."""
         current, before = self._target(self._current), self._target(self._previous)
         if before is not None and before != current and before.is_dir():
             return before
@@ -60,6 +66,11 @@ class Slots:
     def is_current(self, digest: str) -> bool:
         """Whether the slot of this digest serves."""
         return self._target(self._current) == self.folder / digest
+
+    def bundles(self) -> list[Path]:
+        """Return every folder that may hold files of a bundle: all slots and the factory bundle."""
+        slots = [path for path in sorted(self.folder.iterdir()) if path.is_dir()] if self.folder.is_dir() else []
+        return [*slots, *([self.factory] if self.factory else [])]
 
     def install(self, incoming: Path, digest: str) -> Path:
         """Move the verified folder `incoming` to its slot, durably, and return the slot.
@@ -78,6 +89,7 @@ class Slots:
             incoming.replace(slot)
             sync_folder(self.folder)
             sync_folder(incoming.parent)
+        self.reached("installed")
         return slot
 
     def activate(self, digest: str) -> None:
@@ -89,7 +101,9 @@ class Slots:
             raise UpdateRefused(Reason.TAMPERED_SLOT, problem)
         with _disk(str(self._current)):
             self._point(self._previous, read_pointer(self._current))
+            self.reached("previous switched")
             self._point(self._current, digest)
+            self.reached("current switched")
 
     def roll_back(self) -> Path:
         """Let the previous slot serve, or where it is damaged the factory bundle, and return it.
@@ -108,15 +122,20 @@ class Slots:
                 self._point(self._current, None)
             else:
                 self._point(self._current, read_pointer(self._previous))
+        self.reached("rolled back")
         return before
 
     def collect_garbage(self, candidate: str = "") -> None:
-        """Remove every slot but the current, the previous and the `candidate`, and what a killed process left."""
-        kept = {self._target(self._current), self._target(self._previous), self.factory, self.folder / candidate}
-        found = sorted(self.folder.iterdir()) if self.folder.is_dir() else []
-        for path in found:
+        """Remove every slot but the current, the previous and the `candidate`, and what a killed process left.
+
+        Folders whose names are no digests are somebody's own and stay.
+        """
+        pointed = (self._target(self._current), self._target(self._previous), self.factory)
+        kept = [path for path in (*pointed, self.folder / candidate if candidate else None) if path is not None]
+        for path in sorted(self.folder.iterdir()) if self.folder.is_dir() else []:
             if path.is_dir() and not path.is_symlink():
-                if path not in kept:
+                ours = path.name.startswith(HIDDEN) or DIGEST.fullmatch(path.name)
+                if ours and not any(place.is_relative_to(path) for place in kept):
                     self._hide(path)
             elif path.name.startswith(HIDDEN):
                 path.unlink(missing_ok=True)
@@ -132,7 +151,7 @@ class Slots:
 
     def _target(self, pointer: Path) -> Path | None:
         name = read_pointer(pointer)
-        return None if name is None else self.folder / name
+        return None if name is None else (self.folder / name).resolve()
 
     def _point(self, pointer: Path, target: str | None) -> None:
         """Switch the pointer, durably."""

@@ -63,8 +63,8 @@ class Outcome:
 class UpdateState:
     """The update that is on its way, or the last one; and how the last few ended, the newest first.
 
-    `candidate` is the digest of its bundle, `reason` a value of `Reason` and `detail` a sentence, `boots` how often the
-    service started on probation, `since` when the stage began (ISO 8601 in UTC).
+    `candidate` is the digest of its bundle, `reason` a value of `Reason` and `detail` sentences for a person, `boots`
+    how often a process began to try it at this stage, `since` when the stage began (ISO 8601 in UTC).
     """
 
     stage: Stage = Stage.IDLE
@@ -78,7 +78,7 @@ class UpdateState:
 
     def at(self, stage: Stage) -> "UpdateState":
         """Return this update at `stage`, which begins now."""
-        return replace(self, stage=stage, reason="", detail="", since=iso(time.time()))
+        return replace(self, stage=stage, reason="", boots=0, since=iso(time.time()))
 
     def begun(self, release: Release) -> "UpdateState":
         """Return the state of an update to `release` of which nothing is fetched yet."""
@@ -143,7 +143,7 @@ class UpdateRunsError(UnavailableError):
 
 @contextlib.contextmanager
 def update_lock(state_dir: Path) -> Iterator[None]:
-    """Hold the lock of the updates below `state_dir`; it ends with the process. UpdateRunsError where another has it."""
+    """Hold the lock of the updates below `state_dir`, for the block; UpdateRunsError where another process has it."""
     folder = state_dir / UPDATES
     with os_errors_as(UnavailableError, f"{folder} cannot be written", "check its permissions"):
         make_folder(folder)
