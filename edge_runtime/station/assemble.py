@@ -30,9 +30,10 @@ from .settings import StationSettings
 from .state_lock import lock_state_folder
 from .status_server import StatusServer
 from .updating.live_updates import LiveUpdates
-from .updating.model_switch import ModelSwitch, fit_model, open_serving
+from .updating.model_switch import ModelSwitch, fit_model
 from .updating.outcome_reports import OutcomeReports, alarms_of_the_last_day
 from .updating.schedule import UpdateSchedule
+from .updating.start import open_serving
 
 log = logging.getLogger(__name__)
 
@@ -108,12 +109,12 @@ def assemble(
     )
 
 
-def _updates(
-    settings: StationSettings, switch: ModelSwitch, notifier: Notifier, config: Path | None
-) -> LiveUpdates:
+def _updates(settings: StationSettings, switch: ModelSwitch, notifier: Notifier, config: Path | None) -> LiveUpdates:
     """Return what takes new bundles in the service, told of every judged view and of an engine that fails."""
     section, watch = settings.updates, switch.watch
-    command = module_command("edge_runtime.station", "update", "--config", str(config)) if config and section.url else ()
+    command = (
+        module_command("edge_runtime.station", "update", "--config", str(config)) if config and section.url else ()
+    )
     updates = LiveUpdates(
         section=section,
         slots=settings.station.slots,

@@ -333,15 +333,15 @@ def _patient_lock(state_dir: Path) -> Iterator[None]:
 def recover(slots: Slots, boot: bool = False) -> UpdateState:
     """Finish what a crash has left undone, and return the state; at every start of the service with `boot`.
 
-    On probation each boot is counted before the model is loaded; with one too many, the previous slot serves again.
+    As long as the service tries a model, each boot is counted before it is loaded; with one too many, it is given up.
     """
     state = load(slots.state_dir)
-    if state.stage not in (Stage.PROBATION, Stage.FAILED):
+    if state.stage not in (Stage.SHADOW, Stage.PROBATION, Stage.FAILED):
         return state
     try:
         with _patient_lock(slots.state_dir):
             state = load(slots.state_dir)
-            if boot and state.stage is Stage.PROBATION:
+            if boot and state.stage in (Stage.SHADOW, Stage.PROBATION):
                 state = _booted(slots, state)
             return _agree(slots, state)
     except (UpdateRunsError, UpdateDelayed) as error:  # a station watches its cameras nevertheless

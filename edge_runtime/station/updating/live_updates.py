@@ -1,7 +1,7 @@
 """Takes a new bundle in the running service: shadow, turn, probation, and then its commitment or the way back.
 
 The update process leaves a candidate at GOLDEN_OK; from there on the service owns it (`updates.update_process`). `tick`
-runs in the thread of the loop once a second and decides; what waits for a disk or an engine runs in a thread of its own.
+runs in the thread of the loop once a second and decides; what waits for a disk or an engine runs in another thread.
 """
 
 import logging
@@ -123,7 +123,7 @@ class LiveUpdates:
         self._job = Background(work)
 
     def _end_job(self) -> None:
-        """Take what the job has brought. A disk that refuses, and a lock that is held, are met again at the next tick."""
+        """Take what the job has brought. Where the disk refuses, or the lock is held, the next tick tries again."""
         job, self._job = self._job, None
         try:
             found = job.result() if job else None
@@ -166,7 +166,7 @@ class LiveUpdates:
             self._end_shadow()
 
     def _loaded(self, folder: Path) -> "Loaded":
-        """Load the bundle of a slot; what is wrong with it comes back as a sentence, since no later try would mend it."""
+        """Load the bundle in `folder`; what is wrong with it comes back as a sentence: no later try would mend it."""
         try:
             return Loaded(folder, self.switch.load(folder), "")
         except RarefaultError as error:

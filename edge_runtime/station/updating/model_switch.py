@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from ...alerts.votes import CameraRule
+from ...bundle.errors import RarefaultError
 from ...bundle.store import Bundle, open_bundle
 from ...cameras.camera_group import CameraGroup
 from ...inference.engines import open_engine
@@ -49,27 +50,6 @@ def open_evaluator(folder: Path, station: StationSection) -> Evaluator:
     return Evaluator(bundle, engine)
 
 
-def open_serving(settings: StationSettings) -> Evaluator:
-    """Open what is to serve at the start of the service, on a proven engine.
-
-    What a crash has left of an update is finished first. A slot that was tampered with, and a model on probation that
-    fails here, make way for the one before, at last for the factory bundle. RarefaultError where none can serve.
-    """
-    slots, station = settings.station.slots, settings.station
-    state = update_process.recover(slots, boot=True)
-    if state.stage in (Stage.GOLDEN_OK, Stage.SHADOW) and _serves_nothing(slots):
-        update_process.start_probation(slots)  # the first bundle of this station
-    folder, _ = update_process.usable_slot(slots)
-    try:
-        return _opened(settings, folder)
-    except RarefaultError as error:
-        state = load(slots.state_dir)
-        if state.stage is not Stage.PROBATION or state.candidate != folder.name:
-            raise
-        update_process.fail(slots, Reason.ENGINE, str(error))
-        return _opened(settings, update_process.usable_slot(slots)[0])
-
-
 def fit_model(settings: StationSettings, cameras: Iterable[str], evaluator: Evaluator) -> LoadedModel:
     """Return the model with what the settings decide by; InputError where they do not fit the bundle."""
     rule = evaluator.bundle.manifest.rule(evaluator.engine.precision)
@@ -105,8 +85,8 @@ class Background(Generic[T]):
 
     def __init__(self, work: Callable[[], T]) -> None:
         self._work = work
-        self._result: T | None = None
-        self._error: BaseException | None = None
+        self._result: list[T] = []
+        self._error: RarefaultError | None = None
         self._thread = threading.Thread(target=self._run, name="update", daemon=True)
         self._thread.start()
 
@@ -116,13 +96,14 @@ class Background(Generic[T]):
         return not self._thread.is_alive()
 
     def result(self) -> T:
-        """Return what the work has returned, once it is done, or raise what it has raised."""
+        """Return what the work has returned, once it is done, or raise the RarefaultError that it has raised."""
         if self._error is not None:
             raise self._error
-        return self._result  # type: ignore[return-value]
+        (result,) = self._result  # empty after a bug in the work, whose traceback the thread has printed
+        return result
 
     def _run(self) -> None:
         try:
-            self._result = self._work()
-        except BaseException as error:
+            self._result = [self._work()]
+        except RarefaultError as error:
             self._error = error

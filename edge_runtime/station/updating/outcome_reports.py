@@ -33,7 +33,9 @@ class OutcomeReports:
 
     def _tell(self, outcome: Outcome, detail: str) -> None:
         reporter, clock = self._alarm_rules.reporter, self._alarm_rules.clock
-        identity = str(uuid.uuid5(NAMESPACE, f"{reporter.station} {outcome.time} {outcome.stage.value} {outcome.bundle}"))
+        identity = str(
+            uuid.uuid5(NAMESPACE, f"{reporter.station} {outcome.time} {outcome.stage.value} {outcome.bundle}")
+        )
         if identity in self._told:
             return
         content = {
