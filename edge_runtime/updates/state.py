@@ -97,6 +97,17 @@ class UpdateState:
         outcome = Outcome(self.since, self.stage, number, self.candidate, self.reason)
         return replace(self, history=(outcome, *self.history)[:MOST_OUTCOMES])
 
+    def summary(self) -> dict[str, Any]:
+        """Return what heartbeats and the status tell of this update."""
+        return {
+            "stage": self.stage.value,
+            "release": self.release.number if self.release else None,
+            "bundle": self.candidate,
+            "reason": self.reason,
+            "detail": self.detail,
+            "since": self.since,
+        }
+
     def save(self, state_dir: Path) -> None:
         """Put the state on disk, durably; UpdateDelayed where the disk takes nothing."""
         folder = state_dir / UPDATES

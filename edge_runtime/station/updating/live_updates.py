@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from ...alerts.events import JudgedView
 from ...bundle.errors import InputError, RarefaultError, UnavailableError
@@ -96,18 +97,12 @@ class LiveUpdates:
         self._end_shadow()
         self.schedule.stop()
 
-    def document(self) -> dict[str, object]:
+    def document(self) -> dict[str, Any]:
         """Return what heartbeats and the status tell of the newest update, and the slot that serves."""
-        release = self.state.release
-        return {
-            "slot": self.switch.serving.bundle.folder.name,
-            "stage": self.state.stage.value,
-            "release": release.number if release else None,
-            "bundle": self.state.candidate,
-            "reason": self.state.reason,
-            "detail": self._trouble or (self._shadow.summary if self._shadow else self.state.detail),
-            "since": self.state.since,
-        }
+        document = {"slot": self.switch.serving.bundle.folder.name, **self.state.summary()}
+        if detail := self._trouble or (self._shadow.summary if self._shadow else ""):
+            document["detail"] = detail
+        return document
 
     def _read_state(self) -> None:
         """Read the state where another process, or a job, has written it."""
