@@ -38,7 +38,9 @@ def update(config: Path, again: bool) -> None:
     settings = load_station_settings(config)
     section = settings.updates
     if not section.url:
-        raise InputError("[updates] has no url; set it, or take the models from a stick with edge-station import-update")
+        raise InputError(
+            "[updates] has no url; set it, or take the models from a stick with edge-station import-update"
+        )
     limiter = RateLimit(section.bytes_per_second, section.quiet)
     _bring(settings, open_source(section.url, section.ca_file, section.bytes_per_second), limiter, again)
 
@@ -78,7 +80,9 @@ def trust(config: Path, root: Path) -> None:
     No update replaces it: a repository changes its keys by signing the change with the old ones.
     """
     folder = _trust_folder(load_station_settings(config))
-    with os_errors_as(InputError, f"{root} or {folder} cannot be used", "check the path, and who may read and write it"):
+    with os_errors_as(
+        InputError, f"{root} or {folder} cannot be used", "check the path, and who may read and write it"
+    ):
         trust_root(folder, root.read_bytes())
     click.echo(f"updates are trusted that begin with {root}, kept in {folder}")
 

@@ -83,6 +83,8 @@ class LiveUpdates:
         (self._probation.measures if self._probation else self._measures).add(views, alarms)
         if self._shadow is not None:
             self._shadow.offer(views)
+        if self._probation is not None and self._job is None and (unusable := self._probation.unusable) is not None:
+            self._give_up(unusable)  # at once: every further frame would be without a verdict
 
     def fall_back(self, error: RarefaultError) -> bool:
         """Let the model before serve at once, because the one on probation fails with `error`; False where none is."""

@@ -68,11 +68,16 @@ class Probation:
         """Whether the time of probation has passed."""
         return now - self._began >= self._section.probation_minutes * 60
 
+    @property
+    def unusable(self) -> Finding | None:
+        """Return what was wrong with an answer that was none, None where all could be used."""
+        if not self.measures.unusable:
+            return None
+        return Finding(Reason.PROBATION_NAN, f"on a frame of this station, {self.measures.unusable}")
+
     def failure(self, now: float) -> Finding | None:
         """Return why the new model may serve no longer, None where nothing was found until `now`."""
-        if self.measures.unusable:
-            return Finding(Reason.PROBATION_NAN, f"on a frame of this station, {self.measures.unusable}")
-        return self._too_many_alarms(now) or self._always_faulty() or self._too_slow()
+        return self.unusable or self._too_many_alarms(now) or self._always_faulty() or self._too_slow()
 
     def _too_many_alarms(self, now: float) -> Finding | None:
         hours, alarms = (now - self._began) / 3600, self.measures.alarms
