@@ -81,10 +81,10 @@ def load_golden(bundle: Bundle, first: int | None = None) -> GoldenSet:
     return GoldenSet(np.stack(views), scores[:first], tolerance, bundle.manifest.head)
 
 
-def golden_pictures(bundle: Bundle) -> list[Frame]:
+def golden_pictures(bundle: Bundle, first: int | None = None) -> list[Frame]:
     """Return the golden frames as they lie in the bundle, before preprocessing, in the order of `load_golden`."""
     document = json.loads((bundle.folder / GOLDEN).read_bytes())
-    return [_read(bundle, entry["file"]) for entry in document["frames"]]
+    return [_read(bundle, entry["file"]) for entry in document["frames"][:first]]
 
 
 def worst_difference(run: Run, golden: GoldenSet) -> float:
