@@ -1,8 +1,9 @@
-"""Do golden frames find a device that prepares its input otherwise? `python -m benchmarks.preprocessing_mistakes RUN`.
+"""Do golden frames find a device that prepares its input otherwise? `python -m benchmarks.preprocessing_mistakes DIR`.
 
-Claim: each of twenty mistakes that others have made moves a golden score beyond the tolerance of every precision. The
-mistakes are made on the golden pictures as they lie in the bundle, in torch, with the run's own network, which must see
-a frame whole and not in tiles.
+Claim: each of twenty mistakes that others have made is found in every file of the bundle DIR, before it may serve. A
+device can make twelve of them before it calls the engine: they are made on the golden pictures as they lie in the
+bundle. Eight lie in what the ONNX file does first: they are made in the file. What finds them is what a station asks
+too: the sketches of the views, the scores, and the file's own answers where the bundle holds them.
 """
 
 import sys
@@ -12,49 +13,52 @@ from pathlib import Path
 import click
 import cv2
 import numpy as np
-import torch
-from torch import Tensor, nn
+import onnx
+import onnxruntime
+from onnx import helper, numpy_helper
 
-from augment.records import EXPORT, RunFolder
-from edge_runtime.bundle.golden import GoldenSet, golden_pictures, load_golden
-from edge_runtime.bundle.preprocess import Frame, PreprocessSpec
+from edge_runtime.bundle.golden import MOST_APART, GoldenSet, golden_pictures, load_golden
+from edge_runtime.bundle.heads import Array
+from edge_runtime.bundle.manifest import model_file, precision_of
+from edge_runtime.bundle.preprocess import BARS, Frame, Frames, PreprocessSpec
 from edge_runtime.bundle.store import Bundle, open_bundle
-from export.checkpoint import load_checkpoint
-from export.network import IMAGENET_MEAN, IMAGENET_STD, outputs
+from edge_runtime.bundle.view_sketch import apart, sketch
+from export.network import IMAGENET_MEAN, IMAGENET_STD
+from export.onnx_files import INPUT
 
-Prepare = Callable[[Frame, PreprocessSpec], Tensor]
-"""A picture uint8 (H, W, 3) BGR -> what the network gets, float (3, height, width)."""
-
-
-def _scaled(frame: Frame, mean: tuple[float, ...] = IMAGENET_MEAN, std: tuple[float, ...] = IMAGENET_STD) -> Tensor:
-    """uint8 BGR of the input's size -> normalised RGB."""
-    unit = torch.from_numpy(frame[..., ::-1].copy()).permute(2, 0, 1).float() / 255
-    return (unit - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
+Prepare = Callable[[Frame, PreprocessSpec], Frame]
+"""A picture uint8 (H, W, 3) BGR -> the canvas that the model is shown."""
+Colour = tuple[float, ...]
+AT_ONCE = 4  # views in one call
 
 
-def _of_input(change: Callable[[Frame], Frame]) -> Prepare:
+def _drawn(change: Callable[[Frame], Frame]) -> Prepare:
     """A mistake made after the right resizing."""
-    return lambda frame, spec: _scaled(change(spec.apply(frame)))
+    return lambda frame, spec: change(spec.draw(frame))
 
 
 def _resized(how: int) -> Prepare:
-    return lambda frame, spec: _scaled(cv2.resize(frame, (spec.width, spec.height), interpolation=how))
+    """Resized to the right size in one step of another kind."""
+
+    def prepare(frame: Frame, spec: PreprocessSpec) -> Frame:
+        place, (height, width) = spec.placement(*frame.shape[:2]), spec.canvas
+        canvas = np.full((height, width, 3), BARS, np.uint8)
+        place.crop(canvas)[:] = cv2.resize(frame, (place.width, place.height), interpolation=how)
+        return canvas
+
+    return prepare
 
 
-def _normalised(mean: tuple[float, ...], std: tuple[float, ...]) -> Prepare:
-    return lambda frame, spec: _scaled(spec.apply(frame), mean, std)
-
-
-def _cropped(frame: Frame, spec: PreprocessSpec) -> Tensor:
+def _cropped(frame: Frame, spec: PreprocessSpec) -> Frame:
     side = min(frame.shape[:2])
     top, left = (frame.shape[0] - side) // 2, (frame.shape[1] - side) // 2
-    return _scaled(spec.apply(frame[top : top + side, left : left + side]))
+    return spec.draw(frame[top : top + side, left : left + side])
 
 
-def _letterboxed(frame: Frame, spec: PreprocessSpec) -> Tensor:
+def _letterboxed(frame: Frame, spec: PreprocessSpec) -> Frame:
     side = max(frame.shape[:2])
     down, right = side - frame.shape[0], side - frame.shape[1]
-    return _scaled(spec.apply(cv2.copyMakeBorder(frame, 0, down, 0, right, cv2.BORDER_CONSTANT, value=(114, 114, 114))))
+    return spec.draw(cv2.copyMakeBorder(frame, 0, down, 0, right, cv2.BORDER_CONSTANT, value=(114, 114, 114)))
 
 
 def _through_jpeg(frame: Frame) -> Frame:
@@ -75,59 +79,100 @@ def _limited_range(frame: Frame) -> Frame:
     return (16 + frame * (219 / 255)).round().astype(np.uint8)
 
 
-RIGHT: Prepare = _of_input(lambda frame: frame)
 ZERO, ONE = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
-MISTAKES: dict[str, Prepare] = {
-    "red and blue swapped": _of_input(lambda frame: frame[..., ::-1]),
-    "not normalised, 0 to 255": _normalised(ZERO, (1 / 255,) * 3),
-    "only scaled to 0 to 1": _normalised(ZERO, ONE),
-    "mean not subtracted": _normalised(ZERO, IMAGENET_STD),
-    "deviation not applied": _normalised(IMAGENET_MEAN, ONE),
-    "mean in the other order of colours": _normalised(IMAGENET_MEAN[::-1], IMAGENET_STD),
-    "mean and deviation one half": _normalised((0.5,) * 3, (0.5,) * 3),
-    "divided by 255 twice": lambda frame, spec: _scaled(spec.apply(frame), ZERO, (255.0,) * 3),
-    "mean of a grey camera": _normalised((0.449,) * 3, (0.226,) * 3),
+ON_THE_DEVICE: dict[str, Prepare] = {
+    "red and blue swapped": _drawn(lambda frame: frame[..., ::-1]),
     "resized by the nearest pixel": _resized(cv2.INTER_NEAREST),
     "resized linearly, without averaging": _resized(cv2.INTER_LINEAR),
     "resized cubically, without averaging": _resized(cv2.INTER_CUBIC),
     "cropped to a square": _cropped,
     "padded to a square": _letterboxed,
-    "left and right swapped": _of_input(lambda frame: frame[:, ::-1]),
-    "upside down": _of_input(lambda frame: frame[::-1]),
-    "gamma": _of_input(_gamma),
-    "grey": _of_input(_grey),
-    "limited range": _of_input(_limited_range),
-    "through a JPEG of quality 50": _of_input(_through_jpeg),
+    "left and right swapped": _drawn(lambda frame: frame[:, ::-1]),
+    "upside down": _drawn(lambda frame: frame[::-1]),
+    "gamma": _drawn(_gamma),
+    "grey": _drawn(_grey),
+    "limited range": _drawn(_limited_range),
+    "through a JPEG of quality 50": _drawn(_through_jpeg),
 }
+IN_THE_FILE: dict[str, tuple[Colour, Colour]] = {  # mean and deviation, RGB, of pixels from 0 to 1
+    "not normalised, 0 to 255": (ZERO, (1 / 255,) * 3),
+    "only scaled to 0 to 1": (ZERO, ONE),
+    "mean not subtracted": (ZERO, IMAGENET_STD),
+    "deviation not applied": (IMAGENET_MEAN, ONE),
+    "mean in the other order of colours": (IMAGENET_MEAN[::-1], IMAGENET_STD),
+    "mean and deviation one half": ((0.5,) * 3, (0.5,) * 3),
+    "divided by 255 twice": (ZERO, (255.0,) * 3),
+    "mean of a grey camera": ((0.449,) * 3, (0.226,) * 3),
+}
+MISTAKES = (*ON_THE_DEVICE, *IN_THE_FILE)
 
 
-def caught(
-    network: nn.Module, bundle: Bundle, golden: GoldenSet, precision: str, mistakes: Mapping[str, Prepare] = MISTAKES
-) -> dict[str, float]:
-    """For each mistake the worst golden score's difference over the tolerance of `precision`; above 1 it is caught."""
-    pictures, spec = golden_pictures(bundle), bundle.manifest.input
-    found = {}
-    for name, prepare in mistakes.items():
-        with torch.inference_mode():
-            *scores, _ = outputs(network, torch.stack([prepare(picture, spec) for picture in pictures]))
-        found[name] = float(np.abs(torch.cat(scores, 1).numpy() - golden.scores).max()) / golden.tolerance[precision]
+def with_normalisation(path: Path, mean: Colour, deviation: Colour) -> bytes:
+    """Return the ONNX file at `path`, changed so that it normalises by another `mean` and `deviation`."""
+    model = onnx.load(path)
+    graph = model.graph
+    minus = next(node for node in graph.node if node.op_type == "Sub")
+    held = next(value for value in graph.initializer if value.name == minus.input[1])
+    levels = 255 * np.array(mean[::-1], np.float32).reshape(1, 3, 1, 1)  # our files subtract the mean in BGR order
+    held.CopyFrom(numpy_helper.from_array(levels, held.name))
+    by = (np.array(IMAGENET_STD) / deviation)[::-1].astype(np.float32).reshape(1, 3, 1, 1)
+    graph.initializer.append(numpy_helper.from_array(by.copy(), "mistaken"))
+    right, minus.output[0] = minus.output[0], "unscaled"
+    graph.node.insert(list(graph.node).index(minus) + 1, helper.make_node("Mul", ["unscaled", "mistaken"], [right]))
+    return bytes(model.SerializeToString())
+
+
+def file_scores(model: bytes | Path, golden: GoldenSet, views: Frames) -> Array:
+    """Return the scores (N, M) that a file gives to views (N, T, H, W, 3) on ONNX Runtime."""
+    data = model if isinstance(model, bytes) else model.read_bytes()
+    session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+    flat = views.reshape(-1, *views.shape[2:])
+    names = list(golden.head.outputs)
+    parts = [session.run(names, {INPUT: flat[at : at + AT_ONCE]}) for at in range(0, len(flat), AT_ONCE)]
+    scores = np.concatenate([golden.head.scores(dict(zip(names, part, strict=True))) for part in parts])
+    return golden.head.join_tiles(scores.reshape(*views.shape[:2], -1))
+
+
+def beyond(golden: GoldenSet, variant: str, views: Frames, scores: Array) -> float:
+    """Return by how many times what a station allows views or scores are off; above 1 the mistake is found."""
+    pixels = max(apart(mine, sketch(right)) for mine, right in zip(views, golden.views, strict=True)) / MOST_APART
+    worst = float(np.abs(scores - golden.scores).max()) / golden.tolerance[precision_of(variant)]
+    own = golden.answers.get(variant)
+    return max(pixels, worst, own.apart(scores) / own.within if own else 0.0)
+
+
+def caught(bundle: Bundle, golden: GoldenSet, variant: str) -> dict[str, float]:
+    """Return for each mistake by how many times what is allowed it is off with the file of `variant`."""
+    path, spec, pictures = bundle.folder / model_file(variant), bundle.manifest.input, golden_pictures(bundle)
+    found = {"none": beyond(golden, variant, golden.views, file_scores(path, golden, golden.views))}
+    for name, prepare in ON_THE_DEVICE.items():
+        views = np.stack([spec.cut(np.ascontiguousarray(prepare(picture, spec))) for picture in pictures])
+        found[name] = beyond(golden, variant, views, file_scores(path, golden, views))
+    for name, (mean, deviation) in IN_THE_FILE.items():
+        scores = file_scores(with_normalisation(path, mean, deviation), golden, golden.views)
+        found[name] = beyond(golden, variant, golden.views, scores)
     return found
 
 
+def missed(found: Mapping[str, float]) -> list[str]:
+    """Return the mistakes that are not found."""
+    return [name for name in MISTAKES if not found[name] > 1]
+
+
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path, exists=True, file_okay=False))
-def main(run: Path) -> None:
-    """Print by how much each mistake is beyond the tolerance of each precision."""
-    bundle = open_bundle(run / "bundle")
-    network, _ = load_checkpoint(run / "training" / RunFolder(run).require(EXPORT).summary.training)
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, exists=True, file_okay=False))
+def main(folder: Path) -> None:
+    """Print by how many times what is allowed each mistake is off, for each ONNX file of the bundle."""
+    bundle = open_bundle(folder)
     golden = load_golden(bundle)
-    columns = {precision: caught(network, bundle, golden, precision) for precision in bundle.manifest.precisions}
-    click.echo(f"{'times the tolerance':<40}" + "".join(f"{precision:>8}" for precision in columns))
-    for name in MISTAKES:
-        click.echo(f"{name:<40}" + "".join(f"{found[name]:>8.1f}" for found in columns.values()))
-    counts = {precision: sum(ratio > 1 for ratio in found.values()) for precision, found in columns.items()}
-    click.echo(", ".join(f"{precision}: {count} of {len(MISTAKES)} caught" for precision, count in counts.items()))
-    sys.exit(counts["fp32"] < len(MISTAKES))
+    variants = sorted(name[len("model.") : -len(".onnx")] for name in bundle.manifest.files if name.endswith(".onnx"))
+    columns = {variant: caught(bundle, golden, variant) for variant in variants}
+    click.echo(f"{'times what is allowed':<40}" + "".join(f"{variant:>10}" for variant in columns))
+    for name in ("none", *MISTAKES):
+        click.echo(f"{name:<40}" + "".join(f"{found[name]:>10.1f}" for found in columns.values()))
+    counts = {variant: len(MISTAKES) - len(missed(found)) for variant, found in columns.items()}
+    click.echo(", ".join(f"{variant}: {count} of {len(MISTAKES)} caught" for variant, count in counts.items()))
+    sys.exit(min(counts.values()) < len(MISTAKES))
 
 
 if __name__ == "__main__":

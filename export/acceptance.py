@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,12 @@ from torch import nn
 
 from edge_runtime.bundle.decision import Rule, SpatialRule
 from edge_runtime.bundle.errors import InputError
+from edge_runtime.bundle.golden import FileAnswers
 from edge_runtime.bundle.heads import Array
 from edge_runtime.bundle.manifest import precision_of
 from edge_runtime.bundle.preprocess import Frame, Frames, PreprocessSpec
 from export.calibration import Targets, at_least, fit_rule, reliability_of
-from export.golden_frames import LabelledFrame, choose_golden, tolerance
+from export.golden_frames import LabelledFrame, choose_golden, own_answers, tolerance
 from export.parity import Answers, Parity, Runner, answers, measure_parity, onnx_runner, torch_runner
 
 TOLERATED_LOSS = 0.005  # of macro recall, and of accuracy
@@ -111,6 +112,7 @@ class FileVerdict:
     refusal: str | None
     dialect: str = ""  # of an INT8 file
     kept_in_float: tuple[str, ...] = ()  # convolutions of an INT8 file
+    own: FileAnswers | None = None  # an INT8 file's answers to the golden frames
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON object that stands in the manifest's metrics."""
@@ -132,6 +134,7 @@ class AcceptanceTest:
     specificity: float  # the same, where it is asked for instead
     evidence: Evidence
     run_file: Callable[[Path], Runner] = onnx_runner
+    run_plain: Callable[[Path], Runner] = partial(onnx_runner, optimised=False)
 
     def examine(self, variant: str, path: Path) -> FileVerdict:
         """Fit the rule of the file at `path` on validation frames, and compare it with the network on test frames."""
@@ -152,7 +155,11 @@ class AcceptanceTest:
             accuracy=accuracy,
             refusal=(self._inexact(seen) if variant == "fp32" else None)
             or refusal(self.accuracy, accuracy, rule.fault_labels),
+            own=self._own_answers(path, golden) if precision_of(variant) == "int8" else None,
         )
+
+    def _own_answers(self, path: Path, golden: Array) -> FileAnswers:
+        return own_answers(golden, answers(self.run_plain(path), self.rule.head, self._golden_views).scores)
 
     def _inexact(self, seen: Answers) -> str | None:
         """Return why the FP32 file is no copy of the network; None where it is one."""
@@ -178,9 +185,21 @@ class AcceptanceTest:
         return {**parity.to_json(), **after.to_json(), "refused": refusal(before, after, self.rule.fault_labels)}
 
     @cached_property
+    def _chosen(self) -> tuple[list[Frame], list[str]]:
+        views = np.stack([self.spec.views(item.frame) for item in self.evidence.golden])
+        told = [self.rule.decide(row).label for row in self._of_network(views).scores]
+        ids = [item.id for item in self.evidence.golden]
+        return choose_golden(self.evidence.golden, self.spec, dict(zip(ids, told, strict=True)))
+
+    @property
     def golden(self) -> list[Frame]:
         """The golden frames, of any size."""
-        return choose_golden(self.evidence.golden, self.spec)
+        return self._chosen[0]
+
+    @property
+    def golden_truths(self) -> list[str]:
+        """The labels that persons gave the first of the golden frames; the others are made."""
+        return self._chosen[1]
 
     @cached_property
     def golden_scores(self) -> Array:

@@ -47,7 +47,7 @@ def prove(folder: Path) -> dict[str, float]:
 
 def _prove_one(bundle: Bundle, golden: GoldenSet, precision: str) -> float:
     engine = load_engine(bundle, "cpu", precision)  # the edge's own engine: what passes here runs there
-    return check_outputs(engine.run(golden.flat), golden, precision)
+    return check_outputs(engine.run(golden.flat), golden, precision, precision)
 
 
 @dataclass(frozen=True)
@@ -190,7 +190,9 @@ def _write_files(acceptance: AcceptanceTest, precisions: Sequence[str], folder: 
         else:
             written.refused[variant] = verdict.refusal
             path.unlink()
-    write_golden(folder, acceptance.golden, acceptance.golden_scores, acceptance.rule, bounds)
+    own = {variant: verdict.own for variant, verdict in written.accepted.items() if verdict.own is not None}
+    about = (acceptance.rule, bounds, acceptance.spec, acceptance.golden_truths, own)
+    write_golden(folder, acceptance.golden, acceptance.golden_scores, *about)
     return written
 
 

@@ -87,9 +87,15 @@ def torch_scores(network: nn.Module, frames: Frames) -> Answers:
     return Answers(np.concatenate(scores, axis=1), maps)
 
 
-def onnx_runner(path: Path) -> Runner:
-    """Return a function that runs the file at `path` on onnxruntime's CPU kernels."""
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+def onnx_runner(path: Path, optimised: bool = True) -> Runner:
+    """Return a function that runs the file at `path` on onnxruntime's CPU kernels.
+
+    Not `optimised`, every node runs as it stands in the file: an INT8 file then reckons in float between its roundings.
+    """
+    options = onnxruntime.SessionOptions()
+    if not optimised:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
 
     def run(frames: Frames) -> Outputs:

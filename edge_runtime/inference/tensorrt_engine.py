@@ -68,11 +68,15 @@ def kept_engine(trt: Any, path: Path, device: str, build: Callable[..., bytes] |
 
 def model_path(bundle: Bundle, precision: str) -> Path:
     """Return the ONNX file that TensorRT reads for `precision`: INT8 has one of its own."""
-    variant = "int8.trt" if precision == "int8" else precision
-    name = model_file(variant)
+    name = model_file(variant_of(precision))
     if precision not in bundle.manifest.precisions or name not in bundle.manifest.files:
         raise UnavailableError(f"{bundle.folder} holds no {name} for TensorRT; choose another precision or engine")
     return bundle.folder / name
+
+
+def variant_of(precision: str) -> str:
+    """Return the variant of `precision` that TensorRT reads."""
+    return "int8.trt" if precision == "int8" else precision
 
 
 def cache_folder() -> Path:

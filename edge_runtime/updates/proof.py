@@ -7,11 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..bundle.errors import InputError, RarefaultError, UnavailableError
-from ..bundle.golden import GoldenSet, check_outputs, golden_pictures, load_golden
+from ..bundle.golden import GoldenSet, check_outputs, check_truths, golden_pictures, load_golden
 from ..bundle.heads import Outputs
 from ..bundle.store import Bundle
 from ..inference.compare_engines import alternate
 from ..inference.engines import Engine, available_engines, load_engine, open_engine
+from ..inference.tensorrt_engine import TensorRtEngine, variant_of
 from .errors import Reason, UpdateRefused
 
 AT_ONCE = 16  # views in one call, which bounds memory
@@ -52,6 +53,7 @@ def prove(
     """
     try:
         golden = load_golden(bundle)
+        check_truths(golden, bundle.manifest.fault_labels)
         chosen = open_engine(bundle, engine, precision, threads=threads)
         latency, before = _latencies(bundle, serving, chosen.engine, (engine, precision, threads), most_latency)
         worst, passed_over = _all_answers(bundle, golden, engine, chosen.engine, threads)
@@ -112,16 +114,16 @@ def _all_answers(
     worst, passed_over = {}, []
     for name in available_engines() if asked == "auto" else (asked,):
         for precision in bundle.manifest.precisions:
-            what = f"{name} {precision}"
             try:
-                engine = chosen if (name, precision) == (chosen.name, chosen.precision) else None
-                answers = _answers(engine or load_engine(bundle, name, precision, threads=threads), golden)
+                engine = load_engine(bundle, name, precision, threads=threads)
+                answers = _answers(engine, golden)
             except UnavailableError as error:
-                if engine:
+                if (name, precision) == (chosen.name, chosen.precision):
                     raise
-                passed_over.append(f"{what}: {error}")
+                passed_over.append(f"{name} {precision}: {error}")
                 continue
-            worst[what] = check_outputs(answers, golden, precision)
+            variant = variant_of(precision) if isinstance(engine, TensorRtEngine) else precision
+            worst[f"{name} {precision}"] = check_outputs(answers, golden, precision, variant)
     return worst, passed_over
 
 

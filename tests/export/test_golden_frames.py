@@ -14,8 +14,9 @@ def test_golden_frames_hold_every_label_and_do_not_depend_on_order():
 
     many = [LabelledFrame(f"{i:03d}", "clean", frame(i)) for i in range(40)]
     items = [*many, LabelledFrame("900", "hot", frame(200)), LabelledFrame("901", "cracked", frame(201))]
-    chosen = choose_golden(items, SPEC)
-    assert all(np.array_equal(*pair) for pair in zip(chosen, choose_golden(items[::-1], SPEC), strict=True))
+    chosen, labels = choose_golden(items, SPEC)
+    assert all(np.array_equal(*pair) for pair in zip(chosen, choose_golden(items[::-1], SPEC)[0], strict=True))
+    assert (len(labels), set(labels)) == (16, {"clean", "hot", "cracked"})
     assert sorted(f[0, 0, 0] for f in chosen[:-5]) == [*range(14), 200, 201]  # 16 real ones, then five made ones
     made = chosen[-5:]
     assert [int(f.max()) for f in made[:3]] == [8, 128, 255]
@@ -25,7 +26,7 @@ def test_golden_frames_hold_every_label_and_do_not_depend_on_order():
 def test_a_golden_frame_is_larger_than_the_input_but_no_whole_photograph():
     large = LabelledFrame("1", "hot", np.zeros((600, 800, 3), np.uint8))
     small = LabelledFrame("2", "hot", np.zeros((90, 80, 3), np.uint8))
-    shapes = [frame.shape[:2] for frame in choose_golden([large, small], SPEC)]
+    shapes = [frame.shape[:2] for frame in choose_golden([large, small], SPEC)[0]]
     assert shapes == [(96, 128), (90, 80), *[(128, 192)] * 5]
 
 

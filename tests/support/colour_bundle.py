@@ -25,6 +25,7 @@ LABELS = ("normal", "rust", "leak")
 FAULTS = ("rust", "leak")
 PLANES = (1, 2, 0)  # where the colour of each label stands in BGR
 RULE = DecisionRule(LABELS, FAULTS, temperature=1.0, thresholds={"rust": 0.4, "leak": 0.9})
+TRUTHS = ("normal", "rust", "leak")  # of the first golden frames
 TOLERANCE = {"fp32": 1e-4, "fp16": 0.01}
 
 
@@ -36,12 +37,14 @@ def make_bundle(
     for precision in precisions:
         onnx.save(model(precision == "fp16"), str(folder / model_file(precision)))
     frames = golden_frames()
-    write_golden(folder, frames, np.stack([expected_logits(frame) for frame in frames]), RULE, TOLERANCE)
+    spec = PreprocessSpec(SIDE, SIDE, radiometric=radiometric)
+    scores = np.stack([expected_logits(frame) for frame in frames])
+    write_golden(folder, frames, scores, RULE, TOLERANCE, spec, TRUTHS)
     manifest = Manifest(
         name="colours",
         version="1",
         created="2000-01-01T00:00:00Z",
-        input=PreprocessSpec(SIDE, SIDE, radiometric=radiometric),
+        input=spec,
         decision=RULE,
         precisions=precisions,
         opset=OPSET,

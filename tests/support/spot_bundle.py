@@ -30,6 +30,7 @@ FAULTS = ("line_hot", "pole_hot")
 RULE = SpatialRule(HEAD, LABELS, FAULTS, 1.0, {"hot": 1.0}, {"hot": 0.0}, {"line_hot": 0.5, "pole_hot": 0.5})
 SPEC = PreprocessSpec(HEIGHT, WIDTH, "letterbox")
 TILED = replace(SPEC, tiles=(2, 2), overlap=0.5)
+TRUTHS = ("line_fine", "line_hot", "pole_fine", "pole_hot", "pole_hot")  # of the golden frames
 TOLERANCE = {"fp32": 1e-4}
 METRICS = {
     "support": {
@@ -47,7 +48,7 @@ def make_bundle(folder: Path, spec: PreprocessSpec = SPEC, evidence: str = "boxe
     rule = replace(RULE, head=replace(HEAD, evidence=evidence))
     frames = golden_frames()
     scores = [HEAD.join_tiles(expected_scores(spec.views(frame))[None])[0] for frame in frames]
-    write_golden(folder, frames, np.stack(scores), rule, TOLERANCE)
+    write_golden(folder, frames, np.stack(scores), rule, TOLERANCE, spec, TRUTHS)
     manifest = Manifest(
         name="spots",
         version="1",
