@@ -110,6 +110,7 @@ def test_another_station_at_that_port_is_not_asked(config, tmp_path):
         assert "yard: not_evaluated (frozen)" in CliRunner().invoke(main, ["status", "--config", str(config)]).output
     server.stop()
 
+
 def test_the_slot_and_the_newest_update_are_told_from_the_disk(config, tmp_path):
     slots = load_station_settings(config).station.slots
     first = live_models.make_version(tmp_path / "first", "1")
