@@ -47,6 +47,15 @@ class AlarmRules:
             self.spool.record(self.reporter.sample(view, reason, self.clock.read(view.captured)))
         return changes
 
+    def take_over(self, rules: Mapping[str, CameraRule]) -> None:
+        """Go on by the `rules` of another bundle; votes and standing alarms are kept where it knows their faults."""
+        self.rules = rules
+        self._votes = {
+            key: votes.taken_over(rules[key[0]].votes, rules[key[0]].decision)
+            for key, votes in self._votes.items()
+            if not key[2]
+        }
+
     def end_test(self, camera: str) -> None:
         """Forget the votes of test frames, so that the next test alarm begins anew."""
         self._votes.pop((camera, "", True), None)

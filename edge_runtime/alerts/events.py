@@ -61,10 +61,15 @@ def camera_status(cause: Cause | None, problem: str = "") -> dict[str, str]:
 
 
 class Reporter:
-    """Makes the records of one station that runs one bundle."""
+    """Makes the records of one station that runs one bundle at a time."""
 
     def __init__(self, station: str, bundle: Bundle) -> None:
-        self.station, self._model, self._manifest = station, bundle.identity(), bundle.manifest
+        self.station = station
+        self.take_over(bundle)
+
+    def take_over(self, bundle: Bundle) -> None:
+        """Tell of `bundle` as the model from now on."""
+        self._model, self._manifest = bundle.identity(), bundle.manifest
 
     def alarm(self, view: JudgedView, change: Change, moment: Moment) -> Record:
         """Return the alarm that `change` raised on `view`, with clean frame and heat map of the raised label."""
@@ -91,9 +96,9 @@ class Reporter:
         """Return a sign of life with the `state` of the station."""
         return self._record(HEARTBEAT, "", moment, {"state": dict(state)}, {})
 
-    def update(self, content: Mapping[str, Any], moment: Moment) -> Record:
-        """Return what became of an update of the model: `content` names release, state and reason."""
-        return self._record(UPDATE, "", moment, {"update": dict(content)}, {})
+    def update(self, content: Mapping[str, Any], moment: Moment, identity: str) -> Record:
+        """Return what became of an update of the model; `identity` is the same whenever this one is told."""
+        return self._record(UPDATE, "", moment, {"update": dict(content)}, {}, identity)
 
     def _verdict(self, view: JudgedView, label: str) -> dict[str, Any]:
         return {
@@ -117,9 +122,15 @@ class Reporter:
         }
 
     def _record(
-        self, kind: str, camera: str, moment: Moment, content: Mapping[str, Any], pictures: Mapping[str, bytes]
+        self,
+        kind: str,
+        camera: str,
+        moment: Moment,
+        content: Mapping[str, Any],
+        pictures: Mapping[str, bytes],
+        identity: str = "",
     ) -> Record:
-        identity = str(uuid.uuid4())
+        identity = identity or str(uuid.uuid4())
         document = {
             "schema": "rarefault/event",
             "schema_version": SCHEMA_VERSION,

@@ -94,6 +94,19 @@ class Votes:
         changes = (self._change(kind, now) for kind in self._kinds)
         return tuple(change for change in changes if change is not None)
 
+    def taken_over(self, rule: VoteRule, decision: Rule) -> "Votes":
+        """Return these votes for another bundle, whose `decision` has other kinds or labels perhaps.
+
+        Votes, standing alarms and cool-downs go on; those for what the other bundle does not know are forgotten.
+        """
+        heir = Votes(rule, decision)
+        known = {label: decision.kind(label) for label in decision.fault_labels}
+        for when, labels in self._frames:
+            heir._frames.append((when, {known[label]: label for label in labels.values() if label in known}))
+        heir._raised_at = {kind: when for kind, when in self._raised_at.items() if kind in heir._kinds}
+        heir._standing = {kind: label for kind, label in self._standing.items() if kind in heir._kinds}
+        return heir
+
     def _change(self, kind: str, now: float) -> Change | None:
         named = [labels[kind] for _, labels in self._frames if kind in labels]
         count, of = len(named), len(self._frames)

@@ -40,9 +40,21 @@ def current_bundle(state_dir: Path, remedy: str) -> Path:
     InputError, with the `remedy`, where no update has put one.
     """
     slot = state_dir / CURRENT_SLOT
-    if not slot.exists():
+    target = read_pointer(slot)
+    if target is None or not (folder := (slot.parent / target)).is_dir():
         raise InputError(f"no bundle: {remedy} (no update has put one at {slot})")
-    return slot.resolve()  # an update may turn the link while we read
+    return folder.resolve()  # an update may turn the link while we read
+
+
+def read_pointer(path: Path) -> str | None:
+    """Return what the link at `path` points to, or what the file there says where the system refuses links.
+
+    None where there is neither. A relative answer counts from the folder of `path`.
+    """
+    try:
+        return str(path.readlink()) if path.is_symlink() else path.read_text("utf-8").strip() or None
+    except (OSError, ValueError):
+        return None
 
 
 def open_bundle(folder: Path) -> Bundle:

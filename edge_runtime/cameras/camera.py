@@ -81,17 +81,30 @@ class Camera:
         self._child: subprocess.Popen[bytes] | None = None
         self._start_at = now
         self._crashes = self._restarts = self._marked_frame = 0
-        limits = HealthLimits(
-            frozen_seconds=settings.frozen_seconds,
-            infrared=settings.infrared,
-            radiometric=self._radiometric is not None,
-        )
         rates = GateLimits(floor_rate=settings.floor_rate, top_rate=settings.top_rate)
         if address.kind is Kind.FOLDER:  # every picture is for the model: whoever uploads has chosen it
-            limits = replace(limits, stills=True, hold_seconds=0.0, clear_seconds=0.0)
             rates = GateLimits(floor_rate=settings.check_rate, top_rate=settings.check_rate)
-        self._health, self._gate = PictureHealth(limits), ChangeGate(rates)
+        self._health, self._gate = PictureHealth(self._limits()), ChangeGate(rates)
         self._condition: tuple[Cause | None, float] = (Cause.STARTING, now)
+
+    def _limits(self) -> HealthLimits:
+        limits = HealthLimits(
+            frozen_seconds=self._settings.frozen_seconds,
+            infrared=self._settings.infrared,
+            radiometric=self._radiometric is not None,
+        )
+        if self._address.kind is Kind.FOLDER:
+            limits = replace(limits, stills=True, hold_seconds=0.0, clear_seconds=0.0)
+        return limits
+
+    def set_radiometric(self, rule: RadiometricRule | None) -> None:
+        """Read the radiometric pictures of a folder by another `rule` from now on.
+
+        That needs another capture process, which shows the newest pictures of the folder once more.
+        """
+        if self._address.kind is Kind.FOLDER and rule != self._radiometric:
+            self._radiometric, self._health = rule, PictureHealth(self._limits())
+            self.stop()  # `tend` starts the next one
 
     def tend(self, now: float) -> None:
         """Start, kill or replace the process as it needs, and receive a marked frame."""

@@ -114,6 +114,12 @@ class CameraGroup:
             raise InputError(f"camera {name} does not run: {self.plans[name].problem}")
         return self._cameras[name]
 
+    def set_radiometric(self, rule: RadiometricRule | None) -> None:
+        """Read radiometric pictures by another bundle's `rule` from now on."""
+        self._radiometric = rule
+        for camera in self._cameras.values():
+            camera.set_radiometric(rule)
+
     def states(self) -> dict[str, CameraState]:
         """Return how each camera of the plans does, as of the last `newest`."""
         return {

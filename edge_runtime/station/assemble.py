@@ -5,6 +5,8 @@ import logging
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
 
 import cv2
 
@@ -12,35 +14,42 @@ from ..alerts.alarm_rules import AlarmRules
 from ..alerts.events import Reporter
 from ..alerts.notifier import Notifier
 from ..alerts.sample_selection import SampleSelector
-from ..bundle.store import open_bundle
 from ..cameras.camera_group import CameraGroup
 from ..cameras.settings import CameraPlan, plan_cameras
-from ..child_process import RestartBudget
+from ..child_process import RestartBudget, module_command
 from ..clock import Clock
-from ..inference.engines import open_engine
 from ..inference.evaluator import Evaluator
 from ..logs import log_to_stderr
 from ..watchlog.ledger_writer import LedgerWriter
 from .camera_watch import CameraWatch
 from .metrics import Metrics
 from .open_outbox import make_sinks, open_outbox
-from .self_test import FIRST_SECONDS, FaultPictures, Schedule, SelfTests, prepare_requests
+from .self_test import FIRST_SECONDS, Schedule, SelfTests, prepare_requests
 from .service import Service
-from .settings import StationSection, StationSettings
+from .settings import StationSettings
 from .state_lock import lock_state_folder
 from .status_server import StatusServer
+from .updating.live_updates import LiveUpdates
+from .updating.model_switch import ModelSwitch, fit_model
+from .updating.outcome_reports import OutcomeReports, alarms_of_the_last_day
+from .updating.schedule import UpdateSchedule
+from .updating.start import open_serving
 
 log = logging.getLogger(__name__)
 
 
-def serve(settings: StationSettings, stop: threading.Event) -> None:
-    """Run a station until `stop`. RarefaultError says what is missing, or what only a restart may mend."""
+def serve(settings: StationSettings, stop: threading.Event, config: Path | None = None) -> None:
+    """Run a station until `stop`. RarefaultError says what is missing, or what only a restart may mend.
+
+    `config` is the file of the settings, which the update process reads; without it none is started.
+    """
     log_to_stderr(())
     cv2.setNumThreads(1)  # the engine and the cameras need the cores
     plans = plan_cameras(settings.camera)
     log_to_stderr(secret for plan in plans if plan.address for secret in plan.address.secrets)
     with open_notifier(settings) as notifier:
-        assemble(settings, plans, open_evaluator(settings.station), notifier).run(stop)
+        evaluator = open_serving(settings)
+        assemble(settings, plans, evaluator, notifier, config=config).run(stop)
 
 
 @contextlib.contextmanager
@@ -61,24 +70,13 @@ def open_notifier(settings: StationSettings) -> Iterator[Notifier]:
             log.info("stopped")
 
 
-def open_evaluator(station: StationSection) -> Evaluator:
-    """Open the station's bundle and prove an engine on it. RarefaultError says what is wrong with either."""
-    bundle = open_bundle(station.bundle_folder())
-    opened = open_engine(bundle, station.engine, station.precision, callers=1, threads=station.cores)
-    for reason in opened.skipped:
-        log.info("passed over %s", reason)
-    manifest, engine = bundle.manifest, opened.engine
-    model = (manifest.name, manifest.version, bundle.digest[:12])
-    log.info("%s %s (%s) on %s %s", *model, engine.name, engine.precision)
-    return Evaluator(bundle, engine)
-
-
 def assemble(
     settings: StationSettings,
     plans: Sequence[CameraPlan],
     evaluator: Evaluator,
     notifier: Notifier,
     first_test_seconds: float = FIRST_SECONDS,
+    config: Path | None = None,
 ) -> Service:
     """Return the service; InputError where the settings do not fit the bundle.
 
@@ -86,23 +84,44 @@ def assemble(
     alarm of the schedule comes `first_test_seconds` after this call.
     """
     station, bundle, metrics, clock = settings.station, evaluator.bundle, Metrics(), Clock()
-    rule = bundle.manifest.rule(evaluator.engine.precision)
-    rules = {plan.name: settings.decision.rule(plan.name, rule) for plan in plans}
+    model = fit_model(settings, [plan.name for plan in plans], evaluator)
     reporter = Reporter(station.name, bundle)
-    alarm_rules = AlarmRules(rules, reporter, notifier.spool, clock, SampleSelector(settings.samples))
-    ledger = LedgerWriter(station.state_dir, station.name, list(rules), station.report_at)
+    alarm_rules = AlarmRules(model.rules, reporter, notifier.spool, clock, SampleSelector(settings.samples))
+    ledger = LedgerWriter(station.state_dir, station.name, list(model.rules), station.report_at)
     metrics.set_model(**bundle.identity())
     metrics.watch(notifier.outbox, notifier.spool, notifier.troubles)
     running = [plan.name for plan in plans if plan.address is not None]
     metrics.expect_tests(running if station.test_alarm_hours else [])  # or an alert would wait for what never comes
     schedule = Schedule(running, station.test_alarm_hours * 3600, time.monotonic() + first_test_seconds)
+    cameras = CameraGroup(plans, bundle.manifest.input.radiometric)
+    watch = CameraWatch(plans, evaluator, alarm_rules, ledger, notifier, metrics)
+    self_tests = SelfTests(model.pictures, alarm_rules, schedule, station.state_dir, metrics.count_test)
     return Service(
-        cameras=CameraGroup(plans, bundle.manifest.input.radiometric),
-        watch=CameraWatch(plans, evaluator, alarm_rules, ledger, notifier, metrics),
-        self_tests=SelfTests(FaultPictures(bundle), alarm_rules, schedule, station.state_dir, metrics.count_test),
+        cameras=cameras,
+        watch=watch,
+        self_tests=self_tests,
         restart_budget=RestartBudget(running),
         notifier=notifier,
         reporter=reporter,
         clock=clock,
         server=StatusServer(settings.http, metrics),
+        updates=_updates(settings, ModelSwitch(settings, cameras, watch, self_tests, model), notifier, config),
     )
+
+
+def _updates(settings: StationSettings, switch: ModelSwitch, notifier: Notifier, config: Path | None) -> LiveUpdates:
+    """Return what takes new bundles in the service, told of every judged view and of an engine that fails."""
+    section, watch = settings.updates, switch.watch
+    command = (
+        module_command("edge_runtime.station", "update", "--config", str(config)) if config and section.url else ()
+    )
+    updates = LiveUpdates(
+        section=section,
+        slots=settings.station.slots,
+        switch=switch,
+        schedule=UpdateSchedule(command, section.interval_hours * 3600),
+        daily_alarms=partial(alarms_of_the_last_day, notifier.outbox),
+        tell=OutcomeReports(watch.alarm_rules, watch.metrics),
+    )
+    watch.on_judged, watch.on_failure = updates.judged, updates.fall_back
+    return updates

@@ -1,17 +1,19 @@
 """Judges the frames of the cameras, and reports the state of each camera to ledger, metrics, sinks and log."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..alerts.alarm_rules import AlarmRules
 from ..alerts.events import JudgedView, camera_status
 from ..alerts.notifier import Notifier
-from ..alerts.votes import Change
+from ..alerts.votes import CameraRule, Change
+from ..bundle.errors import UnavailableError
+from ..bundle.preprocess import Frame
 from ..cameras.camera import CameraState, CapturedFrame
 from ..cameras.settings import CameraPlan
 from ..causes import Cause
-from ..inference.evaluator import Evaluator
+from ..inference.evaluator import Evaluation, Evaluator
 from ..watchlog.ledger_writer import LedgerWriter
 from ..watchlog.watch_state import WatchState
 from .metrics import Metrics
@@ -29,6 +31,10 @@ class CameraWatch:
     ledger: LedgerWriter
     notifier: Notifier
     metrics: Metrics
+    # Told of the views of cameras that were judged together, and of the number of alarms that they raised.
+    on_judged: Callable[[Sequence[JudgedView], int], None] = lambda views, alarms: None
+    # Told why the engine fails; returns whether another model has taken over, which is then shown the same frames.
+    on_failure: Callable[[UnavailableError], bool] = lambda error: False
 
     def __post_init__(self) -> None:
         self._problems = {plan.name: plan.problem for plan in self.plans}
@@ -51,12 +57,17 @@ class CameraWatch:
         Return the cameras that test frames belong to, and those of them whose test alarm was raised.
         """
         parts = [(frame, region, image) for frame in frames for region, image in frame.views()]
-        evaluations = self.evaluator.evaluate_all([(image, self.alarm_rules.rule(f.camera)) for f, _, image in parts])
+        try:
+            evaluations = self._evaluate(parts)
+        except UnavailableError as error:
+            if not self.on_failure(error):
+                raise
+            evaluations = self._evaluate(parts)
         views = [
             JudgedView(frame.camera, image, evaluation, frame.captured, region, frame.test)
             for (frame, region, image), evaluation in zip(parts, evaluations, strict=True)
         ]
-        raised = set()
+        raised, alarms = set(), 0
         for view in views:
             if view.evaluation.cause is Cause.MODEL:
                 log.error("no verdict on frames of %s: %s", view.camera, view.evaluation.reason)
@@ -64,8 +75,21 @@ class CameraWatch:
                 self._report_alarm(view, change)
                 if change.raised and view.test:
                     raised.add(view.camera)
-        self._note_verdicts([view for view in views if not view.test])
+                alarms += change.raised and not view.test
+        seen = [view for view in views if not view.test]
+        self._note_verdicts(seen)
+        self.on_judged(seen, alarms)
         return {view.camera for view in views if view.test}, raised
+
+    def _evaluate(self, parts: Sequence[tuple[CapturedFrame, str, Frame]]) -> list[Evaluation]:
+        return self.evaluator.evaluate_all([(image, self.alarm_rules.rule(f.camera)) for f, _, image in parts])
+
+    def take_over(self, evaluator: Evaluator, rules: Mapping[str, CameraRule]) -> None:
+        """Judge by another model from the next frame on; votes go on."""
+        self.evaluator = evaluator
+        self.alarm_rules.take_over(rules)
+        self.alarm_rules.reporter.take_over(evaluator.bundle)
+        self.metrics.set_model(**evaluator.bundle.identity())
 
     def _report_alarm(self, view: JudgedView, change: Change) -> None:
         fields = {"camera": view.camera, "region": view.region, "label": change.label, "test": view.test}

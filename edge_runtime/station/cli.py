@@ -21,6 +21,7 @@ from .self_test import FAULT, FRAME, Outcome, ask, read_answer
 from .settings import StationSettings, load_station_settings
 from .state_lock import is_running
 from .status import status
+from .updating.commands import import_update, rollback, trust, update
 
 POLL_SECONDS = 0.1
 
@@ -32,6 +33,8 @@ def main() -> None:
 
 main.add_command(events)
 main.add_command(status)
+for command in (update, import_update, rollback, trust):
+    main.add_command(command)
 
 
 @main.command()
@@ -51,7 +54,7 @@ def run(config: Path) -> None:
         raise click.ClickException(
             f"the service needs the package {error.name}; install rarefault with the extra station"
         ) from error
-    serve(load_station_settings(config), stop)
+    serve(load_station_settings(config), stop, config.absolute())
 
 
 @main.command()

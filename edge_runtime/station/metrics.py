@@ -36,6 +36,14 @@ class Metrics:
         self._model = Gauge(
             "rarefault_model_info", "The model at work", ("name", "version", "digest"), registry=self.registry
         )
+        self._update = Gauge(
+            "rarefault_update_info", "The newest update", ("stage", "release", "reason"), registry=self.registry
+        )
+
+    def set_update(self, stage: str, release: int | None, reason: str) -> None:
+        """Show how far the newest update of the model has come, and why it failed where it did."""
+        self._update.clear()
+        self._update.labels(stage, "" if release is None else str(release), reason).set(1)
 
     def set_model(self, name: str, version: str, digest: str) -> None:
         """Show the model at work in the place of the one before."""

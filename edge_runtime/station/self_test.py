@@ -105,6 +105,11 @@ class SelfTests:
     count: Callable[[str, str, bool], None]  # takes the camera, FRAME or FAULT, and whether the test passed
     _running: list[_Running] = field(default_factory=list, init=False)
 
+    @property
+    def at_work(self) -> bool:
+        """Whether a test is under way, whose pictures belong to the model that serves now."""
+        return bool(self._running)
+
     def tick(self, cameras: CameraGroup, now: float) -> None:
         """Begin what is asked for or due, and settle the frame tests. Call it about once a second."""
         for camera, answer in take_requests(self.state_dir):

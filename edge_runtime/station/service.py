@@ -21,6 +21,7 @@ from . import systemd
 from .camera_watch import CameraWatch
 from .self_test import SelfTests
 from .status_server import StatusServer
+from .updating.live_updates import LiveUpdates
 
 WAIT_SECONDS = 0.25  # for a frame; a stop is noticed within
 TICK_SECONDS = 1.0
@@ -42,6 +43,7 @@ class Service:
     reporter: Reporter
     clock: Clock
     server: StatusServer
+    updates: LiveUpdates
     _started: float = field(default_factory=time.monotonic, init=False)
     _ticked: float = field(default_factory=time.monotonic, init=False)
 
@@ -60,6 +62,7 @@ class Service:
                     self.step()
         finally:
             systemd.notify(systemd.STOPPING)
+            self.updates.stop()
             self.server.stop()
             self.watch.ledger.close(time.monotonic())
 
@@ -77,6 +80,7 @@ class Service:
         states = self.cameras.states()
         self.watch.note(states, now, elapsed)
         self.self_tests.tick(self.cameras, now)
+        self.updates.tick(now)
         self.notifier.tick(now, self._heartbeat)
         if trouble := self._silent():
             raise UnavailableError(f"{trouble}, which only a restart mends; report this with the log")
@@ -90,12 +94,19 @@ class Service:
             "uptime_seconds": round(time.monotonic() - self._started),
             "engine": f"{engine.name} {engine.precision}",
             "cameras": self.watch.statuses(),
+            "update": self.updates.document(),
         }
         return self.reporter.heartbeat(state, self.clock.read())
 
     def _status(self) -> dict[str, Any]:
         disk = self.notifier.spool.trouble or self.watch.ledger.trouble
-        return {"station": self.reporter.station, "cameras": self.watch.statuses(), "disk": disk}
+        return {
+            "station": self.reporter.station,
+            "cameras": self.watch.statuses(),
+            "disk": disk,
+            "model": self.updates.switch.serving.bundle.identity(),
+            "update": self.updates.document(),
+        }
 
     def _stuck(self) -> str:
         idle = time.monotonic() - self._ticked

@@ -11,11 +11,12 @@ from typing import Any, TypeVar
 
 from ..alerts.settings import DecisionSection, MqttSection, SamplesSection, WebhookSection
 from ..bundle.errors import InputError
-from ..bundle.store import STATE_DIR, current_bundle
+from ..bundle.store import STATE_DIR
 from ..cameras.address import anchored
 from ..cameras.settings import CameraSettings
 from ..settings_reader import build, check_name, number, plain_name, read_toml
 from ..updates.settings import UpdatesSection
+from ..updates.slots import Slots
 
 CLOCK_TIME = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 _SECRET_KEY = re.compile(r"(?i)(.*_)?(password|passwd|passphrase|pass|pwd|secret|token|credentials|api_?key)")
@@ -36,7 +37,7 @@ class StationSection:
 
     name: str
     state_dir: Path = STATE_DIR
-    bundle: Path | None = None  # None: the current slot below state_dir
+    bundle: Path | None = None  # the factory bundle: it serves where no slot below state_dir does
     picture_bytes: int = number(4 << 30, low=0)
     heartbeat_seconds: float = number(60.0, low=1)
     engine: str = "auto"
@@ -50,9 +51,14 @@ class StationSection:
         if not CLOCK_TIME.fullmatch(self.report_at):
             raise InputError(f"report_at is {self.report_at!r}, expected a local time like 07:00")
 
+    @property
+    def slots(self) -> Slots:
+        """The slots that updates fill; `bundle` is the factory bundle below them."""
+        return Slots(self.state_dir, self.bundle)
+
     def bundle_folder(self) -> Path:
-        """Return the folder of the bundle to run; InputError where there is none."""
-        return self.bundle or current_bundle(self.state_dir, "set bundle in [station]")
+        """Return the folder of the bundle that serves; InputError where there is none."""
+        return self.slots.current()
 
     @property
     def cores(self) -> int:

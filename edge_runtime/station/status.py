@@ -14,9 +14,11 @@ import click
 
 from ..alerts.events import HEARTBEAT, camera_status
 from ..alerts.outbox import Outbox
+from ..bundle.errors import InputError
 from ..causes import Cause
 from ..cli_errors import Command, config_option
 from ..clock import instant
+from ..updates.state import load
 from ..watchlog.ledger_query import Night, ledger_path, read_night_of
 from ..watchlog.report import log_line, to_html, to_json
 from .open_outbox import open_outbox
@@ -76,8 +78,19 @@ def _document(
         },
         "sinks": {name: {"pending": outbox.pending(name), "parked": outbox.parked(name)} for name in outbox.sinks},
         "night": to_json(night),
+        "model": told.get("model"),
+        "update": told.get("update") or _update(settings),
         **({"disk": told["disk"]} if told.get("disk") else {}),
     }
+
+
+def _update(settings: StationSettings) -> dict[str, Any]:
+    """Return what the disk says of the newest update and the slot that serves from the next start on."""
+    try:
+        slot = settings.station.slots.current().name
+    except InputError:
+        slot = ""
+    return {"slot": slot, **load(settings.station.state_dir).summary()}
 
 
 def _problems(outbox: Outbox) -> dict[str, str]:
@@ -97,6 +110,19 @@ def _text(document: Mapping[str, Any], night: Night) -> str:
         lines.append(f"  {name}: {camera['status']}{cause}" + (f": {camera['problem']}" if "problem" in camera else ""))
     for name, counts in document["sinks"].items():
         lines.append(f"  {name}: {counts['pending']} events wait, {counts['parked']} were refused")
+    lines += _model_lines(document)
     if "disk" in document:
         lines.append(f"  disk: {document['disk']}; the line below is from before")
     return "\n".join([*lines, log_line(night)])
+
+
+def _model_lines(document: Mapping[str, Any]) -> list[str]:
+    """Return which model serves and how far the newest update is; nothing where there never was one."""
+    model, update = document["model"], document["update"]
+    slot = update["slot"][:12] or "none"
+    lines = [f"  model: {model['name']} {model['version']} ({model['digest'][:12]}), slot {slot}"] if model else []
+    if update["since"]:
+        release = "" if update["release"] is None else f" to release {update['release']}"
+        why = ": ".join(part for part in (update["reason"], update["detail"]) if part)
+        lines.append(f"  update{release}: {update['stage']} since {update['since']}" + (f" ({why})" if why else ""))
+    return lines

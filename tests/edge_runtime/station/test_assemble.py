@@ -15,8 +15,9 @@ pytest.importorskip("prometheus_client", reason="the extra `station` is not inst
 
 from edge_runtime.cameras.settings import plan_cameras
 from edge_runtime.clock import instant
-from edge_runtime.station.assemble import assemble, open_evaluator, open_notifier
+from edge_runtime.station.assemble import assemble, open_notifier
 from edge_runtime.station.settings import load_station_settings
+from edge_runtime.station.updating.start import open_serving
 from edge_runtime.watchlog.ledger_query import ledger_path, read_night_of
 from tests.support import mosquitto_broker
 from tests.support.mosquitto_broker import Broker, Subscriber
@@ -73,7 +74,7 @@ def test_a_station_with_everything_on_and_a_typo_as_first_camera_lives_past_its_
         (tmp_path / "station.toml").write_text(text)
         settings = load_station_settings(tmp_path / "station.toml")
         with open_notifier(settings) as notifier:
-            plans, evaluator = plan_cameras(settings.camera), open_evaluator(settings.station)
+            plans, evaluator = plan_cameras(settings.camera), open_serving(settings)
             service = assemble(settings, plans, evaluator, notifier, first_test_seconds=0)
             thread = threading.Thread(target=service.run, args=(stop,))
             thread.start()

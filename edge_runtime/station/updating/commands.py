@@ -1,0 +1,142 @@
+"""The commands of `edge-station` that bring a new model, judge it on this device, and go back to the one before."""
+
+import os
+import signal
+import threading
+from functools import partial
+from pathlib import Path
+
+import click
+
+from ...bundle.errors import InputError, os_errors_as
+from ...cli_errors import Command, config_option
+from ...logs import log_to_stderr
+from ...updates.errors import Reason
+from ...updates.rate_limit import RateLimit
+from ...updates.sources import FolderSource, Source, open_source
+from ...updates.state import HANDED_OVER, UPDATES, Stage, UpdateState, load
+from ...updates.trusted_repository import TrustedRepository, trust_root
+from ...updates.update_process import Trial, fail, roll_back_by_hand, run_update
+from ..settings import StationSettings, load_station_settings
+from ..state_lock import is_running
+
+NICE = 10  # how far the update process stands back behind the service
+TRUST, ROOT = "trust", "root.json"  # below `updates` in the state folder: the first root, and the metadata
+
+again_option = click.option("--again", is_flag=True, help="Also try a release that has failed here.")
+
+
+@click.command(cls=Command)
+@config_option
+@again_option
+def update(config: Path, again: bool) -> None:
+    """Fetch what the repository offers this station, try it here, and leave it to the service.
+
+    An attempt that was cut off goes on where it was. The service then shows the new model frames, lets it serve on
+    probation, and keeps it or goes back. Exit codes: 0 there is nothing more to do; 1 it failed, or waits.
+    """
+    settings = load_station_settings(config)
+    section = settings.updates
+    if not section.url:
+        raise InputError(
+            "[updates] has no url; set it, or take the models from a stick with edge-station import-update"
+        )
+    limiter = RateLimit(section.bytes_per_second, section.quiet)
+    _bring(settings, open_source(section.url, section.ca_file, section.bytes_per_second), limiter, again)
+
+
+@click.command("import-update", cls=Command)
+@config_option
+@again_option
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+def import_update(config: Path, again: bool, folder: Path) -> None:
+    """Do as `update` does, from a repository in FOLDER: a USB stick that `rarefault stick` has filled."""
+    _bring(load_station_settings(config), FolderSource(folder.absolute()), RateLimit(), again)
+
+
+@click.command(cls=Command)
+@config_option
+def rollback(config: Path) -> None:
+    """Let the model before serve again; a running service changes to it within seconds.
+
+    A candidate that does not serve yet is given up. The same release is not tried again by itself.
+    """
+    settings = load_station_settings(config)
+    slots = settings.station.slots
+    if load(slots.state_dir).stage in (Stage.GOLDEN_OK, Stage.SHADOW):
+        fail(slots, Reason.ROLLED_BACK, "a person gave the candidate up")
+    else:
+        roll_back_by_hand(slots)
+    serves = "serves again" if is_running(slots.state_dir) else "serves from the next start of the service"
+    click.echo(f"{slots.current()} {serves}")
+
+
+@click.command(cls=Command)
+@config_option
+@click.argument("root", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def trust(config: Path, root: Path) -> None:
+    """Trust the repository whose first root file is ROOT, which came by a way that you trust, not from the repository.
+
+    No update replaces it: a repository changes its keys by signing the change with the old ones.
+    """
+    folder = _trust_folder(load_station_settings(config))
+    with os_errors_as(
+        InputError, f"{root} or {folder} cannot be used", "check the path, and who may read and write it"
+    ):
+        trust_root(folder, root.read_bytes())
+    click.echo(f"updates are trusted that begin with {root}, kept in {folder}")
+
+
+def _trust_folder(settings: StationSettings) -> Path:
+    return settings.station.state_dir / UPDATES / TRUST
+
+
+def _bring(settings: StationSettings, source: Source, limiter: RateLimit, again: bool) -> None:
+    """Bring what `source` offers up to the hand-over to the service, and say what came of it."""
+    os.nice(NICE)
+    log_to_stderr(())
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    trusted = _trust_folder(settings)
+    if settings.updates.root and not (trusted / ROOT).exists():
+        with os_errors_as(InputError, f"{settings.updates.root} cannot be read", "check root in [updates]"):
+            trust_root(trusted, settings.updates.root.read_bytes())
+    repository = partial(TrustedRepository, trusted, source, limiter=limiter, stop=stop)
+    slots = settings.station.slots
+    state = run_update(slots, settings.updates.group, repository, _trial(settings), limiter, stop, again)
+    if state.stage is Stage.FAILED:
+        reason = Reason(state.reason)
+        raise InputError(f"{_named(state)} is refused ({reason.value}): {state.detail}; {reason.advice}")
+    click.echo(_sentence(state, is_running(slots.state_dir)))
+
+
+def _trial(settings: StationSettings) -> Trial:
+    """Return what a bundle has to pass with these settings on this device."""
+    from ...updates.content_check import check_content  # needs onnx, which only updates need
+    from ...updates.policy import check_policy
+    from ...updates.proof import prove
+
+    station, section = settings.station, settings.updates
+    cameras = [camera.name for camera in settings.camera]
+    return Trial(
+        content=check_content,
+        fits=lambda bundle, serving: check_policy(bundle, serving, section, settings.decision, cameras),
+        prove=lambda bundle, serving: prove(
+            bundle, serving, station.engine, station.precision, station.cores, section.most_latency
+        ),
+    )
+
+
+def _named(state: UpdateState) -> str:
+    if state.release is None:
+        return "the update"
+    return f"release {state.release.number} ({state.release.name} {state.release.version})"
+
+
+def _sentence(state: UpdateState, at_work: bool) -> str:
+    if state.stage in HANDED_OVER:
+        whose = "the running service tries it" if at_work else "the service tries it at its next start"
+        notes = f"; {state.detail}" if state.detail else ""
+        return f"{_named(state)} is at {state.stage.value}: {whose}{notes}"
+    return f"{_named(state)} serves: there is nothing to do"

@@ -1,0 +1,63 @@
+"""Starts the update process as a child of the service: now and then, one at a time, and never beside a candidate."""
+
+import logging
+import random
+import subprocess
+from collections.abc import Callable, Sequence
+
+from ...child_process import end_child, start_child
+from ...delays import send_delay
+
+FIRST_SECONDS = 60.0  # after the start of the service: its cameras come first
+RETRY_SECONDS = 30.0  # after the first failure, such as a link that is down; doubles up to the interval
+SPREAD = 0.1  # of the interval, so that stations do not ask in step
+
+log = logging.getLogger(__name__)
+
+
+class UpdateSchedule:
+    """Runs `command` (none: nothing) every `interval` seconds, the first time `first` seconds after the first tick.
+
+    Where it fails it runs again sooner. `chance` returns a number in 0..1.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        interval: float,
+        first: float = FIRST_SECONDS,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._command, self._interval, self._first, self._chance = tuple(command), interval, first, chance
+        self._due: float | None = None  # monotonic seconds
+        self._child: subprocess.Popen[bytes] | None = None
+        self._failures = 0
+
+    def tick(self, now: float, busy: bool) -> None:
+        """Start the process where it is due at `now` (monotonic seconds), unless the service is `busy` with a model."""
+        if not self._command:
+            return
+        if self._due is None:
+            self._due = now + min(self._first, self._interval) * (1 + SPREAD * self._chance())
+        if self._child is not None:
+            self._look_after(self._child, now)
+        elif now >= self._due and not busy:
+            log.info("looking for an update")
+            self._child = start_child(self._command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+
+    def stop(self) -> None:
+        """End the process; whatever it was doing, the next one goes on there."""
+        if self._child is not None:
+            end_child(self._child)
+            self._child = None
+
+    def _look_after(self, child: "subprocess.Popen[bytes]", now: float) -> None:
+        if (code := child.poll()) is None:
+            return
+        self._child = None
+        self._failures = self._failures + 1 if code else 0
+        wait = self._interval * (1 + SPREAD * self._chance())
+        if code:
+            log.warning("the update process ended with code %d; its messages stand before this one", code)
+            wait = min(wait, send_delay(self._failures, self._chance(), first=RETRY_SECONDS, cap=self._interval))
+        self._due = now + wait
