@@ -11,8 +11,7 @@ from ..bundle.golden import GoldenSet, check_outputs, check_truths, golden_pictu
 from ..bundle.heads import Outputs
 from ..bundle.store import Bundle
 from ..inference.compare_engines import alternate
-from ..inference.engines import Engine, available_engines, load_engine, open_engine
-from ..inference.tensorrt_engine import TensorRtEngine, variant_of
+from ..inference.engines import Engine, available_engines, load_engine, open_engine, variant_run_by
 from .errors import Reason, UpdateRefused
 
 AT_ONCE = 16  # views in one call, which bounds memory
@@ -122,8 +121,7 @@ def _all_answers(
                     raise
                 passed_over.append(f"{name} {precision}: {error}")
                 continue
-            variant = variant_of(precision) if isinstance(engine, TensorRtEngine) else precision
-            worst[f"{name} {precision}"] = check_outputs(answers, golden, precision, variant)
+            worst[f"{name} {precision}"] = check_outputs(answers, golden, precision, variant_run_by(engine))
     return worst, passed_over
 
 

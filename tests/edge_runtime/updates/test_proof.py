@@ -81,6 +81,77 @@ def test_a_fault_in_a_precision_that_this_station_does_not_use_is_found_too(bund
     assert "the fp16 model's scores differ" in refusal.detail
 
 
+def with_golden(folder: Path, change: Callable[[dict], object]) -> Bundle:
+    document = json.loads((folder / "golden.json").read_text())
+    change(document)
+    (folder / "golden.json").write_text(json.dumps(document))
+    write_bundle_manifest(folder, Manifest.from_json(json.loads((folder / "manifest.json").read_text())))
+    return open_bundle(folder)
+
+
+def with_truths(*truths: str) -> Callable[[dict], None]:
+    """What persons would have said if the model, which is right, told something else: its labels are fixed by hand."""
+
+    def change(document: dict) -> None:
+        for entry, truth in zip(document["frames"], truths, strict=False):
+            entry["truth"] = truth
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("truths", "sentence"),
+    [
+        (("normal", "leak", "rust"), "in each other's place: leak, rust"),
+        (("rust", "normal", "normal"), "in each other's place"),
+    ],
+)
+def test_shuffled_labels_are_stopped_by_what_persons_saw(bundle: Path, truths: tuple[str, ...], sentence: str) -> None:
+    refusal = stopped(with_golden(bundle, with_truths(*truths)))
+    assert refusal.reason is Reason.GOLDEN
+    assert sentence in refusal.detail
+
+
+@pytest.mark.parametrize(("frame", "what"), [(0, "healthy"), (1, "faulty")])
+def test_a_model_with_one_verdict_for_everything_is_stopped(bundle: Path, frame: int, what: str) -> None:
+    def one_verdict(document: dict) -> None:
+        """All golden frames show one colour, which is all that such a model would tell of them."""
+        right = document["frames"][frame]
+        document["frames"] = [{**right, "truth": truth} for truth in ("normal", "rust", "leak", "normal")]
+
+    refusal = stopped(with_golden(bundle, one_verdict))
+    assert refusal.reason is Reason.GOLDEN
+    assert f"calls every golden frame {what}" in refusal.detail
+
+
+def test_labels_that_were_shuffled_after_packing_are_stopped(bundle: Path) -> None:
+    document = json.loads((bundle / "manifest.json").read_text())
+    document["labels"] = ["normal", "leak", "rust"]
+    (bundle / "manifest.json").write_text(json.dumps(document))
+    refusal = stopped(open_bundle(bundle))
+    assert refusal.reason is Reason.GOLDEN
+    assert "the decision rule reports leak for golden frame 1, the bundle says rust" in refusal.detail
+
+
+def test_a_device_that_preprocesses_otherwise_is_stopped_before_any_engine_runs(bundle: Path) -> None:
+    def sketched_elsewhere(document: dict) -> None:
+        document["frames"][4]["sketch"] = [2 * number for number in document["frames"][4]["sketch"]]
+
+    refusal = stopped(with_golden(bundle, sketched_elsewhere))
+    assert refusal.reason is Reason.GOLDEN
+    assert "preprocesses golden frame 4 otherwise" in refusal.detail
+
+
+def test_a_file_that_answers_otherwise_than_where_it_was_packed_is_stopped_within_its_tolerance(bundle: Path) -> None:
+    def wide(document: dict) -> None:
+        document["tolerance"]["fp32"] = 5.0
+        scores = [entry["scores"] for entry in document["frames"]]
+        document["answers"]["fp32"] = {"scores": (np.array(scores) + 0.3).tolist(), "within": 0.1}
+
+    refusal = stopped(with_golden(bundle, wide))
+    assert "the fp32 file answers otherwise here than where it was packed" in refusal.detail
+
+
 def test_ten_times_slower_than_the_serving_bundle_is_stopped(packed: Path, bundle: Path) -> None:
     def slower(model: onnx.ModelProto) -> None:
         """Square the same large matrix again and again beside the answer, and add nothing of it."""
