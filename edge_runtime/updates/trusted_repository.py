@@ -1,13 +1,34 @@
 """The station's view of a signed repository: what it offers this station, and its files, verified."""
 
+import json
+import re
+import shutil
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
+from ..bundle.errors import InputError
+from ..bundle.files import replace_file, sync_folder
+from ..bundle.store import MANIFEST
+from ..settings_reader import check_name
+from .download import PART, fetch_file, fetch_files
+from .download import TargetInfo as TargetInfo  # part of what this module offers
+from .errors import Reason, UpdateDelayed, UpdateRefused
+from .floor_time import FLOOR, FloorTime
 from .rate_limit import RateLimit
 from .sources import Source
+
+ROOT, CACHE = "root.json", "metadata"  # below the trust folder
+MOST_FILES, MOST_BYTES = 1000, 2 << 30  # of a bundle
+MOST_RELEASE_BYTES = 1 << 16  # of release.json
+LONGEST_NAME, DEEPEST = 200, 4  # characters and parts of a file's path inside a bundle
+
+DIGEST = re.compile(r"[0-9a-f]{64}")
+_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")  # of a path: nothing hidden, no space, nothing that a URL changes
+_DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # what Windows takes for a device
 
 
 @dataclass(frozen=True)
@@ -25,20 +46,6 @@ class Release:
     forced: str | None = None
 
 
-@dataclass(frozen=True)
-class TargetInfo:
-    """A file as it was signed: `where` it lies below the repository, `length` in bytes, hex `hashes` by algorithm."""
-
-    where: str
-    length: int
-    hashes: Mapping[str, str]
-
-    @property
-    def sha256(self) -> str:
-        """The hex SHA-256 of the file."""
-        return self.hashes["sha256"]
-
-
 def system_time() -> datetime:
     """Return this moment by the system's clock."""
     return datetime.now(timezone.utc)
@@ -48,7 +55,7 @@ class TrustedRepository:
     """One look at a repository, for one attempt of an update. `folder` is STATE/updates/trust.
 
     Everything raises UpdateRefused for what is not as it was signed and UpdateDelayed (an UnavailableError) where the
-    source gives nothing.
+    source gives nothing. What python-tuf has verified is kept in the folder; what it refused never gets there.
     """
 
     def __init__(
@@ -59,19 +66,62 @@ class TrustedRepository:
         limiter: RateLimit | None = None,
         stop: threading.Event | None = None,
     ) -> None:
-        raise NotImplementedError
+        from .tuf_client import SourceFetcher, StationUpdater, refusals  # of the extras station, field and central
+
+        self._folder, self._source, self._refusals = folder, source, refusals
+        self._limiter, self._stop = limiter or RateLimit(), stop or threading.Event()
+        self._floor = FloorTime(folder / FLOOR, now)
+        self._reference = self._floor.reference()
+        root = _first_root(folder)
+        with refusals(f"the first root {folder / ROOT}"):
+            (folder / CACHE).mkdir(parents=True, exist_ok=True)
+            fetcher = SourceFetcher(source, self._limiter, self._stop)
+            self._updater = StationUpdater(folder / CACHE, fetcher, root, self._reference)
 
     def refresh(self) -> None:
-        """Fetch and verify the repository's metadata, and make it durable."""
-        raise NotImplementedError
+        """Fetch and verify the repository's metadata, and make it durable. Once for each object."""
+        with self._refusals(f"the metadata of {self._source.name}"):
+            self._updater.refresh()
+            sync_folder(self._folder)
+            self._floor.raise_to(self._reference)  # nothing of what was accepted has expired by then
+
+    def find(self, path: str) -> TargetInfo | None:
+        """Return the file with this target path as the trusted roles list it, None where none does."""
+        with self._refusals(f"the metadata of {path} of {self._source.name}"):
+            target = self._updater.get_targetinfo(path)
+        return None if target is None else self._updater.info(target)
 
     def release(self, group: str) -> Release:
         """Return what the repository offers the `group`."""
-        raise NotImplementedError
+        check_name("the group of stations", group)
+        path = f"groups/{group}/release.json"
+        target = self.find(path)
+        if target is None:
+            raise UpdateRefused(Reason.MISSING, f"{self._source.name} has no release for the group {group}")
+        if target.length > MOST_RELEASE_BYTES:
+            raise UpdateRefused(Reason.SIZE, f"{path} is {target.length} bytes, expected at most {MOST_RELEASE_BYTES}")
+        place = self._folder / "release.json"
+        place.with_name(place.name + PART).unlink(missing_ok=True)  # of an older release
+        with self._refusals(path):
+            fetch_file(self._source, target, place, self._limiter, self._stop)
+        return _parse_release(place.read_bytes(), group)
 
     def files(self, digest: str) -> dict[str, TargetInfo]:
         """Return every file of the bundle with this digest, by its POSIX path inside the bundle."""
-        raise NotImplementedError
+        if not DIGEST.fullmatch(digest):
+            raise UpdateRefused(Reason.NAME, f"a bundle is called {digest[:80]!r}, expected a hexadecimal SHA-256")
+        prefix = f"bundles/{digest}/"
+        listed = {path: target for path, target in self._updater.listed().items() if path.startswith(prefix)}
+        with self._refusals(f"the bundle {digest[:12]}"):
+            files = {path.removeprefix(prefix): self._updater.info(target) for path, target in listed.items()}
+        _check_names(files)
+        if MANIFEST not in files:
+            raise UpdateRefused(Reason.MISSING, f"{self._source.name} lists no {MANIFEST} for the bundle {digest[:12]}")
+        if any("sha256" not in file.hashes for file in files.values()) or files[MANIFEST].sha256 != digest:
+            raise UpdateRefused(Reason.HASH, f"the {MANIFEST} that is listed is not that of the bundle {digest[:12]}")
+        if (size := sum(file.length for file in files.values())) > MOST_BYTES:
+            raise UpdateRefused(Reason.SIZE, f"the bundle has {size} bytes, a station takes at most {MOST_BYTES}")
+        return files
 
     def fetch_bundle(
         self, digest: str, into: Path, limiter: RateLimit, stop: threading.Event, have: Sequence[Path] = ()
@@ -80,12 +130,79 @@ class TrustedRepository:
 
         Files that a folder of `have` (slots) holds with the same SHA-256 are copied from there.
         """
-        raise NotImplementedError
+        fetch_files(self._source, self.files(digest), into, limiter, stop, have)
 
 
 def trust_root(folder: Path, data: bytes) -> None:
     """Make `data`, a root file, the first thing that this station trusts; what it knew of a repository is forgotten.
 
-    `folder` is STATE/updates/trust. UpdateRefused where it is no root file that is signed by its own keys.
+    `folder` is STATE/updates/trust. UpdateRefused where it is no root file that is signed by its own keys. The same
+    root once more changes nothing, so that what protects from older repositories is not lost by a repetition.
     """
-    raise NotImplementedError
+    from .tuf_client import check_root
+
+    check_root(data)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if (folder / ROOT).exists() and (folder / ROOT).read_bytes() == data:
+            return
+        shutil.rmtree(folder / CACHE, ignore_errors=True)
+        (folder / FLOOR).unlink(missing_ok=True)
+        replace_file(folder / ROOT, data)
+        sync_folder(folder.parent)
+    except OSError as error:
+        raise UpdateDelayed(Reason.DISK, f"{folder / ROOT} cannot be written ({error})") from error
+
+
+def _first_root(folder: Path) -> bytes:
+    try:
+        return (folder / ROOT).read_bytes()
+    except FileNotFoundError:
+        raise UpdateRefused(
+            Reason.ROOT, f"this station trusts no repository yet: {folder / ROOT} is not there"
+        ) from None
+    except OSError as error:
+        raise UpdateDelayed(Reason.DISK, f"{folder / ROOT} cannot be read ({error})") from error
+
+
+def _parse_release(data: bytes, group: str) -> Release:
+    try:
+        document = json.loads(data)
+        if (document["schema"], document["schema_version"]) != ("rarefault/release", 1):
+            raise InputError(f"its schema is {document['schema']} {document['schema_version']}; upgrade rarefault")
+        release = Release(
+            _text_or_number(document, "release", int),
+            _text_or_number(document, "bundle", str),
+            _text_or_number(document, "name", str),
+            _text_or_number(document, "version", str),
+            _text_or_number(document, "group", str),
+            None if document["forced"] is None else _text_or_number(document, "forced", str),
+        )
+    except (ValueError, KeyError, TypeError, RecursionError, InputError) as error:
+        raise UpdateRefused(Reason.METADATA, f"the release of group {group} cannot be read ({error})") from error
+    if release.group != group or release.number < 1 or not DIGEST.fullmatch(release.bundle):
+        seen = f"number {release.number}, group {release.group!r}, bundle {release.bundle[:80]!r}"
+        raise UpdateRefused(Reason.METADATA, f"the release of group {group} has {seen}")
+    return release
+
+
+def _text_or_number(document: Any, key: str, kind: type[Any]) -> Any:
+    value = document[key]
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise InputError(f"its {key} is {value!r}, expected {kind.__name__}")
+    return value
+
+
+def _check_names(files: dict[str, TargetInfo]) -> None:
+    """UpdateRefused where a name could leave the bundle's folder, or be another file on another system."""
+    if len(files) > MOST_FILES:
+        raise UpdateRefused(Reason.SIZE, f"the bundle has {len(files)} files, a station takes at most {MOST_FILES}")
+    for name in files:
+        parts = name.split("/")
+        plain = all(_PART.fullmatch(part) and not part.endswith(".") and not _DEVICE.fullmatch(part) for part in parts)
+        if not plain or len(parts) > DEEPEST or len(name) > LONGEST_NAME or name.endswith(PART):
+            raise UpdateRefused(Reason.NAME, f"the bundle lists a file called {name[:LONGEST_NAME]!r}")
+    folders = {"/".join(name.lower().split("/")[:depth]) for name in files for depth in range(1, name.count("/") + 1)}
+    lowered = {name.lower() for name in files}
+    if len(lowered) < len(files) or lowered & folders:
+        raise UpdateRefused(Reason.NAME, "the bundle lists two files of one name, or a file and a folder of one name")

@@ -3,11 +3,14 @@
 import os
 import signal
 import threading
+from contextlib import closing
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 
 import click
 
+from ...alerts.events import ALARM
 from ...bundle.errors import InputError, os_errors_as
 from ...cli_errors import Command, config_option
 from ...logs import log_to_stderr
@@ -17,6 +20,7 @@ from ...updates.sources import FolderSource, Source, open_source
 from ...updates.state import HANDED_OVER, UPDATES, Stage, UpdateState, load
 from ...updates.trusted_repository import TrustedRepository, trust_root
 from ...updates.update_process import Trial, fail, roll_back_by_hand, run_update
+from ..open_outbox import open_outbox
 from ..settings import StationSettings, load_station_settings
 from ..state_lock import is_running
 
@@ -41,8 +45,14 @@ def update(config: Path, again: bool) -> None:
         raise InputError(
             "[updates] has no url; set it, or take the models from a stick with edge-station import-update"
         )
-    limiter = RateLimit(section.bytes_per_second, section.quiet)
-    _bring(settings, open_source(section.url, section.ca_file, section.bytes_per_second), limiter, again)
+    source = open_source(section.url, section.ca_file, section.bytes_per_second)
+    with closing(open_outbox(settings)) as outbox:
+        limiter = RateLimit(
+            section.bytes_per_second,
+            quiet=lambda: section.is_quiet(datetime.now().time()),
+            hold=lambda: outbox.waits(ALARM),
+        )
+        _bring(settings, source, limiter, again)
 
 
 @click.command("import-update", cls=Command)
