@@ -18,7 +18,7 @@ from ..bundle.heads import Outputs
 from ..bundle.preprocess import Frames
 from ..bundle.store import Bundle
 from .openvino_engine import load_openvino
-from .tensorrt_engine import load_tensorrt
+from .tensorrt_engine import TensorRtEngine, load_tensorrt, variant_of
 
 PROVIDERS = {
     "tensorrt": "TensorrtExecutionProvider",
@@ -194,6 +194,11 @@ def load_engine(bundle: Bundle, name: str, precision: str, callers: int = 1, thr
     session.disable_fallback()
     _check_contract(bundle, session, path.name)
     return OnnxEngine(session, outputs, name, precision)
+
+
+def variant_run_by(engine: Engine) -> str:
+    """Return which file of its precision the engine runs."""
+    return variant_of(engine.precision) if isinstance(engine, TensorRtEngine) else engine.precision
 
 
 def available_engines() -> tuple[str, ...]:

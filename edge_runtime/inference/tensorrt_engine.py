@@ -2,7 +2,8 @@
 
 One way for TensorRT 10.3 (JetPack 6), 10.16 (JetPack 7) and 11: strongly typed networks, whose precision the ONNX file
 carries; the builder's own precision flags are gone in 11. An engine fits one model, one TensorRT and one kind of GPU,
-so it is kept under a name made of all three and built anew when one of them differs.
+so it is kept under a name made of all three and built anew when one of them differs, or when the kept file is not what
+this device has written.
 
 `tensorrt` and `cuda-bindings` are imported only when an engine is asked for. What needs no GPU (parsing, typing,
 building) takes the module as an argument, so that TensorRT-RTX, which installs anywhere, can judge it in tests.
@@ -21,11 +22,12 @@ import numpy as np
 import numpy.typing as npt
 
 from ..bundle.errors import InputError, UnavailableError
-from ..bundle.files import replace_file, sha256_file
+from ..bundle.files import sha256_file
 from ..bundle.heads import Outputs
 from ..bundle.manifest import model_file
 from ..bundle.preprocess import Frames
 from ..bundle.store import Bundle
+from .sealed_files import read_sealed, write_sealed
 
 MOST = 16  # frames in one call; more are cut into several
 BUILD = 2  # raise it when engines are built otherwise, and kept ones are built anew
@@ -55,12 +57,14 @@ def kept_engine(trt: Any, path: Path, device: str, build: Callable[..., bytes] |
     """
     kept = cache_folder() / f"{engine_key(path, trt.__version__, device)}.engine"
     runtime = trt.Runtime(trt.Logger(trt.Logger.ERROR))
-    engine = runtime.deserialize_cuda_engine(kept.read_bytes()) if kept.exists() else None
-    if engine is None:  # none is kept, or the file is damaged
+    held = read_sealed(kept)
+    engine = runtime.deserialize_cuda_engine(held) if held is not None else None
+    if engine is None:  # none is kept, or somebody changed it
         log.warning("building a TensorRT engine of %s for %s; this takes minutes, once", path.name, device)
         kept.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(kept, (build or build_engine)(trt, path, kept.with_name("timing.cache")))
-        engine = runtime.deserialize_cuda_engine(kept.read_bytes())
+        built = (build or build_engine)(trt, path, kept.with_name("timing.cache"))
+        write_sealed(kept, built)
+        engine = runtime.deserialize_cuda_engine(built)
     if engine is None:
         raise UnavailableError(f"TensorRT {trt.__version__} cannot load the engine that it built of {path}")
     return engine
@@ -120,13 +124,13 @@ def build_engine(trt: Any, path: Path, timing: Path) -> bytes:
     shape = tuple(frames.shape)[1:]
     profile.set_shape(frames.name, (1, *shape), (1, *shape), (MOST, *shape))
     config.add_optimization_profile(profile)
-    config.set_timing_cache(config.create_timing_cache(timing.read_bytes() if timing.exists() else b""), False)
+    config.set_timing_cache(config.create_timing_cache(read_sealed(timing) or b""), False)
     built = builder.build_serialized_network(network, config)
     if built is None:
         raise UnavailableError(
             f"TensorRT {trt.__version__} could not build an engine of {path}; see its messages above"
         )
-    replace_file(timing, bytes(config.get_timing_cache().serialize()))
+    write_sealed(timing, bytes(config.get_timing_cache().serialize()))
     return bytes(built)
 
 

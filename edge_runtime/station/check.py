@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 
 from ..bundle.errors import InputError, RarefaultError, UnavailableError
-from ..bundle.golden import GoldenSet, check_maps, load_golden, worst_difference
+from ..bundle.golden import GoldenSet, check_maps, check_own, load_golden, worst_difference
 from ..bundle.heads import Outputs
 from ..bundle.manifest import Manifest
 from ..bundle.store import Bundle, open_bundle
@@ -14,7 +14,7 @@ from ..cameras.camera import CapturedFrame
 from ..cameras.camera_group import CameraGroup
 from ..cameras.settings import CameraPlan, plan_cameras
 from ..causes import Cause
-from ..inference.engines import available_engines, load_engine, open_engine
+from ..inference.engines import available_engines, load_engine, open_engine, variant_run_by
 from .open_outbox import make_sinks
 from .self_test import FaultPictures, Outcome
 from .settings import HttpSection, StationSettings
@@ -69,7 +69,8 @@ def check_bundle(bundle: Bundle) -> Iterator[Outcome]:
         for precision in bundle.manifest.precisions:
             allowed = golden.tolerance.get(precision, 0.0)
             try:
-                outputs = load_engine(bundle, name, precision).run(golden.flat)
+                engine = load_engine(bundle, name, precision)
+                outputs = engine.run(golden.flat)
             except UnavailableError as error:
                 yield Outcome(False, f"{name} {precision}: {error}")
                 continue
@@ -78,6 +79,7 @@ def check_bundle(bundle: Bundle) -> Iterator[Outcome]:
             what = f"{name} {precision}: {verdict}, worst score difference {worst:.3g}, allowed {allowed:.3g}"
             yield Outcome(worst <= allowed, what)
             try:
+                check_own(outputs, golden, variant_run_by(engine))
                 check_maps(outputs, golden, precision)
             except InputError as error:
                 yield Outcome(False, f"{name} {precision}: {error}")

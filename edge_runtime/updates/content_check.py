@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto
 
 MOST_FILES = 500
-MOST_BYTES = 1 << 30  # of one file
+MOST_BYTES = 1 << 29  # of one file
 MOST_JSON = MAX_MANIFEST
 MOST_PIXELS = 2 * MAX_SIDE**2  # of a golden frame; packed ones have six times the pixels of their canvas at most
 MOST_NODES = 20_000

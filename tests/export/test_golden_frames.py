@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from edge_runtime.bundle.errors import InputError
-from export.golden_frames import LabelledFrame, choose_golden, tolerance
+from export.golden_frames import OWN_SAFETY, LabelledFrame, choose_golden, own_answers, tolerance
 from tests.support.narrow_network import SPEC
 
 
@@ -40,3 +40,25 @@ def test_tolerance_is_four_times_the_measured_difference_but_not_below_the_floor
     assert tolerance("fp32", expected, expected + 0.5) == 2.0
     assert tolerance("fp32", expected, expected) == pytest.approx(0.02)
     assert tolerance("fp16", expected / 100, expected / 100) == pytest.approx(0.01)
+
+
+def test_golden_frames_show_what_the_model_mostly_tells_and_no_chance_mistake():
+    frame = np.full((64, 64, 3), 9, np.uint8)
+    items = [LabelledFrame(f"{i:03d}", "hot" if i % 2 else "clean", frame + np.uint8(i)) for i in range(60)]
+    right = {item.id: item.label for item in items}
+    swapped = {item.id: "clean" if item.label == "hot" else "hot" for item in items}
+    mistaken = {**right, **{item.id: "clean" for item in items[:12]}}
+    lucky = {**swapped, **{item.id: item.label for item in items[:12]}}
+    for told, agree in ((right, True), (mistaken, True), (swapped, False), (lucky, False)):
+        frames, labels = choose_golden(items, SPEC, told)
+        chosen = [items[int(f[0, 0, 0]) - 9] for f in frames[:16]]
+        assert [item.label for item in chosen] == labels
+        assert all((told[item.id] == item.label) == agree for item in chosen)
+
+
+def test_a_file_is_allowed_what_rounding_alone_makes_of_its_answers():
+    seen = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, -8.0]])
+    own = own_answers(seen, seen + np.array([[0.1], [0.2], [9.0]]))
+    assert own.within == pytest.approx(OWN_SAFETY * 0.2)
+    assert own_answers(seen, seen).within == pytest.approx(0.016)  # the floor: of the largest score
+    assert own.apart(seen - 0.5) == pytest.approx(0.5)

@@ -7,6 +7,7 @@ import onnx
 import onnxruntime
 import pytest
 
+from edge_runtime.bundle.golden import load_golden
 from edge_runtime.bundle.store import open_bundle
 from edge_runtime.inference.tensorrt_engine import build_engine, parse
 from export.int8 import CPU, CPU_FULL_RANGE, DIALECTS, TENSORRT, sensitive, write_int8
@@ -87,6 +88,10 @@ def test_a_bundle_with_int8_proves_itself_and_has_a_file_for_tensorrt(tmp_path, 
     assert {"model.int8.onnx", "model.int8.trt.onnx"} <= set(bundle.manifest.files)
     assert set(bundle.manifest.metrics["parity"]) == {"fp32", "int8", "int8.trt"}
     assert set(prove(tmp_path / "bundle")) == {"fp32", "int8"}
+    golden = load_golden(bundle)
+    assert set(golden.answers) == {"int8", "int8.trt"}
+    assert sorted(golden.truths[:12]) == sorted(item.label for item in evidence.golden)
+    assert set(golden.truths[12:]) == {""}  # the made ones
 
 
 def test_int8_is_tried_again_with_more_layers_in_float_and_given_up_at_last(tmp_path, checkpoint, evidence, rule):

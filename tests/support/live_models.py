@@ -38,8 +38,9 @@ def make_version(
     change(model)
     onnx.save(model, str(folder / model_file("fp32")))
     frames = maker.golden_frames()
-    write_golden(folder, frames, np.stack([maker.expected_logits(frame) for frame in frames]), rule, maker.TOLERANCE)
     manifest = Manifest.from_json(json.loads((folder / "manifest.json").read_bytes()))
+    scores = np.stack([maker.expected_logits(frame) for frame in frames])
+    write_golden(folder, frames, scores, rule, maker.TOLERANCE, manifest.input)
     write_bundle_manifest(folder, replace(manifest, version=version, decision=rule))
     return open_bundle(folder)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from edge_runtime.alerts.events import ALARM, HEARTBEAT, JudgedView, Record
+from edge_runtime.alerts.events import ALARM, HEARTBEAT, UPDATE, JudgedView, Record
 from edge_runtime.alerts.outbox import Outbox
 from edge_runtime.inference.blank_check import measure
 from edge_runtime.inference.evaluator import Evaluation
@@ -17,7 +17,7 @@ from tests.support.colour_bundle import LABELS, RULE
 def record(number: int, camera: str = "yard", kind: str = ALARM, size: int = 0) -> Record:
     """The `number`-th record of `camera`, with one picture of `size` bytes where that is not 0."""
     identity = str(uuid.uuid4())
-    camera = "" if kind == HEARTBEAT else camera
+    camera = "" if kind in (HEARTBEAT, UPDATE) else camera
     document = {"id": identity, "kind": kind, "station": "north-7", "camera": camera, "number": number}
     return Record(identity, kind, camera, document, {"frame": bytes(size)} if size else {})
 

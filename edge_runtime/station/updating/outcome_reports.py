@@ -54,4 +54,6 @@ def alarms_of_the_last_day(outbox: Outbox) -> int:
     """Count the alarms, without tests, that were recorded in the last 24 hours by the wall clock."""
     since = iso(time.time() - DAY)
     documents = (entry.document for entry in outbox.recent(ALARM, MOST_ALARMS))
-    return sum(not document["test"] and document.get("recorded", document["time"]) >= since for document in documents)
+    return sum(
+        not document["test"] and (document.get("recorded") or document["time"]) >= since for document in documents
+    )

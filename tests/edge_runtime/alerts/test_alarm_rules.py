@@ -132,3 +132,15 @@ def test_an_alarm_tells_when_the_frame_that_completed_the_vote_was_captured_not_
     told = {name: datetime.fromisoformat(alarm.document[name].replace("Z", "+00:00")) for name in ("time", "recorded")}
     assert 89.9 < (told["recorded"] - told["time"]).total_seconds() < 100
     assert abs(told["recorded"].timestamp() - time.time()) < 10
+
+
+def test_another_bundles_rules_take_over_with_the_votes_so_far_and_without_those_of_tests(station):
+    rules = station.alarm_rules
+    station.show("gate", RED, 0)
+    station.show("gate", RED, 0, test=True)
+    rules.take_over({name: camera_rule(rule.decision, rule.votes, {"rust": 0.9}) for name, rule in rules.rules.items()})
+    assert rules.rule("yard").thresholds["rust"] == 0.9
+    station.show("gate", RED, 1, test=True)
+    assert station.raised == []
+    station.show("gate", RED, 1)
+    assert station.raised == [("gate", "rust")]

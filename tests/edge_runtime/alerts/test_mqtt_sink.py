@@ -23,7 +23,7 @@ from tests.support.thin_link import thin_link
 
 pytest.importorskip("paho.mqtt", reason="the extra `station` is not installed")
 
-from edge_runtime.alerts.events import HEARTBEAT, SAMPLE, camera_status
+from edge_runtime.alerts.events import HEARTBEAT, SAMPLE, UPDATE, camera_status
 from edge_runtime.alerts.mqtt_sink import MqttSink
 from edge_runtime.alerts.outbox import DATABASE, Outbox
 from edge_runtime.alerts.outbox_spool import OutboxSpool
@@ -109,15 +109,17 @@ def test_an_event_arrives_with_its_heat_map_and_counts_when_it_is_acknowledged(s
     assert sender.trouble == ""
 
 
-def test_heartbeats_and_samples_have_topics_of_their_own(site):
+def test_updates_heartbeats_and_samples_have_topics_of_their_own(site):
     site.broker()
     subscriber = site.subscriber()
     _, spool = site.sender(site.sink())
     spool.record(record(1, kind=HEARTBEAT))
     spool.record(record(2, kind=SAMPLE, size=10))
-    wait_until(lambda: subscriber.events("/heartbeat") and subscriber.events("/sample"))
+    spool.record(record(3, kind=UPDATE))
+    wait_until(lambda: all(subscriber.events(end) for end in ("/heartbeat", "/sample", "/update")))
     assert {topic for topic, _, _ in subscriber.heard} >= {
         "rarefault/north-7/heartbeat",
+        "rarefault/north-7/update",
         "rarefault/north-7/yard/sample",
     }
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_runtime.alerts.events import ALARM, HEARTBEAT, SAMPLE
+from edge_runtime.alerts.events import ALARM, HEARTBEAT, SAMPLE, UPDATE
 from edge_runtime.alerts.outbox import DATABASE, Budget, Outbox
 from edge_runtime.bundle.errors import InputError, UnavailableError
 from tests.support.outbox_disks import drain, fill
@@ -16,12 +16,12 @@ def files(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_alarms_come_before_heartbeats_before_samples_each_in_order(outbox):
-    for number, kind in enumerate([SAMPLE, HEARTBEAT, ALARM, SAMPLE, ALARM]):
+def test_alarms_come_before_updates_before_heartbeats_before_samples_each_in_order(outbox):
+    for number, kind in enumerate([SAMPLE, HEARTBEAT, UPDATE, ALARM, SAMPLE, ALARM]):
         outbox.commit(record(number, kind=kind))
     numbers = [number for _, _, number in drain(outbox)]
-    assert numbers == [2, 4, 1, 0, 3]
-    assert outbox.pending("webhook") == 5  # the other sink has its own deliveries
+    assert numbers == [3, 5, 2, 1, 0, 4]
+    assert outbox.pending("webhook") == 6  # the other sink has its own deliveries
 
 
 def test_a_camera_that_is_passed_over_does_not_hold_up_the_others(outbox):
@@ -231,3 +231,15 @@ def test_an_outbox_opens_on_a_disk_that_samples_have_filled(small_disk):
     again = Outbox(small_disk, ["mqtt"])
     assert again.next("mqtt").document["number"] == 100
     again.close()
+
+
+def test_an_alarm_waits_until_every_sink_has_it(outbox):
+    outbox.commit(record(0, kind=HEARTBEAT))
+    assert not outbox.waits(ALARM)
+    outbox.commit(record(1))
+    entry = outbox.next("mqtt")
+    assert (entry.kind, outbox.waits(ALARM)) == (ALARM, True)
+    outbox.delivered("mqtt", entry.seq)
+    assert outbox.waits(ALARM)
+    outbox.delivered("webhook", entry.seq)
+    assert not outbox.waits(ALARM)

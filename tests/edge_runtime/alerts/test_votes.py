@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -168,3 +169,38 @@ def test_a_camera_decides_by_its_own_thresholds_and_votes() -> None:
 def test_a_threshold_that_means_nothing_is_refused(thresholds: dict[str, Any], sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
         camera_rule(RULE, VoteRule(), thresholds)
+
+
+def renamed(**new: str):
+    """The colour rule with faults of other names."""
+    names = {"normal": "normal", "rust": "rust", "leak": "leak", **new}
+    thresholds = {names[label]: value for label, value in RULE.thresholds.items()}
+    labels = tuple(names[label] for label in RULE.labels)
+    return replace(RULE, labels=labels, fault_labels=tuple(thresholds), thresholds=thresholds)
+
+
+def test_votes_alarms_and_cooldowns_go_on_by_another_bundles_rule():
+    votes = Votes(VoteRule(needed=2, window=3, cooldown=100), RULE)
+    assert not votes.add(seen(R), 0)
+    votes = votes.taken_over(VoteRule(needed=2, window=3, cooldown=100), RULE)
+    (raised,) = votes.add(seen(R), 1)  # one vote of the model before, one of the new one
+    assert (raised.label, raised.raised, raised.votes) == ("rust", True, 2)
+    votes = votes.taken_over(VoteRule(needed=2, window=3, cooldown=100), RULE)
+    assert votes.standing == {"rust"}
+    assert not votes.add(seen(R), 2)  # it stands, and is not raised again
+    (ended, *_) = [change for now in (3, 4, 5) for change in votes.add(seen(N), now)]
+    assert (ended.label, ended.raised) == ("rust", False)
+    votes = votes.taken_over(VoteRule(needed=1, window=1, cooldown=100), RULE)
+    assert not votes.add(seen(R), 50)  # it cools down since it was raised
+    assert votes.add(seen(R), 102)
+
+
+def test_what_another_bundle_does_not_know_is_forgotten():
+    votes = Votes(VoteRule(needed=2, window=3, cooldown=0), RULE)
+    for now in (0, 1):
+        votes.add(seen(R | L), now)
+    heir = votes.taken_over(VoteRule(needed=2, window=3, cooldown=0), renamed(rust="crack"))
+    assert votes.standing == {"rust", "leak"}
+    assert heir.standing == {"leak"}
+    assert not heir.add(seen({"crack"}), 2)
+    assert [change.label for change in heir.add(seen({"crack"}), 3) if change.raised] == ["crack"]

@@ -225,6 +225,21 @@ def test_radiometric_pictures_of_a_folder_are_scaled_by_the_rule_and_may_be_dark
     assert any(np.array_equal(grey, rule.levels(values + np.float32(number / 16), known)) for number in range(3))
 
 
+def test_another_rule_for_radiometric_pictures_shows_those_of_the_folder_anew(tmp_path):
+    values = np.random.default_rng(0).normal(21, 0.3, (60, 80)).astype(np.float32)
+    values[20:30, 20:30] = 26
+    cv2.imwrite(str(tmp_path / "0.tiff"), values)
+    first, second = RadiometricRule.parse("range 20 90"), RadiometricRule.parse("range 0 40")
+    known = np.ones(values.shape, bool)
+    with CameraGroup([plan("one", str(tmp_path))], first) as cameras:
+        watch = Watch(cameras)
+        watch.until(lambda watch: watch.newest)
+        cameras.set_radiometric(second)
+        wanted = second.levels(values, known)
+        watch.until(lambda watch: np.array_equal(watch.newest["one"].image[..., 0], wanted))
+        assert cameras.states()["one"].restarts == 0  # that is no fault of the process
+
+
 def test_a_video_file_plays_in_real_time_and_ends(tmp_path):
     path = tmp_path / "clip.mp4"
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 10, (128, 96))

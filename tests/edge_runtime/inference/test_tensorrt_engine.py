@@ -154,6 +154,32 @@ def test_another_gpu_and_a_damaged_file_build_anew(built, packed, tmp_path):
     assert len(kept(tmp_path)) == 2
 
 
+def test_an_engine_that_somebody_put_or_changed_there_is_built_anew_and_told(built, packed, tmp_path, caplog):
+    path = packed / "model.fp16.onnx"
+    honest = built.engine(path)
+    file = kept(tmp_path)[0]
+    sealed = file.read_bytes()
+    for forged in (sealed[:-1] + b"!", b"an engine without a seal" * 10, b""):
+        file.write_bytes(forged)
+        assert built.engine(path) == honest
+        assert f"{file} was not written by this device or was changed since" in caplog.text
+        caplog.clear()
+    assert built.names == ["model.fp16.onnx"] * 4
+    assert built.engine(path) == honest
+    assert len(built.names) == 4
+
+
+def test_an_engine_under_the_name_of_another_is_built_anew(built, packed, tmp_path):
+    built.engine(packed / "model.fp16.onnx")
+    other = built.engine(packed / "model.fp32.onnx")
+    first, second = kept(tmp_path)
+    first.write_bytes(second.read_bytes())
+    second.write_bytes(first.read_bytes())
+    assert built.engine(packed / "model.fp32.onnx") == other
+    built.engine(packed / "model.fp16.onnx")
+    assert len(built.names) == 3
+
+
 def test_an_engine_that_does_not_load_even_when_new_is_a_sentence(built, packed):
     with pytest.raises(UnavailableError, match=r"TensorRT 10\.3\.0 cannot load the engine that it built"):
         kept_engine(FakeTensorRt(), packed / "model.fp16.onnx", "Orin sm_87", lambda *given: b"damaged")

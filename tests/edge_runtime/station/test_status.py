@@ -19,8 +19,11 @@ from edge_runtime.station.open_outbox import open_outbox
 from edge_runtime.station.settings import HttpSection, load_station_settings
 from edge_runtime.station.state_lock import lock_state_folder
 from edge_runtime.station.status_server import StatusServer
+from edge_runtime.updates.errors import Reason
+from edge_runtime.updates.update_process import commit, fail, start_probation
 from edge_runtime.watchlog.ledger import Ledger
 from edge_runtime.watchlog.ledger_query import ledger_path
+from tests.support import live_models
 
 PROBLEM = "the secret in /secrets/gate cannot be read (No such file or directory); check the file"
 SETTINGS = """
@@ -106,3 +109,19 @@ def test_another_station_at_that_port_is_not_asked(config, tmp_path):
     with lock_state_folder(tmp_path / "state"):
         assert "yard: not_evaluated (frozen)" in CliRunner().invoke(main, ["status", "--config", str(config)]).output
     server.stop()
+
+
+def test_the_slot_and_the_newest_update_are_told_from_the_disk(config, tmp_path):
+    slots = load_station_settings(config).station.slots
+    first = live_models.make_version(tmp_path / "first", "1")
+    live_models.hand_over(slots, first, 3)
+    start_probation(slots)
+    commit(slots)
+    done = CliRunner().invoke(main, ["status", "--config", str(config)])
+    assert "  update to release 3: committed since " in done.output
+    live_models.hand_over(slots, live_models.make_version(tmp_path / "second", "2"), 4)
+    fail(slots, Reason.SHADOW, "9 of 20 frames told otherwise")
+    done = CliRunner().invoke(main, ["status", "--config", str(config), "--json"])
+    update = json.loads(done.output)["update"]
+    assert (update["slot"], update["release"], update["stage"]) == (first.digest, 4, "failed")
+    assert (update["reason"], update["detail"]) == ("shadow", "9 of 20 frames told otherwise")

@@ -66,6 +66,15 @@ def test_a_file_that_nobody_signed_for_is_refused(bundle: Path) -> None:
     assert ".hidden is not in the manifest" in refused(bundle)
 
 
+@pytest.mark.parametrize("name", ["../outside.png", "/etc/hostname", "golden/../../outside.png"])
+def test_a_name_that_leads_out_of_the_bundle_is_refused(bundle: Path, name: str) -> None:
+    (bundle.parent / "outside.png").write_bytes(b"x")
+    document = json.loads((bundle / "manifest.json").read_text())
+    document["files"][name] = {"sha256": "0" * 64, "bytes": 1}
+    (bundle / "manifest.json").write_text(json.dumps(document))
+    assert "lies outside the bundle" in refused(bundle)
+
+
 def test_too_many_files_and_one_that_is_too_large_are_refused(bundle: Path) -> None:
     with (bundle / "golden.json").open("wb") as file:
         file.truncate(1 << 33)  # sparse: eight GiB that take no room

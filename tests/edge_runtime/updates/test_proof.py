@@ -9,8 +9,11 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
+from edge_runtime.bundle.heads import Outputs
 from edge_runtime.bundle.manifest import Manifest
+from edge_runtime.bundle.preprocess import Frames
 from edge_runtime.bundle.store import Bundle, open_bundle, write_bundle_manifest
+from edge_runtime.inference.engines import Engine, load_engine
 from edge_runtime.updates.errors import Reason, UpdateRefused
 from edge_runtime.updates.proof import Proof, prove
 from tests.support import colour_bundle as maker
@@ -58,6 +61,31 @@ def test_auto_proves_every_engine_that_is_here_and_says_which_are_not(packed: Pa
     assert all(": " in sentence for sentence in found.passed_over)
 
 
+class Tinted:
+    """An engine that adds to every logit."""
+
+    def __init__(self, engine: Engine, by: float) -> None:
+        self.engine, self.by = engine, by
+        self.name, self.precision = engine.name, engine.precision
+
+    def run(self, frames: Frames) -> Outputs:
+        outputs = self.engine.run(frames)
+        return {**outputs, "logits": outputs["logits"] + np.float32(self.by)}
+
+
+def test_an_engine_that_is_wrong_on_this_device_is_passed_over_while_another_serves(packed: Path) -> None:
+    pytest.importorskip("openvino")
+
+    def load(bundle: Bundle, name: str, precision: str, callers: int = 1, threads: int = 0) -> Engine:
+        engine = load_engine(bundle, name, precision, callers, threads)
+        return Tinted(engine, 1.0) if name == "openvino" else engine
+
+    found = prove(open_bundle(packed), None, "auto", "auto", 1, load=load)
+    assert found.engine == "cpu"
+    assert set(found.worst) == {"cpu fp32", "cpu fp16"}
+    assert any(sentence.startswith("openvino fp16: the fp16 model's scores") for sentence in found.passed_over)
+
+
 def test_output_that_is_no_number_is_stopped(bundle: Path) -> None:
     refusal = stopped(with_model(bundle, lambda m: kernel(m, lambda k: k * np.nan)))
     assert refusal.reason is Reason.GOLDEN
@@ -79,6 +107,77 @@ def test_a_fault_in_a_precision_that_this_station_does_not_use_is_found_too(bund
     refusal = stopped(with_model(bundle, lambda m: kernel(m, lambda k: k[:, ::-1]), "fp16"))
     assert refusal.reason is Reason.GOLDEN
     assert "the fp16 model's scores differ" in refusal.detail
+
+
+def with_golden(folder: Path, change: Callable[[dict], object]) -> Bundle:
+    document = json.loads((folder / "golden.json").read_text())
+    change(document)
+    (folder / "golden.json").write_text(json.dumps(document))
+    write_bundle_manifest(folder, Manifest.from_json(json.loads((folder / "manifest.json").read_text())))
+    return open_bundle(folder)
+
+
+def with_truths(*truths: str) -> Callable[[dict], None]:
+    """What persons would have said if the model, which is right, told something else: its labels are fixed by hand."""
+
+    def change(document: dict) -> None:
+        for entry, truth in zip(document["frames"], truths, strict=False):
+            entry["truth"] = truth
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("truths", "sentence"),
+    [
+        (("normal", "leak", "rust"), "in each other's place: leak, rust"),
+        (("rust", "normal", "normal"), "in each other's place"),
+    ],
+)
+def test_shuffled_labels_are_stopped_by_what_persons_saw(bundle: Path, truths: tuple[str, ...], sentence: str) -> None:
+    refusal = stopped(with_golden(bundle, with_truths(*truths)))
+    assert refusal.reason is Reason.GOLDEN
+    assert sentence in refusal.detail
+
+
+@pytest.mark.parametrize(("frame", "what"), [(0, "healthy"), (1, "faulty")])
+def test_a_model_with_one_verdict_for_everything_is_stopped(bundle: Path, frame: int, what: str) -> None:
+    def one_verdict(document: dict) -> None:
+        """All golden frames show one colour, which is all that such a model would tell of them."""
+        right = document["frames"][frame]
+        document["frames"] = [{**right, "truth": truth} for truth in ("normal", "rust", "leak", "normal")]
+
+    refusal = stopped(with_golden(bundle, one_verdict))
+    assert refusal.reason is Reason.GOLDEN
+    assert f"calls every golden frame {what}" in refusal.detail
+
+
+def test_labels_that_were_shuffled_after_packing_are_stopped(bundle: Path) -> None:
+    document = json.loads((bundle / "manifest.json").read_text())
+    document["labels"] = ["normal", "leak", "rust"]
+    (bundle / "manifest.json").write_text(json.dumps(document))
+    refusal = stopped(open_bundle(bundle))
+    assert refusal.reason is Reason.GOLDEN
+    assert "the decision rule reports leak for golden frame 1, the bundle says rust" in refusal.detail
+
+
+def test_a_device_that_preprocesses_otherwise_is_stopped_before_any_engine_runs(bundle: Path) -> None:
+    def sketched_elsewhere(document: dict) -> None:
+        document["frames"][4]["sketch"] = [2 * number for number in document["frames"][4]["sketch"]]
+
+    refusal = stopped(with_golden(bundle, sketched_elsewhere))
+    assert refusal.reason is Reason.GOLDEN
+    assert "preprocesses golden frame 4 otherwise" in refusal.detail
+
+
+def test_a_file_that_answers_otherwise_than_where_it_was_packed_is_stopped_within_its_tolerance(bundle: Path) -> None:
+    def wide(document: dict) -> None:
+        document["tolerance"]["fp32"] = 5.0
+        scores = [entry["scores"] for entry in document["frames"]]
+        document["answers"]["fp32"] = {"scores": (np.array(scores) + 0.3).tolist(), "within": 0.1}
+
+    refusal = stopped(with_golden(bundle, wide))
+    assert "the fp32 file answers otherwise here than where it was packed" in refusal.detail
 
 
 def test_ten_times_slower_than_the_serving_bundle_is_stopped(packed: Path, bundle: Path) -> None:
