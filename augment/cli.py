@@ -16,6 +16,7 @@ import click
 
 from augment.record_types import ComparisonSummary
 from augment.records import COMPARISON, CURATION, EXPORT, STAGES, SYNTHETIC, Document, R, RunFolder, S, Stage
+from augment.updates.commands import add_commands
 from edge_runtime.bundle.errors import InputError, UnavailableError
 from edge_runtime.cli_errors import Group
 from edge_runtime.text_files import printable
@@ -36,6 +37,7 @@ def main() -> None:
     """Turn few pictures of rare faults into a classifier that finds them, and show what was gained."""
 
 
+add_commands(main)
 pipeline_argument = click.argument("pipeline", type=click.Path(path_type=Path))
 VERDICT_EXIT = {"PASS": 0, "FAIL": 20, "INCONCLUSIVE": 21}  # with --strict
 strict_option = click.option(
