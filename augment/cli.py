@@ -16,7 +16,8 @@ import click
 
 from augment.record_types import ComparisonSummary
 from augment.records import COMPARISON, CURATION, EXPORT, STAGES, SYNTHETIC, Document, R, RunFolder, S, Stage
-from augment.updates.commands import add_commands
+from augment.updates.commands import COMMANDS as UPDATE_COMMANDS
+from augment.updates.fleet_commands import COMMANDS as FLEET_COMMANDS
 from edge_runtime.bundle.errors import InputError, UnavailableError
 from edge_runtime.cli_errors import Group
 from edge_runtime.text_files import printable
@@ -37,7 +38,9 @@ def main() -> None:
     """Turn few pictures of rare faults into a classifier that finds them, and show what was gained."""
 
 
-add_commands(main)
+for _command in (*UPDATE_COMMANDS, *FLEET_COMMANDS):
+    main.add_command(_command)
+
 pipeline_argument = click.argument("pipeline", type=click.Path(path_type=Path))
 VERDICT_EXIT = {"PASS": 0, "FAIL": 20, "INCONCLUSIVE": 21}  # with --strict
 strict_option = click.option(

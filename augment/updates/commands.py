@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 import click
 
 from edge_runtime.bundle.errors import InputError
-from edge_runtime.cli_errors import Group
+from edge_runtime.cli_errors import Command, Group
 from edge_runtime.text_files import printable, read_text
 
 if TYPE_CHECKING:
     from augment.updates.keys import KeyRing, Secret
+    from augment.updates.publish import Compare
     from augment.updates.repository import Repository
 
 PASSPHRASE, PIN = "RAREFAULT_PASSPHRASE", "RAREFAULT_PIN"  # variables of the environment, for cron
@@ -138,18 +139,20 @@ _replace_command("rotate", False, "Make a new key in the place of KEY, a name su
 _replace_command("revoke", True, "Replace KEY, which was lost or stolen: it signs nothing more, not even once.")
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("bundle", type=folder_type)
 @repository_option
 @keys_option
 @group_option
 @force_option
+@click.option("--run", "run", type=folder_type, help="The run whose test pictures are shown to this bundle and to the "
+              "serving one; needed unless it is the first.")
 @click.option("--groups", default="one,three,all", show_default=True, help="The groups of a repository that is new.")
 @click.option("--require-evidence", is_flag=True, help="Of a repository that is new: refuse bundles whose heat map is "
               "not evidence.")  # fmt: skip
 @passphrase_option
 def publish(
-    bundle: Path, repository: Path, keys: tuple[Path, ...], group: str, forced: str | None, groups: str,
+    bundle: Path, repository: Path, keys: tuple[Path, ...], group: str, forced: str | None, run: Path | None, groups: str,
     require_evidence: bool, passphrase_file: Path | None,
 ) -> None:  # fmt: skip
     """Check BUNDLE, sign it and offer it to a group of stations; makes the repository where there is none."""
@@ -163,30 +166,34 @@ def publish(
         click.echo(f"{repository} made. Stations trust it by {repository / 'metadata' / '1.root.json'}.\n")
         click.echo(ADVICE.format(about=about, root=repository / "metadata" / "1.root.json") + "\n")
     with open_repository(repository, ring) as opened:
-        done = publish_bundle(opened, bundle, group, forced)
+        done = publish_bundle(opened, bundle, group, forced, _comparison(run))
     for note in done.notes:
         click.echo(printable(f"note: {note}"))
     _tell_release(opened, done.release.number, group)
 
 
-@click.command()
+@click.command(cls=Command)
 @repository_option
 @keys_option
 @group_option
+@click.option("--fleet", "fleet", type=folder_type, help="Where the stations' reports are kept (rarefault fleet).")
 @force_option
 @passphrase_option
 def promote(
-    repository: Path, keys: tuple[Path, ...], group: str, forced: str | None, passphrase_file: Path | None
-) -> None:
-    """Offer what a group of stations is offered to the next group."""
+    repository: Path, keys: tuple[Path, ...], group: str, fleet: Path | None, forced: str | None,
+    passphrase_file: Path | None,
+) -> None:  # fmt: skip
+    """Offer what a group of stations is offered to the next group, once every station of it has committed it."""
     from augment.updates.repository import open_repository
 
     with open_repository(repository, _ring(keys, passphrase_file)) as opened:
+        if not forced:
+            _check_committed(opened, group, fleet)
         release = opened.promote(group, forced)
     _tell_release(opened, release.number, release.group)
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("repository", type=folder_type)
 @click.option("--out", type=folder_type, required=True, help="A folder on the stick.")
 @keys_option
@@ -204,7 +211,7 @@ def stick(repository: Path, out: Path, keys: tuple[Path, ...], passphrase_file: 
     )
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("repository", type=folder_type)
 @click.option("--offline", is_flag=True, help="Sign root, targets and groups anew as well; needs their keys.")
 @keys_option
@@ -223,10 +230,25 @@ def renew(repository: Path, offline: bool, keys: tuple[Path, ...], passphrase_fi
             click.echo(f"{role} expires on {expires:%Y-%m-%d}; sign it anew: rarefault renew --offline", err=True)
 
 
-def add_commands(main: click.Group) -> None:
-    """Add the commands to `rarefault`."""
-    for command in (keys, publish, promote, stick, renew):
-        main.add_command(command)
+def _comparison(run: Path | None) -> "Compare | None":
+    """Return the function that compares two bundles on the test pictures of `run`."""
+    if run is None:
+        return None
+    from augment.updates.compare_bundles import compare_bundles
+
+    return lambda serving, new: compare_bundles(serving, new, run).worse
+
+
+def _check_committed(repository: "Repository", group: str, fleet: Path | None) -> None:
+    """Raise InputError unless every station of the group has committed what it is offered."""
+    from augment.updates.fleet import Fleet
+
+    release = repository.releases().get(group)
+    if release is None:
+        return  # the repository says it better
+    why = Fleet(fleet).why_not_promote(group, release.number) if fleet else ["nobody knows; give --fleet DIR"]
+    if why:
+        raise InputError(f"{group} has not proven release {release.number}: {'; '.join(why)}. Or give --force REASON")
 
 
 def _tell_release(repository: "Repository", number: int, group: str) -> None:
@@ -253,3 +275,6 @@ def _names(given: str) -> tuple[str, ...]:
 def _pair(given: str) -> tuple[str, str]:
     role, _, where = given.partition("=")
     return role, where
+
+
+COMMANDS = (keys, publish, promote, stick, renew)

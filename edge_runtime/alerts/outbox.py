@@ -174,6 +174,12 @@ class Outbox:
         """Count the deliveries that `sink` still has to take."""
         return self._count(sink, PENDING)
 
+    def waits(self, kind: str) -> bool:
+        """Whether any sink still has to take an entry of `kind`."""
+        query = "SELECT 1 FROM deliveries WHERE state = 'pending' AND rank = ? AND sink = ? LIMIT 1"
+        with self._lock, disk("the outbox"):
+            return any(self._one(query, RANKS[kind], sink) for sink in self.sinks)
+
     def parked(self, sink: str) -> int:
         """Count the deliveries that `sink` has refused for good."""
         return self._count(sink, PARKED)

@@ -1,8 +1,9 @@
 """Proves a bundle on this device before it may serve: golden frames on every engine and precision, and its latency."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -43,19 +44,21 @@ def prove(
     precision: str = "auto",
     threads: int = 0,
     most_latency: float = 2.0,
+    load: Callable[..., Engine] = load_engine,
 ) -> Proof:
-    """Run all golden frames in every packed precision on the engines that may come to serve, and time the chosen one.
+    """Run all golden frames in every packed precision that this device's engines can run, and time the chosen one.
 
-    `engine`, `precision` and `threads` are the station's own choice, by which `serving` runs too. Raises UpdateRefused:
-    GOLDEN for other answers than the bundle promises, ENGINE where none runs it, LATENCY where one frame takes more
-    than `most_latency` times as long as in the serving bundle.
+    `engine`, `precision` and `threads` are the station's own choice, by which `serving` runs too; `load` is for tests.
+    Raises UpdateRefused: GOLDEN for other answers than the bundle promises, ENGINE where none runs it, LATENCY where
+    one frame takes more than `most_latency` times as long as in the serving bundle.
     """
     try:
         golden = load_golden(bundle)
         check_truths(golden, bundle.manifest.fault_labels)
-        chosen = open_engine(bundle, engine, precision, threads=threads)
+        chosen = open_engine(bundle, engine, precision, threads=threads, load=load)
         latency, before = _latencies(bundle, serving, chosen.engine, (engine, precision, threads), most_latency)
-        worst, passed_over = _all_answers(bundle, golden, engine, chosen.engine, threads)
+        names = available_engines() if engine == "auto" else (engine,)
+        worst, passed_over = _all_answers(bundle, golden, names, chosen.engine, partial(load, threads=threads))
     except UpdateRefused:
         raise
     except UnavailableError as error:
@@ -104,24 +107,25 @@ def _opened(serving: Bundle, choice: tuple[str, str, int]) -> Engine | None:
 
 
 def _all_answers(
-    bundle: Bundle, golden: GoldenSet, asked: str, chosen: Engine, threads: int
+    bundle: Bundle, golden: GoldenSet, names: Sequence[str], chosen: Engine, load: Callable[..., Engine]
 ) -> tuple[dict[str, float], list[str]]:
-    """Return the worst difference of each engine and precision, and why others cannot run; InputError for a wrong one.
+    """Return the worst difference of each engine and precision, and why others are not to be used.
 
-    The chosen one must run. A named engine is the only one that may come to serve.
+    The chosen engine must be right in every precision that it can run. Another one that is wrong on this device is
+    passed over, as "auto" passes it over: that is no fault of the bundle.
     """
     worst, passed_over = {}, []
-    for name in available_engines() if asked == "auto" else (asked,):
+    for name in names:
         for precision in bundle.manifest.precisions:
             try:
-                engine = load_engine(bundle, name, precision, threads=threads)
+                engine = load(bundle, name, precision)
                 answers = _answers(engine, golden)
-            except UnavailableError as error:
-                if (name, precision) == (chosen.name, chosen.precision):
+                worst[f"{name} {precision}"] = check_outputs(answers, golden, precision, variant_run_by(engine))
+            except RarefaultError as error:
+                cannot_run = isinstance(error, UnavailableError) and precision != chosen.precision
+                if name == chosen.name and not cannot_run:
                     raise
                 passed_over.append(f"{name} {precision}: {error}")
-                continue
-            worst[f"{name} {precision}"] = check_outputs(answers, golden, precision, variant_run_by(engine))
     return worst, passed_over
 
 

@@ -3,11 +3,14 @@
 import os
 import signal
 import threading
+from contextlib import closing
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 
 import click
 
+from ...alerts.events import ALARM
 from ...bundle.errors import InputError, os_errors_as
 from ...cli_errors import Command, config_option
 from ...logs import log_to_stderr
@@ -17,8 +20,10 @@ from ...updates.sources import FolderSource, Source, open_source
 from ...updates.state import HANDED_OVER, UPDATES, Stage, UpdateState, load
 from ...updates.trusted_repository import TrustedRepository, trust_root
 from ...updates.update_process import Trial, fail, roll_back_by_hand, run_update
+from ..open_outbox import open_outbox
 from ..settings import StationSettings, load_station_settings
 from ..state_lock import is_running
+from .signed_reports import leave_report
 
 NICE = 10  # how far the update process stands back behind the service
 TRUST, ROOT = "trust", "root.json"  # below `updates` in the state folder: the first root, and the metadata
@@ -41,8 +46,14 @@ def update(config: Path, again: bool) -> None:
         raise InputError(
             "[updates] has no url; set it, or take the models from a stick with edge-station import-update"
         )
-    limiter = RateLimit(section.bytes_per_second, section.quiet)
-    _bring(settings, open_source(section.url, section.ca_file, section.bytes_per_second), limiter, again)
+    source = open_source(section.url, section.ca_file, section.bytes_per_second)
+    with closing(open_outbox(settings)) as outbox:
+        limiter = RateLimit(
+            section.bytes_per_second,
+            quiet=lambda: section.is_quiet(datetime.now().time()),
+            hold=lambda: outbox.waits(ALARM),
+        )
+        _bring(settings, source, limiter, again)
 
 
 @click.command("import-update", cls=Command)
@@ -50,8 +61,15 @@ def update(config: Path, again: bool) -> None:
 @again_option
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 def import_update(config: Path, again: bool, folder: Path) -> None:
-    """Do as `update` does, from a repository in FOLDER: a USB stick that `rarefault stick` has filled."""
-    _bring(load_station_settings(config), FolderSource(folder.absolute()), RateLimit(), again)
+    """Do as `update` does, from a repository in FOLDER: a USB stick that `rarefault stick` has filled.
+
+    The station leaves its signed report on the stick, for central.
+    """
+    settings = load_station_settings(config)
+    try:
+        _bring(settings, FolderSource(folder.absolute()), RateLimit(), again)
+    finally:
+        click.echo(leave_report(settings, folder), err=True)
 
 
 @click.command(cls=Command)

@@ -30,7 +30,9 @@ def test_a_bundle_goes_from_the_first_group_to_the_last(rarefault, tmp_path):
     assert "Where keys live" in told
     assert "release 1: colours 1" in told
     for group, number in (("one", 2), ("three", 3)):
-        told = rarefault("promote", "--repository", "REPOSITORY", "--keys", "KEYS", "--group", group)
+        words = ("promote", "--repository", "REPOSITORY", "--keys", "KEYS", "--group", group)
+        assert "nobody knows" in rarefault(*words, code=1)
+        told = rarefault(*words, "--force", "a trial")
         assert f"release {number}: colours 1" in told
     assert offered(tmp_path / "repository", tmp_path / "state", "all")["release"] == 3
 

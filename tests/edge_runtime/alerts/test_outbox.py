@@ -231,3 +231,15 @@ def test_an_outbox_opens_on_a_disk_that_samples_have_filled(small_disk):
     again = Outbox(small_disk, ["mqtt"])
     assert again.next("mqtt").document["number"] == 100
     again.close()
+
+
+def test_an_alarm_waits_until_every_sink_has_it(outbox):
+    outbox.commit(record(0, kind=HEARTBEAT))
+    assert not outbox.waits(ALARM)
+    outbox.commit(record(1))
+    entry = outbox.next("mqtt")
+    assert (entry.kind, outbox.waits(ALARM)) == (ALARM, True)
+    outbox.delivered("mqtt", entry.seq)
+    assert outbox.waits(ALARM)
+    outbox.delivered("webhook", entry.seq)
+    assert not outbox.waits(ALARM)

@@ -9,8 +9,11 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
+from edge_runtime.bundle.heads import Outputs
 from edge_runtime.bundle.manifest import Manifest
+from edge_runtime.bundle.preprocess import Frames
 from edge_runtime.bundle.store import Bundle, open_bundle, write_bundle_manifest
+from edge_runtime.inference.engines import Engine, load_engine
 from edge_runtime.updates.errors import Reason, UpdateRefused
 from edge_runtime.updates.proof import Proof, prove
 from tests.support import colour_bundle as maker
@@ -56,6 +59,31 @@ def test_auto_proves_every_engine_that_is_here_and_says_which_are_not(packed: Pa
     assert {f"cpu {precision}" for precision in ("fp32", "fp16")} <= set(found.worst)
     assert found.serving_ms is None
     assert all(": " in sentence for sentence in found.passed_over)
+
+
+class Tinted:
+    """An engine that adds to every logit."""
+
+    def __init__(self, engine: Engine, by: float) -> None:
+        self.engine, self.by = engine, by
+        self.name, self.precision = engine.name, engine.precision
+
+    def run(self, frames: Frames) -> Outputs:
+        outputs = self.engine.run(frames)
+        return {**outputs, "logits": outputs["logits"] + np.float32(self.by)}
+
+
+def test_an_engine_that_is_wrong_on_this_device_is_passed_over_while_another_serves(packed: Path) -> None:
+    pytest.importorskip("openvino")
+
+    def load(bundle: Bundle, name: str, precision: str, callers: int = 1, threads: int = 0) -> Engine:
+        engine = load_engine(bundle, name, precision, callers, threads)
+        return Tinted(engine, 1.0) if name == "openvino" else engine
+
+    found = prove(open_bundle(packed), None, "auto", "auto", 1, load=load)
+    assert found.engine == "cpu"
+    assert set(found.worst) == {"cpu fp32", "cpu fp16"}
+    assert any(sentence.startswith("openvino fp16: the fp16 model's scores") for sentence in found.passed_over)
 
 
 def test_output_that_is_no_number_is_stopped(bundle: Path) -> None:

@@ -60,3 +60,20 @@ def test_a_stop_wakes_whoever_waits():
         RateLimit(1).take(1000, stop)
     assert caught.value.reason == Reason.STOPPED
     assert time.monotonic() - began < 30
+
+
+def test_an_alarm_that_waits_holds_the_download_up_until_it_is_out():
+    waiting = iter([True, True, False])
+    limit = RateLimit(hold=lambda: next(waiting, False))
+    limit.take(1000, threading.Event())
+    assert next(waiting, None) is None  # it asked until the alarm was out
+
+
+def test_a_receiver_that_is_down_does_not_hold_the_download_up_for_ever():
+    clock = iter(range(0, 1000, 25))  # each question is 25 s after the one before
+    asked = []
+    limit = RateLimit(hold=lambda: bool(asked.append(1)) or True, monotonic=lambda: next(clock))
+    limit.take(1000, threading.Event())
+    assert len(asked) == 4  # at 0, 25 and 50 s it waits, at 75 s no more
+    limit.take(1000, threading.Event())
+    assert len(asked) == 5  # and it does not begin to wait anew for the same alarm
