@@ -33,6 +33,7 @@ from .updating.live_updates import LiveUpdates
 from .updating.model_switch import ModelSwitch, fit_model
 from .updating.outcome_reports import OutcomeReports, alarms_of_the_last_day
 from .updating.schedule import UpdateSchedule
+from .updating.signed_reports import SignedReports
 from .updating.start import open_serving
 
 log = logging.getLogger(__name__)
@@ -122,6 +123,7 @@ def _updates(settings: StationSettings, switch: ModelSwitch, notifier: Notifier,
         schedule=UpdateSchedule(command, section.interval_hours * 3600),
         daily_alarms=partial(alarms_of_the_last_day, notifier.outbox),
         tell=OutcomeReports(watch.alarm_rules, watch.metrics),
+        reports=SignedReports(settings.station.state_dir, settings.station.name),
     )
     watch.on_judged, watch.on_failure = updates.judged, updates.fall_back
     return updates

@@ -22,6 +22,7 @@ from .settings import StationSettings, load_station_settings
 from .state_lock import is_running
 from .status import status
 from .updating.commands import import_update, rollback, trust, update
+from .updating.signed_reports import report
 
 POLL_SECONDS = 0.1
 
@@ -33,7 +34,7 @@ def main() -> None:
 
 main.add_command(events)
 main.add_command(status)
-for command in (update, import_update, rollback, trust):
+for command in (update, import_update, rollback, trust, report):
     main.add_command(command)
 
 

@@ -94,7 +94,7 @@ class Service:
             "uptime_seconds": round(time.monotonic() - self._started),
             "engine": f"{engine.name} {engine.precision}",
             "cameras": self.watch.statuses(),
-            "update": self.updates.document(),
+            **self.updates.heartbeat(),
         }
         return self.reporter.heartbeat(state, self.clock.read())
 

@@ -15,7 +15,7 @@ from ..bundle.errors import InputError, UnavailableError, os_errors_as
 from ..bundle.files import replace_file, sync_folder
 
 if TYPE_CHECKING:
-    from securesystemslib.signer import CryptoSigner, SSlibKey
+    from securesystemslib.signer import CryptoSigner, SSlibKey  # type: ignore[attr-defined,unused-ignore]
 
 PRIVATE_FILE, PUBLIC_FILE = "station_key.pem", "station_key.pub.json"
 SCHEMA, SCHEMA_VERSION = "rarefault/station-key", 1
@@ -73,7 +73,7 @@ def verify(document: Mapping[str, Any], public: Mapping[str, Any]) -> None:
     """Raise InputError where the document is not signed by the key whose public document is `public`."""
     try:
         from securesystemslib.exceptions import UnverifiedSignatureError, VerificationError
-        from securesystemslib.signer import Signature
+        from securesystemslib.signer import Signature  # type: ignore[attr-defined,unused-ignore]
     except ModuleNotFoundError as error:
         raise UnavailableError(f"signatures need the package {error.name}; {_NEEDED}") from error
     signature = document.get(SIGNATURE)
@@ -94,7 +94,7 @@ def verify(document: Mapping[str, Any], public: Mapping[str, Any]) -> None:
 def public_key(document: Mapping[str, Any]) -> "SSlibKey":
     """Return the key of a public document; InputError where it is none, or the id in it is not that of the key."""
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-    from securesystemslib.signer import SSlibKey
+    from securesystemslib.signer import SSlibKey  # type: ignore[attr-defined,unused-ignore]
 
     try:
         key = SSlibKey.from_crypto(Ed25519PublicKey.from_public_bytes(bytes.fromhex(document["keyval"]["public"])))
@@ -113,7 +113,7 @@ def _unsigned(document: Mapping[str, Any]) -> dict[str, Any]:
 def _make(path: Path) -> None:
     """Make a key that only its owner may read. A key that another process has made meanwhile stays."""
     try:
-        from securesystemslib.signer import CryptoSigner
+        from securesystemslib.signer import CryptoSigner  # type: ignore[attr-defined,unused-ignore]
     except ModuleNotFoundError as error:
         raise UnavailableError(f"the station's key needs the package {error.name}; {_NEEDED}") from error
     handle, spare = tempfile.mkstemp(dir=path.parent, prefix=".spare-")  # private from its first moment
@@ -134,7 +134,7 @@ def _read(path: Path) -> "CryptoSigner":
     try:
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
         from cryptography.hazmat.primitives.serialization import load_pem_private_key
-        from securesystemslib.signer import CryptoSigner
+        from securesystemslib.signer import CryptoSigner  # type: ignore[attr-defined,unused-ignore]
     except ModuleNotFoundError as error:
         raise UnavailableError(f"the station's key needs the package {error.name}; {_NEEDED}") from error
     try:

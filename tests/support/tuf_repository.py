@@ -79,7 +79,7 @@ class TufRepository:
         return data
 
     def publish(self, bump: Iterable[str] = ("targets",)) -> None:
-        """Write every role but the root. Those of `bump` get a new version, and where there are any the online roles."""
+        """Write every role but the root. Those of `bump` get a new version, and the online ones with them."""
         snapshot, timestamp = self.roles["snapshot"], self.roles["timestamp"]
         for role in (*bump, *(ONLINE if bump else ())):
             self.roles[role].version += 1

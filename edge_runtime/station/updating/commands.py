@@ -23,6 +23,7 @@ from ...updates.update_process import Trial, fail, roll_back_by_hand, run_update
 from ..open_outbox import open_outbox
 from ..settings import StationSettings, load_station_settings
 from ..state_lock import is_running
+from .signed_reports import leave_report
 
 NICE = 10  # how far the update process stands back behind the service
 TRUST, ROOT = "trust", "root.json"  # below `updates` in the state folder: the first root, and the metadata
@@ -60,8 +61,15 @@ def update(config: Path, again: bool) -> None:
 @again_option
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 def import_update(config: Path, again: bool, folder: Path) -> None:
-    """Do as `update` does, from a repository in FOLDER: a USB stick that `rarefault stick` has filled."""
-    _bring(load_station_settings(config), FolderSource(folder.absolute()), RateLimit(), again)
+    """Do as `update` does, from a repository in FOLDER: a USB stick that `rarefault stick` has filled.
+
+    The station leaves its signed report on the stick, for central.
+    """
+    settings = load_station_settings(config)
+    try:
+        _bring(settings, FolderSource(folder.absolute()), RateLimit(), again)
+    finally:
+        click.echo(leave_report(settings, folder), err=True)
 
 
 @click.command(cls=Command)

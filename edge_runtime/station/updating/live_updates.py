@@ -21,6 +21,7 @@ from .model_switch import Background, LoadedModel, ModelSwitch
 from .probation import Finding, Measures, Probation
 from .schedule import UpdateSchedule
 from .shadow import Shadow
+from .signed_reports import SignedReports
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +39,7 @@ class LiveUpdates:
     schedule: UpdateSchedule
     daily_alarms: Callable[[], int]
     tell: Callable[[UpdateState], None]
+    reports: SignedReports
     state: UpdateState = field(default_factory=UpdateState, init=False)
     _stamp: tuple[int, int] | None = field(default=None, init=False)  # of the file that `state` was read from
     _job: Background[object] | None = field(default=None, init=False)
@@ -98,6 +100,11 @@ class LiveUpdates:
         """End the comparison that is under way; the next start goes on with it."""
         self._end_shadow()
         self.schedule.stop()
+
+    def heartbeat(self) -> dict[str, Any]:
+        """Return what a heartbeat tells of updates: the document, and the report that the station signs."""
+        update = self.document()
+        return {"update": update, **self.reports.for_heartbeat(self.switch.serving.bundle.identity(), update)}
 
     def document(self) -> dict[str, Any]:
         """Return what heartbeats and the status tell of the newest update, and the slot that serves."""

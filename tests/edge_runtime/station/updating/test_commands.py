@@ -1,0 +1,106 @@
+"""`edge-station update`, `import-update`, `trust` and `rollback` as processes, on a real signed repository."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("tuf", reason="the extra `station` is not installed")
+pytest.importorskip("paho.mqtt", reason="the extra `station` is not installed")
+
+from edge_runtime.bundle.store import open_bundle
+from edge_runtime.station.settings import load_station_settings
+from edge_runtime.updates.state import Stage, UpdateState, load
+from tests.support import live_models
+from tests.support.tuf_repository import TufRepository
+
+SETTINGS = """
+[station]
+name = "north-7"
+state_dir = "state"
+bundle = "{bundle}"
+engine = "cpu"
+precision = "fp32"
+[[camera]]
+name = "yard"
+url = "usb:0"
+[updates]
+most_latency = 100
+{updates}
+"""
+
+
+class Site:
+    """A station's settings, and a repository that offers bundles to it."""
+
+    def __init__(self, folder: Path, factory: Path) -> None:
+        self.folder, self._factory = folder, factory
+        self.config, self.repository = folder / "station.toml", TufRepository(folder / "repository")
+        (folder / "ROOT.json").write_bytes(self.repository.first_root)
+        self.configure('url = "repository"')
+
+    def configure(self, updates: str) -> None:
+        self.config.write_text(SETTINGS.format(bundle=self._factory, updates=updates))
+
+    def offer(self, number: int, **bad: object) -> str:
+        """Publish a bundle as release `number`; return its digest."""
+        bundle = live_models.make_version(self.folder / f"version-{number}", str(number), **bad)
+        self.repository.put_folder(bundle.folder)
+        self.repository.put_release("all", bundle.digest, number)
+        self.repository.publish(("targets", "group-all"))
+        return bundle.digest
+
+    def call(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, "-m", "edge_runtime.station", *arguments, "--config", str(self.config)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+    def state(self) -> UpdateState:
+        return load(load_station_settings(self.config).station.state_dir)
+
+
+@pytest.fixture
+def site(tmp_path: Path, packed: Path) -> Site:
+    return Site(tmp_path, packed)
+
+
+def test_an_update_is_brought_up_to_the_hand_over_and_given_up_by_a_person(site, packed):
+    digest = site.offer(1)
+    assert site.call("trust", str(site.folder / "ROOT.json")).returncode == 0
+    done = site.call("update")
+    assert done.returncode == 0, done.stderr
+    assert "release 1 (yard 1) is at golden_ok: the service tries it at its next start" in done.stdout
+    assert site.state().candidate == digest
+    done = site.call("rollback")
+    assert done.stdout == f"{open_bundle(packed).folder.resolve()} serves from the next start of the service\n"
+    assert (site.state().stage, site.state().reason) == (Stage.FAILED, "rolled_back")
+    assert "no slot to go back to" in site.call("rollback").stderr
+    again = site.call("update")
+    assert again.returncode == 1  # the same release is not tried by itself
+    assert "a person gave the candidate up" in again.stderr
+    assert "is at golden_ok" in site.call("update", "--again").stdout
+
+
+def test_a_stick_brings_a_bad_bundle_and_its_reason_is_told(site):
+    def louder(model) -> None:
+        model.graph.node[-1].output[0] = "quiet"
+        model.graph.node.append(type(model.graph.node[0])(op_type="Add", input=["quiet", "quiet"], output=["logits"]))
+
+    site.offer(1, change=louder)
+    site.configure('root = "ROOT.json"')
+    done = site.call("import-update", str(site.repository.folder))
+    assert done.returncode == 1
+    assert "release 1 (yard 1) is refused (golden): " in done.stderr
+    assert (site.repository.folder / "reports" / "north-7.json").exists()
+    assert "no url; set it, or take the models from a stick" in site.call("update").stderr
+
+
+def test_without_trust_nothing_is_taken(site):
+    site.offer(1)
+    done = site.call("update")
+    assert done.returncode == 1
+    assert "edge-station trust ROOT.json" in done.stderr
+    (site.folder / "ROOT.json").write_bytes(b"{}")
+    done = site.call("trust", str(site.folder / "ROOT.json"))
+    assert done.returncode == 1
+    assert not site.state().candidate
