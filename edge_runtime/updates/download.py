@@ -93,21 +93,24 @@ def fetch_file(source: Source, target: TargetInfo, path: Path, limiter: RateLimi
     part = path.with_name(path.name + PART)
     fresh = not part.exists()
     while True:
-        with contextlib.suppress(_OtherFile):
+        reason = Reason.HASH
+        try:
             _complete(source, target, part, limiter, stop)
             if target.matches(part):
                 break
+        except _TooLong:
+            reason = Reason.SIZE
         part.unlink(missing_ok=True)
         if fresh:
             seen = f"{target.where} of {source.name} is not what was signed ({target.length} bytes, {_hash(target)})"
-            raise UpdateRefused(Reason.HASH, seen)
+            raise UpdateRefused(reason, seen)
         fresh = True
     part.replace(path)
     sync_folder(path.parent)
 
 
-class _OtherFile(Exception):
-    """What was joined to the part of a file shows that it belongs to another file."""
+class _TooLong(Exception):
+    """More arrives than was signed."""
 
 
 def _complete(source: Source, target: TargetInfo, part: Path, limiter: RateLimit, stop: threading.Event) -> None:
@@ -138,26 +141,17 @@ def _append(source: Source, target: TargetInfo, part: Path, limiter: RateLimit, 
         file.truncate(opened.start)
         file.seek(opened.start)
         try:
-            _write(opened.pieces, file, target, resumed=start > 0, limiter=limiter, stop=stop)
+            _write(opened.pieces, file, target.length, limiter, stop)
         finally:
             _sync(file)
 
 
-def _write(
-    pieces: Iterator[bytes],
-    file: BinaryIO,
-    target: TargetInfo,
-    resumed: bool,
-    limiter: RateLimit,
-    stop: threading.Event,
-) -> None:
+def _write(pieces: Iterator[bytes], file: BinaryIO, length: int, limiter: RateLimit, stop: threading.Event) -> None:
     size, synced = file.tell(), file.tell()
     for piece in pieces:
         size += len(piece)
-        if size > target.length:
-            if resumed:
-                raise _OtherFile
-            raise UpdateRefused(Reason.SIZE, f"{target.where} goes on behind its signed {target.length} bytes")
+        if size > length:
+            raise _TooLong
         file.write(piece)
         if size - synced >= SYNC_BYTES:
             _sync(file)
