@@ -213,6 +213,7 @@ def lineage(settings: Settings, folder: RunFolder, chosen: types.TrainingRecord)
     return {
         "run": folder.path.resolve().name,
         "commit": _commit(),
+        "rarefault": importlib.metadata.version("rarefault"),  # where the code is installed, there is no commit
         "documents": {name: document.digest for name, document in documents.items()},
         "models": models,
         "training": {"arm": chosen.arm, "seed": chosen.seed, "run_seed": settings.seed, "images": counts},

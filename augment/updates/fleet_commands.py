@@ -76,4 +76,21 @@ def fleet(context: click.Context, fleet: Path, mqtt: str | None, wait: float, st
     context.exit(1 if problems else 0)
 
 
-COMMANDS = (diff, enrol, fleet)
+@click.command(cls=Command)
+@click.argument("event", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.option("--repository", "--bundle", "places", type=folder, multiple=True, help="Where its bundle may lie.")
+@click.option("--run", "run", type=folder, help="Also hold this run's data set against the bundle's.")
+@click.pass_context
+def lineage(context: click.Context, event: Path, places: tuple[Path, ...], run: Path | None) -> None:
+    """Say in a line which bundle, run, data set and commit an event goes back to.
+
+    Exit codes: 0 all of it is known; 1 a part is not, or does not fit.
+    """
+    from augment.updates.lineage import trace
+
+    found = trace(event, places, run)
+    click.echo(found.to_text())
+    context.exit(1 if found.problems else 0)
+
+
+COMMANDS = (diff, enrol, fleet, lineage)

@@ -142,7 +142,7 @@ def _look(attempt: _Attempt, group: str, open_repository: Callable[[], Repositor
     if attempt.slots.is_current(release.bundle):
         if attempt.state.release != release or attempt.state.stage is not Stage.COMMITTED:
             attempt.save(attempt.state.begun(release).committed())
-    elif _is_new(attempt.state, release) or again:
+    elif _is_new(attempt.state, release) or (again and attempt.state.stage is Stage.FAILED):
         attempt.save(attempt.state.begun(release))
     return repository
 
@@ -230,7 +230,7 @@ def _refuse(attempt: _Attempt, reason: Reason, detail: str) -> None:
         attempt.state = latest  # nothing new: it has been told once
         return
     attempt.save(failed)
-    if reason not in TRIED_AGAIN:
+    if failed.candidate and reason not in TRIED_AGAIN:
         _clean(attempt.slots, "")
 
 
