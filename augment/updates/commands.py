@@ -145,15 +145,19 @@ _replace_command("revoke", True, "Replace KEY, which was lost or stolen: it sign
 @keys_option
 @group_option
 @force_option
-@click.option("--run", "run", type=folder_type, help="The run whose test pictures are shown to this bundle and to the "
-              "serving one; needed unless it is the first.")
+@click.option(
+    "--run",
+    "run",
+    type=folder_type,
+    help="The run whose test pictures are shown to this bundle and to the serving one; needed unless it is the first.",
+)
 @click.option("--groups", default="one,three,all", show_default=True, help="The groups of a repository that is new.")
 @click.option("--require-evidence", is_flag=True, help="Of a repository that is new: refuse bundles whose heat map is "
               "not evidence.")  # fmt: skip
 @passphrase_option
 def publish(
-    bundle: Path, repository: Path, keys: tuple[Path, ...], group: str, forced: str | None, run: Path | None, groups: str,
-    require_evidence: bool, passphrase_file: Path | None,
+    bundle: Path, repository: Path, keys: tuple[Path, ...], group: str, forced: str | None, run: Path | None,
+    groups: str, require_evidence: bool, passphrase_file: Path | None,
 ) -> None:  # fmt: skip
     """Check BUNDLE, sign it and offer it to a group of stations; makes the repository where there is none."""
     from augment.updates.publish import publish as publish_bundle

@@ -3,6 +3,7 @@
 import os
 import random
 import signal
+import threading
 import time
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -12,6 +13,10 @@ from tuf.api.exceptions import ExpiredMetadataError, RepositoryError
 
 from augment.updates.repository import load_repository, open_repository
 from edge_runtime.bundle.errors import InputError, UnavailableError
+from edge_runtime.bundle.store import open_bundle
+from edge_runtime.updates.rate_limit import RateLimit
+from edge_runtime.updates.sources import open_source
+from edge_runtime.updates.trusted_repository import TrustedRepository, trust_root
 from tests.support.central_repository import make_repository
 from tests.support.colour_bundle import make_bundle
 from tests.support.tuf_reader import client, offered
@@ -210,3 +215,18 @@ def test_a_publisher_that_is_killed_anywhere_leaves_a_whole_repository(repositor
     for path in again.bundle_files(digest):
         updater.download_target(updater.get_targetinfo(path), str(tmp_path / "fetched"))
     assert seen > 3
+
+
+def test_a_station_takes_the_release_and_knows_every_file_of_the_bundle(repository, bundle, tmp_path):
+    digest = repository.add_bundle(bundle)
+    repository.release(digest, "one", forced="a trial")
+    repository.commit()
+    trust_root(tmp_path / "trust", (repository.folder / "metadata" / "1.root.json").read_bytes())
+    station = TrustedRepository(tmp_path / "trust", open_source(str(repository.folder)))
+    station.refresh()
+    assert station.release("one") == repository.releases()["one"]
+    assert station.release("one").forced == "a trial"
+    names = {path.relative_to(bundle).as_posix() for path in bundle.rglob("*.*")}
+    assert set(station.files(digest)) == names
+    station.fetch_bundle(digest, tmp_path / "incoming", RateLimit(0), threading.Event())
+    assert open_bundle(tmp_path / "incoming").digest == digest
