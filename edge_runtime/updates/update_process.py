@@ -112,7 +112,7 @@ def run_update(
         if attempt.state.stage in HANDED_OVER:
             return attempt.state
         try:
-            with _no_room_as_delay(slots.state_dir):
+            with _no_room_waits(slots.state_dir):
                 repository = _look(attempt, group, open_repository, again)
                 if attempt.state.stage in (Stage.IDLE, *STARTED):
                     _go_on(attempt, repository, limiter, stop)
@@ -243,7 +243,7 @@ def _note_wait(attempt: _Attempt, error: UpdateDelayed) -> None:
 
 
 @contextlib.contextmanager
-def _no_room_as_delay(state_dir: Path) -> Iterator[None]:
+def _no_room_waits(state_dir: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
