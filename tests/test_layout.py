@@ -44,7 +44,7 @@ HOMES = {
 TESTED_ELSEWHERE = {
     "edge_runtime/bundle/errors": "two classes without a body",
     "edge_runtime/updates/errors": "a list of reasons: test_trusted_repository",
-    "edge_runtime/updates/tuf_client": "test_trusted_repository, which runs python-tuf's own client",
+    "edge_runtime/updates/repository/tuf_client": "test_trusted_repository, which runs python-tuf's own client",
     "edge_runtime/inference/openvino_engine": "one contract over every engine: test_engines",
     "edge_runtime/classify/runner": "edge-classify is run whole: test_cli",
     "edge_runtime/alerts/event_pictures": "test_events, test_alarm_rules",
