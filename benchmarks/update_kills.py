@@ -41,7 +41,7 @@ def _measure(place: Path, kills: int, chance: random.Random) -> bool:
     first_life(place / "state", bundles[0])
     repository, number, killed, problems, slowest = PlainRepository(place / "repository"), 0, 0, [], 0.0
     stages: collections.Counter[str] = collections.Counter()
-    longest = 0.5  # seconds from the start to the kill; then as long as an undisturbed process took
+    longest = 0.0  # seconds that the first process took, which nobody kills; later ones are killed within this time
     lives = 0
     while killed < kills:
         slots = Slots(place / "state")
@@ -50,11 +50,11 @@ def _measure(place: Path, kills: int, chance: random.Random) -> bool:
         offered = repository.offer(number, bundles[number % 2])
         lives += 1
         while True:
-            seconds, ended = _run(place, number, chance.uniform(0, longest))
+            seconds, ended = _run(place, number, chance.uniform(0, longest) if longest else MOST_SECONDS)
             if problem := wrong_with(slots, before, offered):
                 problems.append(problem)
             if ended:
-                longest = seconds
+                longest = longest or seconds
                 break
             killed += 1
             stages[load(place / "state").stage.value] += 1

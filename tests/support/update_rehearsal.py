@@ -1,7 +1,8 @@
-"""The updates of a station without cameras, which can be killed at any step: `python -m tests.support.update_rehearsal`.
+"""The updates of a station without cameras, to be killed at any step: `python -m tests.support.update_rehearsal`.
 
-A `life` is what a station does from a start on: recover, serve, bring the release, let it serve on probation, and commit
-it or give it up. The repository is a folder of bundles without signatures, and its trial checks only that files are whole.
+A `life` is what a station does from a start on: recover, serve, bring the release, let it serve on probation, and
+commit it or give it up. The repository is a folder of bundles without signatures, and its trial checks only that files
+are whole.
 """
 
 import json

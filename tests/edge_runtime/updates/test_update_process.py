@@ -189,7 +189,7 @@ def test_a_tampered_slot_makes_way_for_the_one_before_and_then_for_the_factory_b
     (station.slots.folder / station.old / "model.fp32.onnx").write_bytes(b"another model")
     assert usable_slot(station.slots)[0] == station.factory
     (station.factory / "golden.json").unlink()
-    with pytest.raises(InputError, match="golden.json is missing"):
+    with pytest.raises(InputError, match=r"golden\.json is missing"):
         usable_slot(station.slots)
 
 
