@@ -44,7 +44,7 @@ HOMES = {
 TESTED_ELSEWHERE = {
     "edge_runtime/bundle/errors": "two classes without a body",
     "edge_runtime/updates/errors": "a list of reasons: test_trusted_repository",
-    "edge_runtime/updates/tuf_client": "test_trusted_repository, which runs python-tuf's own client",
+    "edge_runtime/updates/repository/tuf_client": "test_trusted_repository, which runs python-tuf's own client",
     "edge_runtime/inference/openvino_engine": "one contract over every engine: test_engines",
     "edge_runtime/classify/runner": "edge-classify is run whole: test_cli",
     "edge_runtime/alerts/event_pictures": "test_events, test_alarm_rules",
@@ -54,6 +54,7 @@ TESTED_ELSEWHERE = {
     "edge_runtime/cameras/thumbnail": "test_picture_health, test_change_gate",
     "edge_runtime/durable_sqlite": "alerts/test_outbox, watchlog/test_ledger",
     "edge_runtime/station/cli": "the commands are run whole: test_service, test_check, test_status, test_event_list",
+    "edge_runtime/station/backup/commands": "test_archive",
     "edge_runtime/station/camera_watch": "test_service, test_service_loop",
     "edge_runtime/station/systemd": "test_service",
     "augment/arrays": "models/test_image_embedding, mini/test_recipe",
@@ -83,6 +84,7 @@ TESTED_ELSEWHERE = {
     "augment/report/contact_sheets": "test_build, test_browser",
     "augment/report/figures": "test_build",
     "augment/report/table": "test_build, test_spots",
+    "augment/updates/fleet_commands": "test_compare_bundles, test_fleet, test_lineage",
     "augment/stages/caption": "test_refine, models/test_production_layout",
 }
 

@@ -175,6 +175,27 @@ class Repository:
         """The list of all files of all bundles, and of the groups."""
         return cast(Targets, self.parts["targets"].signed)
 
+    def owner(self, role: str) -> Root | Targets:
+        """Return the metadata that says which keys a role has."""
+        return self.targets if role.startswith(GROUP_ROLE) else self.root
+
+    def find_key(self, text: str) -> tuple[str, str]:
+        """Return role and id of the key that `text` names: its card, or the start of its id; InputError for no one."""
+        names = {card.name: card.key.keyid for card in self.ring.cards()}
+        wanted = names.get(text, text)
+        found = [
+            (role, keyid)
+            for role in self.parts
+            for keyid in self.owner(role).get_delegated_role(role).keyids
+            if len(wanted) >= 8 and keyid.startswith(wanted)
+        ]
+        if len(found) != 1:
+            raise InputError(
+                f"{text!r} names {len(found)} keys of the repository, expected one: the name of a card such as "
+                f"targets-1, or the first letters of an id; see rarefault keys show --repository {self.folder}"
+            )
+        return found[0]
+
     def touch(self, *roles: str) -> None:
         """Let the metadata of these roles be written anew at the next commit."""
         self._touched |= set(roles)
@@ -245,13 +266,22 @@ class Repository:
         """Return where a target lies below the repository's folder."""
         return _where(path, self._target(path))
 
-    def bundle_folder(self, digest: str, into: Path) -> Bundle:
+    def copy_bundle(self, digest: str, into: Path) -> Bundle:
         """Copy a bundle of the repository into the empty folder `into`, and open it."""
         for path in self.bundle_files(digest):
             place = into / path.partition(digest + "/")[2]
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(self.read(path))
         return open_bundle(into)
+
+    def listed_metadata(self) -> list[Path]:
+        """Return the files of metadata that the snapshot names."""
+        versions = {name: meta.version for name, meta in self.parts["snapshot"].signed.meta.items()}
+        return [self.folder / METADATA / f"{version}.{name}" for name, version in versions.items()]
+
+    def expiries(self) -> dict[str, datetime]:
+        """Return when the metadata of each role expires, as it is committed."""
+        return {role: part.signed.expires for role, part in self.parts.items()}
 
     def bundle_files(self, digest: str) -> list[str]:
         """Return the targets of one bundle."""
@@ -262,7 +292,7 @@ class Repository:
 
         A `stolen` key signs nothing more. InputError where `role` has no such key.
         """
-        owner: Root | Targets = self.targets if role.startswith(GROUP_ROLE) else self.root
+        owner = self.owner(role)
         try:
             owner.revoke_key(old, role)
         except ValueError as error:
@@ -314,8 +344,7 @@ class Repository:
         part = self.parts[role]
         part.signed.version = self.committed[role] + 1
         part.signed.expires = self.clock() + timedelta(days=days)
-        owner: Root | Targets = self.targets if role.startswith(GROUP_ROLE) else self.root
-        wanted = owner.get_delegated_role(role)
+        wanted = self.owner(role).get_delegated_role(role)
         keyids = list(wanted.keyids)
         leaving = self._before(role) if role == "root" else self._leaving.get(role, [])
         part.signatures.clear()

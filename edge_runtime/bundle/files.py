@@ -1,5 +1,6 @@
 """Files that survive a power cut, and their digests."""
 
+import contextlib
 import errno
 import hashlib
 import os
@@ -18,7 +19,8 @@ def replace_file(path: Path, data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        Path(spare).chmod(0o644)  # mkstemp makes it private; what we write is meant to be read
+        with contextlib.suppress(PermissionError):  # the FAT of USB sticks knows no modes
+            Path(spare).chmod(0o644)  # mkstemp makes it private; what we write is meant to be read
         Path(spare).replace(path)
     except BaseException:
         Path(spare).unlink(missing_ok=True)

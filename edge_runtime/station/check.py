@@ -15,10 +15,12 @@ from ..cameras.camera_group import CameraGroup
 from ..cameras.settings import CameraPlan, plan_cameras
 from ..causes import Cause
 from ..inference.engines import available_engines, load_engine, open_engine, variant_run_by
+from ..updates.state import UpdateRunsError
 from .open_outbox import make_sinks
 from .self_test import FaultPictures, Outcome
 from .settings import HttpSection, StationSettings
 from .state_lock import is_running
+from .updating.commands import offered
 
 FRAME_SECONDS = 5.0  # beyond the time-outs of the slowest camera
 LEAST_FREE = 1 << 30  # bytes on the disk of the state folder
@@ -38,6 +40,7 @@ def check_station(settings: StationSettings) -> Iterator[Outcome]:
         yield from _up_to_error(_bundle(settings, bundle))
     yield from _cameras(settings, manifest)
     yield from _up_to_error(_sinks(settings))
+    yield from _updates(settings)
 
 
 def _up_to_error(outcomes: Iterator[Outcome]) -> Iterator[Outcome]:
@@ -170,6 +173,17 @@ def _smallest_faults(frame: CapturedFrame, manifest: Manifest | None) -> Iterato
         share = 100 * pixels / min(frame.image.shape[:2])
         where = f"in {region} " if region else ""
         yield f"the smallest fault that can be seen {where}is {pixels:.0f} pixels, {share:.1f} % of the shorter side"
+
+
+def _updates(settings: StationSettings) -> Iterator[Outcome]:
+    if not settings.updates.url:
+        return
+    try:
+        yield Outcome(True, f"updates: {offered(settings)}")
+    except UpdateRunsError:
+        yield Outcome(True, "updates: one is under way")
+    except RarefaultError as error:
+        yield Outcome(False, f"updates: {error}")
 
 
 def _sinks(settings: StationSettings) -> Iterator[Outcome]:

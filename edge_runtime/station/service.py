@@ -60,6 +60,7 @@ class Service:
                 self._tick(time.monotonic())  # until its first frame a camera is blind
                 while not stop.is_set():
                     self.step()
+                self.updates.note_clean_stop()
         finally:
             systemd.notify(systemd.STOPPING)
             self.updates.stop()

@@ -43,7 +43,7 @@ def check_content(folder: Path) -> Bundle:
         if strange := sorted(seen - set(bundle.manifest.files) - {MANIFEST}):
             raise InputError(f"{folder / strange[0]} is not in the manifest, which nobody signed for")
         for name in sorted(seen - {MANIFEST, GOLDEN}):
-            (_check_model if name.endswith(".onnx") else _check_picture)(folder / name)
+            (check_model if name.endswith(".onnx") else _check_picture)(folder / name)
     except InputError as error:
         raise UpdateRefused(Reason.CONTENT, str(error)) from error
     return bundle
@@ -88,7 +88,7 @@ def _check_picture(path: Path) -> None:
         )
 
 
-def _check_model(path: Path) -> None:
+def check_model(path: Path) -> None:
     """Refuse an ONNX file that is more than a graph of known operators with all its weights in it."""
     try:
         import onnx
@@ -167,7 +167,7 @@ def _check_sizes(model: "ModelProto") -> None:
         output.type.tensor_type.ClearField("shape")
     try:
         inferred = onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True).graph
-    except (onnx.shape_inference.InferenceError, RuntimeError) as error:
+    except (onnx.shape_inference.InferenceError, RuntimeError, ValueError) as error:
         raise InputError(f"is no valid graph ({str(error).strip().splitlines()[0]})") from error
     shapes = {
         value.name: [side.dim_value for side in value.type.tensor_type.shape.dim]

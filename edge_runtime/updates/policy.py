@@ -19,8 +19,8 @@ def check_policy(
     bundle: Bundle,
     serving: Bundle | None,
     updates: UpdatesSection,
-    decision: DecisionSection,
-    cameras: Sequence[str],
+    decision: DecisionSection | None = None,
+    cameras: Sequence[str] = (),
 ) -> list[str]:
     """Return, each in a sentence, what of the station's decisions changes or ends when `bundle` takes over.
 
@@ -28,6 +28,7 @@ def check_policy(
     else than it did, or where heat maps must be evidence and are not.
     """
     new, old = bundle.manifest, serving.manifest if serving else None
+    decision = decision or DecisionSection()
     if updates.require_evidence and new.head.evidence != BOXES:
         raise UpdateRefused(
             Reason.POLICY,

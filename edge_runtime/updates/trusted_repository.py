@@ -14,11 +14,11 @@ from ..bundle.errors import InputError
 from ..bundle.files import replace_file, sync_folder
 from ..bundle.store import MANIFEST
 from ..settings_reader import check_name
-from .download import PART, fetch_file, fetch_files
-from .download import TargetInfo as TargetInfo  # part of what this module offers
 from .errors import Reason, UpdateDelayed, UpdateRefused
-from .floor_time import FLOOR, FloorTime
 from .rate_limit import RateLimit
+from .repository.download import PART, fetch_file, fetch_files
+from .repository.download import TargetInfo as TargetInfo  # part of what this module offers
+from .repository.floor_time import FLOOR, FloorTime
 from .sources import Source
 
 ROOT, CACHE = "root.json", "metadata"  # below the trust folder
@@ -66,7 +66,11 @@ class TrustedRepository:
         limiter: RateLimit | None = None,
         stop: threading.Event | None = None,
     ) -> None:
-        from .tuf_client import SourceFetcher, StationUpdater, refusals  # of the extras station, field and central
+        from .repository.tuf_client import (  # of the extras station, field and central
+            SourceFetcher,
+            StationUpdater,
+            refusals,
+        )
 
         self._folder, self._source, self._refusals = folder, source, refusals
         self._limiter, self._stop = limiter or RateLimit(), stop or threading.Event()
@@ -139,7 +143,7 @@ def trust_root(folder: Path, data: bytes) -> None:
     `folder` is STATE/updates/trust. UpdateRefused where it is no root file that is signed by its own keys. The same
     root once more changes nothing, so that what protects from older repositories is not lost by a repetition.
     """
-    from .tuf_client import check_root
+    from .repository.tuf_client import check_root
 
     check_root(data)
     try:

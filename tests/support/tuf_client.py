@@ -17,8 +17,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 from edge_runtime.bundle.errors import RarefaultError
-from edge_runtime.updates.download import fetch_file
 from edge_runtime.updates.rate_limit import RateLimit
+from edge_runtime.updates.repository.download import fetch_file
 from edge_runtime.updates.sources import HttpSource, OpenedFile
 from edge_runtime.updates.trusted_repository import CACHE, TrustedRepository, trust_root
 

@@ -3,7 +3,8 @@
 import os
 import signal
 import threading
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -11,13 +12,13 @@ from pathlib import Path
 import click
 
 from ...alerts.events import ALARM
-from ...bundle.errors import InputError, os_errors_as
+from ...bundle.errors import InputError, UnavailableError, os_errors_as
 from ...cli_errors import Command, config_option
 from ...logs import log_to_stderr
 from ...updates.errors import Reason
 from ...updates.rate_limit import RateLimit
 from ...updates.sources import FolderSource, Source, open_source
-from ...updates.state import HANDED_OVER, UPDATES, Stage, UpdateState, load
+from ...updates.state import HANDED_OVER, UPDATES, Stage, UpdateState, load, update_lock
 from ...updates.trusted_repository import TrustedRepository, trust_root
 from ...updates.update_process import Trial, fail, roll_back_by_hand, run_update
 from ..open_outbox import open_outbox
@@ -98,9 +99,8 @@ def trust(config: Path, root: Path) -> None:
     No update replaces it: a repository changes its keys by signing the change with the old ones.
     """
     folder = _trust_folder(load_station_settings(config))
-    with os_errors_as(
-        InputError, f"{root} or {folder} cannot be used", "check the path, and who may read and write it"
-    ):
+    what = f"{root} or {folder} cannot be used"
+    with _extra(), os_errors_as(InputError, what, "check the path, and who may read and write it"):
         trust_root(folder, root.read_bytes())
     click.echo(f"updates are trusted that begin with {root}, kept in {folder}")
 
@@ -116,17 +116,46 @@ def _bring(settings: StationSettings, source: Source, limiter: RateLimit, again:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    trusted = _trust_folder(settings)
-    if settings.updates.root and not (trusted / ROOT).exists():
-        with os_errors_as(InputError, f"{settings.updates.root} cannot be read", "check root in [updates]"):
-            trust_root(trusted, settings.updates.root.read_bytes())
-    repository = partial(TrustedRepository, trusted, source, limiter=limiter, stop=stop)
-    slots = settings.station.slots
-    state = run_update(slots, settings.updates.group, repository, _trial(settings), limiter, stop, again)
+    slots, repository = settings.station.slots, partial(open_repository, settings, source, limiter, stop)
+    with _extra():
+        state = run_update(slots, settings.updates.group, repository, _trial(settings), limiter, stop, again)
     if state.stage is Stage.FAILED:
         reason = Reason(state.reason)
         raise InputError(f"{_named(state)} is refused ({reason.value}): {state.detail}; {reason.advice}")
     click.echo(_sentence(state, is_running(slots.state_dir)))
+
+
+def open_repository(
+    settings: StationSettings, source: Source, limiter: RateLimit, stop: threading.Event
+) -> TrustedRepository:
+    """Return the repository in `source` as this station trusts it; InputError where `root` in [updates] is unusable."""
+    trusted = _trust_folder(settings)
+    if settings.updates.root and not (trusted / ROOT).exists():
+        with os_errors_as(InputError, f"{settings.updates.root} cannot be read", "check root in [updates]"):
+            trust_root(trusted, settings.updates.root.read_bytes())
+    return TrustedRepository(trusted, source, limiter=limiter, stop=stop)
+
+
+def offered(settings: StationSettings) -> str:
+    """Ask the repository of the settings what it offers this station; return that in words, or raise RarefaultError."""
+    section = settings.updates
+    source, stop = open_source(section.url, section.ca_file), threading.Event()
+    with _extra(), update_lock(settings.station.state_dir):
+        repository = open_repository(settings, source, RateLimit(), stop)
+        repository.refresh()
+        release = repository.release(section.group)
+    return f"{source.name} offers release {release.number} ({release.name} {release.version}) to {section.group}"
+
+
+@contextmanager
+def _extra() -> Iterator[None]:
+    """Say which package is missing, where one of the extra is."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise UnavailableError(
+            f"updates need the package {error.name}; install rarefault with the extra station"
+        ) from error
 
 
 def _trial(settings: StationSettings) -> Trial:

@@ -4,9 +4,10 @@ The update process leaves a candidate at GOLDEN_OK; from there on the service ow
 runs in the thread of the loop once a second and decides; what waits for a disk or an engine runs in another thread.
 """
 
+import contextlib
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from ...updates import update_process
 from ...updates.errors import Reason
 from ...updates.settings import UpdatesSection
 from ...updates.slots import Slots
-from ...updates.state import HANDED_OVER, STATE, UPDATES, Stage, UpdateState, load
+from ...updates.state import HANDED_OVER, STATE, UPDATES, Stage, UpdateState, load, update_lock
 from .model_switch import Background, LoadedModel, ModelSwitch
 from .probation import Finding, Measures, Probation
 from .schedule import UpdateSchedule
@@ -100,6 +101,15 @@ class LiveUpdates:
         """End the comparison that is under way; the next start goes on with it."""
         self._end_shadow()
         self.schedule.stop()
+
+    def note_clean_stop(self) -> None:
+        """Note that the service ends because it was told to: then its next start is no sign of a bad model."""
+        if self.state.stage not in HANDED_OVER:
+            return
+        with contextlib.suppress(UnavailableError), update_lock(self.slots.state_dir):
+            state = load(self.slots.state_dir)
+            if state.stage is self.state.stage and state.boots:
+                replace(state, boots=0).save(self.slots.state_dir)
 
     def heartbeat(self) -> dict[str, Any]:
         """Return what a heartbeat tells of updates: the document, and the report that the station signs."""

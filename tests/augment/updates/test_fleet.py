@@ -4,11 +4,13 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from augment.cli import main
 from augment.updates.fleet import Fleet, reports_of_stick
 from edge_runtime.bundle.errors import InputError
-from edge_runtime.updates.reports import StationReport, signed_report, write_report
-from edge_runtime.updates.station_key import StationKey, open_station_key
+from edge_runtime.updates.identity.reports import StationReport, signed_report, write_report
+from edge_runtime.updates.identity.station_key import StationKey, open_station_key
 
 NOW = datetime(2026, 11, 26, 12, 0, tzinfo=timezone.utc)
 COMMITTED = StationReport(
@@ -120,3 +122,14 @@ def test_a_damaged_list_is_told_and_not_overwritten(fleet, key):
     path.write_text(json.dumps({"schema": "another"}))
     with pytest.raises(InputError, match="restore it"):
         fleet.enrol(document(key), "one")
+
+
+def test_the_commands_enrol_a_stick_and_show_it(tmp_path, key, other):
+    path = write_report(tmp_path / "stick", document(key))
+    write_report(tmp_path / "stick", document(other, station="south-1"))
+    where = ["--fleet", str(tmp_path / "fleet")]
+    done = CliRunner().invoke(main, ["enrol", str(path), *where, "--group", "one"])
+    assert done.output == f"north-7 is enrolled in the group one with the key {key.public['keyid'][:16]}\n"
+    done = CliRunner().invoke(main, ["fleet", *where, "--stick", str(tmp_path / "stick")])
+    assert "committed release 3" in done.output
+    assert (done.exit_code, "south-1 is not enrolled" in done.output) == (1, True)

@@ -1,42 +1,25 @@
 """The written repository, read by python-tuf's own client."""
 
-import json
+import os
+import random
+import signal
+import threading
+import time
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from tuf.api.exceptions import DownloadHTTPError, ExpiredMetadataError, RepositoryError
-from tuf.ngclient import FetcherInterface, Updater
+from tuf.api.exceptions import ExpiredMetadataError, RepositoryError
 
 from augment.updates.repository import load_repository, open_repository
 from edge_runtime.bundle.errors import InputError, UnavailableError
+from edge_runtime.bundle.store import open_bundle
+from edge_runtime.updates.rate_limit import RateLimit
+from edge_runtime.updates.sources import open_source
+from edge_runtime.updates.trusted_repository import TrustedRepository, trust_root
 from tests.support.central_repository import make_repository
 from tests.support.colour_bundle import make_bundle
-
-
-class FolderFetcher(FetcherInterface):
-    """Reads a repository's folder as if it were a web server."""
-
-    def _fetch(self, url):
-        path = Path(url.removeprefix("file://"))
-        if not path.is_file():
-            raise DownloadHTTPError(f"no {path}", 404)
-        yield path.read_bytes()
-
-
-def client(repository: Path, state: Path, root: bytes | None = None) -> Updater:
-    """python-tuf's client, which trusts the first root of the repository."""
-    (state / "targets").mkdir(parents=True, exist_ok=True)
-    bootstrap = root or (repository / "metadata" / "1.root.json").read_bytes()
-    urls = f"file://{repository}/metadata/", str(state / "targets"), f"file://{repository}/targets/"
-    return Updater(str(state), urls[0], urls[1], urls[2], FolderFetcher(), bootstrap=bootstrap)
-
-
-def offered(repository: Path, state: Path, group: str = "one") -> dict:
-    """What the repository offers a group, through the client."""
-    updater = client(repository, state)
-    target = updater.get_targetinfo(f"groups/{group}/release.json")
-    return json.loads(Path(updater.download_target(target)).read_bytes()) if target else {}
+from tests.support.tuf_reader import client, offered
 
 
 @pytest.fixture
@@ -201,3 +184,49 @@ def test_a_changed_file_of_the_repository_is_found(repository, bundle):
     place.write_bytes(place.read_bytes().replace(b"colours", b"colors!"))
     with pytest.raises(InputError, match="was changed"):
         repository.releases()
+
+
+def publish_for_ever(folder, ring, bundle):
+    """What a child process does until it is killed."""
+    while True:
+        with open_repository(folder, ring) as repository:
+            repository.release(repository.add_bundle(bundle), "one")
+
+
+def test_a_publisher_that_is_killed_anywhere_leaves_a_whole_repository(repository, bundle, tmp_path):
+    chance, seen = random.Random(16), 0
+    for _ in range(20):
+        child = os.fork()
+        if child == 0:
+            try:
+                publish_for_ever(repository.folder, repository.ring, bundle)
+            finally:
+                os._exit(1)
+        time.sleep(chance.uniform(0.0, 0.15))  # the moment of the kill; nothing is waited for
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        release = offered(repository.folder, tmp_path / "state").get("release", 0)
+        assert release >= seen
+        seen = release
+    with open_repository(repository.folder, repository.ring) as again:
+        digest = again.add_bundle(bundle)
+        assert again.release(digest, "one").number == seen + 1
+    updater = client(repository.folder, tmp_path / "state")
+    for path in again.bundle_files(digest):
+        updater.download_target(updater.get_targetinfo(path), str(tmp_path / "fetched"))
+    assert seen > 3
+
+
+def test_a_station_takes_the_release_and_knows_every_file_of_the_bundle(repository, bundle, tmp_path):
+    digest = repository.add_bundle(bundle)
+    repository.release(digest, "one", forced="a trial")
+    repository.commit()
+    trust_root(tmp_path / "trust", (repository.folder / "metadata" / "1.root.json").read_bytes())
+    station = TrustedRepository(tmp_path / "trust", open_source(str(repository.folder)))
+    station.refresh()
+    assert station.release("one") == repository.releases()["one"]
+    assert station.release("one").forced == "a trial"
+    names = {path.relative_to(bundle).as_posix() for path in bundle.rglob("*.*")}
+    assert set(station.files(digest)) == names
+    station.fetch_bundle(digest, tmp_path / "incoming", RateLimit(0), threading.Event())
+    assert open_bundle(tmp_path / "incoming").digest == digest

@@ -266,7 +266,7 @@ def test_settings_and_bundles_that_cannot_be_used_are_one_sentence(station, tmp_
     station.configure(yard=station.camera.url())
     text = station.config.read_text()
     station.config.write_text(text.replace(f'bundle = "{station.bundle}"', ""))
-    assert "no bundle: set bundle in [station]" in station.call("run").stderr
+    assert "set bundle in [station], or run an update" in station.call("run").stderr
 
 
 def test_check_tries_everything_and_says_what_to_mend(station):

@@ -13,9 +13,10 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.manifest import Manifest
 from edge_runtime.bundle.store import open_bundle, write_bundle_manifest
-from edge_runtime.updates.content_check import MOST_FILES, check_content
+from edge_runtime.updates.content_check import MOST_FILES, check_content, check_model
 from edge_runtime.updates.errors import Reason, UpdateRefused
 from tests.support import spot_bundle
 
@@ -201,3 +202,19 @@ def test_bytes_that_are_no_model_are_refused(bundle: Path) -> None:
 
 def test_a_bundle_without_a_manifest_is_refused(tmp_path: Path) -> None:
     assert "is no bundle" in refused(tmp_path)
+
+
+def test_a_thousand_damaged_models_are_refused_or_pass_and_never_anything_else(bundle: Path) -> None:
+    draws, whole = np.random.default_rng(16), (bundle / MODEL).read_bytes()
+    passed = 0
+    for _ in range(1000):
+        data = bytearray(whole)
+        for place in draws.integers(len(data), size=draws.choice([1, 2, 8])):
+            data[place] = draws.integers(256)
+        (bundle / MODEL).write_bytes(data)
+        try:
+            check_model(bundle / MODEL)
+            passed += 1
+        except InputError:
+            pass
+    assert passed < 500

@@ -341,12 +341,16 @@ def test_without_a_link_the_update_waits_and_nothing_is_refused(trust, repositor
         with pytest.raises(UpdateDelayed) as caught:
             TrustedRepository(trust, HttpSource(served.url)).refresh()
         assert caught.value.reason == Reason.LINK
-        served.cut_after = 100
         served.status.clear()
-        with pytest.raises(UpdateDelayed):
-            TrustedRepository(trust, HttpSource(served.url)).refresh()
-        served.cut_after = None
         TrustedRepository(trust, HttpSource(served.url)).refresh()
+
+
+def test_metadata_arrives_over_a_link_that_is_cut_again_and_again(trust, repository):
+    with file_server(repository.folder) as served:
+        served.cut_after = 1000
+        threading.Timer(0.3, lambda: setattr(served, "cut_after", 2000)).start()  # the timestamp comes as a whole
+        TrustedRepository(trust, HttpSource(served.url)).refresh()
+        assert ("metadata/2.snapshot.json", 1000) in served.asked or ("metadata/2.targets.json", 2000) in served.asked
 
 
 def test_a_folder_that_is_no_repository_is_told_as_a_link_that_is_down(trust, tmp_path):

@@ -66,7 +66,10 @@ def site(tmp_path: Path, packed: Path) -> Site:
 
 def test_an_update_is_brought_up_to_the_hand_over_and_given_up_by_a_person(site, packed):
     digest = site.offer(1)
+    assert "FAIL  updates: " in site.call("check").stdout  # nobody is trusted yet
     assert site.call("trust", str(site.folder / "ROOT.json")).returncode == 0
+    offered = f"ok    updates: {site.repository.folder} offers release 1 (yard 1) to all\n"
+    assert offered in site.call("check").stdout
     done = site.call("update")
     assert done.returncode == 0, done.stderr
     assert "release 1 (yard 1) is at golden_ok: the service tries it at its next start" in done.stdout

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from tuf.api import exceptions
@@ -17,11 +18,11 @@ from tuf.ngclient.config import UpdaterConfig
 from tuf.ngclient.fetcher import FetcherInterface
 from tuf.ngclient.updater import Updater
 
-from ..bundle.files import replace_file
-from .download import TargetInfo
-from .errors import Reason, UpdateDelayed, UpdateRefused
-from .rate_limit import RateLimit
-from .sources import NotThere, Source
+from ...bundle.files import replace_file
+from ..errors import Reason, UpdateDelayed, UpdateRefused
+from ..rate_limit import RateLimit
+from ..sources import NotThere, Source
+from .download import TargetInfo, keep_on
 
 METADATA_SECONDS = 600.0  # for one file of metadata, however slowly it drips
 LIMITS = UpdaterConfig(max_delegations=32)  # sizes of metadata: at most 5 MB, by python-tuf's own defaults
@@ -44,17 +45,26 @@ class SourceFetcher(FetcherInterface):
         self._source, self._limiter, self._stop = source, limiter, stop
 
     def _fetch(self, url: str) -> Iterator[bytes]:
-        latest = time.monotonic() + METADATA_SECONDS
-        self._limiter.take(0, self._stop)
+        data, latest = bytearray(), time.monotonic() + METADATA_SECONDS
         try:
-            with self._source.open_range(url, 0) as opened:
-                for piece in opened.pieces:
-                    self._limiter.take(len(piece), self._stop)
-                    if time.monotonic() > latest:
-                        raise UpdateDelayed(Reason.LINK, f"{url} did not come within {METADATA_SECONDS:.0f} s")
-                    yield piece
+            keep_on(partial(self._go_on, url, data, latest), partial(len, data), self._limiter, self._stop)
         except NotThere as error:
             raise exceptions.DownloadHTTPError(str(error), error.status) from error
+        yield bytes(data)
+
+    def _go_on(self, url: str, data: bytearray, latest: float) -> None:
+        """Add to `data` what it lacks of the file; of one without a version in its name all, as it may have changed."""
+        start = 0 if url.endswith("/timestamp.json") else len(data)
+        self._limiter.take(0, self._stop)
+        with self._source.open_range(url, start) as opened:
+            del data[opened.start :]
+            for piece in opened.pieces:
+                data += piece
+                self._limiter.take(len(piece), self._stop)
+                if len(data) > LIMITS.targets_max_length:  # the largest of all; python-tuf refuses it
+                    return
+                if time.monotonic() > latest:
+                    raise UpdateDelayed(Reason.STOPPED, f"{url} did not come within {METADATA_SECONDS:.0f} s")
 
 
 class StationUpdater(Updater):

@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from edge_runtime.updates.download import TargetInfo, fetch_file, fetch_files
 from edge_runtime.updates.errors import Reason, UpdateDelayed, UpdateRefused
 from edge_runtime.updates.rate_limit import RateLimit
+from edge_runtime.updates.repository.download import TargetInfo, fetch_file, fetch_files
 from edge_runtime.updates.sources import FolderSource, HttpSource
 from tests.support.file_server import file_server
 

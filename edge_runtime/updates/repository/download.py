@@ -11,17 +11,18 @@ import os
 import random
 import shutil
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-from ..bundle.files import sha256_file, sync_folder
-from ..bundle.store import MANIFEST, MAX_MANIFEST
-from ..delays import send_delay
-from .errors import Reason, UpdateDelayed, UpdateRefused
-from .rate_limit import RateLimit
-from .sources import NotThere, Source
+from ...bundle.files import sha256_file, sync_folder
+from ...bundle.store import MANIFEST, MAX_MANIFEST
+from ...delays import send_delay
+from ..errors import Reason, UpdateDelayed, UpdateRefused
+from ..rate_limit import RateLimit
+from ..sources import NotThere, Source
 
 PART = ".part"
 SYNC_BYTES = 1 << 20  # what a power cut may take of a file that is under way
@@ -95,7 +96,8 @@ def fetch_file(source: Source, target: TargetInfo, path: Path, limiter: RateLimi
     while True:
         reason = Reason.HASH
         try:
-            _complete(source, target, part, limiter, stop)
+            fetch = partial(_append, source, target, part, limiter, stop)
+            keep_on(fetch, partial(_size, part), limiter, stop)
             if target.matches(part):
                 break
         except _TooLong:
@@ -113,18 +115,21 @@ class _TooLong(Exception):
     """More arrives than was signed."""
 
 
-def _complete(source: Source, target: TargetInfo, part: Path, limiter: RateLimit, stop: threading.Event) -> None:
-    """Fetch what `part` lacks, over as many connections as it takes, while each brings something."""
+def keep_on(fetch: Callable[[], None], size: Callable[[], int], limiter: RateLimit, stop: threading.Event) -> None:
+    """Call `fetch` until it succeeds, over as many connections as it takes, while each adds to `size`.
+
+    UpdateDelayed where TRIES in a row bring nothing, or for another reason than the link.
+    """
     failures = 0
     while True:
-        before = _size(part)
+        before = size()
         try:
-            _append(source, target, part, limiter, stop)
+            fetch()
             return
         except NotThere:
             raise
         except UpdateDelayed as error:
-            failures = 1 if _size(part) > before else failures + 1
+            failures = 1 if size() > before else failures + 1
             if error.reason != Reason.LINK or failures >= TRIES:
                 raise
         stop.wait(send_delay(failures, random.random(), FIRST_SECONDS, LONGEST_SECONDS))

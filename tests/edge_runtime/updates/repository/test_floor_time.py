@@ -2,7 +2,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from edge_runtime.updates.floor_time import FloorTime
+from edge_runtime.updates.repository.floor_time import FloorTime
 
 JULY = datetime(2027, 7, 1, tzinfo=timezone.utc)
 

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
 
-from ..bundle.files import replace_file
-from ..clock import EARLIEST
+from ...bundle.files import replace_file
+from ...clock import EARLIEST
 
 FLOOR = "floor.json"
 LARGEST = 1 << 10  # bytes of the file

@@ -1,0 +1,1 @@
+"""What the trusted repository is made of: python-tuf's client, downloads that go on, and the floor of time."""

@@ -1,0 +1,93 @@
+"""The commands, as the central team gives them."""
+
+import pytest
+from click.testing import CliRunner
+
+from augment.cli import main
+from augment.updates.commands import PASSPHRASE
+from tests.support.colour_bundle import make_bundle
+from tests.support.tuf_reader import offered
+
+
+@pytest.fixture
+def rarefault(tmp_path):
+    """Runs a command in tmp_path's keys and repository and returns what it printed; it must end with `code`."""
+
+    def run(*arguments, code=0, environment=None):
+        at = {"KEYS": str(tmp_path / "keys"), "REPOSITORY": str(tmp_path / "repository"), "BUNDLE": str(bundle)}
+        words = [at.get(word, word) for word in arguments]
+        done = CliRunner().invoke(main, words, env={PASSPHRASE: "test"} if environment is None else environment)
+        assert done.exit_code == code, done.output
+        return done.output
+
+    bundle = make_bundle(tmp_path / "bundle")
+    run("keys", "create", "KEYS")
+    return run
+
+
+def test_a_bundle_goes_from_the_first_group_to_the_last(rarefault, tmp_path):
+    told = rarefault("publish", "BUNDLE", "--repository", "REPOSITORY", "--keys", "KEYS")
+    assert "Where keys live" in told
+    assert "release 1: colours 1" in told
+    for group, number in (("one", 2), ("three", 3)):
+        words = ("promote", "--repository", "REPOSITORY", "--keys", "KEYS", "--group", group)
+        assert "nobody knows" in rarefault(*words, code=1)
+        told = rarefault(*words, "--force", "a trial")
+        assert f"release {number}: colours 1" in told
+    assert offered(tmp_path / "repository", tmp_path / "state", "all")["release"] == 3
+
+
+def test_creating_keys_tells_where_they_live_and_what_expires(rarefault):
+    told = rarefault("keys", "create", "KEYS", "--groups", "one,north")
+    assert told.startswith("group-north-1")
+    assert "root after 365 days" in told
+    assert "90 days on a USB stick" in told
+
+
+def test_a_key_is_rotated_and_another_revoked_and_stations_follow(rarefault, tmp_path):
+    rarefault("publish", "BUNDLE", "--repository", "REPOSITORY", "--keys", "KEYS")
+    offered(tmp_path / "repository", tmp_path / "state")
+    told = rarefault("keys", "rotate", "root-1", "--repository", "REPOSITORY", "--keys", "KEYS")
+    assert told.startswith("root-4")
+    told = rarefault("keys", "revoke", "targets-1", "--repository", "REPOSITORY", "--keys", "KEYS")
+    assert told.startswith("targets-2")
+    shown = rarefault("keys", "show", "--repository", "REPOSITORY", "--keys", "KEYS")
+    assert "root: 2 of 3" in shown
+    assert "targets-2 in" in shown
+    assert "targets-1" not in shown
+    assert offered(tmp_path / "repository", tmp_path / "state")["release"] == 1
+    told = rarefault("keys", "revoke", "targets-1", "--repository", "REPOSITORY", "--keys", "KEYS", code=1)
+    assert "names 0 keys" in told
+
+
+def test_the_daily_renewal_needs_the_online_keys_alone(rarefault, tmp_path):
+    rarefault("publish", "BUNDLE", "--repository", "REPOSITORY", "--keys", "KEYS")
+    online = tmp_path / "online"
+    online.mkdir()
+    for path in [*(tmp_path / "keys").glob("snapshot-1.*"), *(tmp_path / "keys").glob("timestamp-1.*")]:
+        path.rename(online / path.name)
+    assert "stations may wait until" in rarefault("renew", "REPOSITORY", "--keys", str(online))
+    told = rarefault("renew", "REPOSITORY", "--keys", str(online), "--offline", code=1)
+    assert "0 of the keys of group-all are at hand" in told
+    rarefault("renew", "REPOSITORY", "--keys", str(online), "--keys", "KEYS", "--offline")
+    assert offered(tmp_path / "repository", tmp_path / "state")["release"] == 1
+
+
+def test_a_stick_is_written(rarefault, tmp_path):
+    rarefault("publish", "BUNDLE", "--repository", "REPOSITORY", "--keys", "KEYS")
+    told = rarefault("stick", "REPOSITORY", "--out", str(tmp_path / "stick"), "--keys", "KEYS")
+    assert "edge-station import-update" in told
+    assert offered(tmp_path / "stick", tmp_path / "state")["release"] == 1
+
+
+def test_a_passphrase_may_stand_in_a_file_and_a_wrong_one_changes_nothing(rarefault, tmp_path):
+    (tmp_path / "passphrase").write_text("test\n")
+    words = ("publish", "BUNDLE", "--repository", "REPOSITORY", "--keys", "KEYS")
+    assert "does not open" in rarefault(*words, code=1, environment={PASSPHRASE: "wrong"})
+    assert not (tmp_path / "repository" / "metadata" / "timestamp.json").exists()
+    rarefault(*words, "--passphrase-file", str(tmp_path / "passphrase"), environment={})
+
+
+def test_what_is_no_repository_and_groups_that_are_unusable_are_told(rarefault, tmp_path):
+    assert "holds no repository" in rarefault("renew", "REPOSITORY", "--keys", "KEYS", code=1)
+    assert "expected each once" in rarefault("keys", "create", "KEYS", "--groups", "one,one", code=1)
