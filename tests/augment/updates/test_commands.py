@@ -27,7 +27,7 @@ def rarefault(tmp_path):
 
 def test_a_bundle_goes_from_the_first_group_to_the_last(rarefault, tmp_path):
     told = rarefault("publish", "BUNDLE", "--repository", "REPOSITORY", "--keys", "KEYS")
-    assert "Where keys live" in told
+    assert "metadata/1.root.json: edge-station trust" in told
     assert "release 1: colours 1" in told
     for group, number in (("one", 2), ("three", 3)):
         words = ("promote", "--repository", "REPOSITORY", "--keys", "KEYS", "--group", group)
@@ -40,6 +40,7 @@ def test_a_bundle_goes_from_the_first_group_to_the_last(rarefault, tmp_path):
 def test_creating_keys_tells_where_they_live_and_what_expires(rarefault):
     told = rarefault("keys", "create", "KEYS", "--groups", "one,north")
     assert told.startswith("group-north-1")
+    assert "Where keys live" in told
     assert "root after 365 days" in told
     assert "90 days on a USB stick" in told
 
