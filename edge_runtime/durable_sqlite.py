@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+import shutil
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -97,6 +98,8 @@ def disk(what: str) -> Iterator[None]:
 
 def is_full(folder: Path, wanted: int) -> bool:
     """Whether the disk lacks `wanted` bytes, or names for files."""
+    if not hasattr(os, "statvfs"):  # Windows
+        return shutil.disk_usage(folder).free < wanted
     try:
         room = os.statvfs(folder)
     except OSError:

@@ -14,10 +14,10 @@ from typing import Any
 from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.files import make_folder, replace_file
 from edge_runtime.settings_reader import check_name
-from edge_runtime.updates.reports import FOLDER, StationReport, read_document, read_report, verified_report
-from edge_runtime.updates.reports import SCHEMA as REPORT
+from edge_runtime.updates.identity.reports import FOLDER, StationReport, read_document, read_report, verified_report
+from edge_runtime.updates.identity.reports import SCHEMA as REPORT
+from edge_runtime.updates.identity.station_key import public_key, verify
 from edge_runtime.updates.state import Stage
-from edge_runtime.updates.station_key import public_key, verify
 
 STATIONS = "stations.json"
 SCHEMA, SCHEMA_VERSION = "rarefault/fleet", 1

@@ -46,7 +46,7 @@ def enrol(key: Path, fleet: Path, group: str, station: str, new_key: bool) -> No
     another --group: the station moves there.
     """
     from augment.updates.fleet import Fleet
-    from edge_runtime.updates.reports import read_document
+    from edge_runtime.updates.identity.reports import read_document
 
     enrolled = Fleet(fleet).enrol(read_document(key), group, station, new_key)
     click.echo(f"{enrolled.name} is enrolled in the group {group} with the key {enrolled.key['keyid'][:16]}")

@@ -14,7 +14,7 @@ import cv2
 
 from ..bundle.errors import InputError, os_errors_as
 from ..bundle.manifest import PRECISIONS
-from ..bundle.store import STATE_DIR, current_bundle, open_bundle
+from ..bundle.store import open_bundle
 from ..cli_errors import Command
 from ..inference.engines import ENGINES, open_engine
 from ..inference.evaluator import Evaluator
@@ -28,7 +28,7 @@ from .timing import start_bench
 
 
 @click.command(cls=Command, context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("paths", metavar="PATH...", nargs=-1, required=True)
+@click.argument("paths", metavar="PATH...", nargs=-1)
 @click.option("--bundle", type=click.Path(path_type=Path), envvar="RAREFAULT_BUNDLE", help="Folder of the bundle.")
 @click.option(
     "--format", "style", type=click.Choice(["table", "jsonl", "csv"]), help="Table on a terminal, else jsonl."
@@ -40,30 +40,29 @@ from .timing import start_bench
 @click.option("--precision", type=click.Choice(["auto", *PRECISIONS]), default="auto", show_default=True)
 @click.option("--threads", type=click.IntRange(min=1), help="Inputs worked on at once. Default: one per core.")
 @click.option("--bench", is_flag=True, help="Also print where the time goes.")
+@click.option(
+    "--update", is_flag=False, flag_value="", metavar="[URL|DIR]", help="First fetch the newest bundle from there."
+)
+@click.option("--trust", type=click.Path(dir_okay=False, path_type=Path), help="With the first --update: ROOT.json.")
 @click.pass_context
 def main(
-    context: click.Context,
-    paths: tuple[str, ...],
-    bundle: Path | None,
-    style: str | None,
-    output: Path | None,
-    heatmap: Path | None,
-    report: Path | None,
-    engine: str,
-    precision: str,
-    threads: int | None,
-    bench: bool,
-) -> None:
+    context: click.Context, paths: tuple[str, ...], bundle: Path | None, style: str | None, output: Path | None,
+    heatmap: Path | None, report: Path | None, engine: str, precision: str, threads: int | None, bench: bool,
+    update: str | None, trust: Path | None,
+) -> None:  # fmt: skip
     """Classify images, folders (recursively) and video files; "-" reads paths from standard input.
 
     One result per input, in input order; of a video, one per second. The bundle is --bundle, else $RAREFAULT_BUNDLE,
-    else the station's current one.
+    else the station's current one, else that of the last --update, which takes the signed repository of the central
+    team, or a stick with it; without an address it takes that of the last time, and no PATH is needed.
 
     Exit codes: 0 nothing flagged; 10 a fault flagged; 11 no fault flagged, but something could not be evaluated;
     1 an error; 2 wrong usage.
     """
-    _check(paths, output, report)
     _settle_process()
+    if _updated(update, trust) and not paths:
+        return
+    _check(paths, output, report)
     workers = threads or _cores()
     tally = Tally()
     evaluator = _open(bundle, engine, precision, workers)
@@ -88,8 +87,22 @@ def main(
     context.exit(tally.exit_code)
 
 
+def _updated(source: str | None, root: Path | None) -> bool:
+    """Bring the update that was asked for; return whether one was."""
+    if source is None:
+        if root is not None:
+            raise click.UsageError("--trust goes with --update")
+        return False
+    from .update import bring_update
+
+    click.echo(bring_update(source, root), err=True)
+    return True
+
+
 def _check(paths: tuple[str, ...], output: Path | None, report: Path | None) -> None:
     """Refuse what a shell makes of a variable that is not set, and of `--output *.jpg`."""
+    if not paths:
+        raise click.UsageError("Missing argument 'PATH...'.")
     if "" in paths:
         raise click.UsageError("a path is empty; the folder that the command is run in is written as a dot")
     if "-" in paths and sys.stdin is None:
@@ -122,12 +135,21 @@ def _cores() -> int:
 
 
 def _open(folder: Path | None, engine: str, precision: str, workers: int) -> Evaluator:
-    bundle = open_bundle(folder or current_bundle(STATE_DIR, "give --bundle DIR or set RAREFAULT_BUNDLE"))
+    bundle = open_bundle(folder or _serving())
     opened = open_engine(bundle, engine, precision, callers=workers, threads=1)
     model = f"{bundle.manifest.name} {bundle.manifest.version} ({bundle.digest[:12]})"
     passed_over = f" (passed over {'; '.join(opened.skipped)})" if opened.skipped else ""
     click.echo(f"{model} on {opened.engine.name} {opened.engine.precision}{passed_over}", err=True)
     return Evaluator(bundle, opened.engine)
+
+
+def _serving() -> Path:
+    from .update import serving_bundle  # nothing that a start with --bundle needs
+
+    folder, problems = serving_bundle()
+    for problem in problems:
+        click.echo(f"a damaged bundle is passed over: {problem}", err=True)
+    return folder
 
 
 @contextlib.contextmanager

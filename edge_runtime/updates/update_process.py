@@ -112,14 +112,14 @@ def run_update(
         if attempt.state.stage in HANDED_OVER:
             return attempt.state
         try:
-            with _no_room_as_delay(slots.state_dir):
+            with _no_room_waits(slots.state_dir):
                 repository = _look(attempt, group, open_repository, again)
                 if attempt.state.stage in (Stage.IDLE, *STARTED):
                     _go_on(attempt, repository, limiter, stop)
         except UpdateRefused as error:
             _refuse(attempt, error.reason, error.detail)
         except UpdateDelayed as error:
-            _note_delay(attempt, error)
+            _note_wait(attempt, error)
             raise
         return attempt.state
 
@@ -234,7 +234,7 @@ def _refuse(attempt: _Attempt, reason: Reason, detail: str) -> None:
         _clean(attempt.slots, "")
 
 
-def _note_delay(attempt: _Attempt, error: UpdateDelayed) -> None:
+def _note_wait(attempt: _Attempt, error: UpdateDelayed) -> None:
     if error.reason is Reason.DISK:  # alarms need the room more
         shutil.rmtree(attempt.incoming, ignore_errors=True)
     if attempt.state.stage in (Stage.IDLE, *STARTED) and attempt.state.release is not None:
@@ -243,7 +243,7 @@ def _note_delay(attempt: _Attempt, error: UpdateDelayed) -> None:
 
 
 @contextlib.contextmanager
-def _no_room_as_delay(state_dir: Path) -> Iterator[None]:
+def _no_room_waits(state_dir: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
@@ -336,12 +336,12 @@ def recover(slots: Slots, boot: bool = False) -> UpdateState:
     As long as the service tries a model, each boot is counted before it is loaded; with one too many, it is given up.
     """
     state = load(slots.state_dir)
-    if state.stage not in (Stage.SHADOW, Stage.PROBATION, Stage.FAILED):
+    if state.stage not in (*HANDED_OVER, Stage.FAILED):
         return state
     try:
         with _patient_lock(slots.state_dir):
             state = load(slots.state_dir)
-            if boot and state.stage in (Stage.SHADOW, Stage.PROBATION):
+            if boot and state.stage in HANDED_OVER:
                 state = _booted(slots, state)
             return _agree(slots, state)
     except (UpdateRunsError, UpdateDelayed) as error:  # a station watches its cameras nevertheless

@@ -104,7 +104,7 @@ class LiveUpdates:
 
     def note_clean_stop(self) -> None:
         """Note that the service ends because it was told to: then its next start is no sign of a bad model."""
-        if self.state.stage not in (Stage.SHADOW, Stage.PROBATION):
+        if self.state.stage not in HANDED_OVER:
             return
         with contextlib.suppress(UnavailableError), update_lock(self.slots.state_dir):
             state = load(self.slots.state_dir)

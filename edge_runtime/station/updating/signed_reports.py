@@ -12,9 +12,9 @@ from ...bundle.errors import InputError, RarefaultError, UnavailableError
 from ...bundle.store import open_bundle
 from ...cli_errors import Command, config_option
 from ...clock import instant, iso
-from ...updates.reports import signed_report, write_report
+from ...updates.identity.reports import signed_report, write_report
+from ...updates.identity.station_key import StationKey, open_station_key
 from ...updates.state import UPDATES, load
-from ...updates.station_key import StationKey, open_station_key
 from ...watchlog.ledger_query import ledger_path, read_night_of
 from ..settings import StationSettings, load_station_settings
 from ..state_lock import is_running

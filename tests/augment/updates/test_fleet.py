@@ -9,8 +9,8 @@ from click.testing import CliRunner
 from augment.cli import main
 from augment.updates.fleet import Fleet, reports_of_stick
 from edge_runtime.bundle.errors import InputError
-from edge_runtime.updates.reports import StationReport, signed_report, write_report
-from edge_runtime.updates.station_key import StationKey, open_station_key
+from edge_runtime.updates.identity.reports import StationReport, signed_report, write_report
+from edge_runtime.updates.identity.station_key import StationKey, open_station_key
 
 NOW = datetime(2026, 11, 26, 12, 0, tzinfo=timezone.utc)
 COMMITTED = StationReport(

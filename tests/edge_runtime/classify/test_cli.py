@@ -137,7 +137,7 @@ def test_without_any_bundle_it_says_how_to_give_one(classify, monkeypatch):
     monkeypatch.delenv("RAREFAULT_BUNDLE")
     done = classify("x.png")
     assert done.returncode == 1
-    assert "give --bundle DIR or set RAREFAULT_BUNDLE" in done.stderr
+    assert "give --bundle DIR, set RAREFAULT_BUNDLE, or fetch one with --update" in done.stderr
 
 
 def test_a_damaged_bundle_is_an_error_before_any_result(classify, bundle, red):

@@ -15,9 +15,9 @@ from edge_runtime.bundle.store import open_bundle, read_pointer
 from edge_runtime.station.backup.archive import RESTORING, back_up, restore
 from edge_runtime.station.cli import main
 from edge_runtime.station.state_lock import lock_state_folder
+from edge_runtime.updates.identity.station_key import open_station_key
 from edge_runtime.updates.slots import Slots
 from edge_runtime.updates.state import update_lock
-from edge_runtime.updates.station_key import open_station_key
 from tests.support import ROOT
 from tests.support.colour_bundle import make_bundle
 from tests.support.sample_events import wait_until

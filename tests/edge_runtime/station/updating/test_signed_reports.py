@@ -12,8 +12,8 @@ from edge_runtime.causes import Cause
 from edge_runtime.clock import instant
 from edge_runtime.station.cli import main
 from edge_runtime.station.updating.signed_reports import SignedReports
-from edge_runtime.updates.reports import verified_report
-from edge_runtime.updates.station_key import PRIVATE_FILE, open_station_key
+from edge_runtime.updates.identity.reports import verified_report
+from edge_runtime.updates.identity.station_key import PRIVATE_FILE, open_station_key
 from edge_runtime.watchlog.ledger import Ledger
 from edge_runtime.watchlog.ledger_query import ledger_path
 

@@ -59,9 +59,10 @@ def test_a_model_on_probation_that_no_engine_runs_any_more_makes_way(tmp_path, p
     assert "the cpu engine cannot load" in state.detail
 
 
-def test_a_candidate_that_ends_the_service_while_it_is_shadowed_is_given_up(tmp_path, packed):
+@pytest.mark.parametrize("stage", [Stage.GOLDEN_OK, Stage.SHADOW])
+def test_a_candidate_that_ends_the_service_while_it_is_loaded_or_shadowed_is_given_up(tmp_path, packed, stage):
     made, better = settings(tmp_path, packed), version(tmp_path, "2")
-    live_models.hand_over(made.station.slots, better, 1, Stage.SHADOW)
+    live_models.hand_over(made.station.slots, better, 1, stage)
     for _ in range(3):
         assert open_serving(made).bundle.digest == open_bundle(packed).digest
     assert load(made.station.state_dir).reason == "probation_crash"

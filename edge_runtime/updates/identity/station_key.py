@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..bundle.errors import InputError, UnavailableError, os_errors_as
-from ..bundle.files import replace_file, sync_folder
+from ...bundle.errors import InputError, UnavailableError, os_errors_as
+from ...bundle.files import replace_file, sync_folder
 
 if TYPE_CHECKING:
     from securesystemslib.signer import CryptoSigner, SSlibKey  # type: ignore[attr-defined,unused-ignore]

@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip("securesystemslib", reason="the extra `station` is not installed")
 
 from edge_runtime.bundle.errors import InputError
-from edge_runtime.updates.station_key import PRIVATE_FILE, PUBLIC_FILE, canonical, open_station_key, verify
+from edge_runtime.updates.identity.station_key import PRIVATE_FILE, PUBLIC_FILE, canonical, open_station_key, verify
 from tests.support import ROOT
 
 REPORT = {"station": "north-7", "blind": 12.25, "tiny": 1e-7, "whole": 3.0, "none": None, "text": "Prüfstelle \udc80"}
@@ -79,8 +79,8 @@ def test_a_damaged_key_is_told_and_never_replaced(tmp_path):
 
 
 def test_processes_that_start_together_agree_on_one_key(tmp_path):
-    code = "import sys; from pathlib import Path; from edge_runtime.updates.station_key import open_station_key as o\n"
-    code += "print(o(Path(sys.argv[1])).public['keyid'])"
+    code = "import sys; from pathlib import Path; from edge_runtime.updates.identity import station_key\n"
+    code += "print(station_key.open_station_key(Path(sys.argv[1])).public['keyid'])"
     started = [
         subprocess.Popen([sys.executable, "-c", code, tmp_path], cwd=ROOT, stdout=subprocess.PIPE, text=True)
         for _ in range(4)

@@ -6,7 +6,7 @@ import pytest
 pytest.importorskip("securesystemslib", reason="the extra `station` is not installed")
 
 from edge_runtime.bundle.errors import InputError, UnavailableError
-from edge_runtime.updates.reports import (
+from edge_runtime.updates.identity.reports import (
     MAX_REPORT,
     StationReport,
     read_document,
@@ -15,7 +15,7 @@ from edge_runtime.updates.reports import (
     verified_report,
     write_report,
 )
-from edge_runtime.updates.station_key import StationKey, open_station_key
+from edge_runtime.updates.identity.station_key import StationKey, open_station_key
 
 REPORT = StationReport(
     station="north-7", time="2026-11-26T10:00:00.000Z", name="demo", version="1.0.0", digest="d" * 64, slot="d" * 64,

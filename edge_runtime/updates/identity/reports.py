@@ -10,10 +10,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from ..bundle.errors import InputError, UnavailableError, os_errors_as
-from ..bundle.files import make_folder, replace_file
-from ..settings_reader import check_name
-from .state import Stage
+from ...bundle.errors import InputError, UnavailableError, os_errors_as
+from ...bundle.files import make_folder, replace_file
+from ...settings_reader import check_name
+from ..state import Stage
 from .station_key import StationKey, verify
 
 SCHEMA, SCHEMA_VERSION = "rarefault/station-report", 1
