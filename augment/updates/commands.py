@@ -113,6 +113,29 @@ def show_command(repository: Path, keys: tuple[Path, ...]) -> None:
             click.echo(f"  {keyid[:12]}  {place}")
 
 
+@keys.command("add-group")
+@click.argument("name")
+@repository_option
+@keys_option
+@click.option("--before", default="all", show_default=True, help="The group that is offered a release after it.")
+@passphrase_option
+def add_group_command(
+    name: str, repository: Path, keys: tuple[Path, ...], before: str, passphrase_file: Path | None
+) -> None:
+    """Make a key for a new group of stations, and let the repository know the group; needs the key of targets."""
+    from augment.updates.keys import GROUP_ROLE
+    from augment.updates.repository import open_repository
+
+    (name,) = _names(name)
+    ring = _ring(keys, passphrase_file)
+    with open_repository(repository, ring) as opened:
+        card = ring.create(GROUP_ROLE + name)
+        opened.add_group(name, card.key, before)
+    click.echo(
+        f"{card.name} ({card.key.keyid[:12]}) signs for the group {name}; groups: {', '.join(opened.about.groups)}"
+    )
+
+
 def _replace_command(name: str, stolen: bool, text: str) -> None:
     @keys.command(name, help=text)
     @click.argument("key", metavar="KEY")

@@ -74,6 +74,12 @@ def test_the_daily_renewal_needs_the_online_keys_alone(rarefault, tmp_path):
     assert offered(tmp_path / "repository", tmp_path / "state")["release"] == 1
 
 
+def test_a_group_is_added(rarefault):
+    rarefault("publish", "BUNDLE", "--repository", "REPOSITORY", "--keys", "KEYS")
+    told = rarefault("keys", "add-group", "north", "--repository", "REPOSITORY", "--keys", "KEYS")
+    assert "groups: one, three, north, all" in told
+
+
 def test_a_stick_is_written(rarefault, tmp_path):
     rarefault("publish", "BUNDLE", "--repository", "REPOSITORY", "--keys", "KEYS")
     told = rarefault("stick", "REPOSITORY", "--out", str(tmp_path / "stick"), "--keys", "KEYS")
