@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from securesystemslib.signer import Key
-from tuf.api.exceptions import RepositoryError
+from tuf.api.exceptions import RepositoryError, UnsignedMetadataError
 from tuf.api.metadata import (
     DelegatedRole,
     Delegations,
@@ -369,7 +369,10 @@ class Repository:
         leaving = self._before(role) if role == "root" else self._leaving.get(role, [])
         part.signatures.clear()
         for signer in self.ring.signers(dict.fromkeys(keyids + leaving)):
-            part.sign(signer, append=True)
+            try:
+                part.sign(signer, append=True)
+            except UnsignedMetadataError as error:  # of a token: files were opened before
+                raise UnavailableError(f"a key of {role} does not sign ({error}); look at its token and PIN") from error
         count = len(set(keyids) & set(part.signatures))
         if count < wanted.threshold:
             raise InputError(
