@@ -1,0 +1,151 @@
+"""A power cut after any call of an update from a signed repository: nothing that was accepted is forgotten.
+
+After each cut those try their luck who offer an older repository, or one made with stolen keys; then the station
+begins its next life, which ends with the signed bundle.
+"""
+
+import random
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("tuf", reason="the extra `station` is not installed")
+pytest.importorskip("onnx", reason="what checks models is not installed")
+
+from edge_runtime.updates.errors import Reason, UpdateRefused
+from edge_runtime.updates.slots import Slots, slot_problem
+from edge_runtime.updates.sources import FolderSource
+from edge_runtime.updates.state import UPDATES, Stage
+from edge_runtime.updates.trusted_repository import TrustedRepository, system_time, trust_root
+from edge_runtime.updates.update_process import INCOMING
+from tests.support.colour_bundle import make_bundle
+from tests.support.file_server import file_server
+from tests.support.power_cuts import STRACE, Call, Disk, Tree, record, write
+from tests.support.signed_rehearsal import TRUST, floor_of, padded_bundle, signed_life
+from tests.support.tuf_past import Past
+from tests.support.update_rehearsal import GROUP, first_life
+
+pytestmark = pytest.mark.skipif(STRACE is None, reason="strace is not installed")
+
+BELOW = f"{UPDATES}/{TRUST}"
+# What a fsync is for: the pattern of the paths whose fsync is left out, as if the program had forgotten it.
+FORGOTTEN = {
+    "of a file that is fetched": rf"^{UPDATES}/{INCOMING}/.*\.part$",
+    "of the folder of the files": rf"^{UPDATES}/{INCOMING}/[0-9a-f]+(/golden)?$",
+    "of the metadata": rf"^{BELOW}/metadata/\.spare",
+    "of the metadata's folder": rf"^{BELOW}/metadata$",
+    "of the roots": rf"^{BELOW}/metadata/root_history/\.spare",
+    "of the roots' folder": rf"^{BELOW}/metadata/root_history$",
+    "of the floor": rf"^{BELOW}/\.spare",
+    "of the folder of trust": rf"^{BELOW}$",
+}
+
+
+class World:
+    """A state that serves the bundle of yesterday's repository, and today's repository."""
+
+    def __init__(self, place: Path) -> None:
+        self.place, self.state, self.scratch = place, place / "state", place / "scratch"
+        old, new = make_bundle(place / "old", ("fp32",)), padded_bundle(place / "new", 40_000)
+        self.past = Past(place, old, new, GROUP)
+        first_life(self.state, old)
+        trust_root(self.state / BELOW, (self.past.today / "metadata" / "1.root.json").read_bytes())
+        yesterday = system_time() - timedelta(days=1)
+        state = signed_life(Slots(self.state), FolderSource(self.past.before), now=lambda: yesterday)
+        assert state.stage is Stage.COMMITTED, state
+        self.floor = floor_of(self.state / BELOW)
+        self.looks: dict[int, str] = {}
+
+    def calls(self, url: str) -> tuple[Path, list[Call]]:
+        """A copy of the state as it was, and what one life with the repository at `url` does to it."""
+        live = self.place / "live"
+        shutil.rmtree(live, ignore_errors=True)
+        shutil.copytree(self.state, live, symlinks=True)
+        command = [sys.executable, "-m", "tests.support.signed_rehearsal", str(live), url]
+        calls = record(command, self.place / "log")
+        shutil.rmtree(live)
+        shutil.copytree(self.state, live, symlinks=True)
+        return live, calls
+
+    def first_wrong(self, before: Path, calls: list[Call], deaf: str = "") -> str:
+        """What is wrong after a cut at some place, or an empty text; each way the disk may look is looked at once."""
+        disk, chance, told = Disk(before, deaf), random.Random(0), ""
+        seen: set[int] = set()
+        for place, call in enumerate(calls):
+            if call.name == "write" and call.rest.startswith("1,"):
+                told = call.texts[0].decode() if call.texts[0].startswith(b"refreshed") else told
+            elif not disk.apply(call):
+                continue
+            for tree in disk.leftovers(chance):
+                if (key := hash((told, frozenset(tree.items())))) in seen:
+                    continue
+                seen.add(key)
+                if problem := self.forgotten(tree, told) or self.end_of_next_life(tree):
+                    return f"after call {place}, {call.name}, with {told!r} told: {problem}"
+        assert len(seen) > 200
+        return ""
+
+    def forgotten(self, tree: Tree, told: str) -> str:
+        """Which offer of the past is taken, or how far time went back."""
+        trust = {name.removeprefix(BELOW + "/"): what for name, what in tree.items() if name.startswith(BELOW + "/")}
+        key = hash((told, frozenset(trust.items())))
+        if key not in self.looks:
+            self.looks[key] = self._forgotten(trust, told)
+        return self.looks[key]
+
+    def _forgotten(self, trust: Tree, told: str) -> str:
+        write(trust, self.scratch)
+        floor = datetime.fromisoformat(told.split()[1]) if told else self.floor
+        if (kept := floor_of(self.scratch)) < floor:
+            return f"time goes back from {floor} to {kept}"
+        past = self.past
+        for offer in (past.before, past.mixed, past.revoked) if told else (past.oldest,):
+            write(trust, self.scratch)
+            try:
+                TrustedRepository(self.scratch, FolderSource(offer)).refresh()
+            except UpdateRefused as error:
+                if error.reason not in (Reason.ROLLBACK, Reason.SIGNATURE):
+                    return f"{offer.name} is refused for another reason: {error}"
+            else:
+                return f"the repository {offer.name} is taken"
+        return ""
+
+    def end_of_next_life(self, tree: Tree) -> str:
+        """What is wrong with the end of a life that nothing disturbs."""
+        write(tree, self.scratch)
+        slots = Slots(self.scratch)
+        state = signed_life(slots, FolderSource(self.past.today))
+        if (state.stage, slots.current().name) != (Stage.COMMITTED, self.past.digest):
+            return f"it ends at {state.stage.value} with {slots.current().name[:12]}: {state.detail}"
+        return slot_problem(slots.current())
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[World]:
+    """In memory, where fsync costs nothing."""
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
+        yield World(Path(folder))
+
+
+def test_a_power_cut_during_an_update_from_a_folder_forgets_nothing_that_was_accepted(world):
+    before, calls = world.calls(str(world.past.today))
+    assert world.first_wrong(before, calls) == ""
+
+
+def test_a_power_cut_during_an_update_over_http_whose_link_is_cut_forgets_nothing_either(world):
+    with file_server(world.past.today) as server:
+        server.cut_after = 20_000
+        before, calls = world.calls(server.url)
+    assert world.first_wrong(before, calls) == ""
+
+
+def test_every_forgotten_fsync_of_the_download_and_of_what_is_trusted_is_found(world):
+    before, calls = world.calls(str(world.past.today))
+    found = {what: world.first_wrong(before, calls, deaf) for what, deaf in FORGOTTEN.items()}
+    assert all(found.values()), found
