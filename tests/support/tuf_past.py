@@ -10,24 +10,26 @@ from tests.support.tuf_repository import ONLINE, TufRepository
 
 
 class Past:
-    """A repository in `place/today` that offered the bundle `old` and now offers `new` to the group; and four others.
+    """A repository in `place/today` that offered the bundle `old` and now offers `new` to the group; and five others.
 
-    `oldest` and `before` are older states of it. `mixed` has newer snapshot and timestamp files, rightly signed, that
-    name older files of the other roles. `revoked` is signed with a snapshot key that a root of today has revoked, and
-    holds that root back. A station that has seen `today` must take none of them, one that has seen `before` not
-    `oldest`.
+    `oldest`, `before` and `between` are older states of it, the last one with today's root. `mixed` has newer snapshot
+    and timestamp files, rightly signed, that name older files of the other roles. `revoked` is signed with a snapshot
+    key that today's root has revoked, and holds that root back. A station that has seen `today` must take none of
+    them, one that has seen `before` not `oldest`.
     """
 
     def __init__(self, place: Path, old: Path, new: Path, group: str) -> None:
-        names = ("today", "oldest", "before", "mixed", "revoked")
-        self.today, self.oldest, self.before, self.mixed, self.revoked = (place / name for name in names)
+        names = ("today", "oldest", "before", "between", "mixed", "revoked")
+        self.today, self.oldest, self.before, self.between, self.mixed, self.revoked = (place / name for name in names)
         self._repository, self._group = TufRepository(self.today), group
         for copied in (self.oldest, self.before):
-            self.digest = self._offer(old, 1)
+            self._offer(old, 1)
             shutil.copytree(self.today, copied)
         stolen = copy.copy(self._repository.signers)
         older = {role: self._repository.roles[role].version for role in ("targets", f"group-{group}")}
         self._repository.rotate("snapshot")
+        self._offer(old, 1)
+        shutil.copytree(self.today, self.between)
         self.digest = self._offer(new, 2)
         self._forge(self.mixed, self._repository.signers, older)
         self._forge(self.revoked, stolen, {})

@@ -8,7 +8,7 @@ import random
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -21,29 +21,38 @@ from edge_runtime.updates.errors import Reason, UpdateRefused
 from edge_runtime.updates.slots import Slots, slot_problem
 from edge_runtime.updates.sources import FolderSource
 from edge_runtime.updates.state import UPDATES, Stage
-from edge_runtime.updates.trusted_repository import TrustedRepository, system_time, trust_root
+from edge_runtime.updates.trusted_repository import ROOT, TrustedRepository, system_time, trust_root
 from edge_runtime.updates.update_process import INCOMING
 from tests.support.colour_bundle import make_bundle
 from tests.support.file_server import file_server
 from tests.support.power_cuts import STRACE, Call, Disk, Tree, record, write
 from tests.support.signed_rehearsal import TRUST, floor_of, padded_bundle, signed_life
 from tests.support.tuf_past import Past
+from tests.support.tuf_repository import TufRepository
 from tests.support.update_rehearsal import GROUP, first_life
 
 pytestmark = pytest.mark.skipif(STRACE is None, reason="strace is not installed")
 
 BELOW = f"{UPDATES}/{TRUST}"
-# What a fsync is for: the pattern of the paths whose fsync is left out, as if the program had forgotten it.
+# What a fsync is for: the room below updates/, and the pattern of the paths there whose fsync is left out, as if the
+# program had forgotten it.
 FORGOTTEN = {
-    "of a file that is fetched": rf"^{UPDATES}/{INCOMING}/.*\.part$",
-    "of the folder of the files": rf"^{UPDATES}/{INCOMING}/[0-9a-f]+(/golden)?$",
-    "of the metadata": rf"^{BELOW}/metadata/\.spare",
-    "of the metadata's folder": rf"^{BELOW}/metadata$",
-    "of the roots": rf"^{BELOW}/metadata/root_history/\.spare",
-    "of the roots' folder": rf"^{BELOW}/metadata/root_history$",
-    "of the floor": rf"^{BELOW}/\.spare",
-    "of the folder of trust": rf"^{BELOW}$",
+    "of a file that is fetched": (INCOMING, r"/.*\.part$"),
+    "of the folder of the files": (INCOMING, r"/[0-9a-f]+(/golden)?$"),
+    "of the metadata": (TRUST, r"/metadata/\.spare"),
+    "of the metadata's folder": (TRUST, r"/metadata$"),
+    "of the roots": (TRUST, r"/metadata/root_history/\.spare"),
+    "of the roots' folder": (TRUST, r"/metadata/root_history$"),
+    "of the floor": (TRUST, r"/\.spare"),
+    "of the folder of trust": (TRUST, r"$"),
 }
+TRUST_ROOT = """
+import os, pathlib, sys
+from edge_runtime.updates.trusted_repository import trust_root
+trust_root(pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]).read_bytes())
+os.write(1, b"refreshed")
+"""
+Check = Callable[[Tree, str], str]
 
 
 class World:
@@ -72,23 +81,36 @@ class World:
         shutil.copytree(self.state, live, symlinks=True)
         return live, calls
 
-    def first_wrong(self, before: Path, calls: list[Call], deaf: str = "") -> str:
-        """What is wrong after a cut at some place, or an empty text; each way the disk may look is looked at once."""
-        disk, chance, told = Disk(before, deaf), random.Random(0), ""
+    def killed(self, before: Path, calls: list[Call]) -> tuple[Disk, list[Call]]:
+        """The disk after these calls of a process that was then killed, and what the next life does to it."""
+        disk = Disk(before)
+        for call in calls:
+            disk.apply(call)
+        write(next(disk.leftovers(random.Random(0))), before)
+        disk.files.clear()
+        command = [sys.executable, "-m", "tests.support.signed_rehearsal", str(before), str(self.past.today)]
+        return disk, record(command, self.place / "log")
+
+    def first_wrong(self, disk: Disk, calls: list[Call], check: Check, mixtures: int = 0) -> str:
+        """What `check` finds wrong after the first cut where it does; each way the disk may look is checked once."""
+        chance, told = random.Random(0), ""
         seen: set[int] = set()
         for place, call in enumerate(calls):
             if call.name == "write" and call.rest.startswith("1,"):
                 told = call.texts[0].decode() if call.texts[0].startswith(b"refreshed") else told
             elif not disk.apply(call):
                 continue
-            for tree in disk.leftovers(chance):
+            for tree in disk.leftovers(chance, mixtures):
                 if (key := hash((told, frozenset(tree.items())))) in seen:
                     continue
                 seen.add(key)
-                if problem := self.forgotten(tree, told) or self.end_of_next_life(tree):
+                if problem := check(tree, told):
                     return f"after call {place}, {call.name}, with {told!r} told: {problem}"
-        assert len(seen) > 200
+        assert len(seen) > 5
         return ""
+
+    def any_wrong(self, tree: Tree, told: str) -> str:
+        return self.forgotten(tree, told) or self.end_of_next_life(tree, told)
 
     def forgotten(self, tree: Tree, told: str) -> str:
         """Which offer of the past is taken, or how far time went back."""
@@ -104,7 +126,7 @@ class World:
         if (kept := floor_of(self.scratch)) < floor:
             return f"time goes back from {floor} to {kept}"
         past = self.past
-        for offer in (past.before, past.mixed, past.revoked) if told else (past.oldest,):
+        for offer in (past.before, past.between, past.mixed, past.revoked) if told else (past.oldest,):
             write(trust, self.scratch)
             try:
                 TrustedRepository(self.scratch, FolderSource(offer)).refresh()
@@ -115,7 +137,7 @@ class World:
                 return f"the repository {offer.name} is taken"
         return ""
 
-    def end_of_next_life(self, tree: Tree) -> str:
+    def end_of_next_life(self, tree: Tree, told: str) -> str:
         """What is wrong with the end of a life that nothing disturbs."""
         write(tree, self.scratch)
         slots = Slots(self.scratch)
@@ -135,17 +157,49 @@ def world() -> Iterator[World]:
 
 def test_a_power_cut_during_an_update_from_a_folder_forgets_nothing_that_was_accepted(world):
     before, calls = world.calls(str(world.past.today))
-    assert world.first_wrong(before, calls) == ""
+    assert world.first_wrong(Disk(before), calls, world.any_wrong, mixtures=2) == ""
 
 
 def test_a_power_cut_during_an_update_over_http_whose_link_is_cut_forgets_nothing_either(world):
     with file_server(world.past.today) as server:
         server.cut_after = 20_000
         before, calls = world.calls(server.url)
-    assert world.first_wrong(before, calls) == ""
+        assert [start for name, start in server.asked if name.endswith("model.fp32.onnx")] == [0, 20_000, 40_000]
+    assert world.first_wrong(Disk(before), calls, world.any_wrong, mixtures=2) == ""
+
+
+@pytest.mark.parametrize("step", ["fsync", "rename"])
+def test_what_a_killed_process_left_in_memory_is_durable_before_the_next_one_counts_on_it(world, step):
+    before, calls = world.calls(str(world.past.today))
+    model = next(place for place, call in enumerate(calls) if any(b"fp32.onnx.part" in text for text in call.texts))
+    place = next(place for place in range(model, len(calls)) if calls[place].name == step)
+    disk, calls = world.killed(before, calls[: place + (step == "rename")])
+    assert world.first_wrong(disk, calls, world.end_of_next_life) == ""
+
+
+def test_a_power_cut_while_another_root_is_trusted_leaves_no_way_back(world):
+    before = world.place / "live"
+    shutil.rmtree(before, ignore_errors=True)
+    shutil.copytree(world.state, before, symlinks=True)
+    disk = Disk(before)
+    old, new = (before / BELOW / ROOT).read_bytes(), TufRepository(world.place / "another").first_root
+    (world.place / "new root").write_bytes(new)
+    command = [sys.executable, "-c", TRUST_ROOT, str(before / BELOW), str(world.place / "new root")]
+
+    def check(tree: Tree, told: str) -> str:
+        root = tree.get(f"{BELOW}/{ROOT}")
+        if told or root not in (old, None):
+            return "" if root == new else "the new root is gone"
+        return world.forgotten(tree, "") if root == old else ""
+
+    assert world.first_wrong(disk, record(command, world.place / "log"), check, mixtures=2) == ""
 
 
 def test_every_forgotten_fsync_of_the_download_and_of_what_is_trusted_is_found(world):
     before, calls = world.calls(str(world.past.today))
-    found = {what: world.first_wrong(before, calls, deaf) for what, deaf in FORGOTTEN.items()}
+    checks = {INCOMING: world.end_of_next_life, TRUST: world.forgotten}
+    found = {
+        what: world.first_wrong(Disk(before, rf"^{UPDATES}/{room}{deaf}"), calls, checks[room])
+        for what, (room, deaf) in FORGOTTEN.items()
+    }
     assert all(found.values()), found
