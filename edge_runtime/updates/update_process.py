@@ -139,12 +139,18 @@ def _look(attempt: _Attempt, group: str, open_repository: Callable[[], Repositor
             raise
         log.warning("the update to release %s goes on with what is fetched: %s", attempt.state.release, error)
         return None
-    if attempt.slots.is_current(release.bundle):
+    if attempt.slots.is_current(release.bundle) and _stands(attempt.state, release.bundle):
         if attempt.state.release != release or attempt.state.stage is not Stage.COMMITTED:
             attempt.save(attempt.state.begun(release).committed())
     elif _is_new(attempt.state, release) or (again and attempt.state.stage is Stage.FAILED):
         attempt.save(attempt.state.begun(release))
     return repository
+
+
+def _stands(state: UpdateState, bundle: str) -> bool:
+    """Whether the newest update to the bundle did not fail: a failed one may serve for want of another."""
+    ended = [outcome.stage for outcome in state.history if outcome.bundle == bundle]
+    return not ended or ended[0] is Stage.COMMITTED
 
 
 def _is_new(state: UpdateState, release: Release) -> bool:
@@ -284,7 +290,12 @@ def commit(slots: Slots) -> UpdateState:
 
 def fail(slots: Slots, reason: Reason, detail: str) -> UpdateState:
     """Give the candidate up; where it serves, the previous slot serves again when this returns."""
-    state = _from_stage(slots, HANDED_OVER, lambda state: state.failed(reason, detail))
+
+    def given_up(state: UpdateState) -> UpdateState:
+        alone = slots.is_current(state.candidate) and slots.previous() is None
+        return state.failed(reason, f"{detail}; there is no other model to go back to" if alone else detail)
+
+    state = _from_stage(slots, HANDED_OVER, given_up)
     _clean(slots, "")
     return state
 

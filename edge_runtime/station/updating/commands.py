@@ -17,6 +17,7 @@ from ...cli_errors import Command, config_option
 from ...logs import log_to_stderr
 from ...updates.errors import Reason
 from ...updates.rate_limit import RateLimit
+from ...updates.slots import Slots
 from ...updates.sources import FolderSource, Source, open_source
 from ...updates.state import HANDED_OVER, UPDATES, Stage, UpdateState, load, update_lock
 from ...updates.trusted_repository import TrustedRepository, trust_root
@@ -82,12 +83,14 @@ def rollback(config: Path) -> None:
     """
     settings = load_station_settings(config)
     slots = settings.station.slots
-    if load(slots.state_dir).stage in (Stage.GOLDEN_OK, Stage.SHADOW):
+    state = load(slots.state_dir)
+    if state.stage in (Stage.GOLDEN_OK, Stage.SHADOW):
         fail(slots, Reason.ROLLED_BACK, "a person gave the candidate up")
+        done = f"{_named(state)} is given up"
     else:
         roll_back_by_hand(slots)
-    serves = "serves again" if is_running(slots.state_dir) else "serves from the next start of the service"
-    click.echo(f"{slots.current()} {serves}")
+        done = "the model before is back"
+    click.echo(f"{done}: {_serving(slots)}")
 
 
 @click.command(cls=Command)
@@ -103,6 +106,15 @@ def trust(config: Path, root: Path) -> None:
     with _extra(), os_errors_as(InputError, what, "check the path, and who may read and write it"):
         trust_root(folder, root.read_bytes())
     click.echo(f"updates are trusted that begin with {root}, kept in {folder}")
+
+
+def _serving(slots: Slots) -> str:
+    """Return a sentence about what serves now."""
+    try:
+        serves = "serves" if is_running(slots.state_dir) else "serves from the next start of the service"
+        return f"{slots.current()} {serves}"
+    except InputError:
+        return "no model serves yet"
 
 
 def _trust_folder(settings: StationSettings) -> Path:
