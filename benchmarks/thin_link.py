@@ -22,10 +22,10 @@ from edge_runtime.updates.state import Stage, load
 from tests.support import live_models
 from tests.support.central_repository import make_repository
 from tests.support.fake_mjpeg_camera import GREEN_FRAMES, RED_FRAMES
+from tests.support.file_server import file_server
 from tests.support.running_station import Station
 from tests.support.sample_events import wait_until
 from tests.support.shared_link import shared_link
-from tests.support.web_server import serving
 
 UPDATES = """
 [updates]
@@ -100,7 +100,10 @@ def main(out: Path, megabytes: int, rate: int, cut: float, alarms: int) -> None:
     (out / "station").mkdir()
     station = Station(out / "station", factory.folder.absolute())
     try:
-        with serving(out / "repository") as web, shared_link([web, station.broker.port], rate, cut) as link:
+        with (
+            file_server(out / "repository") as server,
+            shared_link([web := int(server.url.rpartition(":")[2]), station.broker.port], rate, cut) as link,
+        ):
             settings = station.config.read_text().replace(
                 f"port = {station.broker.port}", f"port = {link.to(station.broker.port)}"
             )

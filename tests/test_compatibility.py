@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 
 from augment.records import COMPARISON, DATASET, STAGES, SYNTHETIC, RunFolder
+from edge_runtime.alerts.events import ALARM, HEARTBEAT, SAMPLE, UPDATE, Record
+from edge_runtime.alerts.outbox import Outbox
 from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.manifest import Manifest
 from edge_runtime.bundle.store import open_bundle
@@ -257,3 +259,41 @@ def test_the_ledger_is_read(old):
     cameras = json.loads(done.stdout)["night"]["cameras"]
     assert [i["seconds"] for i in cameras["yard"]["blind"] if i["cause"] == "frozen"] == [300.0, 300.0]
     assert [i["seconds"] for i in cameras["roof"]["blind"] if i["cause"] == "auth"] == [3600.0, 3600.0]
+
+
+def test_the_outbox_has_the_tables_of_0_1_0_so_that_either_version_goes_on_with_the_others(tmp_path, old):
+    """An upgrade and a downgrade with a full outbox: no table is changed, and each kind known to 0.1.0 has its rank."""
+    outbox = Outbox(tmp_path / "state", ["webhook"])
+    for kind in (SAMPLE, HEARTBEAT, UPDATE, ALARM):
+        outbox.commit(Record(f"of {kind}", kind, "", {"kind": kind, "test": False}))
+    outbox.close()
+    told = "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY name"
+    ours, theirs = ([row[0] for row in rows(folder, told)] for folder in (tmp_path / "state", old / "state"))
+    assert [" ".join(line.split()) for line in ours] == [" ".join(line.split()) for line in theirs]
+    assert rows(tmp_path / "state", "PRAGMA user_version") == rows(old / "state", "PRAGMA user_version")
+    ranks = dict(rows(tmp_path / "state", "SELECT kind, rank FROM events"))
+    old_ranks = dict(rows(old / "state", "SELECT kind, rank FROM events"))
+    assert {kind: ranks[kind] for kind in (HEARTBEAT, SAMPLE)} == {
+        kind: old_ranks[kind] for kind in (HEARTBEAT, SAMPLE)
+    }
+    assert ranks[ALARM] < old_ranks[ALARM] < ranks[HEARTBEAT]  # today's alarms go first whoever sends them
+    assert ranks[ALARM] < ranks[UPDATE] < ranks[HEARTBEAT]
+
+
+def rows(folder: Path, query: str) -> list[tuple[Any, ...]]:
+    base = sqlite3.connect(f"file:{folder / 'outbox.sqlite3'}?mode=ro", uri=True)
+    found = base.execute(query).fetchall()
+    base.close()
+    return found
+
+
+def test_what_the_guide_does_before_a_downgrade_leaves_no_kind_that_the_older_version_does_not_know(tmp_path):
+    guide = (ROOT / "docs" / "station.md").read_text()
+    (program,) = re.findall(r"python3 - <<'END'\n(import sqlite3\n.*?)\nEND", guide, re.DOTALL)
+    outbox = Outbox(tmp_path, ["mqtt"])
+    for kind in (UPDATE, ALARM):
+        outbox.commit(Record(f"of {kind}", kind, "", {"kind": kind, "test": False}))
+    outbox.close()
+    exec(program.replace("/var/lib/rarefault", str(tmp_path)), {})
+    assert rows(tmp_path, "SELECT kind, sink FROM events JOIN deliveries USING (seq)") == [(ALARM, "mqtt")]
+    assert rows(tmp_path, "SELECT count(*) FROM deliveries") == [(1,)]

@@ -49,8 +49,7 @@ Where keys live:
                            is not the web server. Whoever has targets, one group and the online keys can publish.
   snapshot, timestamp      on the machine that runs `rarefault renew` every day; alone they cannot change a model.
 Move each card (.json) with its key (.pem), keep a copy of every root key at a second place, and give --keys once for
-each folder at hand. Stations begin with {root}: edge-station trust 1.root.json, handed
-over in person.
+each folder at hand. Stations begin with metadata/1.root.json of the repository, handed over in person.
 What expires: root after {about.root_days} days, targets and groups after {about.targets_days}: rarefault renew
 --offline. Snapshot and timestamp after {about.online_days} days on a server (rarefault renew, daily by cron), and after
 {about.stick_days} days on a USB stick. A station whose repository has expired keeps its model and takes no new one."""
@@ -94,7 +93,7 @@ def create_command(folder: Path, groups: str, tokens: tuple[str, ...], passphras
     pairs = dict(_pair(token) for token in tokens)
     for card in create_keys(_ring((folder,), passphrase_file), _names(groups), pairs):
         click.echo(f"{card.name:16} {card.key.keyid[:12]}  {card.where}")
-    click.echo("\n" + ADVICE.format(about=About(), root="metadata/1.root.json of the repository"))
+    click.echo("\n" + ADVICE.format(about=About()))
 
 
 @keys.command("show")
@@ -112,6 +111,29 @@ def show_command(repository: Path, keys: tuple[Path, ...]) -> None:
         for keyid in wanted.keyids:
             place = f"{cards[keyid].name} in {cards[keyid].folder}" if keyid in cards else "not at hand"
             click.echo(f"  {keyid[:12]}  {place}")
+
+
+@keys.command("add-group")
+@click.argument("name")
+@repository_option
+@keys_option
+@click.option("--before", default="all", show_default=True, help="The group that is offered a release after it.")
+@passphrase_option
+def add_group_command(
+    name: str, repository: Path, keys: tuple[Path, ...], before: str, passphrase_file: Path | None
+) -> None:
+    """Make a key for a new group of stations, and let the repository know the group; needs the key of targets."""
+    from augment.updates.keys import GROUP_ROLE
+    from augment.updates.repository import open_repository
+
+    (name,) = _names(name)
+    ring = _ring(keys, passphrase_file)
+    with open_repository(repository, ring) as opened:
+        card = ring.create(GROUP_ROLE + name)
+        opened.add_group(name, card.key, before)
+    click.echo(
+        f"{card.name} ({card.key.keyid[:12]}) signs for the group {name}; groups: {', '.join(opened.about.groups)}"
+    )
 
 
 def _replace_command(name: str, stolen: bool, text: str) -> None:
@@ -161,14 +183,15 @@ def publish(
 ) -> None:  # fmt: skip
     """Check BUNDLE, sign it and offer it to a group of stations; makes the repository where there is none."""
     from augment.updates.publish import publish as publish_bundle
-    from augment.updates.repository import About, create_repository, is_repository, open_repository
+    from augment.updates.repository import METADATA, About, create_repository, is_repository, open_repository
 
     ring = _ring(keys, passphrase_file)
     if not is_repository(repository):
         about = About(groups=_names(groups), require_evidence=require_evidence)
         create_repository(repository, ring, about)
-        click.echo(f"{repository} made. Stations trust it by {repository / 'metadata' / '1.root.json'}.\n")
-        click.echo(ADVICE.format(about=about, root=repository / "metadata" / "1.root.json") + "\n")
+        click.echo(
+            f"{repository} made. Stations trust it by {repository / METADATA / '1.root.json'}: edge-station trust"
+        )
     with open_repository(repository, ring) as opened:
         done = publish_bundle(opened, bundle, group, forced, _comparison(run))
     for note in done.notes:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from securesystemslib.signer import Key
-from tuf.api.exceptions import RepositoryError
+from tuf.api.exceptions import RepositoryError, UnsignedMetadataError
 from tuf.api.metadata import (
     DelegatedRole,
     Delegations,
@@ -147,6 +147,11 @@ def load_repository(folder: Path, ring: KeyRing, clock: Callable[[], datetime] =
         parts["root"] = _load(folder, f"{_newest_root(folder)}.root.json")
     except (RepositoryError, DeserializationError, OSError) as error:
         raise InputError(f"{folder} is no whole repository ({error}); restore it from a copy") from error
+    if unknown := [name for name in about.groups if GROUP_ROLE + name not in parts]:
+        raise InputError(
+            f"{folder / ABOUT} names the group {unknown[0]}, which no key signs for; take it out, and add it "
+            "with: rarefault keys add-group"
+        )
     return Repository(folder, ring, about, clock, parts, {role: part.signed.version for role, part in parts.items()})
 
 
@@ -287,6 +292,19 @@ class Repository:
         """Return the targets of one bundle."""
         return [path for path in self.targets.targets if path.startswith(f"bundles/{digest}/")]
 
+    def add_group(self, name: str, key: Key, before: str) -> None:
+        """Add a group of stations with a key of its own; its turn in a release comes before that of `before`."""
+        self._known(before)
+        if name in self.about.groups:
+            raise InputError(f"there is a group {name!r} already; choose another name")
+        place, role = self.about.groups.index(before), GROUP_ROLE + name
+        self.about = replace(self.about, groups=(*self.about.groups[:place], name, *self.about.groups[place:]))
+        delegations = cast(Delegations, self.targets.delegations)
+        cast(dict[str, DelegatedRole], delegations.roles)[role] = _delegated(role)
+        self.targets.add_key(key, role)
+        self.parts[role], self.committed[role] = Metadata[Any](Targets()), 0
+        self.touch(role, "targets")
+
     def replace_key(self, role: str, old: str, new: Key, stolen: bool = False) -> None:
         """Let `new` sign for `role` instead of the key with the id `old`, which signs once more beside it.
 
@@ -317,6 +335,8 @@ class Repository:
         self._write_online(self.folder, self.about.online_days)
         if "root" in self._touched:
             self._write("root", self._signed("root", self.about.root_days))
+        if self.about != About.read(self.folder):
+            self.about.write(self.folder)
         self._touched.clear()
         self._leaving.clear()
 
@@ -349,7 +369,10 @@ class Repository:
         leaving = self._before(role) if role == "root" else self._leaving.get(role, [])
         part.signatures.clear()
         for signer in self.ring.signers(dict.fromkeys(keyids + leaving)):
-            part.sign(signer, append=True)
+            try:
+                part.sign(signer, append=True)
+            except UnsignedMetadataError as error:  # of a token: files were opened before
+                raise UnavailableError(f"a key of {role} does not sign ({error}); look at its token and PIN") from error
         count = len(set(keyids) & set(part.signatures))
         if count < wanted.threshold:
             raise InputError(

@@ -2,7 +2,7 @@
 
     IDLE -> FETCHED -> VERIFIED -> STAGED -> GOLDEN_OK [-> SHADOW] -> PROBATION -> COMMITTED; from any of them FAILED
 
-The update process writes the stages up to GOLDEN_OK, the service those after it. docs/adr/0013 says why it is so.
+The update process writes the stages up to GOLDEN_OK, the service those after it.
 """
 
 import contextlib

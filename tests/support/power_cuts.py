@@ -1,7 +1,7 @@
 """Power cuts without pulling a plug: record what a process asks of its disk, and make what a cut may leave of it.
 
-`record` runs a process under strace. `Disk` applies the calls below one folder one after the other, and tells volatile from
-durable: the content of a file is durable once fsync has been called on it, a name in a folder once it was on the folder.
+`record` runs a process under strace. `Disk` applies the calls below one folder one after the other, and tells volatile
+from durable: the content of a file is durable once fsync was called on it, a name once it was called on its folder.
 `leftovers` gives what a cut after the last call may leave: all of it, only what is durable, all names with the durable
 content alone (as a file system does that writes names first), and random mixtures of these.
 """
@@ -192,7 +192,7 @@ def _read(root: Path) -> Folder:
     folder = Folder()
     for path in sorted(root.iterdir()):
         if path.is_symlink():
-            folder.names[path.name] = Content(target=os.readlink(path))
+            folder.names[path.name] = Content(target=str(path.readlink()))
         elif path.is_dir():
             folder.names[path.name] = _read(path)
         else:

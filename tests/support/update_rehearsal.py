@@ -1,7 +1,8 @@
-"""The updates of a station without cameras, which can be killed at any step: `python -m tests.support.update_rehearsal`.
+"""The updates of a station without cameras, to be killed at any step: `python -m tests.support.update_rehearsal`.
 
-A `life` is what a station does from a start on: recover, serve, bring the release, let it serve on probation, and commit
-it or give it up. The repository is a folder of bundles without signatures, and its trial checks only that files are whole.
+A `life` is what a station does from a start on: recover, serve, bring the release, let it serve on probation, and
+commit it or give it up. The repository is a folder of bundles without signatures, and its trial checks only that files
+are whole.
 """
 
 import json
@@ -194,23 +195,28 @@ def sweep(base: Path, folder: Path, new: str, good: bool, links: bool) -> tuple[
 def check_end(state_dir: Path, old: str, new: str, good: bool) -> None:
     """AssertionError where a life that nobody killed has not come to a proper end."""
     state = load(state_dir)
-    active = Slots(state_dir).current().name
-    if state.stage is Stage.COMMITTED:
-        assert good and active == new
-    else:
-        # A third start on probation looks like a model that ends the service.
-        assert state.stage is Stage.FAILED and active == old
-        assert state.reason == Reason.PROBATION_CRASH.value or not good
+    ended = (state.stage, Slots(state_dir).current().name)
+    crashed = state.reason == Reason.PROBATION_CRASH.value  # a third start on probation looks like one
+    assert ended == ((Stage.COMMITTED, new) if good and not crashed else (Stage.FAILED, old)), ended
 
 
-if __name__ == "__main__":
+def announce(step: str) -> None:
+    """Tell whoever reads the standard output which step is on disk."""
+    os.write(1, f"{step}\n".encode())
+
+
+def main() -> None:
+    """Run a life, or a sweep, as the arguments say."""
     kind, *rest = sys.argv[1:]
     if kind == "sweep":
         base, folder, new, good, links = rest
-        print(*sweep(Path(base), Path(folder), new, good == "good", links == "links"))
-    else:  # life
+        announce("{} {}".format(*sweep(Path(base), Path(folder), new, good == "good", links == "links")))
+    else:
         state_dir, folder, good, links = rest
-        announce = lambda step: os.write(1, f"{step}\n".encode())  # noqa: E731
         announce("ready")
         link = os.symlink if links == "links" else refuse_link
         life(Slots(Path(state_dir), link=link, reached=announce), Path(folder), good == "good")
+
+
+if __name__ == "__main__":
+    main()

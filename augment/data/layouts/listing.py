@@ -8,7 +8,7 @@ from pathlib import Path
 
 from augment.data.boxes import DrawnBox
 from augment.data.problems import Problem
-from edge_runtime.media.file_kinds import IMAGE_SUFFIXES, SUFFIXES, Kind, file_kind, made_by_system
+from edge_runtime.media.file_kinds import IMAGE_SUFFIXES, SUFFIXES, Kind, file_kind, made_by_system, unread
 from edge_runtime.text_files import printable
 
 PLAIN_SUFFIXES = IMAGE_SUFFIXES - set(SUFFIXES["HEIC"])  # a file of these names is a picture, whatever its reader says
@@ -67,9 +67,9 @@ def told(source: Source) -> list[str]:
     said = []
     if source.unread:
         reasons = Counter(reason for _, reason in source.unread)
-        counted = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
+        counted = "; ".join(f"{count}: {reason}" for reason, count in reasons.most_common())
         said.append(
-            f"{len(source.unread)} files that may show something are {NOT_READ} and teach nothing: {counted} "
+            f"{len(source.unread)} files that may show something are {NOT_READ} and teach nothing, {counted} "
             f"(first {source.unread[0][0]})"
         )
     said += source.notes
@@ -139,8 +139,7 @@ def _sort_by_content(path: Path, name: str, found: Found) -> None:
     if kind.kind is Kind.PICTURE:
         found.pictures.append(name)
     elif kind.may_be_evidence:
-        remedy = "install the extra rarefault[heic], or save it as JPEG" if kind.name == "HEIC" else "save it as JPEG"
-        found.unread.append((name, f"{kind.name} ({remedy if kind.kind is Kind.UNREAD_PICTURE else 'no still image'})"))
+        found.unread.append((name, unread(kind)))
     else:
         found.ignored.append((name, f"is no image by its name (suffix {path.suffix or 'missing'})"))
 

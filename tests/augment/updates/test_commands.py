@@ -27,7 +27,7 @@ def rarefault(tmp_path):
 
 def test_a_bundle_goes_from_the_first_group_to_the_last(rarefault, tmp_path):
     told = rarefault("publish", "BUNDLE", "--repository", "REPOSITORY", "--keys", "KEYS")
-    assert "Where keys live" in told
+    assert "metadata/1.root.json: edge-station trust" in told
     assert "release 1: colours 1" in told
     for group, number in (("one", 2), ("three", 3)):
         words = ("promote", "--repository", "REPOSITORY", "--keys", "KEYS", "--group", group)
@@ -40,6 +40,7 @@ def test_a_bundle_goes_from_the_first_group_to_the_last(rarefault, tmp_path):
 def test_creating_keys_tells_where_they_live_and_what_expires(rarefault):
     told = rarefault("keys", "create", "KEYS", "--groups", "one,north")
     assert told.startswith("group-north-1")
+    assert "Where keys live" in told
     assert "root after 365 days" in told
     assert "90 days on a USB stick" in told
 
@@ -71,6 +72,12 @@ def test_the_daily_renewal_needs_the_online_keys_alone(rarefault, tmp_path):
     assert "0 of the keys of group-all are at hand" in told
     rarefault("renew", "REPOSITORY", "--keys", str(online), "--keys", "KEYS", "--offline")
     assert offered(tmp_path / "repository", tmp_path / "state")["release"] == 1
+
+
+def test_a_group_is_added(rarefault):
+    rarefault("publish", "BUNDLE", "--repository", "REPOSITORY", "--keys", "KEYS")
+    told = rarefault("keys", "add-group", "north", "--repository", "REPOSITORY", "--keys", "KEYS")
+    assert "groups: one, three, north, all" in told
 
 
 def test_a_stick_is_written(rarefault, tmp_path):

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from augment.updates.keys import KeyRing, create_keys
-from edge_runtime.bundle.errors import InputError
+from augment.updates.repository import GROUPS, create_repository
+from edge_runtime.bundle.errors import InputError, UnavailableError
 from tests.support.central_repository import make_ring
+from tests.support.tuf_reader import client
 
 SOFTHSM = Path("/usr/lib/softhsm/libsofthsm2.so")
 
@@ -68,8 +70,7 @@ def test_an_address_that_is_no_token_is_refused(tmp_path):
 def token(tmp_path, monkeypatch):
     """A PKCS#11 token by SoftHSM with an ECDSA key of number 2; its PIN is 1234."""
     pytest.importorskip("pkcs11")
-    tool = shutil.which("pkcs11-tool"), shutil.which("softhsm2-util")
-    if not SOFTHSM.exists() or tool[1] is None:
+    if not SOFTHSM.exists() or shutil.which("softhsm2-util") is None:
         pytest.skip("softhsm2 is not installed")
     (tmp_path / "tokens").mkdir()
     (tmp_path / "softhsm2.conf").write_text(f"directories.tokendir = {tmp_path / 'tokens'}\n")
@@ -98,3 +99,26 @@ def test_a_key_in_a_token_signs_and_never_leaves_it(tmp_path, token):
     assert not card.file.exists()
     (signer,) = KeyRing([tmp_path / "keys"], ring.secret).signers([card.key.keyid])
     card.key.verify_signature(signer.sign(b"metadata"), b"metadata")
+
+
+def test_clients_take_a_repository_whose_targets_key_is_in_a_token(tmp_path, token):
+    ring = KeyRing([tmp_path / "keys"], lambda what: "1234" if "PIN" in what else "test")
+    create_keys(ring, GROUPS, {"targets": token})
+    repository = create_repository(tmp_path / "repository", ring)
+    assert repository.root.get_key(repository.root.roles["targets"].keyids[0]).scheme == "ecdsa-sha2-nistp256"
+    client(tmp_path / "repository", tmp_path / "state").refresh()
+
+
+def test_a_token_that_does_not_sign_is_told_and_nothing_is_written(tmp_path, token):
+    create_keys(
+        KeyRing([tmp_path / "keys"], lambda what: "1234" if "PIN" in what else "test"), GROUPS, {"targets": token}
+    )
+    wrong = KeyRing([tmp_path / "keys"], lambda what: "9999" if "PIN" in what else "test")
+    with pytest.raises(UnavailableError, match="a key of targets does not sign"):
+        create_repository(tmp_path / "repository", wrong)
+    assert not (tmp_path / "repository" / "metadata" / "timestamp.json").exists()
+
+
+def test_a_token_that_is_not_there_is_told(tmp_path, token):
+    with pytest.raises(UnavailableError, match="PYKCS11LIB"):
+        KeyRing([tmp_path / "keys"], lambda _: "1234").adopt("targets", "hsm:2?label=other")

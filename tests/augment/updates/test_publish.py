@@ -14,7 +14,7 @@ from augment.updates.repository import About
 from edge_runtime.bundle.decision import DecisionRule
 from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.golden import write_golden
-from edge_runtime.bundle.manifest import model_file
+from edge_runtime.bundle.manifest import Manifest, model_file
 from edge_runtime.bundle.store import open_bundle, write_bundle_manifest
 from edge_runtime.updates.errors import Reason, UpdateRefused
 from tests.support.central_repository import make_repository
@@ -58,18 +58,12 @@ def test_a_bundle_that_answers_otherwise_than_it_promises_is_refused_in_any_prec
         numpy_helper.from_array(numpy_helper.to_array(model.graph.initializer[0]) * np.float16(1.5), "kernel")
     )
     onnx.save(model, str(path))
-    write_bundle_manifest(bundle, open_bundle_of_changed(bundle))
+    changed = Manifest.from_json(json.loads((bundle / "manifest.json").read_bytes()))
+    write_bundle_manifest(bundle, changed)
     with pytest.raises(UpdateRefused) as refused:
         publish(repository, bundle, "one", forced="it must go out")
     assert refused.value.reason is Reason.GOLDEN
     assert repository.releases() == {}
-
-
-def open_bundle_of_changed(bundle):
-    """The manifest of a bundle whose files were changed on purpose."""
-    from edge_runtime.bundle.manifest import Manifest
-
-    return Manifest.from_json(json.loads((bundle / "manifest.json").read_bytes()))
 
 
 def test_a_changed_file_and_an_unlisted_one_are_refused(repository, bundle, tmp_path):

@@ -5,6 +5,7 @@ import random
 import signal
 import threading
 import time
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -230,3 +231,23 @@ def test_a_station_takes_the_release_and_knows_every_file_of_the_bundle(reposito
     assert set(station.files(digest)) == names
     station.fetch_bundle(digest, tmp_path / "incoming", RateLimit(0), threading.Event())
     assert open_bundle(tmp_path / "incoming").digest == digest
+
+
+def test_a_group_that_is_added_gets_its_turn_and_its_own_release(repository, bundle, tmp_path):
+    offered(repository.folder, tmp_path / "state")
+    with open_repository(repository.folder, repository.ring) as again:
+        again.add_group("north", again.ring.create("group-north").key, before="all")
+        again.release(again.add_bundle(bundle), "three")
+    with open_repository(repository.folder, repository.ring) as again:
+        assert again.about.groups == ("one", "three", "north", "all")
+        assert again.promote("three").group == "north"
+        with pytest.raises(InputError, match="a group 'north' already"):
+            again.add_group("north", again.ring.create("group-north").key, before="all")
+    assert offered(repository.folder, tmp_path / "state", "north")["release"] == 2
+    assert offered(repository.folder, tmp_path / "state", "all") == {}
+
+
+def test_a_group_that_was_written_in_by_hand_is_told(repository):
+    replace(repository.about, groups=("one", "north")).write(repository.folder)
+    with pytest.raises(InputError, match="rarefault keys add-group"):
+        load_repository(repository.folder, repository.ring)

@@ -122,9 +122,13 @@ def test_a_file_is_compared_with_its_own_answers_on_the_typical_frame(packed: Pa
         ("normal rust rust", "normal rust leak", ""),
         ("normal leak rust", "normal rust leak", "in each other's place: rust, leak"),
         ("rust leak normal", "normal rust leak", "in each other's place: normal, rust, leak"),
-        ("leak leak leak", "normal rust leak", "every golden frame faulty"),
-        ("rust leak", "normal leak", "every golden frame faulty"),
-        ("normal normal", "normal leak", "every golden frame healthy"),
+        ("leak leak leak leak leak leak", "normal rust leak normal rust normal", "every golden frame faulty"),
+        (
+            "normal normal normal normal normal normal",
+            "normal rust leak normal rust normal",
+            "every golden frame healthy",
+        ),
+        ("normal normal normal normal", "normal rust leak normal", ""),  # two frames with a fault say too little
         ("leak leak", "rust leak", ""),  # nobody saw a healthy one
         ("normal leak rust leak rust rust", "normal rust leak rust leak leak", "in each other's place"),
         ("normal leak rust rust rust leak", "normal rust leak rust rust leak", ""),  # the one mistake of several
