@@ -201,7 +201,9 @@ def _fetch(attempt: _Attempt, repository: Repository, limiter: RateLimit, stop: 
     wanted = sum(file.length for file in repository.files(digest).values())
     there = sum(path.stat().st_size for path in attempt.incoming.rglob("*") if path.is_file())
     if is_full(attempt.incoming, max(0, wanted - there) + RESERVE):
-        raise UpdateDelayed(Reason.DISK, f"the bundle has {wanted >> 20} MiB, and {RESERVE >> 20} are to stay free")
+        free = shutil.disk_usage(attempt.incoming).free
+        seen = f"{free / 1e6:.1f} MB are free, the bundle needs {wanted / 1e6:.1f} MB more"
+        raise UpdateDelayed(Reason.DISK, f"{seen}, and {RESERVE / 1e6:.0f} MB have to stay free")
     repository.fetch_bundle(digest, attempt.incoming, limiter, stop, attempt.slots.bundles())
     attempt.save(attempt.state.at(Stage.FETCHED))
 

@@ -75,7 +75,10 @@ def test_a_pipe_in_a_folder_is_refused_and_not_waited_for(served):
         read(FolderSource(served.folder), "pipe")
 
 
-@pytest.mark.parametrize("url", ["ftp://host/folder", "", "https://", "https://me:secret@host/folder"])
+@pytest.mark.parametrize(
+    "url",
+    ["ftp://host/folder", "", "https://", "https://me:secret@host/folder", "file://host/folder", "file:folder"],
+)
 def test_another_address_is_refused_in_a_sentence_without_its_password(url):
     with pytest.raises(InputError) as caught:
         open_source(url)

@@ -14,6 +14,7 @@ from edge_runtime.bundle.store import open_bundle
 from edge_runtime.station.settings import load_station_settings
 from edge_runtime.updates.errors import Reason
 from edge_runtime.updates.state import Stage, UpdateState, load
+from edge_runtime.updates.trusted_repository import Release
 from edge_runtime.updates.update_process import fail, start_probation
 from tests.support import live_models
 from tests.support.tuf_repository import TufRepository
@@ -130,6 +131,30 @@ def test_a_first_model_that_failed_and_serves_for_want_of_another_never_counts_a
     assert done.returncode == 1
     assert "is refused (probation_alarms): many; there is no other model to go back to" in done.stderr
     assert "is at golden_ok" in site.call("update", "--again").stdout
+
+
+def test_a_folder_that_is_no_repository_gets_no_report(site, packed):
+    site.configure('root = "ROOT.json"')
+    done = site.call("import-update", str(packed))
+    assert done.returncode == 1
+    assert "has no folder metadata; give the folder that `rarefault stick` has filled" in done.stderr
+    assert not (packed / "reports").exists()
+
+
+def test_another_root_ends_the_update_that_the_one_before_had_begun(site, tmp_path):
+    site.offer(1)
+    assert site.call("trust", str(site.folder / "ROOT.json")).returncode == 0
+    state_dir = load_station_settings(site.config).station.state_dir
+    release = Release(1, "1" * 64, "yard", "1", "all")
+    UpdateState().begun(release).at(Stage.FETCHED).save(state_dir)
+    assert site.call("trust", str(site.folder / "ROOT.json")).returncode == 0
+    assert site.state().stage is Stage.FETCHED  # nothing has changed
+    (site.folder / "OTHER.json").write_bytes(TufRepository(tmp_path / "other").first_root)
+    assert site.call("trust", str(site.folder / "OTHER.json")).returncode == 0
+    assert site.state().release is None
+    done = site.call("update")
+    assert done.returncode == 1
+    assert "is refused (signature)" in done.stderr
 
 
 def test_without_trust_nothing_is_taken(site):
