@@ -25,7 +25,7 @@ UPDATES = "updates"  # the folder of updates below the state folder
 STATE = "state.json"
 LOCK = "lock"
 SCHEMA, VERSION = "rarefault/update-state", 1
-MOST_OUTCOMES = 10  # that are kept
+MOST_OUTCOMES, MOST_NAMELESS = 10, 3  # that are kept: of bundles, and of refusals before a bundle was named
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +95,11 @@ class UpdateState:
     def _ended(self) -> "UpdateState":
         number = self.release.number if self.release else None
         outcome = Outcome(self.since, self.stage, number, self.candidate, self.reason)
-        return replace(self, history=(outcome, *self.history)[:MOST_OUTCOMES])
+        ended = (outcome, *self.history)
+        # What a repository's metadata caused names no bundle; however often it fails, what bundles did is not forgotten.
+        kept = [entry for entry in ended if entry.bundle][:MOST_OUTCOMES]
+        kept += [entry for entry in ended if not entry.bundle][:MOST_NAMELESS]
+        return replace(self, history=tuple(entry for entry in ended if entry in kept))
 
     def summary(self) -> dict[str, Any]:
         """Return what heartbeats and the status tell of this update."""
