@@ -145,9 +145,9 @@ class FolderSource:
         try:
             place = self._folder.resolve() / path
             if place.resolve() != place:
-                raise UpdateRefused(Reason.NAME, f"{self._folder / path} is or lies behind a link")
+                raise UpdateRefused(Reason.HASH, f"{self._folder / path} is or lies behind a link")
             if not stat.S_ISREG(place.stat().st_mode):
-                raise UpdateRefused(Reason.NAME, f"{self._folder / path} is no plain file")
+                raise UpdateRefused(Reason.HASH, f"{self._folder / path} is no plain file")
             file = place.open("rb")
         except FileNotFoundError:
             raise NotThere(path, self.name) from None

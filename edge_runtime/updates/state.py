@@ -9,7 +9,7 @@ import contextlib
 import json
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import Enum
 from pathlib import Path
@@ -58,6 +58,10 @@ class Outcome:
     bundle: str
     reason: str = ""
 
+    def told(self, before: Sequence["Outcome"]) -> bool:
+        """Whether one of those `before` ended in the same way."""
+        return any(replace(other, time=self.time) == self for other in before)
+
 
 @dataclass(frozen=True)
 class UpdateState:
@@ -96,10 +100,10 @@ class UpdateState:
         number = self.release.number if self.release else None
         outcome = Outcome(self.since, self.stage, number, self.candidate, self.reason)
         ended = (outcome, *self.history)
-        # What a repository's metadata caused names no bundle; however often it fails, what bundles did is not forgotten.
-        kept = [entry for entry in ended if entry.bundle][:MOST_OUTCOMES]
-        kept += [entry for entry in ended if not entry.bundle][:MOST_NAMELESS]
-        return replace(self, history=tuple(entry for entry in ended if entry in kept))
+        # A refusal of metadata names no bundle: however many there are, what bundles did is not forgotten.
+        named = [place for place, entry in enumerate(ended) if entry.bundle][:MOST_OUTCOMES]
+        nameless = [place for place, entry in enumerate(ended) if not entry.bundle][:MOST_NAMELESS]
+        return replace(self, history=tuple(ended[place] for place in sorted(named + nameless)))
 
     def summary(self) -> dict[str, Any]:
         """Return what heartbeats and the status tell of this update."""

@@ -25,7 +25,7 @@ from ..durable_sqlite import is_full
 from .errors import Reason, UpdateDelayed, UpdateRefused
 from .rate_limit import RateLimit
 from .slots import Slots, slot_problem
-from .state import HANDED_OVER, STARTED, UPDATES, Stage, UpdateRunsError, UpdateState, load, update_lock
+from .state import HANDED_OVER, STARTED, UPDATES, Outcome, Stage, UpdateRunsError, UpdateState, load, update_lock
 from .trusted_repository import Release, TargetInfo
 
 INCOMING = "incoming"  # below updates/: a folder for each bundle that is being fetched
@@ -144,7 +144,16 @@ def _look(attempt: _Attempt, group: str, open_repository: Callable[[], Repositor
             attempt.save(attempt.state.begun(release).committed())
     elif _is_new(attempt.state, release) or (again and attempt.state.stage is Stage.FAILED):
         attempt.save(attempt.state.begun(release))
+    elif attempt.state.release != release:
+        attempt.save(_refused_before(attempt.state, release))
     return repository
+
+
+def _refused_before(state: UpdateState, release: Release) -> UpdateState:
+    """Return the state of a release that failed here before something else did; it is told no second time."""
+    ended = next(entry for entry in _failures(state, release) if entry.reason not in TRIED_AGAIN)
+    failed = replace(state.begun(release).at(Stage.FAILED), reason=ended.reason, since=ended.time)
+    return replace(failed, detail=f"it failed here on {ended.time[:10]}")
 
 
 def _stands(state: UpdateState, bundle: str) -> bool:
@@ -157,10 +166,13 @@ def _is_new(state: UpdateState, release: Release) -> bool:
     """Whether nothing has begun with the release, or what ended it may be over."""
     if state.release == release and state.stage is not Stage.FAILED:
         return False
-    ended = (
-        outcome for outcome in state.history if (outcome.release, outcome.bundle) == (release.number, release.bundle)
-    )
-    return not any(outcome.stage is Stage.FAILED and outcome.reason not in TRIED_AGAIN for outcome in ended)
+    return all(outcome.reason in TRIED_AGAIN for outcome in _failures(state, release))
+
+
+def _failures(state: UpdateState, release: Release) -> list[Outcome]:
+    """Return how this release failed here, the newest first."""
+    named = (release.number, release.bundle)
+    return [entry for entry in state.history if entry.stage is Stage.FAILED and (entry.release, entry.bundle) == named]
 
 
 def _go_on(attempt: _Attempt, repository: Repository | None, limiter: RateLimit, stop: threading.Event) -> None:
@@ -237,6 +249,8 @@ def _refuse(attempt: _Attempt, reason: Reason, detail: str) -> None:
     ):
         attempt.state = latest  # nothing new: it has been told once
         return
+    if reason in TRIED_AGAIN and failed.history[0].told(failed.history[1:2]):
+        failed = replace(failed, history=attempt.state.history)
     attempt.save(failed)
     if failed.candidate and reason not in TRIED_AGAIN:
         _clean(attempt.slots, "")
