@@ -67,10 +67,10 @@ def test_the_daily_renewal_needs_the_online_keys_alone(rarefault, tmp_path):
     online.mkdir()
     for path in [*(tmp_path / "keys").glob("snapshot-1.*"), *(tmp_path / "keys").glob("timestamp-1.*")]:
         path.rename(online / path.name)
-    assert "stations may wait until" in rarefault("renew", "REPOSITORY", "--keys", str(online))
-    told = rarefault("renew", "REPOSITORY", "--keys", str(online), "--offline", code=1)
+    assert "stations may wait until" in rarefault("renew", "--repository", "REPOSITORY", "--keys", str(online))
+    told = rarefault("renew", "--repository", "REPOSITORY", "--keys", str(online), "--offline", code=1)
     assert "0 of the keys of group-all are at hand" in told
-    rarefault("renew", "REPOSITORY", "--keys", str(online), "--keys", "KEYS", "--offline")
+    rarefault("renew", "--repository", "REPOSITORY", "--keys", str(online), "--keys", "KEYS", "--offline")
     assert offered(tmp_path / "repository", tmp_path / "state")["release"] == 1
 
 
@@ -82,7 +82,7 @@ def test_a_group_is_added(rarefault):
 
 def test_a_stick_is_written(rarefault, tmp_path):
     rarefault("publish", "BUNDLE", "--repository", "REPOSITORY", "--keys", "KEYS")
-    told = rarefault("stick", "REPOSITORY", "--out", str(tmp_path / "stick"), "--keys", "KEYS")
+    told = rarefault("stick", "--repository", "REPOSITORY", "--out", str(tmp_path / "stick"), "--keys", "KEYS")
     assert "edge-station import-update" in told
     assert offered(tmp_path / "stick", tmp_path / "state")["release"] == 1
 
@@ -96,5 +96,5 @@ def test_a_passphrase_may_stand_in_a_file_and_a_wrong_one_changes_nothing(rarefa
 
 
 def test_what_is_no_repository_and_groups_that_are_unusable_are_told(rarefault, tmp_path):
-    assert "holds no repository" in rarefault("renew", "REPOSITORY", "--keys", "KEYS", code=1)
+    assert "holds no repository" in rarefault("renew", "--repository", "REPOSITORY", "--keys", "KEYS", code=1)
     assert "expected each once" in rarefault("keys", "create", "KEYS", "--groups", "one,one", code=1)
