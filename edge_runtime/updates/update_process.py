@@ -293,8 +293,11 @@ def start_shadow(slots: Slots) -> UpdateState:
 
 
 def start_probation(slots: Slots) -> UpdateState:
-    """Let the candidate serve on probation; whoever runs the model then changes to `slots.current()`."""
-    return _from_stage(slots, (Stage.GOLDEN_OK, Stage.SHADOW), lambda state: state.at(Stage.PROBATION))
+    """Let the candidate serve on probation; whoever runs the model then changes to `slots.current()`.
+
+    Once more where the disk took the state alone the last time: then the switch is made up for.
+    """
+    return _from_stage(slots, HANDED_OVER, lambda state: state.at(Stage.PROBATION))
 
 
 def commit(slots: Slots) -> UpdateState:
