@@ -180,7 +180,7 @@ def _row(station: Station, now: datetime) -> tuple[str, ...]:
     return (
         station.name,
         station.group,
-        f"{report.name} {report.version} ({report.digest[:12]})",
+        f"{report.name} {report.version} ({report.digest[:12]})" if report.digest else "none serves",
         report.slot[:12],
         _ago((now - moment(report.time)).total_seconds()),
         blind,
