@@ -19,6 +19,7 @@ from ..bundle.store import open_bundle
 from ..causes import Cause
 from ..cli_errors import Command, config_option
 from ..clock import instant
+from ..text_files import printable
 from ..updates.state import load
 from ..watchlog.ledger_query import Night, ledger_path, read_night_of
 from ..watchlog.report import log_line, to_html, to_json
@@ -126,7 +127,7 @@ def _text(document: Mapping[str, Any], night: Night) -> str:
     lines += _model_lines(document)
     if "disk" in document:
         lines.append(f"  disk: {document['disk']}; the line below is from before")
-    return "\n".join([*lines, log_line(night)])
+    return "\n".join(map(printable, [*lines, log_line(night)]))
 
 
 def _model_lines(document: Mapping[str, Any]) -> list[str]:
