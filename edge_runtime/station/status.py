@@ -18,6 +18,7 @@ from ..bundle.errors import InputError
 from ..causes import Cause
 from ..cli_errors import Command, config_option
 from ..clock import instant
+from ..updates.errors import Reason
 from ..updates.state import load
 from ..watchlog.ledger_query import Night, ledger_path, read_night_of
 from ..watchlog.report import log_line, to_html, to_json
@@ -117,12 +118,15 @@ def _text(document: Mapping[str, Any], night: Night) -> str:
 
 
 def _model_lines(document: Mapping[str, Any]) -> list[str]:
-    """Return which model serves and how far the newest update is; nothing where there never was one."""
+    """Return which model serves and how far the newest update is."""
     model, update = document["model"], document["update"]
     slot = update["slot"][:12] or "none"
     lines = [f"  model: {model['name']} {model['version']} ({model['digest'][:12]}), slot {slot}"] if model else []
+    if not document["at_work"]:
+        lines = [f"  model: slot {slot} serves from the next start on"]
     if update["since"]:
         release = "" if update["release"] is None else f" to release {update['release']}"
         why = ": ".join(part for part in (update["reason"], update["detail"]) if part)
+        why += "".join(f"; {reason.advice}" for reason in Reason if reason.value == update["reason"])
         lines.append(f"  update{release}: {update['stage']} since {update['since']}" + (f" ({why})" if why else ""))
     return lines

@@ -13,6 +13,7 @@ import click
 
 from ...alerts.events import ALARM
 from ...bundle.errors import InputError, UnavailableError, os_errors_as
+from ...bundle.files import sha256_bytes
 from ...cli_errors import Command, config_option
 from ...logs import log_to_stderr
 from ...updates.errors import Reason
@@ -84,6 +85,7 @@ def rollback(config: Path) -> None:
     slots = settings.station.slots
     if load(slots.state_dir).stage in (Stage.GOLDEN_OK, Stage.SHADOW):
         fail(slots, Reason.ROLLED_BACK, "a person gave the candidate up")
+        click.echo("the candidate is given up")
     else:
         roll_back_by_hand(slots)
     serves = "serves again" if is_running(slots.state_dir) else "serves from the next start of the service"
@@ -103,6 +105,7 @@ def trust(config: Path, root: Path) -> None:
     with _extra(), os_errors_as(InputError, what, "check the path, and who may read and write it"):
         trust_root(folder, root.read_bytes())
     click.echo(f"updates are trusted that begin with {root}, kept in {folder}")
+    click.echo(f"its SHA-256, to compare with the central team's: {sha256_bytes(root.read_bytes())}")
 
 
 def _trust_folder(settings: StationSettings) -> Path:
