@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..bundle.errors import InputError
-from ..bundle.files import replace_file, sync_folder
+from ..bundle.files import make_folder, replace_file, sync_folder
 from ..bundle.store import MANIFEST
 from ..settings_reader import check_name
 from .errors import Reason, UpdateDelayed, UpdateRefused
@@ -147,13 +147,14 @@ def trust_root(folder: Path, data: bytes) -> None:
 
     check_root(data)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         if (folder / ROOT).exists() and (folder / ROOT).read_bytes() == data:
             return
+        (folder / ROOT).unlink(missing_ok=True)  # first: without its cache it would take an older repository
+        sync_folder(folder)
         shutil.rmtree(folder / CACHE, ignore_errors=True)
         (folder / FLOOR).unlink(missing_ok=True)
         replace_file(folder / ROOT, data)
-        sync_folder(folder.parent)
     except OSError as error:
         raise UpdateDelayed(Reason.DISK, f"{folder / ROOT} cannot be written ({error})") from error
 

@@ -351,7 +351,7 @@ def test_metadata_arrives_over_a_link_that_is_cut_again_and_again(trust, reposit
         served.cut_after = 1000
         threading.Timer(0.3, lambda: setattr(served, "cut_after", 2000)).start()  # the timestamp comes as a whole
         TrustedRepository(trust, HttpSource(served.url)).refresh()
-        assert ("metadata/2.snapshot.json", 1000) in served.asked or ("metadata/2.targets.json", 2000) in served.asked
+        assert any(start for name, start in served.asked if name != "metadata/timestamp.json")
 
 
 def test_a_folder_that_is_no_repository_is_told_as_a_link_that_is_down(trust, tmp_path):
