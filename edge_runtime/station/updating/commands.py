@@ -116,6 +116,8 @@ def trust(config: Path, root: Path) -> None:
             if data != known and state.stage in (Stage.IDLE, *STARTED):  # it came from whom nobody trusts any more
                 UpdateState(history=state.history).save(state_dir)
     click.echo(f"updates are trusted that begin with {root}, kept in {folder}")
+    if data != known and state.stage in HANDED_OVER:
+        click.echo(f"{_named(state)} came before that and is at {state.stage.value}; edge-station rollback gives it up")
 
 
 def _serving(slots: Slots) -> str:
