@@ -4,6 +4,7 @@ What signs is imported inside the commands, so that `rarefault --help` answers a
 """
 
 import os
+import sys
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edge_runtime.bundle.errors import InputError
+from edge_runtime.bundle.files import sha256_bytes
 from edge_runtime.cli_errors import Command, Group
 from edge_runtime.text_files import printable, read_text
 
@@ -62,13 +64,15 @@ def _ring(folders: tuple[Path, ...], passphrase_file: Path | None) -> "KeyRing":
 
 
 def _secret(passphrase_file: Path | None) -> "Secret":
-    """Return the function that gives passphrases and PINs: from the environment, the file, or by asking."""
+    """Return the function that gives passphrases and PINs: from the file, the environment, or by asking."""
 
     def ask(what: str) -> str:
-        if (given := os.environ.get(PIN if "PIN" in what else PASSPHRASE)) is not None:
-            return given
         if passphrase_file is not None and "PIN" not in what:
             return read_text(passphrase_file).partition("\n")[0].rstrip("\r")
+        if (given := os.environ.get(variable := PIN if "PIN" in what else PASSPHRASE)) is not None:
+            return given
+        if not sys.stdin or not sys.stdin.isatty():  # as under cron
+            raise InputError(f"there is no terminal to ask for {what}; set {variable} in the environment")
         return str(click.prompt(what, hide_input=True, confirmation_prompt="new key" in what, err=True))
 
     return ask
@@ -91,8 +95,11 @@ def create_command(folder: Path, groups: str, tokens: tuple[str, ...], passphras
     from augment.updates.repository import About
 
     pairs = dict(_pair(token) for token in tokens)
-    for card in create_keys(_ring((folder,), passphrase_file), _names(groups), pairs):
+    made = create_keys(_ring((folder,), passphrase_file), _names(groups), pairs)
+    for card in made:
         click.echo(f"{card.name:16} {card.key.keyid[:12]}  {card.where}")
+    if not made:
+        click.echo(f"{folder} holds every key already; nothing was made")
     click.echo("\n" + ADVICE.format(about=About()))
 
 
@@ -151,9 +158,10 @@ def _replace_command(name: str, stolen: bool, text: str) -> None:
         ring = _ring(keys, passphrase_file)
         with open_repository(repository, ring) as opened:
             role, old = opened.find_key(key)
-            card = ring.adopt(role, token) if token else ring.create(role)
-            opened.replace_key(role, old, card.key, stolen)
-        click.echo(f"{card.name} ({card.key.keyid[:12]}) signs for {role} instead of {old[:12]}")
+            with ring.replacement(role, token) as card:
+                opened.replace_key(role, old, card.key, stolen)
+                opened.commit()
+        click.echo(f"{card.name} ({card.key.keyid[:12]}) in {card.folder} signs for {role} instead of {old[:12]}")
         click.echo("Destroy the old key; stations follow by themselves at their next update.")
 
 
@@ -162,7 +170,7 @@ _replace_command("revoke", True, "Replace KEY, which was lost or stolen: it sign
 
 
 @click.command(cls=Command)
-@click.argument("bundle", type=folder_type)
+@click.argument("bundle", type=click.Path(path_type=Path, file_okay=False, exists=True))
 @repository_option
 @keys_option
 @group_option
@@ -189,9 +197,9 @@ def publish(
     if not is_repository(repository):
         about = About(groups=_names(groups), require_evidence=require_evidence)
         create_repository(repository, ring, about)
-        click.echo(
-            f"{repository} made. Stations trust it by {repository / METADATA / '1.root.json'}: edge-station trust"
-        )
+        root = repository / METADATA / "1.root.json"
+        click.echo(f"{repository} made. Stations trust it by {root}: edge-station trust")
+        click.echo(f"Its SHA-256, for them to compare: {sha256_bytes(root.read_bytes())}")
     with open_repository(repository, ring) as opened:
         done = publish_bundle(opened, bundle, group, forced, _comparison(run))
     for note in done.notes:

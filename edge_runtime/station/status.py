@@ -19,6 +19,8 @@ from ..bundle.store import open_bundle
 from ..causes import Cause
 from ..cli_errors import Command, config_option
 from ..clock import instant
+from ..text_files import printable
+from ..updates.errors import Reason
 from ..updates.state import load
 from ..watchlog.ledger_query import Night, ledger_path, read_night_of
 from ..watchlog.report import log_line, to_html, to_json
@@ -126,7 +128,7 @@ def _text(document: Mapping[str, Any], night: Night) -> str:
     lines += _model_lines(document)
     if "disk" in document:
         lines.append(f"  disk: {document['disk']}; the line below is from before")
-    return "\n".join([*lines, log_line(night)])
+    return "\n".join(map(printable, [*lines, log_line(night)]))
 
 
 def _model_lines(document: Mapping[str, Any]) -> list[str]:
@@ -138,5 +140,6 @@ def _model_lines(document: Mapping[str, Any]) -> list[str]:
     if update["since"]:
         release = "" if update["release"] is None else f" to release {update['release']}"
         why = ": ".join(part for part in (update["reason"], update["detail"]) if part)
+        why += "".join(f"; {reason.advice}" for reason in Reason if reason.value == update["reason"])
         lines.append(f"  update{release}: {update['stage']} since {update['since']}" + (f" ({why})" if why else ""))
     return lines

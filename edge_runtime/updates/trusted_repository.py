@@ -22,6 +22,7 @@ from .repository.floor_time import FLOOR, FloorTime
 from .sources import Source
 
 ROOT, CACHE = "root.json", "metadata"  # below the trust folder
+SCHEMA, VERSION = "rarefault/release", 1  # of release.json
 MOST_FILES, MOST_BYTES = 1000, 2 << 30  # of a bundle
 MOST_RELEASE_BYTES = 1 << 16  # of release.json
 LONGEST_NAME, DEEPEST = 200, 4  # characters and parts of a file's path inside a bundle
@@ -173,8 +174,11 @@ def _first_root(folder: Path) -> bytes:
 def _parse_release(data: bytes, group: str) -> Release:
     try:
         document = json.loads(data)
-        if (document["schema"], document["schema_version"]) != ("rarefault/release", 1):
-            raise InputError(f"its schema is {document['schema']} {document['schema_version']}; upgrade rarefault")
+        if document["schema"] != SCHEMA or not isinstance(document["schema_version"], int):
+            raise InputError(f"its schema is {document['schema']} {document['schema_version']}")
+        if document["schema_version"] > VERSION:
+            seen = f"the release of group {group} has version {document['schema_version']} of its schema"
+            raise UpdateRefused(Reason.SOFTWARE, f"{seen}, expected at most {VERSION}")
         release = Release(
             _text_or_number(document, "release", int),
             _text_or_number(document, "bundle", str),
@@ -183,6 +187,8 @@ def _parse_release(data: bytes, group: str) -> Release:
             _text_or_number(document, "group", str),
             None if document["forced"] is None else _text_or_number(document, "forced", str),
         )
+    except UpdateRefused:
+        raise
     except (ValueError, KeyError, TypeError, RecursionError, InputError) as error:
         raise UpdateRefused(Reason.METADATA, f"the release of group {group} cannot be read ({error})") from error
     if release.group != group or release.number < 1 or not DIGEST.fullmatch(release.bundle):

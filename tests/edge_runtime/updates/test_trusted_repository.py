@@ -325,7 +325,7 @@ def test_a_manifest_that_is_not_the_one_of_the_digest_is_refused(trust, reposito
     "change",
     [
         *({"bundle": "../x"}, {"release": 0}, {"release": "7"}, {"release": True}, {"group": "one"}, {"forced": 5}),
-        *({"schema_version": 2}, {"schema": "other"}, {"name": None}),
+        *({"schema_version": 2}, {"schema_version": "2"}, {"schema": "other"}, {"name": None}),
     ],
 )
 def test_a_signed_release_that_makes_no_sense_is_refused(trust, repository, tmp_path, change):
@@ -333,7 +333,8 @@ def test_a_signed_release_that_makes_no_sense_is_refused(trust, repository, tmp_
     document = json.loads(repository.file(path).read_text()) | change
     repository.roles["group-all"].targets[path] = repository._target(path, json.dumps(document).encode())
     repository.publish(("group-all",))
-    assert refusal(trust, repository, tmp_path / "into") == Reason.METADATA
+    later = change == {"schema_version": 2}
+    assert refusal(trust, repository, tmp_path / "into") == (Reason.SOFTWARE if later else Reason.METADATA)
 
 
 def test_without_a_link_the_update_waits_and_nothing_is_refused(trust, repository):
