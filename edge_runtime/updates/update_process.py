@@ -391,7 +391,7 @@ def _booted(slots: Slots, state: UpdateState) -> UpdateState:
 
 def _agree(slots: Slots, state: UpdateState) -> UpdateState:
     """Make the pointers agree with the state, which was written first."""
-    if state.stage is Stage.PROBATION and not slots.is_current(state.candidate):
+    if state.stage is Stage.PROBATION:
         try:
             slots.activate(state.candidate)
         except UpdateRefused as error:
