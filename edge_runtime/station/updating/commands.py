@@ -85,7 +85,7 @@ def rollback(config: Path) -> None:
     slots = settings.station.slots
     if load(slots.state_dir).stage in (Stage.GOLDEN_OK, Stage.SHADOW):
         fail(slots, Reason.ROLLED_BACK, "a person gave the candidate up")
-        click.echo("the candidate is given up")
+        click.echo("the candidate is given up", err=True)
     else:
         roll_back_by_hand(slots)
     serves = "serves again" if is_running(slots.state_dir) else "serves from the next start of the service"
