@@ -123,7 +123,7 @@ def _model_lines(document: Mapping[str, Any]) -> list[str]:
     slot = update["slot"][:12] or "none"
     lines = [f"  model: {model['name']} {model['version']} ({model['digest'][:12]}), slot {slot}"] if model else []
     if not document["at_work"]:
-        lines = [f"  model: slot {slot} serves from the next start on"]
+        lines = [f"  model: slot {slot} serves from the next start on" if update["slot"] else "  model: none serves"]
     if update["since"]:
         release = "" if update["release"] is None else f" to release {update['release']}"
         why = ": ".join(part for part in (update["reason"], update["detail"]) if part)
