@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from .bundle.errors import RarefaultError
+from .text_files import printable
 
 FULL = (errno.ENOSPC, errno.EDQUOT)  # the disk, or what its owner may use of it
 DENIED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)  # a place where nobody may write, or read
@@ -23,7 +24,8 @@ class Command(click.Command):
         try:
             return super().invoke(context)
         except RarefaultError as error:
-            raise click.ClickException(str(error)) from error
+            # It may quote what a file, a server or another station says.
+            raise click.ClickException("\n".join(map(printable, str(error).split("\n")))) from error
         except OSError as error:
             if error.errno in DENIED and error.filename:
                 raise click.ClickException(

@@ -54,7 +54,7 @@ def _prepared(path: Path, tables: str, version: int) -> sqlite3.Connection:
         database.execute("PRAGMA foreign_keys = ON")
         database.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")
         if seen < version:
-            database.executescript(f"BEGIN; {tables} PRAGMA user_version = {version}; COMMIT;")
+            _make(database, tables, version)
         (verdict,) = database.execute("PRAGMA quick_check(1)").fetchone()
         if verdict != "ok":
             raise sqlite3.DatabaseError(f"quick_check says {verdict}")
@@ -62,6 +62,17 @@ def _prepared(path: Path, tables: str, version: int) -> sqlite3.Connection:
         database.close()
         raise
     return database
+
+
+def _make(database: sqlite3.Connection, tables: str, version: int) -> None:
+    """Make the tables, unless another process that opened the new file in the same moment has made them."""
+    try:
+        database.executescript(f"BEGIN IMMEDIATE; {tables} PRAGMA user_version = {version}; COMMIT;")
+    except sqlite3.OperationalError:
+        with contextlib.suppress(sqlite3.Error):
+            database.execute("ROLLBACK")
+        if database.execute("PRAGMA user_version").fetchone() != (version,):
+            raise
 
 
 def set_aside(path: Path) -> None:

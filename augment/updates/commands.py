@@ -229,12 +229,12 @@ def promote(
 
 
 @click.command(cls=Command)
-@click.argument("repository", type=folder_type)
+@repository_option
 @click.option("--out", type=folder_type, required=True, help="A folder on the stick.")
 @keys_option
 @passphrase_option
 def stick(repository: Path, out: Path, keys: tuple[Path, ...], passphrase_file: Path | None) -> None:
-    """Copy what stations need of REPOSITORY to a USB stick, whose metadata expires later than the server's."""
+    """Copy what stations need of a repository to a USB stick, whose metadata expires later than the server's."""
     from augment.updates.repository import open_repository
     from augment.updates.stick import write_stick
 
@@ -247,7 +247,7 @@ def stick(repository: Path, out: Path, keys: tuple[Path, ...], passphrase_file: 
 
 
 @click.command(cls=Command)
-@click.argument("repository", type=folder_type)
+@repository_option
 @click.option("--offline", is_flag=True, help="Sign root, targets and groups anew as well; needs their keys.")
 @keys_option
 @passphrase_option

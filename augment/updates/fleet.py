@@ -14,7 +14,15 @@ from typing import Any
 from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.files import make_folder, replace_file
 from edge_runtime.settings_reader import check_name
-from edge_runtime.updates.identity.reports import FOLDER, StationReport, read_document, read_report, verified_report
+from edge_runtime.text_files import printable
+from edge_runtime.updates.identity.reports import (
+    FOLDER,
+    StationReport,
+    moment,
+    read_document,
+    read_report,
+    verified_report,
+)
 from edge_runtime.updates.identity.reports import SCHEMA as REPORT
 from edge_runtime.updates.identity.station_key import public_key, verify
 from edge_runtime.updates.state import Stage
@@ -73,10 +81,11 @@ class Fleet:
         self._write(enrolled)
         return Station(name, group, key, self._report(name, key))
 
-    def take(self, documents: Iterable[Mapping[str, Any]]) -> list[str]:
+    def take(self, documents: Iterable[Mapping[str, Any]], now: datetime) -> list[str]:
         """Keep each report that is signed by its station and newer than what is known; return what is wrong, in words.
 
-        A report that central has seen later than another one never takes its place, whoever sends it again.
+        An older report never takes the place of a newer one, whoever sends it again; but of one from a clock that ran
+        ahead of `now`, so that a station is heard again once its clock is right.
         """
         enrolled, problems = self._enrolled(), []
         for document in documents:
@@ -90,7 +99,7 @@ class Fleet:
             except InputError as error:
                 problems.append(f"{name}: {error}")
                 continue
-            if known is None or _moment(found.time) > _moment(known.time):
+            if known is None or _age_order(found, now) > _age_order(known, now):
                 make_folder(self.folder / FOLDER)
                 replace_file(self.folder / FOLDER / f"{name}.json", (json.dumps(document, indent=1) + "\n").encode())
         return problems
@@ -106,7 +115,7 @@ class Fleet:
         """Return a table of every station, for a terminal."""
         rows = [HEADINGS, *(_row(station, now) for station in self.stations())]
         widths = [max(len(row[place]) for row in rows) for place in range(len(HEADINGS))]
-        return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+        return "\n".join(printable("  ".join(map(str.ljust, row, widths)).rstrip()) for row in rows)
 
     def _enrolled(self) -> dict[str, dict[str, Any]]:
         path = self.folder / STATIONS
@@ -143,8 +152,10 @@ def reports_of_stick(stick: Path) -> list[dict[str, Any]]:
     return [read_document(path) for path in paths]
 
 
-def _moment(time: str) -> datetime:
-    return datetime.fromisoformat(time.replace("Z", "+00:00"))
+def _age_order(report: StationReport, now: datetime) -> tuple[bool, datetime]:
+    """Return what orders the reports of a station: those from the future first, as if they were the oldest."""
+    at = moment(report.time)
+    return (at - now).total_seconds() <= MOST_AHEAD, at
 
 
 def _unproven(station: Station, release: int) -> str:
@@ -171,9 +182,9 @@ def _row(station: Station, now: datetime) -> tuple[str, ...]:
     return (
         station.name,
         station.group,
-        f"{report.name} {report.version} ({report.digest[:12]})",
+        f"{report.name} {report.version} ({report.digest[:12]})" if report.digest else "none serves",
         report.slot[:12],
-        _ago((now - _moment(report.time)).total_seconds()),
+        _ago((now - moment(report.time)).total_seconds()),
         blind,
         f"{report.stage}{release}{f' ({why})' if why else ''}",
     )

@@ -6,6 +6,7 @@ import click
 
 from edge_runtime.bundle.manifest import PRECISIONS
 from edge_runtime.cli_errors import Command
+from edge_runtime.text_files import printable
 
 folder = click.Path(path_type=Path, file_okay=False, exists=True)
 fleet_option = click.option(
@@ -67,18 +68,18 @@ def fleet(context: click.Context, fleet: Path, mqtt: str | None, wait: float, st
     from augment.updates.fleet_mqtt import listen
 
     known = Fleet(fleet)
-    problems = [problem for stick in sticks for problem in known.take(reports_of_stick(stick))]
+    problems = [problem for stick in sticks for problem in known.take(reports_of_stick(stick), now())]
     if mqtt:
         names = [station.name for station in known.stations()]
         heard = list(listen(mqtt, wait, names))
-        problems += known.take(heard)
+        problems += known.take(heard, now())
         if silent := sorted(set(names) - {str(report.get("station")) for report in heard}):
             click.echo(f"not heard within {wait:g} s: {', '.join(silent)}", err=True)
     click.echo(known.table(now()))
     if not known.stations():
         click.echo(f"no station is enrolled in {fleet}; see `rarefault enrol`", err=True)
     for problem in dict.fromkeys(problems):
-        click.echo(problem, err=True)
+        click.echo(printable(problem), err=True)  # an unknown sender chose the name in it
     context.exit(1 if problems else 0)
 
 

@@ -1,5 +1,6 @@
 """Stations' signed reports from an MQTT 5 broker, out of their heartbeats."""
 
+import contextlib
 import json
 import queue
 import time
@@ -11,7 +12,8 @@ from edge_runtime.bundle.errors import InputError, UnavailableError
 from edge_runtime.secret_files import find_secret, tls_context
 
 TOPIC = "rarefault/+/heartbeat"
-MOST_MESSAGES = 10_000  # that wait to be read
+MOST_MESSAGES = 1000  # that wait to be read,
+MOST_BYTES = 1 << 18  # each at most of this length; anybody on the broker may send more and longer ones
 
 
 def listen(url: str, seconds: float, wanted: Collection[str]) -> Iterator[dict[str, Any]]:
@@ -37,7 +39,7 @@ def listen(url: str, seconds: float, wanted: Collection[str]) -> Iterator[dict[s
         client.username_pw_set(place.username, find_secret(None, "RAREFAULT_MQTT_PASSWORD"))
     if place.scheme == "mqtts":
         client.tls_set_context(tls_context())
-    client.on_message = lambda _client, _data, message: None if heard.full() else heard.put(message.payload)
+    client.on_message = lambda _client, _data, message: _keep(message.payload, heard)
     client.on_connect = lambda _client, _data, _flags, code, _properties: _connected(client, code, heard)
     try:
         port = place.port or (8883 if place.scheme == "mqtts" else 1883)
@@ -52,6 +54,12 @@ def listen(url: str, seconds: float, wanted: Collection[str]) -> Iterator[dict[s
     finally:
         client.disconnect()
         client.loop_stop()
+
+
+def _keep(payload: bytes, heard: "queue.Queue[Any]") -> None:
+    if len(payload) <= MOST_BYTES:
+        with contextlib.suppress(queue.Full):
+            heard.put_nowait(payload)
 
 
 def _connected(client: Any, code: Any, heard: "queue.Queue[Any]") -> None:

@@ -1,7 +1,7 @@
 """The keys that sign a repository: in files with a passphrase, or in a PKCS#11 token; found again by their key id.
 
 A key folder holds for each key a card, NAME.json, with what is public of it, and where the key is a file NAME.pem as
-well. Which keys a role has is said by the repository's metadata alone; a card's role only helps people.
+well. Which keys a role has is said by the repository's metadata; a card says which role's content its key vouches for.
 """
 
 import contextlib

@@ -11,6 +11,7 @@ from augment.records import DATASET, RunFolder
 from edge_runtime.bundle.errors import InputError, os_errors_as
 from edge_runtime.bundle.files import sha256_bytes
 from edge_runtime.bundle.store import MANIFEST, MAX_MANIFEST
+from edge_runtime.text_files import printable
 
 MAX_EVENT = 32 << 20  # bytes: a webhook's event may hold its pictures
 HASHED = re.compile(r"([0-9a-f]{64}\.)?" + re.escape(MANIFEST))  # as a repository with consistent snapshots names it
@@ -40,7 +41,7 @@ class Lineage:
                 f"data set {made.get('documents', {}).get('dataset', 'unknown')}",
                 f"commit {made.get('commit') or 'unknown'} (rarefault {made.get('rarefault', 'unknown')})",
             ]
-        return "\n".join([" <- ".join(steps), *self.problems])
+        return "\n".join(map(printable, [" <- ".join(steps), *self.problems]))
 
 
 def trace(event: Path, places: Sequence[Path], run: Path | None = None) -> Lineage:

@@ -29,6 +29,7 @@ from tuf.api.metadata import (
 from tuf.api.serialization import DeserializationError
 
 from augment.updates.keys import GROUP_ROLE, ROOT_THRESHOLD, KeyRing, all_roles
+from augment.updates.own_signatures import roles_signed_by_us
 from edge_runtime.bundle.errors import InputError, UnavailableError
 from edge_runtime.bundle.files import replace_file, sha256_bytes
 from edge_runtime.bundle.store import MANIFEST, Bundle, open_bundle
@@ -160,12 +161,16 @@ def load_repository(folder: Path, ring: KeyRing, clock: Callable[[], datetime] =
             f"{folder / ABOUT} names the group {unknown[0]}, which no key signs for; take it out, and add it "
             "with: rarefault keys add-group"
         )
-    return Repository(folder, ring, about, clock, parts, {role: part.signed.version for role, part in parts.items()})
+    versions = {role: part.signed.version for role, part in parts.items()}
+    return Repository(folder, ring, about, clock, parts, versions, roles_signed_by_us(parts, ring.cards()))
 
 
 @dataclass
 class Repository:
-    """A repository in memory: `parts` is its metadata by role, `committed` the version of each on disk, 0 for none."""
+    """A repository in memory: `parts` is its metadata by role, `committed` the version of each on disk, 0 for none.
+
+    `ours` are the roles whose metadata on disk is known to be signed by our own keys; no other one is signed anew.
+    """
 
     folder: Path
     ring: KeyRing
@@ -173,6 +178,7 @@ class Repository:
     clock: Callable[[], datetime]
     parts: dict[str, Metadata[Any]]
     committed: dict[str, int]
+    ours: set[str] = field(default_factory=set)
     _touched: set[str] = field(default_factory=set)
     _leaving: dict[str, list[str]] = field(
         default_factory=dict
@@ -372,28 +378,34 @@ class Repository:
     def _signed(self, role: str, days: int) -> bytes:
         """Return the next version of a role's metadata, signed by every key of the role that is at hand."""
         part = self.parts[role]
-        part.signed.version = self.committed[role] + 1
-        part.signed.expires = self.clock() + timedelta(days=days)
         wanted = self.owner(role).get_delegated_role(role)
         keyids = list(wanted.keyids)
         leaving = self._before(role) if role == "root" else self._leaving.get(role, [])
-        part.signatures.clear()
-        for signer in self.ring.signers(dict.fromkeys(keyids + leaving)):
-            try:
-                part.sign(signer, append=True)
-            except UnsignedMetadataError as error:  # of a token: files were opened before
-                raise UnavailableError(f"a key of {role} does not sign ({error}); look at its token and PIN") from error
-        count = len(set(keyids) & set(part.signatures))
-        if count < wanted.threshold:
+        signers = self.ring.signers(dict.fromkeys(keyids + leaving))
+        at_hand = {signer.public_key.keyid for signer in signers}
+        if (count := len(at_hand.intersection(keyids))) < wanted.threshold:
             raise InputError(
                 f"{count} of the keys of {role} are at hand in {self.ring.where}, expected {wanted.threshold}; give "
                 f"the folders that hold them with --keys (ids {', '.join(keyid[:8] for keyid in keyids)})"
             )
-        if leaving and role == "root" and len(set(leaving) & set(part.signatures)) < ROOT_THRESHOLD:
+        if leaving and role == "root" and len(at_hand.intersection(leaving)) < ROOT_THRESHOLD:
             raise InputError(
                 f"stations follow a new root only where {ROOT_THRESHOLD} keys of the root before have signed it; give "
                 "the folders that hold them with --keys"
             )
+        if self.committed[role] and role not in self.ours:
+            raise InputError(
+                f"no key at hand has signed what {self.folder} says for {role}: give the folder with the card of its "
+                "key with --keys, or if you did, somebody has changed the repository: restore it from a copy"
+            )
+        part.signed.version = self.committed[role] + 1
+        part.signed.expires = self.clock() + timedelta(days=days)
+        part.signatures.clear()
+        for signer in signers:
+            try:
+                part.sign(signer, append=True)
+            except UnsignedMetadataError as error:  # of a token: files were opened before
+                raise UnavailableError(f"a key of {role} does not sign ({error}); look at its token and PIN") from error
         return part.to_bytes()
 
     def _before(self, role: str) -> list[str]:
@@ -408,6 +420,7 @@ class Repository:
         name = f"{role}.json" if role == "timestamp" else f"{version}.{role}.json"
         replace_file((folder or self.folder) / METADATA / name, data)
         self.committed[role] = version
+        self.ours.add(role)
 
     def _put(self, path: str, data: bytes) -> TargetFile:
         """Write a target's file, unless it is there, and return its entry."""

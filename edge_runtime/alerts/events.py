@@ -16,6 +16,7 @@ from .votes import Change
 
 SCHEMA_VERSION = 1
 ALARM, UPDATE, HEARTBEAT, SAMPLE = "alarm", "update", "heartbeat", "sample"
+NO_MODEL = {"name": "", "version": "", "digest": ""}  # the identity that stands for none
 KINDS = (ALARM, UPDATE, HEARTBEAT, SAMPLE)  # in the order in which they are sent
 
 
@@ -61,11 +62,12 @@ def camera_status(cause: Cause | None, problem: str = "") -> dict[str, str]:
 
 
 class Reporter:
-    """Makes the records of one station that runs one bundle at a time."""
+    """Makes the records of one station that runs one bundle at a time; without one it has no alarms and samples."""
 
-    def __init__(self, station: str, bundle: Bundle) -> None:
-        self.station = station
-        self.take_over(bundle)
+    def __init__(self, station: str, bundle: Bundle | None) -> None:
+        self.station, self._model = station, NO_MODEL
+        if bundle is not None:
+            self.take_over(bundle)
 
     def take_over(self, bundle: Bundle) -> None:
         """Tell of `bundle` as the model from now on."""

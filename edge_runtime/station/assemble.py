@@ -14,12 +14,14 @@ from ..alerts.alarm_rules import AlarmRules
 from ..alerts.events import Reporter
 from ..alerts.notifier import Notifier
 from ..alerts.sample_selection import SampleSelector
+from ..bundle.errors import RarefaultError
 from ..cameras.camera_group import CameraGroup
 from ..cameras.settings import CameraPlan, plan_cameras
 from ..child_process import RestartBudget, module_command
 from ..clock import Clock
 from ..inference.evaluator import Evaluator
 from ..logs import log_to_stderr
+from ..updates.state import Stage, load
 from ..watchlog.ledger_writer import LedgerWriter
 from .camera_watch import CameraWatch
 from .metrics import Metrics
@@ -35,6 +37,7 @@ from .updating.outcome_reports import OutcomeReports, alarms_of_the_last_day
 from .updating.schedule import UpdateSchedule
 from .updating.signed_reports import SignedReports
 from .updating.start import open_serving
+from .updating.without_model import WithoutModel
 
 log = logging.getLogger(__name__)
 
@@ -48,9 +51,20 @@ def serve(settings: StationSettings, stop: threading.Event, config: Path | None 
     cv2.setNumThreads(1)  # the engine and the cameras need the cores
     plans = plan_cameras(settings.camera)
     log_to_stderr(secret for plan in plans if plan.address for secret in plan.address.secrets)
-    with open_notifier(settings) as notifier:
-        evaluator = open_serving(settings)
-        assemble(settings, plans, evaluator, notifier, config=config).run(stop)
+    again = False
+    while not stop.is_set():
+        with open_notifier(settings) as notifier:
+            try:
+                evaluator = open_serving(settings, again)
+            except RarefaultError as error:
+                if load(settings.station.state_dir).stage is not Stage.FAILED:
+                    raise
+                # An update has left no model that can serve: a restart would not mend it, and central has to know.
+                schedule = update_schedule(settings, config)
+                again = WithoutModel(settings, [plan.name for plan in plans], notifier, schedule, str(error)).run(stop)
+                continue
+            assemble(settings, plans, evaluator, notifier, config=config).run(stop)
+            return
 
 
 @contextlib.contextmanager
@@ -110,17 +124,22 @@ def assemble(
     )
 
 
+def update_schedule(settings: StationSettings, config: Path | None) -> UpdateSchedule:
+    """Return what starts the update process, which reads the settings from the file `config`; without it nothing."""
+    command = ("update", "--config", str(config)) if config and settings.updates.url else ()
+    return UpdateSchedule(
+        module_command("edge_runtime.station", *command) if command else (), settings.updates.interval_hours * 3600
+    )
+
+
 def _updates(settings: StationSettings, switch: ModelSwitch, notifier: Notifier, config: Path | None) -> LiveUpdates:
     """Return what takes new bundles in the service, told of every judged view and of an engine that fails."""
     section, watch = settings.updates, switch.watch
-    command = (
-        module_command("edge_runtime.station", "update", "--config", str(config)) if config and section.url else ()
-    )
     updates = LiveUpdates(
         section=section,
         slots=settings.station.slots,
         switch=switch,
-        schedule=UpdateSchedule(command, section.interval_hours * 3600),
+        schedule=update_schedule(settings, config),
         daily_alarms=partial(alarms_of_the_last_day, notifier.outbox),
         tell=OutcomeReports(watch.alarm_rules, watch.metrics),
         reports=SignedReports(settings.station.state_dir, settings.station.name),

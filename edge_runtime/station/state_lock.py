@@ -32,7 +32,12 @@ def lock_state_folder(state_dir: Path) -> IO[bytes]:
 def is_running(state_dir: Path) -> bool:
     """Whether a service works on `state_dir`."""
     try:
-        lock_state_folder(state_dir).close()
-    except StateFolderInUseError:
+        with (state_dir / "lock").open("rb") as file:  # only read: a disk that failed may take no more writes
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
         return True
+    except OSError as error:
+        raise UnavailableError(f"{state_dir} cannot be read ({error.strerror}); check its permissions") from error
     return False

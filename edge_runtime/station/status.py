@@ -15,9 +15,11 @@ import click
 from ..alerts.events import HEARTBEAT, camera_status
 from ..alerts.outbox import Outbox
 from ..bundle.errors import InputError
+from ..bundle.store import open_bundle
 from ..causes import Cause
 from ..cli_errors import Command, config_option
 from ..clock import instant
+from ..text_files import printable
 from ..updates.errors import Reason
 from ..updates.state import load
 from ..watchlog.ledger_query import Night, ledger_path, read_night_of
@@ -43,9 +45,12 @@ def status(config: Path, hours: float, as_json: bool, html: Path | None) -> None
     settings = load_station_settings(config)
     at_work = is_running(settings.station.state_dir)
     told = _ask_service(settings) if at_work else {}
-    night = read_night_of(ledger_path(settings.station.state_dir), hours * HOUR, instant(), at_work)
+    ledger = ledger_path(settings.station.state_dir)
+    night = Night(hours * HOUR, instant(), {}, ())
+    if ledger.exists():
+        night = read_night_of(ledger, hours * HOUR, instant(), at_work)
     with closing(open_outbox(settings)) as outbox:
-        document = _document(settings, night, outbox, at_work, told)
+        document = {**_document(settings, night, outbox, at_work, told), "ever_ran": at_work or ledger.exists()}
     if html is not None:
         html.write_text(to_html(night, settings.station.name), encoding="utf-8")
     click.echo(json.dumps(document, indent=1) if as_json else _text(document, night))
@@ -79,7 +84,7 @@ def _document(
         },
         "sinks": {name: {"pending": outbox.pending(name), "parked": outbox.parked(name)} for name in outbox.sinks},
         "night": to_json(night),
-        "model": told.get("model"),
+        "model": told.get("model") if told else _model(settings),
         "update": told.get("update") or _update(settings),
         **({"disk": told["disk"]} if told.get("disk") else {}),
     }
@@ -94,6 +99,14 @@ def _update(settings: StationSettings) -> dict[str, Any]:
     return {"slot": slot, **load(settings.station.state_dir).summary()}
 
 
+def _model(settings: StationSettings) -> dict[str, str] | None:
+    """Return which model serves from the next start on; None where there is none, or its files are damaged."""
+    try:
+        return open_bundle(settings.station.slots.current()).identity()
+    except InputError:
+        return None
+
+
 def _problems(outbox: Outbox) -> dict[str, str]:
     """Return by camera what the newest heartbeat says is wrong: this command may not be allowed to read the secrets."""
     states = [entry.document["state"].get("cameras", {}) for entry in outbox.recent(HEARTBEAT, 1)]
@@ -105,7 +118,8 @@ def _status(cause: Cause | None, problem: str) -> dict[str, str]:
 
 
 def _text(document: Mapping[str, Any], night: Night) -> str:
-    lines = [f"{document['station']}: the service {'is at work' if document['at_work'] else 'is NOT running'}"]
+    at_rest = "is NOT running" if document["ever_ran"] else "is NOT running, and has never run here"
+    lines = [f"{document['station']}: the service {'is at work' if document['at_work'] else at_rest}"]
     for name, camera in document["cameras"].items():
         cause = f" ({camera['cause']})" if camera["cause"] else ""
         lines.append(f"  {name}: {camera['status']}{cause}" + (f": {camera['problem']}" if "problem" in camera else ""))
@@ -114,16 +128,15 @@ def _text(document: Mapping[str, Any], night: Night) -> str:
     lines += _model_lines(document)
     if "disk" in document:
         lines.append(f"  disk: {document['disk']}; the line below is from before")
-    return "\n".join([*lines, log_line(night)])
+    return "\n".join(map(printable, [*lines, log_line(night)]))
 
 
 def _model_lines(document: Mapping[str, Any]) -> list[str]:
-    """Return which model serves and how far the newest update is."""
+    """Return which model serves and how far the newest update is; of the update nothing where there never was one."""
     model, update = document["model"], document["update"]
     slot = update["slot"][:12] or "none"
-    lines = [f"  model: {model['name']} {model['version']} ({model['digest'][:12]}), slot {slot}"] if model else []
-    if not document["at_work"]:
-        lines = [f"  model: slot {slot} serves from the next start on" if update["slot"] else "  model: none serves"]
+    named = f"{model['name']} {model['version']} ({model['digest'][:12]})" if model else "none can serve"
+    lines = [f"  model: {named}, slot {slot}"]
     if update["since"]:
         release = "" if update["release"] is None else f" to release {update['release']}"
         why = ": ".join(part for part in (update["reason"], update["detail"]) if part)

@@ -35,6 +35,7 @@ class Reason(str, Enum):
         "and find out who offers the old one",
     )
     METADATA = "metadata", "the repository's metadata is damaged or incomplete; copy or publish it again"
+    SOFTWARE = "software", "the repository was written for a later rarefault; upgrade this station's"
     MISSING = "missing", "the repository offers nothing for this group; check `group` in [updates], or publish to it"
     # The files of a bundle.
     HASH = "hash", "the file is not the one that was signed; copy the repository or stick again, or ask who changed it"

@@ -145,9 +145,9 @@ class FolderSource:
         try:
             place = self._folder.resolve() / path
             if place.resolve() != place:
-                raise UpdateRefused(Reason.NAME, f"{self._folder / path} is or lies behind a link")
+                raise UpdateRefused(Reason.HASH, f"{self._folder / path} is or lies behind a link")
             if not stat.S_ISREG(place.stat().st_mode):
-                raise UpdateRefused(Reason.NAME, f"{self._folder / path} is no plain file")
+                raise UpdateRefused(Reason.HASH, f"{self._folder / path} is no plain file")
             file = place.open("rb")
         except FileNotFoundError:
             raise NotThere(path, self.name) from None
@@ -172,7 +172,10 @@ def open_source(url: str, ca_file: Path | None = None, bytes_per_second: int = 0
     if parts.scheme in ("https", "http"):
         return HttpSource(url, ca_file, bytes_per_second)
     if parts.scheme == "file":
-        return FolderSource(Path(url2pathname(parts.path)))
+        folder = Path(url2pathname(parts.path))
+        if parts.netloc not in ("", "localhost") or not folder.is_absolute():
+            raise InputError(f"url {redact(url)!r} names no folder of this device; give file:///folder, or the folder")
+        return FolderSource(folder)
     if "://" in url or not url:
         raise InputError(f"url {redact(url)!r} is of no known kind; give https://..., file:///folder or a folder")
     return FolderSource(Path(url))

@@ -9,7 +9,7 @@ import contextlib
 import json
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import Enum
 from pathlib import Path
@@ -25,7 +25,7 @@ UPDATES = "updates"  # the folder of updates below the state folder
 STATE = "state.json"
 LOCK = "lock"
 SCHEMA, VERSION = "rarefault/update-state", 1
-MOST_OUTCOMES = 10  # that are kept
+MOST_OUTCOMES, MOST_NAMELESS = 10, 3  # that are kept: of bundles, and of refusals before a bundle was named
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +57,10 @@ class Outcome:
     release: int | None
     bundle: str
     reason: str = ""
+
+    def told(self, before: Sequence["Outcome"]) -> bool:
+        """Whether one of those `before` ended in the same way."""
+        return any(replace(other, time=self.time) == self for other in before)
 
 
 @dataclass(frozen=True)
@@ -95,7 +99,11 @@ class UpdateState:
     def _ended(self) -> "UpdateState":
         number = self.release.number if self.release else None
         outcome = Outcome(self.since, self.stage, number, self.candidate, self.reason)
-        return replace(self, history=(outcome, *self.history)[:MOST_OUTCOMES])
+        ended = (outcome, *self.history)
+        # A refusal of metadata names no bundle: however many there are, what bundles did is not forgotten.
+        named = [place for place, entry in enumerate(ended) if entry.bundle][:MOST_OUTCOMES]
+        nameless = [place for place, entry in enumerate(ended) if not entry.bundle][:MOST_NAMELESS]
+        return replace(self, history=tuple(ended[place] for place in sorted(named + nameless)))
 
     def summary(self) -> dict[str, Any]:
         """Return what heartbeats and the status tell of this update."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..bundle.errors import InputError
-from ..bundle.files import replace_file, sync_folder
+from ..bundle.files import make_folder, replace_file, sync_folder
 from ..bundle.store import MANIFEST
 from ..settings_reader import check_name
 from .errors import Reason, UpdateDelayed, UpdateRefused
@@ -22,6 +22,7 @@ from .repository.floor_time import FLOOR, FloorTime
 from .sources import Source
 
 ROOT, CACHE = "root.json", "metadata"  # below the trust folder
+SCHEMA, VERSION = "rarefault/release", 1  # of release.json
 MOST_FILES, MOST_BYTES = 1000, 2 << 30  # of a bundle
 MOST_RELEASE_BYTES = 1 << 16  # of release.json
 LONGEST_NAME, DEEPEST = 200, 4  # characters and parts of a file's path inside a bundle
@@ -147,13 +148,14 @@ def trust_root(folder: Path, data: bytes) -> None:
 
     check_root(data)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         if (folder / ROOT).exists() and (folder / ROOT).read_bytes() == data:
             return
+        (folder / ROOT).unlink(missing_ok=True)  # first: without its cache it would take an older repository
+        sync_folder(folder)
         shutil.rmtree(folder / CACHE, ignore_errors=True)
         (folder / FLOOR).unlink(missing_ok=True)
         replace_file(folder / ROOT, data)
-        sync_folder(folder.parent)
     except OSError as error:
         raise UpdateDelayed(Reason.DISK, f"{folder / ROOT} cannot be written ({error})") from error
 
@@ -172,8 +174,11 @@ def _first_root(folder: Path) -> bytes:
 def _parse_release(data: bytes, group: str) -> Release:
     try:
         document = json.loads(data)
-        if (document["schema"], document["schema_version"]) != ("rarefault/release", 1):
-            raise InputError(f"its schema is {document['schema']} {document['schema_version']}; upgrade rarefault")
+        if document["schema"] != SCHEMA or not isinstance(document["schema_version"], int):
+            raise InputError(f"its schema is {document['schema']} {document['schema_version']}")
+        if document["schema_version"] > VERSION:
+            seen = f"the release of group {group} has version {document['schema_version']} of its schema"
+            raise UpdateRefused(Reason.SOFTWARE, f"{seen}, expected at most {VERSION}")
         release = Release(
             _text_or_number(document, "release", int),
             _text_or_number(document, "bundle", str),
@@ -182,6 +187,8 @@ def _parse_release(data: bytes, group: str) -> Release:
             _text_or_number(document, "group", str),
             None if document["forced"] is None else _text_or_number(document, "forced", str),
         )
+    except UpdateRefused:
+        raise
     except (ValueError, KeyError, TypeError, RecursionError, InputError) as error:
         raise UpdateRefused(Reason.METADATA, f"the release of group {group} cannot be read ({error})") from error
     if release.group != group or release.number < 1 or not DIGEST.fullmatch(release.bundle):

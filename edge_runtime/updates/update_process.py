@@ -25,7 +25,7 @@ from ..durable_sqlite import is_full
 from .errors import Reason, UpdateDelayed, UpdateRefused
 from .rate_limit import RateLimit
 from .slots import Slots, slot_problem
-from .state import HANDED_OVER, STARTED, UPDATES, Stage, UpdateRunsError, UpdateState, load, update_lock
+from .state import HANDED_OVER, STARTED, UPDATES, Outcome, Stage, UpdateRunsError, UpdateState, load, update_lock
 from .trusted_repository import Release, TargetInfo
 
 INCOMING = "incoming"  # below updates/: a folder for each bundle that is being fetched
@@ -139,22 +139,43 @@ def _look(attempt: _Attempt, group: str, open_repository: Callable[[], Repositor
             raise
         log.warning("the update to release %s goes on with what is fetched: %s", attempt.state.release, error)
         return None
-    if attempt.slots.is_current(release.bundle):
+    if attempt.slots.is_current(release.bundle) and _stands(attempt.state, release.bundle):
+        if problem := slot_problem(attempt.slots.folder / release.bundle):  # while the service has it in memory
+            attempt.state = attempt.state.begun(release)
+            raise UpdateRefused(Reason.TAMPERED_SLOT, problem)
         if attempt.state.release != release or attempt.state.stage is not Stage.COMMITTED:
             attempt.save(attempt.state.begun(release).committed())
     elif _is_new(attempt.state, release) or (again and attempt.state.stage is Stage.FAILED):
         attempt.save(attempt.state.begun(release))
+    elif attempt.state.release != release:
+        attempt.save(_refused_before(attempt.state, release))
     return repository
+
+
+def _refused_before(state: UpdateState, release: Release) -> UpdateState:
+    """Return the state of a release that failed here before something else did; it is told no second time."""
+    ended = next(entry for entry in _failures(state, release) if entry.reason not in TRIED_AGAIN)
+    failed = replace(state.begun(release).at(Stage.FAILED), reason=ended.reason, since=ended.time)
+    return replace(failed, detail=f"it failed here on {ended.time[:10]}")
+
+
+def _stands(state: UpdateState, bundle: str) -> bool:
+    """Whether the newest update to the bundle did not fail: a failed one may serve for want of another."""
+    ended = [outcome.stage for outcome in state.history if outcome.bundle == bundle]
+    return not ended or ended[0] is Stage.COMMITTED
 
 
 def _is_new(state: UpdateState, release: Release) -> bool:
     """Whether nothing has begun with the release, or what ended it may be over."""
     if state.release == release and state.stage is not Stage.FAILED:
         return False
-    ended = (
-        outcome for outcome in state.history if (outcome.release, outcome.bundle) == (release.number, release.bundle)
-    )
-    return not any(outcome.stage is Stage.FAILED and outcome.reason not in TRIED_AGAIN for outcome in ended)
+    return all(outcome.reason in TRIED_AGAIN for outcome in _failures(state, release))
+
+
+def _failures(state: UpdateState, release: Release) -> list[Outcome]:
+    """Return how this release failed here, the newest first."""
+    named = (release.number, release.bundle)
+    return [entry for entry in state.history if entry.stage is Stage.FAILED and (entry.release, entry.bundle) == named]
 
 
 def _go_on(attempt: _Attempt, repository: Repository | None, limiter: RateLimit, stop: threading.Event) -> None:
@@ -195,7 +216,9 @@ def _fetch(attempt: _Attempt, repository: Repository, limiter: RateLimit, stop: 
     wanted = sum(file.length for file in repository.files(digest).values())
     there = sum(path.stat().st_size for path in attempt.incoming.rglob("*") if path.is_file())
     if is_full(attempt.incoming, max(0, wanted - there) + RESERVE):
-        raise UpdateDelayed(Reason.DISK, f"the bundle has {wanted >> 20} MiB, and {RESERVE >> 20} are to stay free")
+        free = shutil.disk_usage(attempt.incoming).free
+        seen = f"{free / 1e6:.1f} MB are free, the bundle needs {wanted / 1e6:.1f} MB more"
+        raise UpdateDelayed(Reason.DISK, f"{seen}, and {RESERVE / 1e6:.0f} MB have to stay free")
     repository.fetch_bundle(digest, attempt.incoming, limiter, stop, attempt.slots.bundles())
     attempt.save(attempt.state.at(Stage.FETCHED))
 
@@ -228,6 +251,8 @@ def _refuse(attempt: _Attempt, reason: Reason, detail: str) -> None:
     ):
         attempt.state = latest  # nothing new: it has been told once
         return
+    if reason in TRIED_AGAIN and failed.history[0].told(failed.history[1:2]):
+        failed = replace(failed, history=attempt.state.history)
     attempt.save(failed)
     if failed.candidate and reason not in TRIED_AGAIN:
         _clean(attempt.slots, "")
@@ -283,7 +308,12 @@ def commit(slots: Slots) -> UpdateState:
 
 def fail(slots: Slots, reason: Reason, detail: str) -> UpdateState:
     """Give the candidate up; where it serves, the previous slot serves again when this returns."""
-    state = _from_stage(slots, HANDED_OVER, lambda state: state.failed(reason, detail))
+
+    def given_up(state: UpdateState) -> UpdateState:
+        alone = slots.is_current(state.candidate) and slots.previous() is None
+        return state.failed(reason, f"{detail}; there is no other model to go back to" if alone else detail)
+
+    state = _from_stage(slots, HANDED_OVER, given_up)
     _clean(slots, "")
     return state
 

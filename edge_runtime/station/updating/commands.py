@@ -18,8 +18,9 @@ from ...cli_errors import Command, config_option
 from ...logs import log_to_stderr
 from ...updates.errors import Reason
 from ...updates.rate_limit import RateLimit
+from ...updates.slots import Slots
 from ...updates.sources import FolderSource, Source, open_source
-from ...updates.state import HANDED_OVER, UPDATES, Stage, UpdateState, load, update_lock
+from ...updates.state import HANDED_OVER, STARTED, UPDATES, Stage, UpdateState, load, update_lock
 from ...updates.trusted_repository import TrustedRepository, trust_root
 from ...updates.update_process import Trial, fail, roll_back_by_hand, run_update
 from ..open_outbox import open_outbox
@@ -28,6 +29,7 @@ from ..state_lock import is_running
 from .signed_reports import leave_report
 
 NICE = 10  # how far the update process stands back behind the service
+METADATA = "metadata"  # of every repository
 TRUST, ROOT = "trust", "root.json"  # below `updates` in the state folder: the first root, and the metadata
 
 again_option = click.option("--again", is_flag=True, help="Also try a release that has failed here.")
@@ -68,6 +70,8 @@ def import_update(config: Path, again: bool, folder: Path) -> None:
     The station leaves its signed report on the stick, for central.
     """
     settings = load_station_settings(config)
+    if not (folder / METADATA).is_dir():
+        raise InputError(f"{folder} has no folder {METADATA}; give the folder that `rarefault stick` has filled")
     try:
         _bring(settings, FolderSource(folder.absolute()), RateLimit(), again)
     finally:
@@ -83,13 +87,14 @@ def rollback(config: Path) -> None:
     """
     settings = load_station_settings(config)
     slots = settings.station.slots
-    if load(slots.state_dir).stage in (Stage.GOLDEN_OK, Stage.SHADOW):
+    state = load(slots.state_dir)
+    if state.stage in (Stage.GOLDEN_OK, Stage.SHADOW):
         fail(slots, Reason.ROLLED_BACK, "a person gave the candidate up")
-        click.echo("the candidate is given up", err=True)
+        done = f"{_named(state)} is given up"
     else:
         roll_back_by_hand(slots)
-    serves = "serves again" if is_running(slots.state_dir) else "serves from the next start of the service"
-    click.echo(f"{slots.current()} {serves}")
+        done = "the model before is back"
+    click.echo(f"{done}: {_serving(slots)}")
 
 
 @click.command(cls=Command)
@@ -100,12 +105,30 @@ def trust(config: Path, root: Path) -> None:
 
     No update replaces it: a repository changes its keys by signing the change with the old ones.
     """
-    folder = _trust_folder(load_station_settings(config))
+    settings = load_station_settings(config)
+    folder, state_dir = _trust_folder(settings), settings.station.state_dir
     what = f"{root} or {folder} cannot be used"
     with _extra(), os_errors_as(InputError, what, "check the path, and who may read and write it"):
-        trust_root(folder, root.read_bytes())
+        data = root.read_bytes()
+        with update_lock(state_dir):
+            known = (folder / ROOT).read_bytes() if (folder / ROOT).exists() else data
+            trust_root(folder, data)
+            state = load(state_dir)
+            if data != known and state.stage in (Stage.IDLE, *STARTED):  # it came from whom nobody trusts any more
+                UpdateState(history=state.history).save(state_dir)
     click.echo(f"updates are trusted that begin with {root}, kept in {folder}")
-    click.echo(f"its SHA-256, to compare with the central team's: {sha256_bytes(root.read_bytes())}")
+    click.echo(f"its SHA-256, to compare with the central team's: {sha256_bytes(data)}")
+    if data != known and state.stage in HANDED_OVER:
+        click.echo(f"{_named(state)} came before that and is at {state.stage.value}; edge-station rollback gives it up")
+
+
+def _serving(slots: Slots) -> str:
+    """Return a sentence about what serves now."""
+    try:
+        serves = "serves" if is_running(slots.state_dir) else "serves from the next start of the service"
+        return f"{slots.current()} {serves}"
+    except InputError:
+        return "no model serves yet"
 
 
 def _trust_folder(settings: StationSettings) -> Path:

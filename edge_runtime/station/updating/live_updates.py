@@ -119,7 +119,8 @@ class LiveUpdates:
     def document(self) -> dict[str, Any]:
         """Return what heartbeats and the status tell of the newest update, and the slot that serves."""
         document = {"slot": self.switch.serving.bundle.folder.name, **self.state.summary()}
-        if detail := self._trouble or (self._shadow.summary if self._shadow else ""):
+        watch = self._shadow or self._probation
+        if detail := self._trouble or (watch.summary if watch else ""):
             document["detail"] = detail
         return document
 

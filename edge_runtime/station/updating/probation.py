@@ -15,6 +15,7 @@ from ...updates.settings import UpdatesSection
 
 LEAST_ALARMS = 3  # fewer say nothing about a rate
 LEAST_VIEWS = 50  # of each model, before their shares and latencies are compared
+LEAST_JUDGED = 10  # views with a verdict, before a model is kept: blind cameras say nothing about it
 KEPT_TIMES = 500  # of inferences, the newest
 HARMLESS_MS = 10.0  # for a frame: no model is undone for less
 # A model that flags nearly every view from its first one on, where the one before flagged few, sees faults everywhere.
@@ -65,8 +66,14 @@ class Probation:
         self._section, self._before, self._daily_alarms, self._began = section, before, daily_alarms, began
 
     def over(self, now: float) -> bool:
-        """Whether the time of probation has passed."""
-        return now - self._began >= self._section.probation_minutes * 60
+        """Whether the time of probation has passed, and the model has judged enough in it."""
+        return now - self._began >= self._section.probation_minutes * 60 and self.measures.views >= LEAST_JUDGED
+
+    @property
+    def summary(self) -> str:
+        """What the end of the probation waits for besides its time, in words; empty where it does not."""
+        views = self.measures.views
+        return f"{views} of at least {LEAST_JUDGED} views are judged" if views < LEAST_JUDGED else ""
 
     @property
     def unusable(self) -> Finding | None:

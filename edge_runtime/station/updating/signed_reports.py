@@ -1,5 +1,6 @@
 """The station's signed report to central: in every heartbeat, and by `edge-station report` on a stick."""
 
+import contextlib
 import logging
 import time
 from collections.abc import Mapping
@@ -8,6 +9,7 @@ from typing import Any
 
 import click
 
+from ...alerts.events import NO_MODEL
 from ...bundle.errors import InputError, RarefaultError, UnavailableError
 from ...bundle.store import open_bundle
 from ...cli_errors import Command, config_option
@@ -66,12 +68,14 @@ class SignedReports:
 
 
 def report_of(settings: StationSettings) -> dict[str, Any]:
-    """Return the signed report of a station whose service may be running or not; InputError without a bundle."""
+    """Return the signed report of a station whose service may be running or not, and which may have no model yet."""
     slots, state_dir = settings.station.slots, settings.station.state_dir
-    folder = slots.current()
-    update = {"slot": folder.name, **load(state_dir).summary()}
-    reports = SignedReports(state_dir, settings.station.name)
-    return reports.document(open_bundle(folder).identity(), update, is_running(state_dir))
+    slot, model = "", NO_MODEL
+    with contextlib.suppress(InputError):  # none serves, or its files are damaged
+        slot = slots.current().name
+        model = open_bundle(slots.current()).identity()
+    update = {"slot": slot, **load(state_dir).summary()}
+    return SignedReports(state_dir, settings.station.name).document(model, update, is_running(state_dir))
 
 
 def leave_report(settings: StationSettings, stick: Path) -> str:

@@ -3,7 +3,6 @@ for how long cameras were not watched. A heartbeat carries it, and a stick carri
 """
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -19,6 +18,7 @@ from .station_key import StationKey, verify
 SCHEMA, SCHEMA_VERSION = "rarefault/station-report", 1
 FOLDER = "reports"  # on a stick
 MAX_REPORT = 64 << 10  # bytes
+MOST_SECONDS = 1e9  # of camera time in a day: ten thousand cameras
 TEXTS = ("station", "time", "name", "version", "digest", "slot", "stage", "bundle", "reason", "detail", "since")
 
 
@@ -71,14 +71,23 @@ def read_report(document: Mapping[str, Any]) -> StationReport:
             raise ValueError("fields are missing")
         if not (known["release"] is None or type(known["release"]) is int):
             raise ValueError("the release is no number")
-        if not all(math.isfinite(float(known[name] or 0)) for name in ("due_seconds", "blind_seconds")):
-            raise ValueError("a time is no number")
+        for seconds in (known["due_seconds"], known["blind_seconds"]):
+            if type(seconds) is bool or not isinstance(seconds, int | float) or not 0 <= seconds <= MOST_SECONDS:
+                raise ValueError("a time is no number of seconds")
         check_name("the station", str(known["station"]))
-        datetime.fromisoformat(str(known["time"]).replace("Z", "+00:00"))  # Python 3.10 knows no Z
+        moment(str(known["time"]))
         Stage(known["stage"])
     except (TypeError, ValueError, InputError) as error:
         raise InputError(f"this is no report of a station ({error}); see `edge-station report`") from error
     return StationReport(**known)  # type: ignore[arg-type]
+
+
+def moment(time: str) -> datetime:
+    """Return the moment of an ISO 8601 time that names its zone; ValueError for any other text."""
+    found = datetime.fromisoformat(time.replace("Z", "+00:00"))  # Python 3.10 knows no Z
+    if found.tzinfo is None:
+        raise ValueError(f"{time} names no zone")
+    return found
 
 
 def write_report(folder: Path, document: Mapping[str, Any]) -> Path:

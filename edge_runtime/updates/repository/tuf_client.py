@@ -49,7 +49,7 @@ class SourceFetcher(FetcherInterface):
         try:
             keep_on(partial(self._go_on, url, data, latest), partial(len, data), self._limiter, self._stop)
         except NotThere as error:
-            raise exceptions.DownloadHTTPError(str(error), error.status) from error
+            raise exceptions.DownloadHTTPError(error.detail, error.status) from error
         yield bytes(data)
 
     def _go_on(self, url: str, data: bytearray, latest: float) -> None:

@@ -77,7 +77,7 @@ def test_a_key_that_cannot_be_replaced_for_want_of_root_keys_changes_nothing_for
         told = rarefault("keys", how, "targets-1", "--repository", "REPOSITORY", "--keys", "KEYS", code=1)
         assert f"0 of the keys of root are at hand in {tmp_path / 'keys'}" in told
     assert sorted((tmp_path / "keys").iterdir()) == held
-    rarefault("renew", "REPOSITORY", "--keys", "KEYS")
+    rarefault("renew", "--repository", "REPOSITORY", "--keys", "KEYS")
     assert offered(tmp_path / "repository", tmp_path / "state")["release"] == 1
 
 
@@ -95,10 +95,10 @@ def test_the_daily_renewal_needs_the_online_keys_alone(rarefault, tmp_path):
     online.mkdir()
     for path in [*(tmp_path / "keys").glob("snapshot-1.*"), *(tmp_path / "keys").glob("timestamp-1.*")]:
         path.rename(online / path.name)
-    assert "stations may wait until" in rarefault("renew", "REPOSITORY", "--keys", str(online))
-    told = rarefault("renew", "REPOSITORY", "--keys", str(online), "--offline", code=1)
+    assert "stations may wait until" in rarefault("renew", "--repository", "REPOSITORY", "--keys", str(online))
+    told = rarefault("renew", "--repository", "REPOSITORY", "--keys", str(online), "--offline", code=1)
     assert "0 of the keys of root are at hand" in told
-    rarefault("renew", "REPOSITORY", "--keys", str(online), "--keys", "KEYS", "--offline")
+    rarefault("renew", "--repository", "REPOSITORY", "--keys", str(online), "--keys", "KEYS", "--offline")
     assert offered(tmp_path / "repository", tmp_path / "state")["release"] == 1
 
 
@@ -110,7 +110,7 @@ def test_a_group_is_added(rarefault):
 
 def test_a_stick_is_written(rarefault, tmp_path):
     rarefault("publish", "BUNDLE", "--repository", "REPOSITORY", "--keys", "KEYS")
-    told = rarefault("stick", "REPOSITORY", "--out", str(tmp_path / "stick"), "--keys", "KEYS")
+    told = rarefault("stick", "--repository", "REPOSITORY", "--out", str(tmp_path / "stick"), "--keys", "KEYS")
     assert "edge-station import-update" in told
     assert offered(tmp_path / "stick", tmp_path / "state")["release"] == 1
 
@@ -125,7 +125,7 @@ def test_a_passphrase_may_stand_in_a_file_and_a_wrong_one_changes_nothing(rarefa
 
 
 def test_what_is_no_repository_and_groups_that_are_unusable_are_told(rarefault, tmp_path):
-    for words in (("renew", "REPOSITORY"), ("keys", "show", "--repository", "REPOSITORY")):
+    for words in (("renew", "--repository", "REPOSITORY"), ("keys", "show", "--repository", "REPOSITORY")):
         assert "holds no repository" in rarefault(*words, "--keys", "KEYS", code=1)
     at = ("--repository", "REPOSITORY", "--keys", str(tmp_path / "nowhere"))
     told = rarefault("publish", "BUNDLE", *at, code=1)

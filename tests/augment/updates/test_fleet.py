@@ -66,14 +66,14 @@ def test_a_report_whose_key_is_not_the_one_that_signed_it_is_not_enrolled(tmp_pa
 
 
 def test_the_table_tells_model_slot_heartbeat_blind_time_and_update(fleet, key):
-    fleet.take([document(key, stage="failed", release=4, reason="golden", detail="int8 differs by 3")])
+    fleet.take([document(key, stage="failed", release=4, reason="golden", detail="int8 differs by 3")], NOW)
     row = fleet.table(NOW).splitlines()[1]
     for part in ("north-7  one", "demo 2.0.0 (dddddddddddd)", "60 s ago", "2.6 %", "failed release 4 (golden: int8"):
         assert part in row
 
 
 def test_forged_unknown_and_old_reports_change_nothing(fleet, key, other):
-    assert fleet.take([document(key)]) == []
+    assert fleet.take([document(key)], NOW) == []
     problems = fleet.take(
         [
             document(other, stage="failed"),
@@ -81,15 +81,51 @@ def test_forged_unknown_and_old_reports_change_nothing(fleet, key, other):
             {**document(key), "stage": "failed"},
             document(key, time="2026-11-26T11:00:00.000Z", stage="failed"),  # sent again by whoever has kept it
             {"station": "north-7"},
-        ]
+        ],
+        NOW,
     )
     assert [problem.split()[0] for problem in problems] == ["north-7:", "south-1", "north-7:", "north-7:"]
     assert fleet.stations()[0].report == COMMITTED
 
 
+def test_a_station_is_heard_again_once_its_clock_that_ran_ahead_is_right(fleet, key):
+    fleet.take([document(key, time="2040-01-01T00:00:00Z", stage="failed")], NOW)
+    assert "its clock is ahead" in fleet.table(NOW)
+    fleet.take([document(key)], NOW)
+    assert fleet.stations()[0].report == COMMITTED
+    fleet.take([document(key, time="2040-01-01T00:00:00Z", stage="failed")], NOW)
+    assert fleet.stations()[0].report == COMMITTED
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"due_seconds": "12"}, {"due_seconds": True}, {"blind_seconds": None}, {"blind_seconds": -1},
+        {"due_seconds": float("1e300")}, {"time": "2026-11-26T11:59:00"}, {"time": "today"}, {"release": True},
+        {"station": "../../north-7"}, {"stage": "elsewhere"},
+    ],
+)  # fmt: skip
+def test_a_signed_report_that_makes_no_sense_is_told_and_breaks_nothing(fleet, key, changes):
+    sensible = document(key)
+    (problem,) = fleet.take([key.sign({**sensible, **changes, "station": changes.get("station", "north-7")})], NOW)
+    assert "north-7" in problem
+    assert "never" in fleet.table(NOW)
+
+
+def test_what_stations_say_cannot_write_to_the_terminal(fleet, key, tmp_path):
+    fleet.take([document(key, name="\x1b[2J", detail="one\ntwo\x1b]0;title\a", stage="failed")], NOW)
+    assert len(fleet.table(NOW).splitlines()) == 2
+    assert "\x1b" not in fleet.table(NOW)
+    (tmp_path / "stick" / "reports").mkdir(parents=True)
+    (tmp_path / "stick" / "reports" / "x.json").write_text(json.dumps({"station": "\x1b[2J"}))
+    done = CliRunner().invoke(main, ["fleet", "--fleet", str(fleet.folder), "--stick", str(tmp_path / "stick")])
+    assert "\x1b" not in done.output
+    assert "is not enrolled" in done.output
+
+
 def test_a_stick_brings_reports(tmp_path, fleet, key):
     write_report(tmp_path / "stick", document(key))
-    assert fleet.take(reports_of_stick(tmp_path / "stick")) == []
+    assert fleet.take(reports_of_stick(tmp_path / "stick"), NOW) == []
     assert fleet.stations()[0].report == COMMITTED
     with pytest.raises(InputError, match="edge-station report"):
         reports_of_stick(tmp_path / "north-7")
@@ -106,10 +142,10 @@ def test_a_stick_brings_reports(tmp_path, fleet, key):
 )
 def test_a_group_holds_a_release_back_until_each_station_has_committed_it(fleet, key, changes, why):
     assert fleet.why_not_promote("one", 3) == ["north-7 has not reported; wait for its heartbeat, or its stick"]
-    fleet.take([document(key, time="2026-11-26T10:00:00Z", **changes)])
+    fleet.take([document(key, time="2026-11-26T10:00:00Z", **changes)], NOW)
     (sentence,) = fleet.why_not_promote("one", 3)
     assert why in sentence
-    fleet.take([document(key)])
+    fleet.take([document(key)], NOW)
     assert fleet.why_not_promote("one", 3) == []
 
 

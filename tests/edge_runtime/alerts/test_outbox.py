@@ -1,6 +1,7 @@
 """The outbox on a real disk: order, budget, crashes, and a disk that is full."""
 
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,16 @@ def test_what_was_committed_is_there_after_opening_again(outbox, tmp_path):
     assert entry.pictures["frame"].read_bytes() == bytes(10)
     assert entry.document["pictures"]["frame"]["file"] == f"evidence/{kept.id}.frame.jpg"
     assert entry.document["pictures"]["frame"]["bytes"] == 10
+
+
+def test_two_that_make_a_new_outbox_at_once_both_have_it(tmp_path):
+    def made(number: int) -> int:
+        outbox = Outbox(tmp_path / str(number // 4), ["mqtt"], repair=False)
+        outbox.close()
+        return number
+
+    with ThreadPoolExecutor(4) as threads:  # with a plain BEGIN some of them find the tables half-way
+        assert list(threads.map(made, range(80))) == list(range(80))
 
 
 def test_a_parked_delivery_blocks_nothing_and_can_be_sent_again(outbox):

@@ -15,6 +15,11 @@ def test_one_at_a_time_works_on_a_folder_and_others_see_it(tmp_path):
     assert not is_running(tmp_path / "state")
 
 
+def test_a_look_writes_nothing_since_the_disk_may_take_nothing(tmp_path):
+    assert not is_running(tmp_path / "state")
+    assert not (tmp_path / "state").exists()
+
+
 def test_a_folder_that_cannot_be_is_a_sentence(tmp_path):
     (tmp_path / "state").write_text("in the way")
     with pytest.raises(UnavailableError, match="state cannot be written"):

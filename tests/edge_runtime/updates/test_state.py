@@ -46,6 +46,13 @@ def test_only_the_last_outcomes_are_kept_the_newest_first():
     assert [outcome.release for outcome in state.history] == list(range(MOST_OUTCOMES + 2, 2, -1))
 
 
+def test_what_a_repository_does_does_not_push_out_what_bundles_did():
+    state = UpdateState().begun(Release(1, "ab" * 32, "colours", "1", "all")).failed(Reason.PROBATION_NAN, "NaN")
+    for _ in range(20):
+        state = UpdateState(history=state.history).failed(Reason.SIGNATURE, "nobody signed it")
+    assert [outcome.release for outcome in state.history] == [None, None, None, 1]
+
+
 def test_a_state_that_cannot_be_written_is_delayed_by_the_disk(tmp_path):
     (tmp_path / "updates").write_text("a file in the place of the folder")
     with pytest.raises(UpdateDelayed) as refused:

@@ -130,6 +130,30 @@ def test_a_forged_repository_neither_drops_nor_refuses_a_release_that_is_under_w
     assert station.bring().stage is Stage.GOLDEN_OK
 
 
+def test_a_source_that_is_damaged_again_and_again_is_told_once_and_then_serves(station):
+    class Damaged(PlainRepository):
+        def fetch_bundle(self, *_, **__):
+            raise UpdateRefused(Reason.HASH, "a file is another")
+
+    for _ in range(2):
+        state = run_update(station.slots, GROUP, lambda: Damaged(station.folder), TRIAL, None, None)
+    assert (state.stage, state.reason, len(state.history)) == (Stage.FAILED, "hash", 1)
+    assert station.bring().stage is Stage.GOLDEN_OK
+
+
+def test_after_a_forged_repository_the_release_that_failed_before_is_told_as_failed(station):
+    station.bring(prove=refusing(Reason.GOLDEN))
+
+    class Forged(PlainRepository):
+        def refresh(self):
+            raise UpdateRefused(Reason.SIGNATURE, "nobody signed it")
+
+    run_update(station.slots, GROUP, lambda: Forged(station.folder), TRIAL, None, None)
+    state = station.bring()
+    assert (state.stage, state.reason, state.candidate) == (Stage.FAILED, "golden", station.new)
+    assert [outcome.reason for outcome in state.history] == ["signature", "golden"]
+
+
 def no_device(bundle, serving):
     raise UpdateDelayed(Reason.STOPPED, "the device is busy")
 
@@ -198,6 +222,17 @@ def test_a_slot_that_was_tampered_with_is_fetched_again_by_itself(station):
     (station.slots.folder / station.new / "golden.json").write_text("{}")
     usable_slot(station.slots)
     assert station.bring().stage is Stage.GOLDEN_OK
+    assert slot_problem(station.slots.folder / station.new) == ""
+
+
+def test_a_slot_that_is_tampered_with_at_work_is_told_at_the_next_look_and_fetched_again(station):
+    life(station.slots, station.folder, good=True)
+    (station.slots.folder / station.new / "golden.json").write_text("{}")
+    state = station.bring()
+    assert (state.stage, state.reason) == (Stage.FAILED, "tampered_slot")
+    assert "golden.json" in state.detail
+    assert station.bring().stage is Stage.GOLDEN_OK
+    assert station.serving == station.old  # until the candidate is on probation
     assert slot_problem(station.slots.folder / station.new) == ""
 
 

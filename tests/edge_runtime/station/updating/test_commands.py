@@ -1,5 +1,6 @@
 """`edge-station update`, `import-update`, `trust` and `rollback` as processes, on a real signed repository."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,10 @@ pytest.importorskip("paho.mqtt", reason="the extra `station` is not installed")
 
 from edge_runtime.bundle.store import open_bundle
 from edge_runtime.station.settings import load_station_settings
+from edge_runtime.updates.errors import Reason
 from edge_runtime.updates.state import Stage, UpdateState, load
+from edge_runtime.updates.trusted_repository import Release
+from edge_runtime.updates.update_process import fail, start_probation
 from tests.support import live_models
 from tests.support.tuf_repository import TufRepository
 
@@ -19,7 +23,7 @@ SETTINGS = """
 [station]
 name = "north-7"
 state_dir = "state"
-bundle = "{bundle}"
+{bundle}
 engine = "cpu"
 precision = "fp32"
 [[camera]]
@@ -40,8 +44,10 @@ class Site:
         (folder / "ROOT.json").write_bytes(self.repository.first_root)
         self.configure('url = "repository"')
 
-    def configure(self, updates: str) -> None:
-        self.config.write_text(SETTINGS.format(bundle=self._factory, updates=updates))
+    def configure(self, updates: str, bundle: str | None = None) -> None:
+        """Write the settings, with `bundle` as the line of the factory bundle where it is given."""
+        line = f'bundle = "{self._factory}"' if bundle is None else bundle
+        self.config.write_text(SETTINGS.format(bundle=line, updates=updates))
 
     def offer(self, number: int, **bad: object) -> str:
         """Publish a bundle as release `number`; return its digest."""
@@ -75,7 +81,8 @@ def test_an_update_is_brought_up_to_the_hand_over_and_given_up_by_a_person(site,
     assert "release 1 (yard 1) is at golden_ok: the service tries it at its next start" in done.stdout
     assert site.state().candidate == digest
     done = site.call("rollback")
-    assert done.stdout == f"{open_bundle(packed).folder.resolve()} serves from the next start of the service\n"
+    serves = f"{open_bundle(packed).folder.resolve()} serves from the next start of the service"
+    assert done.stdout == f"release 1 (yard 1) is given up: {serves}\n"
     assert (site.state().stage, site.state().reason) == (Stage.FAILED, "rolled_back")
     assert "no slot to go back to" in site.call("rollback").stderr
     again = site.call("update")
@@ -96,6 +103,58 @@ def test_a_stick_brings_a_bad_bundle_and_its_reason_is_told(site):
     assert "release 1 (yard 1) is refused (golden): " in done.stderr
     assert (site.repository.folder / "reports" / "north-7.json").exists()
     assert "no url; set it, or take the models from a stick" in site.call("update").stderr
+
+
+def test_a_station_whose_first_model_waits_says_so_reports_and_can_give_it_up(site):
+    digest = site.offer(1)
+    site.configure('root = "ROOT.json"', bundle="")
+    assert "has never run here\n" in site.call("status").stdout
+    done = site.call("import-update", str(site.repository.folder))
+    assert done.returncode == 0, done.stderr
+    report = json.loads((site.repository.folder / "reports" / "north-7.json").read_text())
+    assert (report["digest"], report["slot"], report["bundle"]) == ("", "", digest)
+    text = site.call("status").stdout
+    assert "  model: none can serve, slot none\n  update to release 1: golden_ok since" in text
+    done = site.call("rollback")
+    assert (done.returncode, done.stdout) == (0, "release 1 (yard 1) is given up: no model serves yet\n")
+
+
+def test_a_first_model_that_failed_and_serves_for_want_of_another_never_counts_as_kept(site):
+    digest = site.offer(1)
+    site.configure('url = "repository"\nroot = "ROOT.json"', bundle="")
+    assert site.call("update").returncode == 0
+    slots = load_station_settings(site.config).station.slots
+    start_probation(slots)
+    fail(slots, Reason.PROBATION_ALARMS, "many")
+    assert slots.is_current(digest)
+    done = site.call("update")
+    assert done.returncode == 1
+    assert "is refused (probation_alarms): many; there is no other model to go back to" in done.stderr
+    assert "is at golden_ok" in site.call("update", "--again").stdout
+
+
+def test_a_folder_that_is_no_repository_gets_no_report(site, packed):
+    site.configure('root = "ROOT.json"')
+    done = site.call("import-update", str(packed))
+    assert done.returncode == 1
+    assert "has no folder metadata; give the folder that `rarefault stick` has filled" in done.stderr
+    assert not (packed / "reports").exists()
+
+
+def test_another_root_ends_the_update_that_the_one_before_had_begun(site, tmp_path):
+    site.offer(1)
+    assert site.call("trust", str(site.folder / "ROOT.json")).returncode == 0
+    state_dir = load_station_settings(site.config).station.state_dir
+    release = Release(1, "1" * 64, "yard", "1", "all")
+    UpdateState().begun(release).at(Stage.FETCHED).save(state_dir)
+    assert site.call("trust", str(site.folder / "ROOT.json")).returncode == 0
+    assert site.state().stage is Stage.FETCHED  # nothing has changed
+    (site.folder / "OTHER.json").write_bytes(TufRepository(tmp_path / "other").first_root)
+    assert site.call("trust", str(site.folder / "OTHER.json")).returncode == 0
+    assert site.state().release is None
+    done = site.call("update")
+    assert done.returncode == 1
+    assert "is refused (signature)" in done.stderr
 
 
 def test_without_trust_nothing_is_taken(site):

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from edge_runtime.causes import Cause
-from edge_runtime.station.updating.probation import LEAST_VIEWS, Measures, Probation
+from edge_runtime.station.updating.probation import LEAST_JUDGED, LEAST_VIEWS, Measures, Probation
 from edge_runtime.updates.settings import UpdatesSection
 from tests.support.sample_events import judged_view
 
@@ -35,6 +35,16 @@ def test_it_is_over_after_its_time_and_a_quiet_model_has_stood_it():
     assert not trial.over(30 * MINUTE - 1)
     assert trial.over(30 * MINUTE)
     assert trial.failure(30 * MINUTE) is None
+
+
+def test_blind_cameras_prove_nothing():
+    trial = probation()
+    trial.measures.add([view()] * (LEAST_JUDGED - 1), 0)
+    assert not trial.over(300 * MINUTE)
+    assert trial.summary == "9 of at least 10 views are judged"
+    trial.measures.add([view()], 0)
+    assert trial.over(300 * MINUTE)
+    assert not trial.summary
 
 
 def test_one_answer_that_is_none_is_enough():
