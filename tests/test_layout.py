@@ -25,7 +25,7 @@ HOMES = {
     r"^LEAST_RATE\b": "edge_runtime/alerts/sink.py",
     r"^def \w+_delay\(": "edge_runtime/delays.py",
     r"\bsys\.executable\b(?!, \"-m\", \"edge_runtime\.classify)": "edge_runtime/child_process.py",
-    r"ClickException\(str\(": "edge_runtime/cli_errors.py",
+    r"ClickException\((str|_shown)\(": "edge_runtime/cli_errors.py",
     r"^\s+import tomllib": "edge_runtime/settings_reader.py",
     r"time\.monotonic\(\), time\.time\(\)": "edge_runtime/clock.py",
     r"\"predictions\.json\"": "augment/training/predictions.py",

@@ -4,7 +4,7 @@ What signs is imported inside the commands, so that `rarefault --help` answers a
 """
 
 import os
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ import click
 from edge_runtime.bundle.errors import InputError
 from edge_runtime.cli_errors import Command, Group
 from edge_runtime.text_files import printable, read_text
+from edge_runtime.updates.repository.floor_time import utc_now
 
 if TYPE_CHECKING:
     from augment.updates.keys import KeyRing, Secret
@@ -232,7 +233,7 @@ def stick(repository: Path, out: Path, keys: tuple[Path, ...], passphrase_file: 
 
     with open_repository(repository, _ring(keys, passphrase_file)) as opened:
         size = write_stick(opened, out)
-    until = datetime.now(timezone.utc) + timedelta(days=opened.about.stick_days)
+    until = utc_now() + timedelta(days=opened.about.stick_days)
     click.echo(
         f"{out}: {size / 1e6:.1f} MB, good until {until:%Y-%m-%d}. At the station: edge-station import-update DIR"
     )
@@ -253,7 +254,7 @@ def renew(repository: Path, offline: bool, keys: tuple[Path, ...], passphrase_fi
     click.echo(f"{repository}: stations may wait until {expiries['timestamp']:%Y-%m-%d %H:%M} UTC for the next time")
     offline_roles = {role: at for role, at in expiries.items() if role not in ("snapshot", "timestamp")}
     for role, expires in offline_roles.items():
-        if expires - datetime.now(timezone.utc) < SOON:
+        if expires - utc_now() < SOON:
             click.echo(f"{role} expires on {expires:%Y-%m-%d}; sign it anew: rarefault renew --offline", err=True)
 
 

@@ -7,7 +7,7 @@ FLEET/reports/NAME.json      its newest report, as it was signed
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -194,8 +194,3 @@ def _ago(seconds: float) -> str:
     if seconds < 120:
         return f"{max(seconds, 0):.0f} s ago"
     return f"{seconds / 60:.0f} min ago" if seconds < 7200 else f"{seconds / 3600:.0f} h ago"
-
-
-def now() -> datetime:
-    """Return this moment in UTC."""
-    return datetime.now(timezone.utc)

@@ -7,6 +7,7 @@ import click
 from edge_runtime.bundle.manifest import PRECISIONS
 from edge_runtime.cli_errors import Command
 from edge_runtime.text_files import printable
+from edge_runtime.updates.repository.floor_time import utc_now
 
 folder = click.Path(path_type=Path, file_okay=False, exists=True)
 fleet_option = click.option(
@@ -64,14 +65,14 @@ def fleet(context: click.Context, fleet: Path, mqtt: str | None, wait: float, st
 
     Every report is held against the enrolled key. Exit codes: 0 all reports were good; 1 one was not.
     """
-    from augment.updates.fleet import Fleet, now, reports_of_stick
+    from augment.updates.fleet import Fleet, reports_of_stick
     from augment.updates.fleet_mqtt import listen
 
     known = Fleet(fleet)
-    problems = [problem for stick in sticks for problem in known.take(reports_of_stick(stick), now())]
+    problems = [problem for stick in sticks for problem in known.take(reports_of_stick(stick), utc_now())]
     if mqtt:
-        problems += known.take(listen(mqtt, wait, [station.name for station in known.stations()]), now())
-    click.echo(known.table(now()))
+        problems += known.take(listen(mqtt, wait, [station.name for station in known.stations()]), utc_now())
+    click.echo(known.table(utc_now()))
     for problem in dict.fromkeys(problems):
         click.echo(printable(problem), err=True)  # an unknown sender chose the name in it
     context.exit(1 if problems else 0)

@@ -16,11 +16,10 @@ from ..updates.errors import Reason
 from ..updates.rate_limit import RateLimit
 from ..updates.slots import Slots
 from ..updates.sources import open_source
-from ..updates.state import UPDATES, Stage, UpdateState
+from ..updates.state import TRUST, UPDATES, Stage, UpdateState
 from ..updates.trusted_repository import ROOT, TrustedRepository, trust_root
 from ..updates.update_process import Trial, commit, recover, run_update, start_probation, usable_slot
 
-TRUST = "trust"  # below `updates` in the state folder
 REMEMBERED = "source"  # below `updates`: the address or folder of the last update
 GROUP = "all"  # the last step of every release
 

@@ -20,11 +20,13 @@ from typing import BinaryIO
 from ...bundle.files import sha256_file, sync_folder
 from ...bundle.store import MANIFEST, MAX_MANIFEST
 from ...delays import send_delay
+from ...durable_sqlite import is_full
 from ..errors import Reason, UpdateDelayed, UpdateRefused
 from ..rate_limit import RateLimit
 from ..sources import NotThere, Source
 
 PART = ".part"
+RESERVE = 64 << 20  # bytes that an update leaves free, for alarms and their pictures
 SYNC_BYTES = 1 << 20  # what a power cut may take of a file that is under way
 TRIES = 6  # in a row without a new byte, then the link counts as down
 FIRST_SECONDS, LONGEST_SECONDS = 0.25, 15.0  # between two tries
@@ -179,8 +181,10 @@ def _hash(target: TargetInfo) -> str:
 
 def _check_room(missing: Mapping[str, TargetInfo], into: Path) -> None:
     needed = sum(target.length - min(_size(into / (name + PART)), target.length) for name, target in missing.items())
-    if (free := shutil.disk_usage(into).free) < needed:
-        raise UpdateDelayed(Reason.DISK, f"{into} has {free / 1e6:.1f} MB left, the update needs {needed / 1e6:.1f} MB")
+    if is_full(into, needed + RESERVE):
+        free = shutil.disk_usage(into).free
+        seen = f"{into} has {free / 1e6:.1f} MB left, the update needs {needed / 1e6:.1f} MB more"
+        raise UpdateDelayed(Reason.DISK, f"{seen}, and {RESERVE / 1e6:.0f} MB have to stay free")
 
 
 def _held(folders: Sequence[Path]) -> dict[str, Path]:
