@@ -135,6 +135,9 @@ def _look(attempt: _Attempt, group: str, open_repository: Callable[[], Repositor
         log.warning("the update to release %s goes on with what is fetched: %s", attempt.state.release, error)
         return None
     if attempt.slots.is_current(release.bundle) and _stands(attempt.state, release.bundle):
+        if problem := slot_problem(attempt.slots.folder / release.bundle):  # while the service has it in memory
+            attempt.state = attempt.state.begun(release)
+            raise UpdateRefused(Reason.TAMPERED_SLOT, problem)
         if attempt.state.release != release or attempt.state.stage is not Stage.COMMITTED:
             attempt.save(attempt.state.begun(release).committed())
     elif _is_new(attempt.state, release) or (again and attempt.state.stage is Stage.FAILED):

@@ -225,6 +225,17 @@ def test_a_slot_that_was_tampered_with_is_fetched_again_by_itself(station):
     assert slot_problem(station.slots.folder / station.new) == ""
 
 
+def test_a_slot_that_is_tampered_with_at_work_is_told_at_the_next_look_and_fetched_again(station):
+    life(station.slots, station.folder, good=True)
+    (station.slots.folder / station.new / "golden.json").write_text("{}")
+    state = station.bring()
+    assert (state.stage, state.reason) == (Stage.FAILED, "tampered_slot")
+    assert "golden.json" in state.detail
+    assert station.bring().stage is Stage.GOLDEN_OK
+    assert station.serving == station.old  # until the candidate is on probation
+    assert slot_problem(station.slots.folder / station.new) == ""
+
+
 def test_a_person_goes_back_and_the_release_stays_away(station):
     life(station.slots, station.folder, good=True)
     state = roll_back_by_hand(station.slots)
