@@ -3,7 +3,6 @@
 What signs is imported inside the commands, so that `rarefault --help` answers at once.
 """
 
-import os
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +11,8 @@ import click
 
 from edge_runtime.bundle.errors import InputError
 from edge_runtime.cli_errors import Command, Group
-from edge_runtime.text_files import printable, read_text
+from edge_runtime.secret_files import find_secret
+from edge_runtime.text_files import printable
 from edge_runtime.updates.repository.floor_time import utc_now
 
 if TYPE_CHECKING:
@@ -63,14 +63,15 @@ def _ring(folders: tuple[Path, ...], passphrase_file: Path | None) -> "KeyRing":
 
 
 def _secret(passphrase_file: Path | None) -> "Secret":
-    """Return the function that gives passphrases and PINs: from the environment, the file, or by asking."""
+    """Return the function that gives passphrases and PINs: from the file, the environment, or by asking."""
+    from augment.updates.keys import NEW_KEY, PIN_OF
 
     def ask(what: str) -> str:
-        if (given := os.environ.get(PIN if "PIN" in what else PASSPHRASE)) is not None:
-            return given
-        if passphrase_file is not None and "PIN" not in what:
-            return read_text(passphrase_file).partition("\n")[0].rstrip("\r")
-        return str(click.prompt(what, hide_input=True, confirmation_prompt="new key" in what, err=True))
+        is_pin = what.startswith(PIN_OF)
+        given = find_secret(None if is_pin else passphrase_file, PIN if is_pin else PASSPHRASE, "--passphrase-file")
+        if given is not None:
+            return given.partition("\n")[0]
+        return str(click.prompt(what, hide_input=True, confirmation_prompt=what.startswith(NEW_KEY), err=True))
 
     return ask
 

@@ -4,7 +4,7 @@ import pytest
 from click.testing import CliRunner
 
 from augment.cli import main
-from augment.updates.commands import PASSPHRASE
+from augment.updates.commands import PASSPHRASE, PIN
 from tests.support.colour_bundle import make_bundle
 from tests.support.tuf_reader import offered
 
@@ -92,7 +92,20 @@ def test_a_passphrase_may_stand_in_a_file_and_a_wrong_one_changes_nothing(rarefa
     words = ("publish", "BUNDLE", "--repository", "REPOSITORY", "--keys", "KEYS")
     assert "does not open" in rarefault(*words, code=1, environment={PASSPHRASE: "wrong"})
     assert not (tmp_path / "repository" / "metadata" / "timestamp.json").exists()
-    rarefault(*words, "--passphrase-file", str(tmp_path / "passphrase"), environment={})
+    rarefault(*words, "--passphrase-file", str(tmp_path / "passphrase"), environment={PASSPHRASE: "wrong"})
+
+
+def test_a_passphrase_file_that_is_no_text_is_named_and_nothing_in_it(rarefault, tmp_path):
+    (tmp_path / "passphrase").write_bytes(b"s\xe9cret")
+    words = ("publish", "BUNDLE", "--repository", "REPOSITORY", "--keys", "KEYS")
+    told = rarefault(*words, "--passphrase-file", str(tmp_path / "passphrase"), code=1)
+    assert "--passphrase-file" in told
+    assert "E9" not in told.upper().replace(str(tmp_path).upper(), "")
+
+
+def test_the_key_of_a_group_is_asked_for_by_its_passphrase_whatever_the_group_s_name(rarefault):
+    rarefault("keys", "create", "KEYS", "--groups", "PIN", environment={PASSPHRASE: "test", PIN: "0000"})
+    rarefault("publish", "BUNDLE", "--repository", "REPOSITORY", "--keys", "KEYS", "--groups", "PIN", "--group", "PIN")
 
 
 def test_what_is_no_repository_and_groups_that_are_unusable_are_told(rarefault, tmp_path):
