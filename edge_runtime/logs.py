@@ -40,3 +40,4 @@ def log_to_stderr(secrets: Iterable[str]) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter((_Lines if sys.stderr.isatty() else _JsonLines)(secrets))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    logging.getLogger("securesystemslib").setLevel(logging.WARNING)  # it notes each key that did not sign, as is usual

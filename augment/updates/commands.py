@@ -3,6 +3,7 @@
 What signs is imported inside the commands, so that `rarefault --help` answers at once.
 """
 
+import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edge_runtime.bundle.errors import InputError
+from edge_runtime.bundle.files import sha256_bytes
 from edge_runtime.cli_errors import Command, Group
 from edge_runtime.secret_files import find_secret
 from edge_runtime.text_files import printable
@@ -68,9 +70,12 @@ def _secret(passphrase_file: Path | None) -> "Secret":
 
     def ask(what: str) -> str:
         is_pin = what.startswith(PIN_OF)
-        given = find_secret(None if is_pin else passphrase_file, PIN if is_pin else PASSPHRASE, "--passphrase-file")
+        variable = PIN if is_pin else PASSPHRASE
+        given = find_secret(None if is_pin else passphrase_file, variable, "--passphrase-file")
         if given is not None:
             return given.partition("\n")[0]
+        if not sys.stdin or not sys.stdin.isatty():  # as under cron
+            raise InputError(f"there is no terminal to ask for {what}; set {variable} in the environment")
         return str(click.prompt(what, hide_input=True, confirmation_prompt=what.startswith(NEW_KEY), err=True))
 
     return ask
@@ -93,8 +98,11 @@ def create_command(folder: Path, groups: str, tokens: tuple[str, ...], passphras
     from augment.updates.repository import About
 
     pairs = dict(_pair(token) for token in tokens)
-    for card in create_keys(_ring((folder,), passphrase_file), _names(groups), pairs):
+    made = create_keys(_ring((folder,), passphrase_file), _names(groups), pairs)
+    for card in made:
         click.echo(f"{card.name:16} {card.key.keyid[:12]}  {card.where}")
+    if not made:
+        click.echo(f"{folder} holds every key already; nothing was made")
     click.echo("\n" + ADVICE.format(about=About()))
 
 
@@ -153,9 +161,10 @@ def _replace_command(name: str, stolen: bool, text: str) -> None:
         ring = _ring(keys, passphrase_file)
         with open_repository(repository, ring) as opened:
             role, old = opened.find_key(key)
-            card = ring.adopt(role, token) if token else ring.create(role)
-            opened.replace_key(role, old, card.key, stolen)
-        click.echo(f"{card.name} ({card.key.keyid[:12]}) signs for {role} instead of {old[:12]}")
+            with ring.replacement(role, token) as card:
+                opened.replace_key(role, old, card.key, stolen)
+                opened.commit()
+        click.echo(f"{card.name} ({card.key.keyid[:12]}) in {card.folder} signs for {role} instead of {old[:12]}")
         click.echo("Destroy the old key; stations follow by themselves at their next update.")
 
 
@@ -164,7 +173,7 @@ _replace_command("revoke", True, "Replace KEY, which was lost or stolen: it sign
 
 
 @click.command(cls=Command)
-@click.argument("bundle", type=folder_type)
+@click.argument("bundle", type=click.Path(path_type=Path, file_okay=False, exists=True))
 @repository_option
 @keys_option
 @group_option
@@ -191,9 +200,9 @@ def publish(
     if not is_repository(repository):
         about = About(groups=_names(groups), require_evidence=require_evidence)
         create_repository(repository, ring, about)
-        click.echo(
-            f"{repository} made. Stations trust it by {repository / METADATA / '1.root.json'}: edge-station trust"
-        )
+        root = repository / METADATA / "1.root.json"
+        click.echo(f"{repository} made. Stations trust it by {root}: edge-station trust")
+        click.echo(f"Its SHA-256, for them to compare: {sha256_bytes(root.read_bytes())}")
     with open_repository(repository, ring) as opened:
         done = publish_bundle(opened, bundle, group, forced, _comparison(run))
     for note in done.notes:

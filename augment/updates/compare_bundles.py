@@ -183,8 +183,10 @@ def _worse(old: Bundle, new: Bundle, recall: dict[str, Compared], overall: dict[
     """Say what was lost: labels, or a figure whose whole interval lies below zero."""
     gone = [label for label in old.manifest.labels if label not in new.manifest.labels]
     lost = [f"the new bundle does not know {', '.join(gone)}"] if gone else []
-    lost += [f"{OVERALL[name]} fell: {found.to_text()}" for name, found in overall.items() if _fell(found)]
-    return lost + [f"recall of {label} fell: {found.to_text()}" for label, found in recall.items() if _fell(found)]
+    lost += [f"{OVERALL[name]} fell: {found.to_text().strip()}" for name, found in overall.items() if _fell(found)]
+    return lost + [
+        f"recall of {label} fell: {found.to_text().strip()}" for label, found in recall.items() if _fell(found)
+    ]
 
 
 def _fell(found: Compared) -> bool:

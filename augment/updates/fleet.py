@@ -61,11 +61,13 @@ class Fleet:
 
         InputError without a name, or where the station has another key already and `replace` is not set.
         """
-        key, name = document, name
+        key = document
         if document.get("schema") == REPORT:
             key, name = document.get("key") or {}, name or read_report(document).station
             public_key(key)
             verify(document, key)
+        if not name:
+            raise InputError("a key alone does not say whose it is; give the station's name with --station")
         check_name("the group", group)
         check_name("the station", name)
         key_id, enrolled = public_key(key).keyid, self._enrolled()

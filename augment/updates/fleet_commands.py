@@ -73,6 +73,8 @@ def fleet(context: click.Context, fleet: Path, mqtt: str | None, wait: float, st
     if mqtt:
         problems += known.take(listen(mqtt, wait, [station.name for station in known.stations()]), utc_now())
     click.echo(known.table(utc_now()))
+    if not known.stations():
+        click.echo(f"no station is enrolled in {fleet}; see `rarefault enrol`", err=True)
     for problem in dict.fromkeys(problems):
         click.echo(printable(problem), err=True)  # an unknown sender chose the name in it
     context.exit(1 if problems else 0)

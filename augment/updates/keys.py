@@ -45,6 +45,11 @@ class KeyCard:
         """The private key, where it is a file."""
         return self.folder / f"{self.name}.pem"
 
+    @property
+    def card_file(self) -> Path:
+        """This card."""
+        return self.folder / f"{self.name}.json"
+
 
 @dataclass
 class KeyRing:
@@ -54,23 +59,29 @@ class KeyRing:
     secret: Secret
     _signers: "dict[str, Signer]" = field(default_factory=dict)
 
+    @property
+    def where(self) -> str:
+        """The folders, for a sentence."""
+        return ", ".join(str(folder) if folder.is_dir() else f"{folder} (not there)" for folder in self.folders)
+
     def cards(self) -> list[KeyCard]:
         """Return every card of the folders, by name; InputError for one that cannot be read."""
         return [_read_card(path) for folder in self.folders for path in sorted(folder.glob("*.json"))]
 
-    def create(self, role: str) -> KeyCard:
-        """Make an Ed25519 key for `role` in a file with a passphrase."""
+    def create(self, role: str, replaces: bool = False) -> KeyCard:
+        """Make an Ed25519 key for `role` in a file with a passphrase; `replaces`: in the place of another one."""
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
         from securesystemslib.signer import CryptoSigner, SSlibKey
 
         private = Ed25519PrivateKey.generate()
-        card = KeyCard(self._free_name(role), role, SSlibKey.from_crypto(private.public_key()), FILE, self._home())
+        key = SSlibKey.from_crypto(private.public_key())
+        card = KeyCard(self._free_name(role, key, replaces), role, key, FILE, self._home())
         _write_private(card.file, private, self.secret(f"{NEW_KEY}{card.name}"))
         _write_card(card)
         self._signers[card.key.keyid] = CryptoSigner(private, card.key)
         return card
 
-    def adopt(self, role: str, where: str) -> KeyCard:
+    def adopt(self, role: str, where: str, replaces: bool = False) -> KeyCard:
         """Take the key at the address `where` of a PKCS#11 token for `role`; it never leaves the token."""
         from urllib.parse import parse_qsl, urlparse
 
@@ -82,9 +93,23 @@ class KeyRing:
             raise InputError(f"{where!r} is no key in a token, expected hsm:NUMBER?label=LABEL, such as hsm:2?label=HQ")
         with _token_errors(where):
             uri, key = HSMSigner.import_(int(address.path), label, self._pin(where))
-        card = KeyCard(self._free_name(role), role, key, uri, self._home())
+        card = KeyCard(self._free_name(role, key, replaces), role, key, uri, self._home())
         _write_card(card)
         return card
+
+    @contextlib.contextmanager
+    def replacement(self, role: str, token: str | None = None) -> Iterator[KeyCard]:
+        """Make another key for `role`, or take one of a token; its files go again where the block raises InputError.
+
+        The repository raises that before it writes anything that the key has signed.
+        """
+        card = self.adopt(role, token, replaces=True) if token else self.create(role, replaces=True)
+        try:
+            yield card
+        except InputError:
+            for path in (card.file, card.card_file):
+                path.unlink(missing_ok=True)
+            raise
 
     def signers(self, keyids: Iterable[str]) -> "list[Signer]":
         """Return a signer for each of the keys that is at hand, in the order of `keyids`."""
@@ -121,7 +146,10 @@ class KeyRing:
         self.folders[0].mkdir(parents=True, exist_ok=True, mode=0o700)
         return self.folders[0]
 
-    def _free_name(self, role: str) -> str:
+    def _free_name(self, role: str, key: "SSlibKey", replaces: bool) -> str:
+        """Return a name for a card. After `create_keys` the next number might be that of a card that is not at hand."""
+        if replaces:
+            return f"{role}-{key.keyid[:8]}"
         # A key without a card was left by a process that was killed: nothing was signed by it.
         taken = {card.name for card in self.cards()} | {path.stem for path in self._home().glob("*.pem")}
         return next(name for at in range(1, 10_000) if (name := f"{role}-{at}") not in taken)
@@ -185,7 +213,7 @@ def _read_card(path: Path) -> KeyCard:
 def _write_card(card: KeyCard) -> None:
     about = {"schema": SCHEMA, "schema_version": 1, "role": card.role, "where": card.where}
     document = {**about, "keyid": card.key.keyid, "public": card.key.to_dict()}
-    replace_file(card.folder / f"{card.name}.json", (json.dumps(document, indent=1) + "\n").encode())
+    replace_file(card.card_file, (json.dumps(document, indent=1) + "\n").encode())
 
 
 def _write_private(path: Path, private: "Ed25519PrivateKey", passphrase: str) -> None:

@@ -9,7 +9,7 @@ from augment.updates.repository import Repository
 from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.golden import check_truths, golden_pictures, load_golden
 from edge_runtime.bundle.preprocess import Frame
-from edge_runtime.bundle.store import Bundle
+from edge_runtime.bundle.store import MANIFEST, Bundle
 from edge_runtime.inference.engines import Engine, load_engine
 from edge_runtime.updates.content_check import check_content
 from edge_runtime.updates.policy import check_policy
@@ -40,6 +40,8 @@ def publish(
     hold, which nothing can force, or where it is worse than the serving bundle, or was not compared with it, and no
     reason to force it is given.
     """
+    if not (folder / MANIFEST).is_file():
+        raise InputError(f"{folder} holds no {MANIFEST} and is no bundle; that of a run is RUN/bundle")
     bundle = check_content(folder)
     prove(bundle, None, engine=ENGINE)
     with tempfile.TemporaryDirectory() as place:
@@ -88,7 +90,7 @@ def _told(bundle: Bundle, engine: Engine, picture: Frame) -> str:
 
 
 def _check_better(bundle: Bundle, serving: Bundle, compare: Compare | None) -> None:
-    names = f"{bundle.manifest.name} {bundle.manifest.version}", f"{serving.manifest.name} {serving.manifest.version}"
+    names = [f"{one.manifest.name} {one.manifest.version} ({one.digest[:12]})" for one in (bundle, serving)]
     if compare is None:
         raise InputError(
             f"{names[0]} was not compared with {names[1]}, which most stations are offered; give the run whose test "

@@ -81,6 +81,11 @@ def is_repository(folder: Path) -> bool:
     return (folder / METADATA / "timestamp.json").is_file() and (folder / METADATA / "1.root.json").is_file()
 
 
+def _check_repository(folder: Path) -> None:
+    if not is_repository(folder):
+        raise InputError(f"{folder} holds no repository; `rarefault publish BUNDLE --repository {folder}` makes one")
+
+
 def create_repository(
     folder: Path, ring: KeyRing, about: About | None = None, clock: Callable[[], datetime] = utc_now
 ) -> "Repository":
@@ -92,7 +97,10 @@ def create_repository(
     for card in ring.cards():
         keys.setdefault(card.role, []).append(card.key)
     if missing := [role for role in all_roles(about.groups) if not keys[role]]:
-        raise InputError(f"there is no key for {', '.join(missing)}; make them first: rarefault keys create FOLDER")
+        raise InputError(
+            f"there is no key for {', '.join(dict.fromkeys(missing))} in {ring.where}; make them first: rarefault keys "
+            "create FOLDER"
+        )
     root, groups = Root(consistent_snapshot=True), [GROUP_ROLE + name for name in about.groups]
     for role in ("root", "targets", "snapshot", "timestamp"):
         for key in keys[role]:
@@ -117,8 +125,7 @@ def create_repository(
 @contextlib.contextmanager
 def open_repository(folder: Path, ring: KeyRing, clock: Callable[[], datetime] = utc_now) -> "Iterator[Repository]":
     """Open the repository for writing, alone; what the block did is committed where it ends without an error."""
-    if not is_repository(folder):
-        raise InputError(f"{folder} holds no repository; `rarefault publish BUNDLE --repository {folder}` makes one")
+    _check_repository(folder)
     with (folder / LOCK).open("ab") as file:
         try:
             lock_file(file)
@@ -133,6 +140,7 @@ def open_repository(folder: Path, ring: KeyRing, clock: Callable[[], datetime] =
 
 def load_repository(folder: Path, ring: KeyRing, clock: Callable[[], datetime] = utc_now) -> "Repository":
     """Read what is committed in `folder`; for looking only, since another process may write meanwhile."""
+    _check_repository(folder)
     about = About.read(folder)
     try:
         parts = {"timestamp": _load(folder, "timestamp.json")}
@@ -248,7 +256,7 @@ class Repository:
         if not after:
             raise InputError(f"{group} is the last group of {', '.join(self.about.groups)}; there is nobody after it")
         if (release := self.releases().get(group)) is None:
-            raise InputError(f"the group {group} was offered nothing; publish to it first")
+            raise InputError(f"the group {group} was offered nothing; promote the group before it")
         return self.release(release.bundle, after[0], forced or release.forced)
 
     def read(self, path: str) -> bytes:
@@ -323,13 +331,15 @@ class Repository:
         """
         if not self._touched:
             return
+        # Signed first: without enough of its keys nothing is written, since a stolen key has signed nothing of it.
+        root = self._signed("root", self.about.root_days) if "root" in self._touched else None
         for role in sorted(self._touched - {"root", "snapshot", "timestamp"}):
             data = self._signed(role, self.about.targets_days)
             self._write(role, data)
             self.parts["snapshot"].signed.meta[f"{role}.json"] = _meta(self.parts[role], data)
         self._write_online(self.folder, self.about.online_days)
-        if "root" in self._touched:
-            self._write("root", self._signed("root", self.about.root_days))
+        if root is not None:
+            self._write("root", root)
         if self.about != About.read(self.folder):
             self.about.write(self.folder)
         self._touched.clear()
@@ -364,8 +374,8 @@ class Repository:
         at_hand = {signer.public_key.keyid for signer in signers}
         if (count := len(at_hand.intersection(keyids))) < wanted.threshold:
             raise InputError(
-                f"{count} of the keys of {role} are at hand, expected {wanted.threshold}; give the folders that "
-                f"hold them with --keys (ids {', '.join(keyid[:8] for keyid in keyids)})"
+                f"{count} of the keys of {role} are at hand in {self.ring.where}, expected {wanted.threshold}; give "
+                f"the folders that hold them with --keys (ids {', '.join(keyid[:8] for keyid in keyids)})"
             )
         if leaving and role == "root" and len(at_hand.intersection(leaving)) < ROOT_THRESHOLD:
             raise InputError(

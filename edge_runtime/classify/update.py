@@ -28,11 +28,14 @@ def user_state_dir() -> Path:
     """Return where this user's bundles lie: RAREFAULT_STATE, else where the system keeps a program's data."""
     if given := os.environ.get("RAREFAULT_STATE"):
         return Path(given)
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "rarefault"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Application Support" / "rarefault"
-    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "rarefault"
+    try:
+        if sys.platform == "win32":
+            return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "rarefault"
+        if sys.platform == "darwin":
+            return Path.home() / "Library" / "Application Support" / "rarefault"
+        return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "rarefault"
+    except RuntimeError as error:  # as in a container whose user the system does not know
+        raise InputError("this user has no home folder; give --bundle DIR, or set RAREFAULT_STATE") from error
 
 
 def serving_bundle() -> tuple[Path, list[str]]:

@@ -19,7 +19,7 @@ from ..updates.state import UpdateRunsError
 from .open_outbox import make_sinks
 from .self_test import FaultPictures, Outcome
 from .settings import HttpSection, StationSettings
-from .state_lock import is_running
+from .state_lock import is_running, lock_state_folder
 from .updating.commands import offered
 
 FRAME_SECONDS = 5.0  # beyond the time-outs of the slowest camera
@@ -53,6 +53,8 @@ def _up_to_error(outcomes: Iterator[Outcome]) -> Iterator[Outcome]:
 
 def _state_folder(settings: StationSettings) -> Iterator[Outcome]:
     at_work = is_running(settings.station.state_dir)
+    if not at_work:
+        lock_state_folder(settings.station.state_dir).close()  # makes it, and shows that it takes writes
     yield _disk(settings)
     if not at_work:
         yield _port(settings.http)

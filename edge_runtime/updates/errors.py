@@ -35,6 +35,7 @@ class Reason(str, Enum):
         "and find out who offers the old one",
     )
     METADATA = "metadata", "the repository's metadata is damaged or incomplete; copy or publish it again"
+    SOFTWARE = "software", "the repository was written for a later rarefault; upgrade this station's"
     MISSING = "missing", "the repository offers nothing for this group; check `group` in [updates], or publish to it"
     # The files of a bundle.
     HASH = "hash", "the file is not the one that was signed; copy the repository or stick again, or ask who changed it"
@@ -62,8 +63,11 @@ class Reason(str, Enum):
     )
     ROLLED_BACK = "rolled_back", "a person went back to the slot before; a new release, or --again, tries anew"
     # This device and its link.
-    DISK = "disk", "the disk takes no more, or not there; make room below the state folder, it goes on by itself"
-    LINK = "link", "the repository cannot be reached; check the link and `url` in [updates], it goes on by itself"
+    DISK = (
+        "disk",
+        "the disk takes no more, or not there; make room below the state folder, a station tries again by itself",
+    )
+    LINK = "link", "no repository can be reached there; check the address and the link, a station tries again by itself"
     QUIET = "quiet", "it goes on by itself after the hours that `quiet` in [updates] names"
     STOPPED = "stopped", "it goes on where it was at the next try"
     TAMPERED_SLOT = "tampered_slot", "files of a slot were changed on the disk; check who can write there, and the disk"

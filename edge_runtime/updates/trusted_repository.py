@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..bundle.errors import InputError
-from ..bundle.files import DIGEST, replace_file, sync_folder
+from ..bundle.files import DIGEST, make_folder, replace_file, sync_folder
 from ..bundle.store import MANIFEST
 from ..settings_reader import check_name
 from .errors import Reason, UpdateDelayed, UpdateRefused
@@ -21,7 +21,7 @@ from .repository.floor_time import FLOOR, FloorTime, utc_now
 from .sources import Source
 
 ROOT, CACHE = "root.json", "metadata"  # below the trust folder
-SCHEMA, SCHEMA_VERSION = "rarefault/release", 1
+SCHEMA, VERSION = "rarefault/release", 1  # of release.json
 MOST_FILES, MOST_BYTES = 500, 2 << 30  # of a bundle
 MOST_RELEASE_BYTES = 1 << 16  # of release.json
 LONGEST_NAME, DEEPEST = 200, 4  # characters and parts of a file's path inside a bundle
@@ -46,7 +46,7 @@ class Release:
 
     def to_json(self, created: str) -> bytes:
         """Return release.json; `created` is when the bundle was packed."""
-        document = {"schema": SCHEMA, "schema_version": SCHEMA_VERSION, "release": self.number, "bundle": self.bundle}
+        document = {"schema": SCHEMA, "schema_version": VERSION, "release": self.number, "bundle": self.bundle}
         document |= {"name": self.name, "version": self.version, "created": created}
         document |= {"group": self.group, "forced": self.forced}
         return (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode()
@@ -158,13 +158,14 @@ def trust_root(folder: Path, data: bytes) -> None:
 
     check_root(data)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         if (folder / ROOT).exists() and (folder / ROOT).read_bytes() == data:
             return
+        (folder / ROOT).unlink(missing_ok=True)  # first: without its cache it would take an older repository
+        sync_folder(folder)
         shutil.rmtree(folder / CACHE, ignore_errors=True)
         (folder / FLOOR).unlink(missing_ok=True)
         replace_file(folder / ROOT, data)
-        sync_folder(folder.parent)
     except OSError as error:
         raise UpdateDelayed(Reason.DISK, f"{folder / ROOT} cannot be written ({error})") from error
 
@@ -184,8 +185,11 @@ def read_release(data: bytes, group: str) -> Release:
     """Return what `data`, a verified release.json, says; UpdateRefused where it makes no sense for the `group`."""
     try:
         document = json.loads(data)
-        if (document["schema"], document["schema_version"]) != (SCHEMA, SCHEMA_VERSION):
-            raise InputError(f"its schema is {document['schema']} {document['schema_version']}; upgrade rarefault")
+        if document["schema"] != SCHEMA or not isinstance(document["schema_version"], int):
+            raise InputError(f"its schema is {document['schema']} {document['schema_version']}")
+        if document["schema_version"] > VERSION:
+            seen = f"the release of group {group} has version {document['schema_version']} of its schema"
+            raise UpdateRefused(Reason.SOFTWARE, f"{seen}, expected at most {VERSION}")
         release = Release(
             _text_or_number(document, "release", int),
             _text_or_number(document, "bundle", str),
@@ -194,6 +198,8 @@ def read_release(data: bytes, group: str) -> Release:
             _text_or_number(document, "group", str),
             None if document["forced"] is None else _text_or_number(document, "forced", str),
         )
+    except UpdateRefused:
+        raise
     except (ValueError, KeyError, TypeError, RecursionError, InputError) as error:
         raise UpdateRefused(Reason.METADATA, f"the release of group {group} cannot be read ({error})") from error
     if release.group != group or release.number < 1 or not DIGEST.fullmatch(release.bundle):

@@ -231,7 +231,6 @@ def _prove(attempt: _Attempt) -> None:
 
 def _refuse(attempt: _Attempt, reason: Reason, detail: str) -> None:
     failed = attempt.state.failed(reason, detail)
-    log.error("the update is refused: %s; %s", detail, reason.advice)
     latest = load(attempt.slots.state_dir)
     if (latest.stage, latest.release, latest.reason, latest.detail) == (
         Stage.FAILED,

@@ -3,7 +3,8 @@
 `record` runs a process under strace. `Disk` applies the calls below one folder one after the other, and tells volatile
 from durable: the content of a file is durable once fsync was called on it, a name once it was called on its folder.
 `leftovers` gives what a cut after the last call may leave: all of it, only what is durable, all names with the durable
-content alone (as a file system does that writes names first), and random mixtures of these.
+content alone (as a file system does that writes names first), all names and lengths with zeros for what is not durable
+(as one does that writes lengths first), and random mixtures of these, down to single pages of a file.
 """
 
 import os
@@ -18,8 +19,9 @@ from pathlib import Path, PurePosixPath
 STRACE = shutil.which("strace")
 CALLS = (
     "openat,write,pwrite64,close,fsync,fdatasync,rename,renameat,renameat2,unlink,unlinkat,rmdir,symlink,symlinkat,"
-    "mkdir,mkdirat,link,linkat,truncate,ftruncate,sendfile,copy_file_range,dup,dup2,dup3"
+    "mkdir,mkdirat,link,linkat,truncate,ftruncate,lseek,sendfile,copy_file_range,dup,dup2,dup3"
 )
+PAGE = 64  # bytes that a disk writes at once; small, as the files of our bundles are
 LINE = re.compile(r"(?:\d+\s+)?(\w+)\((.*)\)\s+= (-?\d+)")
 AT = re.compile(r"^(?:AT_FDCWD|\d+), ")
 TEXT = re.compile(r'"((?:\\x[0-9a-f]{2})*)"')
@@ -58,6 +60,32 @@ class Content:
     durable: bytes = b""
     target: str | None = None
 
+    def overwrite(self, place: int, data: bytes) -> None:
+        self.data = self.data[:place].ljust(place, b"\0") + data + self.data[place + len(data) :]
+
+    @property
+    def unwritten(self) -> bytes:
+        """The durable bytes at the length that the file has now, with zeros where there are none."""
+        return self.durable[: len(self.data)].ljust(len(self.data), b"\0")
+
+    def damaged(self, chance: random.Random) -> bytes:
+        """Any mixture of what was written and what is durable."""
+        if self.data == self.durable:
+            return self.data
+        pages = [range(start, start + PAGE) for start in range(0, len(self.data), PAGE)]
+        old = self.unwritten
+        mixed = b"".join(chance.choice((self.data, old))[page.start : page.stop] for page in pages)
+        return chance.choice([self.data, self.durable, self.data[: chance.randint(0, len(self.data))], mixed])
+
+
+@dataclass(eq=False)
+class OpenFile:
+    """What is open, under which name, and the place where the next write goes."""
+
+    what: "Content | Folder"
+    path: PurePosixPath
+    place: int = 0
+
 
 @dataclass(eq=False)
 class Folder:
@@ -84,7 +112,7 @@ class Disk:
     def __init__(self, root: Path, deaf: str = "") -> None:
         self.root, self.deaf = PurePosixPath(root), re.compile(deaf) if deaf else None
         self.top = _read(root)
-        self.files: dict[int, tuple[Content | Folder, PurePosixPath]] = {}
+        self.files: dict[int, OpenFile] = {}
 
     def apply(self, call: Call) -> bool:
         """Do what the call did; whether it concerned this disk."""
@@ -93,27 +121,49 @@ class Disk:
         if call.name == "close":
             self.files.pop(number, None)
             return False
-        if call.name in ("write", "fsync", "fdatasync"):
-            return number in self.files and self._to_file(call, number)
-        if call.name in ("sendfile", "copy_file_range", "pwrite64", "ftruncate", "dup", "dup2", "dup3"):
+        if call.name in ("write", "fsync", "fdatasync", "ftruncate", "lseek", "sendfile"):
+            return number in self.files and self._to_file(call, self.files[number])
+        if call.name in ("copy_file_range", "pwrite64", "dup", "dup2", "dup3"):
             assert number not in self.files, f"{call.name} is not modelled"
             return False
         if not any(self._ours(path) for path in paths):
             return False
         self._to_names(call, paths)
-        return call.name != "openat" or "O_CREAT" in call.rest
+        return call.name != "openat" or "O_CREAT" in call.rest or "O_TRUNC" in call.rest
 
     def _ours(self, path: PurePosixPath) -> bool:
         return path.is_relative_to(self.root)
 
-    def _to_file(self, call: Call, number: int) -> bool:
-        what, path = self.files[number]
-        if call.name == "write":
-            assert isinstance(what, Content)
-            what.data += call.texts[0]
-        elif self.deaf and self.deaf.search(str(path.relative_to(self.root))):
+    def _to_file(self, call: Call, file: OpenFile) -> bool:
+        if call.name == "lseek":
+            file.place = call.result
             return False
-        elif isinstance(what, Content):
+        if call.name in ("fsync", "fdatasync"):
+            return self._sync(file)
+        what = file.what
+        assert isinstance(what, Content)
+        if call.name == "ftruncate":
+            length = int(call.rest.split(", ")[1])
+            what.data = what.data[:length].ljust(length, b"\0")
+            return True
+        data = call.texts[0][: call.result] if call.name == "write" else self._sent(call)
+        what.overwrite(file.place, data)
+        file.place += len(data)
+        return bool(data)
+
+    def _sent(self, call: Call) -> bytes:
+        """What sendfile has copied: its arguments are the two files, and the place in the second one."""
+        found = re.match(r"\d+, (\d+), \[(\d+)\]", call.rest)
+        assert found, call.rest
+        source, start = self.files[int(found[1])].what, int(found[2])
+        assert isinstance(source, Content)
+        return source.data[start : start + call.result]
+
+    def _sync(self, file: OpenFile) -> bool:
+        what = file.what
+        if self.deaf and self.deaf.search(str(file.path.relative_to(self.root))):
+            return False
+        if isinstance(what, Content):
             what.durable = what.data
         else:
             what.durable, what.changes = dict(what.names), []
@@ -127,7 +177,8 @@ class Disk:
             what = parent.names[name] if name else parent
             if isinstance(what, Content) and "O_TRUNC" in call.rest:
                 what.data = b""
-            self.files[call.result] = (what, paths[0])
+            end = len(what.data) if isinstance(what, Content) and "O_APPEND" in call.rest else 0
+            self.files[call.result] = OpenFile(what, paths[0], end)
         elif call.name.startswith("rename"):
             before, old = self._place(paths[0])
             parent.put(name, before.names[old])
@@ -146,6 +197,8 @@ class Disk:
         folder = self.top
         for part in parts[:-1]:
             below = folder.names[part]
+            if isinstance(below, Content) and below.target is not None:
+                below = folder.names[below.target]  # our links lead to names beside them
             assert isinstance(below, Folder)
             folder = below
         return folder, parts[-1] if parts else ""
@@ -155,16 +208,9 @@ class Disk:
         yield _tree(self.top, lambda folder: folder.names, lambda file: file.data)
         yield _tree(self.top, lambda folder: folder.durable, lambda file: file.durable)
         yield _tree(self.top, lambda folder: folder.names, lambda file: file.durable)
+        yield _tree(self.top, lambda folder: folder.names, lambda file: file.unwritten)
         for _ in range(mixtures):
-            yield _tree(
-                self.top,
-                lambda folder: _some(folder, chance),
-                lambda file: (
-                    chance.choice([file.data, file.durable, file.data[: chance.randint(0, len(file.data))]])
-                    if file.data != file.durable
-                    else file.data
-                ),
-            )
+            yield _tree(self.top, lambda folder: _some(folder, chance), lambda file: file.damaged(chance))
 
 
 def _some(folder: Folder, chance: random.Random) -> "dict[str, Content | Folder]":

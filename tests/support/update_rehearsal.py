@@ -76,12 +76,17 @@ def bring(slots: Slots, folder: Path, trial: Trial = TRIAL, again: bool = False)
 
 
 def life(slots: Slots, folder: Path, good: bool) -> UpdateState:
-    """Start, take what the repository offers, and end with it committed or given up; return the state."""
+    """Live with the repository in `folder`."""
+    return live(slots, lambda: bring(slots, folder), good)
+
+
+def live(slots: Slots, update: Callable[[], UpdateState], good: bool) -> UpdateState:
+    """Start, take what `update` brings, and end with it committed or given up; return the state."""
     recover(slots, boot=True)
     usable_slot(slots)
     state = load(slots.state_dir)
     if state.stage not in HANDED_OVER:
-        state = bring(slots, folder)
+        state = update()
     if state.stage is Stage.GOLDEN_OK:
         state = start_shadow(slots)
     if state.stage is Stage.SHADOW:

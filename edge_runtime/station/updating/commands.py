@@ -13,6 +13,7 @@ import click
 
 from ...alerts.events import ALARM
 from ...bundle.errors import InputError, UnavailableError, os_errors_as
+from ...bundle.files import sha256_bytes
 from ...cli_errors import Command, config_option
 from ...logs import log_to_stderr
 from ...updates.errors import Reason
@@ -115,6 +116,9 @@ def trust(config: Path, root: Path) -> None:
             if data != known and state.stage in (Stage.IDLE, *STARTED):  # it came from whom nobody trusts any more
                 UpdateState(history=state.history).save(state_dir)
     click.echo(f"updates are trusted that begin with {root}, kept in {folder}")
+    click.echo(f"its SHA-256, to compare with the central team's: {sha256_bytes(data)}")
+    if data != known and state.stage in HANDED_OVER:
+        click.echo(f"{_named(state)} came before that and is at {state.stage.value}; edge-station rollback gives it up")
 
 
 def _serving(slots: Slots) -> str:

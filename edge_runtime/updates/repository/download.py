@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-from ...bundle.files import sha256_file, sync_folder
+from ...bundle.files import sha256_file, sync_file, sync_folder
 from ...bundle.store import MANIFEST, MAX_MANIFEST
 from ...delays import send_delay
 from ...durable_sqlite import is_full
@@ -77,11 +77,14 @@ def fetch_files(
         missing = {name: target for name, target in files.items() if not target.matches(into / name)}
         _check_room(missing, into)
         held = _held(have)
-    for name, target in missing.items():
+    for name, target in files.items():
         path = into / name
         with _disk_errors(into):
             path.parent.mkdir(parents=True, exist_ok=True)
-            if not _copied(held.get(target.hashes.get("sha256", "")), target, path):
+            if name not in missing:  # a process that was killed may have left it in memory, or under both names
+                sync_file(path)
+                _part(path).unlink(missing_ok=True)
+            elif not _copied(held.get(target.hashes.get("sha256", "")), target, path):
                 fetch_file(source, target, path, limiter, stop)
             for folder in {path.parent, into, into.parent}:
                 sync_folder(folder)
@@ -93,7 +96,7 @@ def fetch_file(source: Source, target: TargetInfo, path: Path, limiter: RateLimi
     UpdateRefused where the source's file is not the signed one: too long, too short or other. A part that turns out
     to be damaged, by a power cut perhaps, is fetched once more from its beginning.
     """
-    part = path.with_name(path.name + PART)
+    part = _part(path)
     fresh = not part.exists()
     while True:
         reason = Reason.HASH
@@ -109,6 +112,7 @@ def fetch_file(source: Source, target: TargetInfo, path: Path, limiter: RateLimi
             seen = f"{target.where} of {source.name} is not what was signed ({target.length} bytes, {_hash(target)})"
             raise UpdateRefused(reason, seen)
         fresh = True
+    sync_file(part)  # one that was whole already may lie in memory alone, where the process that wrote it was killed
     part.replace(path)
     sync_folder(path.parent)
 
@@ -171,6 +175,11 @@ def _sync(file: BinaryIO) -> None:
     os.fsync(file.fileno())
 
 
+def _part(path: Path) -> Path:
+    """Return the place of a file while it is under way."""
+    return path.with_name(path.name + PART)
+
+
 def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
@@ -180,7 +189,7 @@ def _hash(target: TargetInfo) -> str:
 
 
 def _check_room(missing: Mapping[str, TargetInfo], into: Path) -> None:
-    needed = sum(target.length - min(_size(into / (name + PART)), target.length) for name, target in missing.items())
+    needed = sum(target.length - min(_size(_part(into / name)), target.length) for name, target in missing.items())
     if is_full(into, needed + RESERVE):
         free = shutil.disk_usage(into).free
         seen = f"{into} has {free / 1e6:.1f} MB left, the update needs {needed / 1e6:.1f} MB more"
@@ -202,10 +211,9 @@ def _copied(held: Path | None, target: TargetInfo, path: Path) -> bool:
     """Copy the file `held` to `path`, where it is there and turns out to be the signed one."""
     if held is None or not held.is_file() or held.is_symlink() or sha256_file(held) != target.sha256:
         return False
-    part = path.with_name(path.name + PART)
+    part = _part(path)
     shutil.copyfile(held, part)
-    with part.open("r+b") as file:
-        os.fsync(file.fileno())
+    sync_file(part)
     if not target.matches(part):
         part.unlink()
         return False

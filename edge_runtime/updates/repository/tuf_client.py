@@ -109,8 +109,8 @@ def refusals(what: str) -> Iterator[None]:
     """Turn python-tuf's errors of the block into UpdateRefused, and those of link and disk into UpdateDelayed."""
     try:
         yield
-    except exceptions.DownloadHTTPError as error:
-        raise UpdateDelayed(Reason.LINK, f"{what} cannot be fetched ({error})") from error
+    except exceptions.DownloadHTTPError as error:  # what `SourceFetcher` made of NotThere, the advice included
+        raise UpdateDelayed(Reason.LINK, str(error).removesuffix(f"; {Reason.LINK.advice}")) from error
     except (exceptions.RepositoryError, exceptions.DownloadError, ValueError) as error:
         reason = next((reason for kind, reason in _REASONS if isinstance(error, kind)), Reason.METADATA)
         raise UpdateRefused(reason, f"{what} was refused ({error})") from error

@@ -47,7 +47,7 @@ def test_a_report_brings_name_and_key_and_a_key_alone_needs_a_name(tmp_path, key
     fleet.enrol(document(key), "one")
     fleet.enrol(other.public, "three", "south-1")
     assert [(station.name, station.group) for station in fleet.stations()] == [("north-7", "one"), ("south-1", "three")]
-    with pytest.raises(InputError, match="the station is called ''"):
+    with pytest.raises(InputError, match="give the station's name with --station"):
         fleet.enrol(other.public, "three")
 
 

@@ -154,7 +154,7 @@ def test_a_root_below_its_threshold_is_not_written(repository):
         (repository.ring.folders[0] / f"{name}.json").unlink()
     again = load_repository(repository.folder, repository.ring)
     again.touch("root")
-    with pytest.raises(InputError, match="1 of the keys of root are at hand, expected 2"):
+    with pytest.raises(InputError, match=r"1 of the keys of root are at hand in .*, expected 2"):
         again.commit()
     assert not (repository.folder / "metadata" / "2.root.json").exists()
 
