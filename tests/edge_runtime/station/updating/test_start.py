@@ -66,3 +66,29 @@ def test_a_candidate_that_ends_the_service_while_it_is_loaded_or_shadowed_is_giv
     for _ in range(3):
         assert open_serving(made).bundle.digest == open_bundle(packed).digest
     assert load(made.station.state_dir).reason == "probation_crash"
+
+
+def test_a_first_model_that_ended_the_service_is_loaded_no_more_by_itself(tmp_path):
+    made, first = settings(tmp_path, None), version(tmp_path, "2")
+    live_models.hand_over(made.station.slots, first, 1)
+    assert [open_serving(made).bundle.digest for _ in range(3)] == [first.digest] * 3
+    for _ in range(2):  # as if the service had ended with it
+        with pytest.raises(InputError, match="has ended the service before, and no other bundle can serve"):
+            open_serving(made)
+    assert load(made.station.state_dir).reason == "probation_crash"
+    assert open_serving(made, again=True).bundle.digest == first.digest  # it may have been power cuts
+    better = version(tmp_path, "3")
+    live_models.hand_over(made.station.slots, better, 2)
+    assert open_serving(made).bundle.digest == better.digest
+
+
+def test_a_candidate_takes_the_place_of_a_damaged_bundle_that_has_none_below_it(tmp_path):
+    made, first, better = settings(tmp_path, None), version(tmp_path, "2"), version(tmp_path, "3")
+    live_models.hand_over(made.station.slots, first, 1)
+    open_serving(made)
+    (made.station.slots.folder / first.digest / "golden.json").write_text("{}")
+    with pytest.raises(InputError, match="no slot to go back to"):
+        open_serving(made)
+    assert load(made.station.state_dir).reason == "tampered_slot"
+    live_models.hand_over(made.station.slots, better, 2)
+    assert open_serving(made).bundle.digest == better.digest
