@@ -146,7 +146,7 @@ class Fleet:
 
 def reports_of_stick(stick: Path) -> list[dict[str, Any]]:
     """Return what stations have left on a stick; InputError where it holds no reports."""
-    paths = sorted((stick / FOLDER).glob("*.json"))
+    paths = sorted(path for path in (stick / FOLDER).glob("*.json") if path.is_file() and not path.is_symlink())
     if not paths:
         raise InputError(f"{stick} holds no {FOLDER}/*.json; stations leave them by `edge-station report`")
     return [read_document(path) for path in paths]

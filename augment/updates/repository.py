@@ -235,8 +235,9 @@ class Repository:
         manifest = json.loads(self.read(bundle_path(digest, MANIFEST)))
         number = 1 + max((found.number for found in self.releases().values()), default=0)
         release = Release(number, digest, manifest["name"], manifest["version"], group, forced)
-        path = release_path(group)
-        target = self._put(path, release.to_json(manifest["created"]))
+        path, data = release_path(group), release.to_json(manifest["created"])
+        read_release(data, group)  # as stations will
+        target = self._put(path, data)
         cast(Targets, self.parts[GROUP_ROLE + group].signed).targets = {path: target}
         self.touch(GROUP_ROLE + group)
         return release

@@ -18,7 +18,7 @@ from ..causes import Cause
 from ..cli_errors import Command, config_option
 from ..clock import instant
 from ..text_files import printable
-from ..updates.errors import Reason
+from ..updates.errors import advice_on
 from ..watchlog.ledger_query import Night, ledger_path, read_night_of
 from ..watchlog.report import log_line, to_html, to_json
 from .open_outbox import open_outbox
@@ -121,7 +121,7 @@ def _model_lines(document: Mapping[str, Any]) -> list[str]:
     lines = [f"  model: {named}, slot {slot}"]
     if update["since"]:
         release = "" if update["release"] is None else f" to release {update['release']}"
-        why = ": ".join(part for part in (update["reason"], update["detail"]) if part)
-        why += "".join(f"; {reason.advice}" for reason in Reason if reason.value == update["reason"])
+        why = ": ".join(filter(None, (update["reason"], update["detail"])))
+        why += f"; {advice}" if (advice := advice_on(update["reason"])) else ""
         lines.append(f"  update{release}: {update['stage']} since {update['since']}" + (f" ({why})" if why else ""))
     return lines

@@ -18,7 +18,7 @@ from typing import Any
 from ..bundle.errors import UnavailableError, os_errors_as
 from ..bundle.files import lock_file, make_folder, replace_file
 from ..clock import iso
-from .errors import Reason, UpdateDelayed
+from .errors import Reason, UpdateDelayed, advice_on
 from .trusted_repository import Release
 
 UPDATES = "updates"  # the folder of updates below the state folder
@@ -105,6 +105,10 @@ class UpdateState:
         named = [place for place, entry in enumerate(ended) if entry.bundle][:MOST_OUTCOMES]
         nameless = [place for place, entry in enumerate(ended) if not entry.bundle][:MOST_NAMELESS]
         return replace(self, history=tuple(ended[place] for place in sorted(named + nameless)))
+
+    def refusal(self) -> str:
+        """Return how the update failed: its reason, what was seen, and what to do."""
+        return f"refused ({self.reason}): {'; '.join(filter(None, (self.detail, advice_on(self.reason))))}"
 
     def summary(self) -> dict[str, Any]:
         """Return what heartbeats and the status tell of this update."""

@@ -24,6 +24,7 @@ ROOT, CACHE = "root.json", "metadata"  # below the trust folder
 SCHEMA, VERSION = "rarefault/release", 1  # of release.json
 MOST_FILES, MOST_BYTES = 500, 2 << 30  # of a bundle
 MOST_RELEASE_BYTES = 1 << 16  # of release.json
+LONGEST_TEXT = 1000  # characters of each text in it
 LONGEST_NAME, DEEPEST = 200, 4  # characters and parts of a file's path inside a bundle
 
 _PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")  # of a path: nothing hidden, no space, nothing that a URL changes
@@ -211,7 +212,9 @@ def read_release(data: bytes, group: str) -> Release:
 def _text_or_number(document: Any, key: str, kind: type[Any]) -> Any:
     value = document[key]
     if not isinstance(value, kind) or isinstance(value, bool):
-        raise InputError(f"its {key} is {value!r}, expected {kind.__name__}")
+        raise InputError(f"its {key} is {value!r:.100}, expected {kind.__name__}")
+    if isinstance(value, str) and not (value.isprintable() and len(value) <= LONGEST_TEXT):  # it is shown and logged
+        raise InputError(f"its {key} is {value!r:.100}, expected a line of at most {LONGEST_TEXT} characters")
     return value
 
 

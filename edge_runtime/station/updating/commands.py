@@ -145,8 +145,7 @@ def _bring(settings: StationSettings, source: Source, limiter: RateLimit, again:
     with _extra():
         state = run_update(slots, settings.updates.group, repository, _trial(settings), limiter, stop, again)
     if state.stage is Stage.FAILED:
-        reason = Reason(state.reason)
-        raise InputError(f"{_named(state)} is refused ({reason.value}): {state.detail}; {reason.advice}")
+        raise InputError(f"{_named(state)} is {state.refusal()}")
     click.echo(_sentence(state, is_running(slots.state_dir)))
 
 
