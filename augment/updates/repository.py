@@ -39,6 +39,8 @@ from edge_runtime.updates.trusted_repository import Release, bundle_path, read_r
 GROUPS = ("one", "three", "all")  # the steps of a release, from few stations to all of them
 METADATA, TARGETS, ABOUT, LOCK = "metadata", "targets", "repository.json", ".lock"
 SCHEMA = "rarefault/repository"
+# Nobody signs repository.json: whoever changes it must not get signatures that are good for a lifetime.
+MOST_DAYS = {"root_days": 1830, "targets_days": 732, "online_days": 31, "stick_days": 366}
 
 
 @dataclass(frozen=True)
@@ -63,9 +65,11 @@ class About:
             data = json.loads((folder / ABOUT).read_bytes())
             names = {name for name in cls.__dataclass_fields__ if name in data}
             about = cls(**{name: data[name] for name in names})
-            days = (about.root_days, about.targets_days, about.online_days, about.stick_days)
-            if data["schema"] != SCHEMA or not all(isinstance(count, int) and count > 0 for count in days):
+            days = {name: getattr(about, name) for name in MOST_DAYS}
+            if data["schema"] != SCHEMA or not all(isinstance(count, int) and count > 0 for count in days.values()):
                 raise ValueError(f"the days are {days}")
+            if long := [name for name, most in MOST_DAYS.items() if days[name] > most]:
+                raise ValueError(f"{long[0]} is {days[long[0]]}, expected at most {MOST_DAYS[long[0]]}")
             return replace(about, groups=tuple(map(str, about.groups)))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(f"{folder / ABOUT} cannot be used ({error!r}); restore it from a copy") from error
