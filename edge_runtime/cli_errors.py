@@ -24,8 +24,7 @@ class Command(click.Command):
         try:
             return super().invoke(context)
         except RarefaultError as error:
-            # It may quote what a file, a server or another station says.
-            raise click.ClickException("\n".join(map(printable, str(error).split("\n")))) from error
+            raise click.ClickException(_shown(error)) from error
         except OSError as error:
             if error.errno in DENIED and error.filename:
                 raise click.ClickException(
@@ -42,3 +41,8 @@ class Command(click.Command):
 
 class Group(Command, click.Group):
     """A group of such commands."""
+
+
+def _shown(error: RarefaultError) -> str:
+    """Return the sentence without what a terminal might obey: it may quote a file, a server or another station."""
+    return "\n".join(map(printable, str(error).split("\n")))

@@ -3,9 +3,8 @@
 What signs is imported inside the commands, so that `rarefault --help` answers at once.
 """
 
-import os
 import sys
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,9 @@ import click
 from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.files import sha256_bytes
 from edge_runtime.cli_errors import Command, Group
-from edge_runtime.text_files import printable, read_text
+from edge_runtime.secret_files import find_secret
+from edge_runtime.text_files import printable
+from edge_runtime.updates.repository.floor_time import utc_now
 
 if TYPE_CHECKING:
     from augment.updates.keys import KeyRing, Secret
@@ -65,15 +66,17 @@ def _ring(folders: tuple[Path, ...], passphrase_file: Path | None) -> "KeyRing":
 
 def _secret(passphrase_file: Path | None) -> "Secret":
     """Return the function that gives passphrases and PINs: from the file, the environment, or by asking."""
+    from augment.updates.keys import NEW_KEY, PIN_OF
 
     def ask(what: str) -> str:
-        if passphrase_file is not None and "PIN" not in what:
-            return read_text(passphrase_file).partition("\n")[0].rstrip("\r")
-        if (given := os.environ.get(variable := PIN if "PIN" in what else PASSPHRASE)) is not None:
-            return given
+        is_pin = what.startswith(PIN_OF)
+        variable = PIN if is_pin else PASSPHRASE
+        given = find_secret(None if is_pin else passphrase_file, variable, "--passphrase-file")
+        if given is not None:
+            return given.partition("\n")[0]
         if not sys.stdin or not sys.stdin.isatty():  # as under cron
             raise InputError(f"there is no terminal to ask for {what}; set {variable} in the environment")
-        return str(click.prompt(what, hide_input=True, confirmation_prompt="new key" in what, err=True))
+        return str(click.prompt(what, hide_input=True, confirmation_prompt=what.startswith(NEW_KEY), err=True))
 
     return ask
 
@@ -240,7 +243,7 @@ def stick(repository: Path, out: Path, keys: tuple[Path, ...], passphrase_file: 
 
     with open_repository(repository, _ring(keys, passphrase_file)) as opened:
         size = write_stick(opened, out)
-    until = datetime.now(timezone.utc) + timedelta(days=opened.about.stick_days)
+    until = utc_now() + timedelta(days=opened.about.stick_days)
     click.echo(
         f"{out}: {size / 1e6:.1f} MB, good until {until:%Y-%m-%d}. At the station: edge-station import-update DIR"
     )
@@ -261,7 +264,7 @@ def renew(repository: Path, offline: bool, keys: tuple[Path, ...], passphrase_fi
     click.echo(f"{repository}: stations may wait until {expiries['timestamp']:%Y-%m-%d %H:%M} UTC for the next time")
     offline_roles = {role: at for role, at in expiries.items() if role not in ("snapshot", "timestamp")}
     for role, expires in offline_roles.items():
-        if expires - datetime.now(timezone.utc) < SOON:
+        if expires - utc_now() < SOON:
             click.echo(f"{role} expires on {expires:%Y-%m-%d}; sign it anew: rarefault renew --offline", err=True)
 
 

@@ -7,7 +7,7 @@ FLEET/reports/NAME.json      its newest report, as it was signed
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -146,7 +146,7 @@ class Fleet:
 
 def reports_of_stick(stick: Path) -> list[dict[str, Any]]:
     """Return what stations have left on a stick; InputError where it holds no reports."""
-    paths = sorted((stick / FOLDER).glob("*.json"))
+    paths = sorted(path for path in (stick / FOLDER).glob("*.json") if path.is_file() and not path.is_symlink())
     if not paths:
         raise InputError(f"{stick} holds no {FOLDER}/*.json; stations leave them by `edge-station report`")
     return [read_document(path) for path in paths]
@@ -196,8 +196,3 @@ def _ago(seconds: float) -> str:
     if seconds < 120:
         return f"{max(seconds, 0):.0f} s ago"
     return f"{seconds / 60:.0f} min ago" if seconds < 7200 else f"{seconds / 3600:.0f} h ago"
-
-
-def now() -> datetime:
-    """Return this moment in UTC."""
-    return datetime.now(timezone.utc)

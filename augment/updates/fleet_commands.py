@@ -7,6 +7,7 @@ import click
 from edge_runtime.bundle.manifest import PRECISIONS
 from edge_runtime.cli_errors import Command
 from edge_runtime.text_files import printable
+from edge_runtime.updates.repository.floor_time import utc_now
 
 folder = click.Path(path_type=Path, file_okay=False, exists=True)
 fleet_option = click.option(
@@ -64,18 +65,18 @@ def fleet(context: click.Context, fleet: Path, mqtt: str | None, wait: float, st
 
     Every report is held against the enrolled key. Exit codes: 0 all reports were good; 1 one was not.
     """
-    from augment.updates.fleet import Fleet, now, reports_of_stick
+    from augment.updates.fleet import Fleet, reports_of_stick
     from augment.updates.fleet_mqtt import listen
 
     known = Fleet(fleet)
-    problems = [problem for stick in sticks for problem in known.take(reports_of_stick(stick), now())]
+    problems = [problem for stick in sticks for problem in known.take(reports_of_stick(stick), utc_now())]
     if mqtt:
         names = [station.name for station in known.stations()]
         heard = list(listen(mqtt, wait, names))
-        problems += known.take(heard, now())
+        problems += known.take(heard, utc_now())
         if silent := sorted(set(names) - {str(report.get("station")) for report in heard}):
             click.echo(f"not heard within {wait:g} s: {', '.join(silent)}", err=True)
-    click.echo(known.table(now()))
+    click.echo(known.table(utc_now()))
     if not known.stations():
         click.echo(f"no station is enrolled in {fleet}; see `rarefault enrol`", err=True)
     for problem in dict.fromkeys(problems):

@@ -25,6 +25,7 @@ SCHEMA = "rarefault/key"
 FILE = "file"  # where a key is that lies beside its card
 HSM = "hsm:"  # how the address of a key in a PKCS#11 token begins, such as hsm:2?label=YubiKey
 
+NEW_KEY, PIN_OF = "a passphrase for the new key ", "the PIN of the token with "  # how what a Secret is told begins
 Secret = Callable[[str], str]
 """What a secret is for, such as `the passphrase of root-1` -> the secret."""
 
@@ -75,7 +76,7 @@ class KeyRing:
         private = Ed25519PrivateKey.generate()
         key = SSlibKey.from_crypto(private.public_key())
         card = KeyCard(self._free_name(role, key, replaces), role, key, FILE, self._home())
-        _write_private(card.file, private, self.secret(f"a passphrase for the new key {card.name}"))
+        _write_private(card.file, private, self.secret(f"{NEW_KEY}{card.name}"))
         _write_card(card)
         self._signers[card.key.keyid] = CryptoSigner(private, card.key)
         return card
@@ -139,7 +140,7 @@ class KeyRing:
         return cast("Ed25519PrivateKey", found)
 
     def _pin(self, what: str) -> Callable[[str], str]:
-        return lambda _: self.secret(f"the PIN of the token with {what}")
+        return lambda _: self.secret(f"{PIN_OF}{what}")
 
     def _home(self) -> Path:
         self.folders[0].mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -149,7 +150,8 @@ class KeyRing:
         """Return a name for a card. After `create_keys` the next number might be that of a card that is not at hand."""
         if replaces:
             return f"{role}-{key.keyid[:8]}"
-        taken = {card.name for card in self.cards()}
+        # A key without a card was left by a process that was killed: nothing was signed by it.
+        taken = {card.name for card in self.cards()} | {path.stem for path in self._home().glob("*.pem")}
         return next(name for at in range(1, 10_000) if (name := f"{role}-{at}") not in taken)
 
 

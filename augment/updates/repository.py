@@ -9,7 +9,7 @@ import contextlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
@@ -31,13 +31,16 @@ from tuf.api.serialization import DeserializationError
 from augment.updates.keys import GROUP_ROLE, ROOT_THRESHOLD, KeyRing, all_roles
 from augment.updates.own_signatures import roles_signed_by_us
 from edge_runtime.bundle.errors import InputError, UnavailableError
-from edge_runtime.bundle.files import replace_file, sha256_bytes
+from edge_runtime.bundle.files import lock_file, replace_file, sha256_bytes
 from edge_runtime.bundle.store import MANIFEST, Bundle, open_bundle
-from edge_runtime.updates.trusted_repository import Release
+from edge_runtime.updates.repository.floor_time import utc_now
+from edge_runtime.updates.trusted_repository import Release, bundle_path, read_release, release_path
 
 GROUPS = ("one", "three", "all")  # the steps of a release, from few stations to all of them
 METADATA, TARGETS, ABOUT, LOCK = "metadata", "targets", "repository.json", ".lock"
-SCHEMA, RELEASE_SCHEMA = "rarefault/repository", "rarefault/release"
+SCHEMA = "rarefault/repository"
+# Nobody signs repository.json: whoever changes it must not get signatures that are good for a lifetime.
+MOST_DAYS = {"root_days": 1830, "targets_days": 732, "online_days": 31, "stick_days": 366}
 
 
 @dataclass(frozen=True)
@@ -62,9 +65,11 @@ class About:
             data = json.loads((folder / ABOUT).read_bytes())
             names = {name for name in cls.__dataclass_fields__ if name in data}
             about = cls(**{name: data[name] for name in names})
-            days = (about.root_days, about.targets_days, about.online_days, about.stick_days)
-            if data["schema"] != SCHEMA or not all(isinstance(count, int) and count > 0 for count in days):
+            days = {name: getattr(about, name) for name in MOST_DAYS}
+            if data["schema"] != SCHEMA or not all(isinstance(count, int) and count > 0 for count in days.values()):
                 raise ValueError(f"the days are {days}")
+            if long := [name for name, most in MOST_DAYS.items() if days[name] > most]:
+                raise ValueError(f"{long[0]} is {days[long[0]]}, expected at most {MOST_DAYS[long[0]]}")
             return replace(about, groups=tuple(map(str, about.groups)))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(f"{folder / ABOUT} cannot be used ({error!r}); restore it from a copy") from error
@@ -73,11 +78,6 @@ class About:
         """Write the file."""
         document = {"schema": SCHEMA, "schema_version": 1, **asdict(self)}
         replace_file(folder / ABOUT, (json.dumps(document, indent=1) + "\n").encode())
-
-
-def now() -> datetime:
-    """Return this moment in UTC."""
-    return datetime.now(timezone.utc)
 
 
 def is_repository(folder: Path) -> bool:
@@ -91,7 +91,7 @@ def _check_repository(folder: Path) -> None:
 
 
 def create_repository(
-    folder: Path, ring: KeyRing, about: About | None = None, clock: Callable[[], datetime] = now
+    folder: Path, ring: KeyRing, about: About | None = None, clock: Callable[[], datetime] = utc_now
 ) -> "Repository":
     """Write an empty repository, signed by the keys of `ring`, which needs one for each role and three for root."""
     about = about or About()
@@ -127,14 +127,12 @@ def create_repository(
 
 
 @contextlib.contextmanager
-def open_repository(folder: Path, ring: KeyRing, clock: Callable[[], datetime] = now) -> "Iterator[Repository]":
+def open_repository(folder: Path, ring: KeyRing, clock: Callable[[], datetime] = utc_now) -> "Iterator[Repository]":
     """Open the repository for writing, alone; what the block did is committed where it ends without an error."""
-    import fcntl
-
     _check_repository(folder)
-    with (folder / LOCK).open("w") as file:
+    with (folder / LOCK).open("ab") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock_file(file)
         except OSError as error:
             raise UnavailableError(
                 f"{folder} is being written by another process; try again when it is done"
@@ -144,7 +142,7 @@ def open_repository(folder: Path, ring: KeyRing, clock: Callable[[], datetime] =
         repository.commit()
 
 
-def load_repository(folder: Path, ring: KeyRing, clock: Callable[[], datetime] = now) -> "Repository":
+def load_repository(folder: Path, ring: KeyRing, clock: Callable[[], datetime] = utc_now) -> "Repository":
     """Read what is committed in `folder`; for looking only, since another process may write meanwhile."""
     _check_repository(folder)
     about = About.read(folder)
@@ -223,7 +221,7 @@ class Repository:
         """Copy a bundle's files in, verified, and list them as targets; return its digest. Nobody is offered it yet."""
         bundle = open_bundle(folder)
         for name in (*bundle.manifest.files, MANIFEST):
-            path = f"bundles/{bundle.digest}/{name}"
+            path = bundle_path(bundle.digest, name)
             target = self._put(path, (folder / name).read_bytes())
             entry = bundle.manifest.files.get(name)
             if target.hashes["sha256"] != (entry.sha256 if entry else bundle.digest):
@@ -236,16 +234,14 @@ class Repository:
     def release(self, digest: str, group: str, forced: str | None = None) -> Release:
         """Offer the stations of `group` the bundle with this digest, which was added before, as the next release."""
         self._known(group)
-        if f"bundles/{digest}/{MANIFEST}" not in self.targets.targets:
+        if bundle_path(digest, MANIFEST) not in self.targets.targets:
             raise InputError(f"the repository holds no bundle {digest}; publish it first")
-        manifest = json.loads(self.read(f"bundles/{digest}/{MANIFEST}"))
+        manifest = json.loads(self.read(bundle_path(digest, MANIFEST)))
         number = 1 + max((found.number for found in self.releases().values()), default=0)
         release = Release(number, digest, manifest["name"], manifest["version"], group, forced)
-        document = {"schema": RELEASE_SCHEMA, "schema_version": 1, "release": number, "bundle": digest}
-        document |= {"name": release.name, "version": release.version, "created": manifest["created"]}
-        document |= {"group": group, "forced": forced}
-        path = _release_path(group)
-        target = self._put(path, (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode())
+        path, data = release_path(group), release.to_json(manifest["created"])
+        read_release(data, group)  # as stations will
+        target = self._put(path, data)
         cast(Targets, self.parts[GROUP_ROLE + group].signed).targets = {path: target}
         self.touch(GROUP_ROLE + group)
         return release
@@ -254,10 +250,8 @@ class Repository:
         """Return what each group is offered; groups without a release are absent."""
         found = {}
         for group in self.about.groups:
-            if _release_path(group) in self.parts[GROUP_ROLE + group].signed.targets:
-                data = json.loads(self.read(_release_path(group)))
-                about = (data["release"], data["bundle"], data["name"], data["version"], data["group"], data["forced"])
-                found[group] = Release(*about)
+            if (path := release_path(group)) in self.parts[GROUP_ROLE + group].signed.targets:
+                found[group] = read_release(self.read(path), group)
         return found
 
     def promote(self, group: str, forced: str | None = None) -> Release:
@@ -288,7 +282,7 @@ class Repository:
     def copy_bundle(self, digest: str, into: Path) -> Bundle:
         """Copy a bundle of the repository into the empty folder `into`, and open it."""
         for path in self.bundle_files(digest):
-            place = into / path.partition(digest + "/")[2]
+            place = into / path.removeprefix(bundle_path(digest))
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(self.read(path))
         return open_bundle(into)
@@ -304,7 +298,7 @@ class Repository:
 
     def bundle_files(self, digest: str) -> list[str]:
         """Return the targets of one bundle."""
-        return [path for path in self.targets.targets if path.startswith(f"bundles/{digest}/")]
+        return [path for path in self.targets.targets if path.startswith(bundle_path(digest))]
 
     def add_group(self, name: str, key: Key, before: str) -> None:
         """Add a group of stations with a key of its own; its turn in a release comes before that of `before`."""
@@ -445,10 +439,6 @@ class Repository:
 
 def _delegated(role: str) -> DelegatedRole:
     return DelegatedRole(role, [], 1, True, paths=[f"groups/{role.removeprefix(GROUP_ROLE)}/*"])
-
-
-def _release_path(group: str) -> str:
-    return f"groups/{group}/release.json"
 
 
 def _where(path: str, target: TargetFile) -> Path:

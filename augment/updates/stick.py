@@ -5,6 +5,7 @@ from pathlib import Path
 from augment.updates.repository import METADATA, TARGETS, Repository
 from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.files import replace_file
+from edge_runtime.updates.trusted_repository import release_path
 
 
 def write_stick(repository: Repository, out: Path) -> int:
@@ -19,7 +20,7 @@ def write_stick(repository: Repository, out: Path) -> int:
     releases = repository.releases()
     if not releases:
         raise InputError("no group is offered anything yet; publish a bundle first")
-    paths = [f"groups/{group}/release.json" for group in releases]
+    paths = [release_path(group) for group in releases]
     paths += [path for release in releases.values() for path in repository.bundle_files(release.bundle)]
     written = {repository.where(path): repository.read(path) for path in dict.fromkeys(paths)}
     for place in (*sorted((repository.folder / METADATA).glob("*.root.json")), *repository.listed_metadata()):

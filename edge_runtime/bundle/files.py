@@ -1,11 +1,15 @@
-"""Files that survive a power cut, and their digests."""
+"""Files that survive a power cut, files for their owner alone, locks, and digests."""
 
 import contextlib
 import errno
 import hashlib
 import os
+import re
 import tempfile
 from pathlib import Path
+from typing import IO
+
+DIGEST = re.compile(r"[0-9a-f]{64}")  # a hex SHA-256
 
 
 def replace_file(path: Path, data: bytes) -> None:
@@ -26,6 +30,36 @@ def replace_file(path: Path, data: bytes) -> None:
         Path(spare).unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def create_private(path: Path, data: bytes) -> None:
+    """Put `data` at `path`, readable for its owner alone from its first moment, unless a file is there already.
+
+    Of several processes that do so at once, the first one wins; a power cut leaves the whole file or none.
+    """
+    handle, spare = tempfile.mkstemp(dir=path.parent, prefix=".spare-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileExistsError):
+            os.link(spare, path)  # unlike a rename it leaves what is there
+    finally:
+        Path(spare).unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
+def lock_file(file: IO[bytes]) -> None:
+    """Lock the open file for as long as it is open; OSError where another process holds it."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        import msvcrt
+
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
+    else:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def make_folder(folder: Path) -> None:

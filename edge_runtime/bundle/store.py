@@ -34,18 +34,6 @@ class Bundle:
         return {"name": self.manifest.name, "version": self.manifest.version, "digest": self.digest}
 
 
-def current_bundle(state_dir: Path, remedy: str) -> Path:
-    """Return the folder of the bundle that the station of `state_dir` runs.
-
-    InputError, with the `remedy`, where no update has put one.
-    """
-    slot = state_dir / CURRENT_SLOT
-    target = read_pointer(slot)
-    if target is None or not (folder := (slot.parent / target)).is_dir():
-        raise InputError(f"no bundle: {remedy} (no update has put one at {slot})")
-    return folder.resolve()  # an update may turn the link while we read
-
-
 def read_pointer(path: Path) -> str | None:
     """Return what the link at `path` points to, or what the file there says where the system refuses links.
 

@@ -12,15 +12,13 @@ from pathlib import Path
 from ..bundle.errors import InputError, UnavailableError, os_errors_as
 from ..bundle.files import make_folder, replace_file
 from ..bundle.store import CURRENT_SLOT, STATE_DIR, read_pointer
-from ..updates.errors import Reason
 from ..updates.rate_limit import RateLimit
 from ..updates.slots import Slots
 from ..updates.sources import open_source
-from ..updates.state import UPDATES, Stage, UpdateState
+from ..updates.state import TRUST, UPDATES, Stage, UpdateState
 from ..updates.trusted_repository import ROOT, TrustedRepository, trust_root
 from ..updates.update_process import Trial, commit, recover, run_update, start_probation, usable_slot
 
-TRUST = "trust"  # below `updates` in the state folder
 REMEMBERED = "source"  # below `updates`: the address or folder of the last update
 GROUP = "all"  # the last step of every release
 
@@ -80,8 +78,7 @@ def bring_update(source: str, root: Path | None) -> str:
         ) from error
     replace_file(state_dir / UPDATES / REMEMBERED, place.encode())
     if state.stage is Stage.FAILED:
-        reason = Reason(state.reason)
-        raise InputError(f"the update is refused ({reason.value}): {state.detail}; {reason.advice}")
+        raise InputError(f"the update is {state.refusal()}")
     assert state.release  # GOLDEN_OK or COMMITTED
     return f"release {state.release.number}, {state.release.name} {state.release.version}, serves"
 

@@ -4,16 +4,14 @@ What a GPU's builder makes on a device is code that runs there, and no signature
 lies beside the folder, readable for its owner alone; whoever can read it could as well change the program.
 """
 
-import contextlib
 import hashlib
 import hmac
 import logging
 import os
 import secrets
-import tempfile
 from pathlib import Path
 
-from ..bundle.files import replace_file, sync_folder
+from ..bundle.files import create_private, replace_file
 
 KEY = "engines.key"  # in the parent of the folder of sealed files
 SIZE = hashlib.sha256().digest_size
@@ -49,13 +47,5 @@ def _key(path: Path) -> bytes:
         log.error("%s could be read by others; a new key is made, and what the old one sealed is not used", path)
         path.unlink()
     if not path.exists():
-        handle, spare = tempfile.mkstemp(dir=path.parent, prefix=".spare-")  # readable for its owner alone
-        with os.fdopen(handle, "wb") as file:
-            file.write(secrets.token_bytes(SIZE))
-            file.flush()
-            os.fsync(file.fileno())
-        with contextlib.suppress(FileExistsError):  # another process was faster
-            os.link(spare, path)
-        Path(spare).unlink()
-        sync_folder(path.parent)
+        create_private(path, secrets.token_bytes(SIZE))
     return path.read_bytes()

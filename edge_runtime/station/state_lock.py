@@ -1,10 +1,10 @@
 """The lock of a state folder: one service at a time works on it, and others can see that."""
 
-import fcntl
 from pathlib import Path
 from typing import IO
 
 from ..bundle.errors import UnavailableError, os_errors_as
+from ..bundle.files import lock_file
 
 
 class StateFolderInUseError(UnavailableError):
@@ -20,7 +20,7 @@ def lock_state_folder(state_dir: Path) -> IO[bytes]:
         state_dir.mkdir(parents=True, exist_ok=True)
         file = (state_dir / "lock").open("ab")
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock_file(file)
     except OSError as error:
         file.close()
         raise StateFolderInUseError(
@@ -33,7 +33,7 @@ def is_running(state_dir: Path) -> bool:
     """Whether a service works on `state_dir`."""
     try:
         with (state_dir / "lock").open("rb") as file:  # only read: a disk that failed may take no more writes
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock_file(file)
     except FileNotFoundError:
         return False
     except BlockingIOError:

@@ -14,19 +14,17 @@ import click
 
 from ..alerts.events import HEARTBEAT, camera_status
 from ..alerts.outbox import Outbox
-from ..bundle.errors import InputError
-from ..bundle.store import open_bundle
 from ..causes import Cause
 from ..cli_errors import Command, config_option
 from ..clock import instant
 from ..text_files import printable
-from ..updates.errors import Reason
-from ..updates.state import load
+from ..updates.errors import advice_on
 from ..watchlog.ledger_query import Night, ledger_path, read_night_of
 from ..watchlog.report import log_line, to_html, to_json
 from .open_outbox import open_outbox
 from .settings import StationSettings, load_station_settings
 from .state_lock import is_running
+from .updating.signed_reports import on_disk
 
 HOUR = 3600.0  # seconds
 ANSWER_SECONDS = 3.0  # for the service to say how it does
@@ -74,6 +72,7 @@ def _document(
 ) -> dict[str, Any]:
     causes = {i.camera: i.cause for i in night.blind if i.ended >= night.until.monotonic}
     problems, otherwise = _problems(outbox), None if at_work else Cause.NOT_RUNNING
+    model, update = on_disk(settings)
     return {
         "station": settings.station.name,
         "at_work": at_work,
@@ -84,27 +83,10 @@ def _document(
         },
         "sinks": {name: {"pending": outbox.pending(name), "parked": outbox.parked(name)} for name in outbox.sinks},
         "night": to_json(night),
-        "model": told.get("model") if told else _model(settings),
-        "update": told.get("update") or _update(settings),
+        "model": told.get("model") if told else model if model["digest"] else None,
+        "update": told.get("update") or update,
         **({"disk": told["disk"]} if told.get("disk") else {}),
     }
-
-
-def _update(settings: StationSettings) -> dict[str, Any]:
-    """Return what the disk says of the newest update and the slot that serves from the next start on."""
-    try:
-        slot = settings.station.slots.current().name
-    except InputError:
-        slot = ""
-    return {"slot": slot, **load(settings.station.state_dir).summary()}
-
-
-def _model(settings: StationSettings) -> dict[str, str] | None:
-    """Return which model serves from the next start on; None where there is none, or its files are damaged."""
-    try:
-        return open_bundle(settings.station.slots.current()).identity()
-    except InputError:
-        return None
 
 
 def _problems(outbox: Outbox) -> dict[str, str]:
@@ -139,7 +121,7 @@ def _model_lines(document: Mapping[str, Any]) -> list[str]:
     lines = [f"  model: {named}, slot {slot}"]
     if update["since"]:
         release = "" if update["release"] is None else f" to release {update['release']}"
-        why = ": ".join(part for part in (update["reason"], update["detail"]) if part)
-        why += "".join(f"; {reason.advice}" for reason in Reason if reason.value == update["reason"])
+        why = ": ".join(filter(None, (update["reason"], update["detail"])))
+        why += f"; {advice}" if (advice := advice_on(update["reason"])) else ""
         lines.append(f"  update{release}: {update['stage']} since {update['since']}" + (f" ({why})" if why else ""))
     return lines

@@ -18,11 +18,11 @@ from ..bundle.preprocess import MAX_SIDE
 from ..bundle.store import MANIFEST, MAX_MANIFEST, Bundle, open_bundle
 from ..media.image_headers import read_header
 from .errors import Reason, UpdateRefused
+from .trusted_repository import MOST_FILES
 
 if TYPE_CHECKING:
     from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto
 
-MOST_FILES = 500
 MOST_BYTES = 1 << 29  # of one file
 MOST_JSON = MAX_MANIFEST
 MOST_PIXELS = 2 * MAX_SIDE**2  # of a golden frame; packed ones have six times the pixels of their canvas at most

@@ -73,6 +73,11 @@ class Reason(str, Enum):
     TAMPERED_SLOT = "tampered_slot", "files of a slot were changed on the disk; check who can write there, and the disk"
 
 
+def advice_on(value: str) -> str:
+    """Return the advice of the reason with this value; empty for none, and for one that only a later version knows."""
+    return next((reason.advice for reason in Reason if reason.value == value), "")
+
+
 class UpdateRefused(InputError):
     """The update may not be used: `reason` is why, `detail` what was seen; the same one is not tried again."""
 

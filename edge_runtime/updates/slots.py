@@ -11,19 +11,17 @@ durable before the next one begins, so that a power cut leaves the old pointer o
 import contextlib
 import logging
 import os
-import re
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ..bundle.errors import InputError
-from ..bundle.files import make_folder, replace_file, sync_file, sync_folder
+from ..bundle.files import DIGEST, make_folder, replace_file, sync_file, sync_folder
 from ..bundle.store import CURRENT_SLOT, open_bundle, read_pointer
 from .errors import Reason, UpdateDelayed, UpdateRefused
 
 PREVIOUS = "previous"
-DIGEST = re.compile(r"[0-9a-f]{64}")
 HIDDEN = "."  # begins the names of what is being made or removed; it never serves
 
 log = logging.getLogger(__name__)

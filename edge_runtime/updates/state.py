@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from ..bundle.errors import UnavailableError, os_errors_as
-from ..bundle.files import make_folder, replace_file
+from ..bundle.files import lock_file, make_folder, replace_file
 from ..clock import iso
-from .errors import Reason, UpdateDelayed
+from .errors import Reason, UpdateDelayed, advice_on
 from .trusted_repository import Release
 
 UPDATES = "updates"  # the folder of updates below the state folder
+TRUST = "trust"  # below it: what TrustedRepository keeps
 STATE = "state.json"
 LOCK = "lock"
 SCHEMA, VERSION = "rarefault/update-state", 1
@@ -105,6 +106,10 @@ class UpdateState:
         nameless = [place for place, entry in enumerate(ended) if not entry.bundle][:MOST_NAMELESS]
         return replace(self, history=tuple(ended[place] for place in sorted(named + nameless)))
 
+    def refusal(self) -> str:
+        """Return how the update failed: its reason, what was seen, and what to do."""
+        return f"refused ({self.reason}): {'; '.join(filter(None, (self.detail, advice_on(self.reason))))}"
+
     def summary(self) -> dict[str, Any]:
         """Return what heartbeats and the status tell of this update."""
         return {
@@ -169,19 +174,7 @@ def update_lock(state_dir: Path) -> Iterator[None]:
         file = (folder / LOCK).open("ab")
     with file:
         try:
-            _lock(file.fileno())
+            lock_file(file)
         except OSError as error:
             raise UpdateRunsError(f"another process updates {state_dir}; wait until it has ended") from error
         yield
-
-
-def _lock(handle: int) -> None:
-    """Lock the open file for as long as it is open; OSError where another process holds it."""
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        import msvcrt
-
-        msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
-    else:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -6,28 +6,27 @@ import shutil
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from ..bundle.errors import InputError
-from ..bundle.files import make_folder, replace_file, sync_folder
+from ..bundle.files import DIGEST, make_folder, replace_file, sync_folder
 from ..bundle.store import MANIFEST
 from ..settings_reader import check_name
 from .errors import Reason, UpdateDelayed, UpdateRefused
 from .rate_limit import RateLimit
-from .repository.download import PART, fetch_file, fetch_files
-from .repository.download import TargetInfo as TargetInfo  # part of what this module offers
-from .repository.floor_time import FLOOR, FloorTime
+from .repository.download import PART, TargetInfo, fetch_file, fetch_files
+from .repository.floor_time import FLOOR, FloorTime, utc_now
 from .sources import Source
 
 ROOT, CACHE = "root.json", "metadata"  # below the trust folder
 SCHEMA, VERSION = "rarefault/release", 1  # of release.json
-MOST_FILES, MOST_BYTES = 1000, 2 << 30  # of a bundle
+MOST_FILES, MOST_BYTES = 500, 2 << 30  # of a bundle
 MOST_RELEASE_BYTES = 1 << 16  # of release.json
+LONGEST_TEXT = 1000  # characters of each text in it
 LONGEST_NAME, DEEPEST = 200, 4  # characters and parts of a file's path inside a bundle
 
-DIGEST = re.compile(r"[0-9a-f]{64}")
 _PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")  # of a path: nothing hidden, no space, nothing that a URL changes
 _DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # what Windows takes for a device
 
@@ -46,10 +45,22 @@ class Release:
     group: str
     forced: str | None = None
 
+    def to_json(self, created: str) -> bytes:
+        """Return release.json; `created` is when the bundle was packed."""
+        document = {"schema": SCHEMA, "schema_version": VERSION, "release": self.number, "bundle": self.bundle}
+        document |= {"name": self.name, "version": self.version, "created": created}
+        document |= {"group": self.group, "forced": self.forced}
+        return (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode()
 
-def system_time() -> datetime:
-    """Return this moment by the system's clock."""
-    return datetime.now(timezone.utc)
+
+def release_path(group: str) -> str:
+    """Return the target that says what a group is to run."""
+    return f"groups/{group}/release.json"
+
+
+def bundle_path(digest: str, name: str = "") -> str:
+    """Return the target of a bundle's file, or without a `name` what those of all its files begin with."""
+    return f"bundles/{digest}/{name}"
 
 
 class TrustedRepository:
@@ -63,7 +74,7 @@ class TrustedRepository:
         self,
         folder: Path,
         source: Source,
-        now: Callable[[], datetime] = system_time,
+        now: Callable[[], datetime] = utc_now,
         limiter: RateLimit | None = None,
         stop: threading.Event | None = None,
     ) -> None:
@@ -99,7 +110,7 @@ class TrustedRepository:
     def release(self, group: str) -> Release:
         """Return what the repository offers the `group`."""
         check_name("the group of stations", group)
-        path = f"groups/{group}/release.json"
+        path = release_path(group)
         target = self.find(path)
         if target is None:
             raise UpdateRefused(Reason.MISSING, f"{self._source.name} has no release for the group {group}")
@@ -109,13 +120,13 @@ class TrustedRepository:
         place.with_name(place.name + PART).unlink(missing_ok=True)  # of an older release
         with self._refusals(path):
             fetch_file(self._source, target, place, self._limiter, self._stop)
-        return _parse_release(place.read_bytes(), group)
+        return read_release(place.read_bytes(), group)
 
     def files(self, digest: str) -> dict[str, TargetInfo]:
         """Return every file of the bundle with this digest, by its POSIX path inside the bundle."""
         if not DIGEST.fullmatch(digest):
             raise UpdateRefused(Reason.NAME, f"a bundle is called {digest[:80]!r}, expected a hexadecimal SHA-256")
-        prefix = f"bundles/{digest}/"
+        prefix = bundle_path(digest)
         listed = {path: target for path, target in self._updater.listed().items() if path.startswith(prefix)}
         with self._refusals(f"the bundle {digest[:12]}"):
             files = {path.removeprefix(prefix): self._updater.info(target) for path, target in listed.items()}
@@ -171,7 +182,8 @@ def _first_root(folder: Path) -> bytes:
         raise UpdateDelayed(Reason.DISK, f"{folder / ROOT} cannot be read ({error})") from error
 
 
-def _parse_release(data: bytes, group: str) -> Release:
+def read_release(data: bytes, group: str) -> Release:
+    """Return what `data`, a verified release.json, says; UpdateRefused where it makes no sense for the `group`."""
     try:
         document = json.loads(data)
         if document["schema"] != SCHEMA or not isinstance(document["schema_version"], int):
@@ -200,7 +212,9 @@ def _parse_release(data: bytes, group: str) -> Release:
 def _text_or_number(document: Any, key: str, kind: type[Any]) -> Any:
     value = document[key]
     if not isinstance(value, kind) or isinstance(value, bool):
-        raise InputError(f"its {key} is {value!r}, expected {kind.__name__}")
+        raise InputError(f"its {key} is {value!r:.100}, expected {kind.__name__}")
+    if isinstance(value, str) and not (value.isprintable() and len(value) <= LONGEST_TEXT):  # it is shown and logged
+        raise InputError(f"its {key} is {value!r:.100}, expected a line of at most {LONGEST_TEXT} characters")
     return value
 
 

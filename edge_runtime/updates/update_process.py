@@ -13,7 +13,7 @@ import logging
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -21,15 +21,13 @@ from typing import Protocol
 from ..bundle.errors import InputError
 from ..bundle.files import make_folder
 from ..bundle.store import Bundle, open_bundle
-from ..durable_sqlite import is_full
 from .errors import Reason, UpdateDelayed, UpdateRefused
 from .rate_limit import RateLimit
 from .slots import Slots, slot_problem
 from .state import HANDED_OVER, STARTED, UPDATES, Outcome, Stage, UpdateRunsError, UpdateState, load, update_lock
-from .trusted_repository import Release, TargetInfo
+from .trusted_repository import Release
 
 INCOMING = "incoming"  # below updates/: a folder for each bundle that is being fetched
-RESERVE = 64 << 20  # bytes that an update leaves free, for alarms and their pictures
 MOST_BOOTS = 2  # starts of the service on probation; one more, and the model is taken for what ends it
 MOST_TRIES = 5  # starts of the update process at one stage after the download
 LOCK_SECONDS = 10.0  # that the service waits for an update process, which has nothing to do at the service's stages
@@ -47,9 +45,6 @@ class Repository(Protocol):
 
     def release(self, group: str) -> Release:
         """Return what the group is to run."""
-
-    def files(self, digest: str) -> Mapping[str, TargetInfo]:
-        """Return the files of a bundle."""
 
     def fetch_bundle(
         self, digest: str, into: Path, limiter: RateLimit, stop: threading.Event, have: Sequence[Path] = ()
@@ -213,12 +208,6 @@ def _fetch(attempt: _Attempt, repository: Repository, limiter: RateLimit, stop: 
     digest = attempt.state.candidate
     _clean(attempt.slots, digest)
     make_folder(attempt.incoming)
-    wanted = sum(file.length for file in repository.files(digest).values())
-    there = sum(path.stat().st_size for path in attempt.incoming.rglob("*") if path.is_file())
-    if is_full(attempt.incoming, max(0, wanted - there) + RESERVE):
-        free = shutil.disk_usage(attempt.incoming).free
-        seen = f"{free / 1e6:.1f} MB are free, the bundle needs {wanted / 1e6:.1f} MB more"
-        raise UpdateDelayed(Reason.DISK, f"{seen}, and {RESERVE / 1e6:.0f} MB have to stay free")
     repository.fetch_bundle(digest, attempt.incoming, limiter, stop, attempt.slots.bundles())
     attempt.save(attempt.state.at(Stage.FETCHED))
 

@@ -5,7 +5,8 @@ from datetime import datetime
 from pathlib import Path
 
 from augment.updates.keys import KeyRing, create_keys
-from augment.updates.repository import GROUPS, About, Repository, create_repository, now
+from augment.updates.repository import GROUPS, About, Repository, create_repository
+from edge_runtime.updates.repository.floor_time import utc_now
 
 
 def make_ring(folder: Path, groups: tuple[str, ...] = GROUPS) -> KeyRing:
@@ -15,7 +16,7 @@ def make_ring(folder: Path, groups: tuple[str, ...] = GROUPS) -> KeyRing:
     return ring
 
 
-def make_repository(folder: Path, about: About | None = None, clock: Callable[[], datetime] = now) -> Repository:
+def make_repository(folder: Path, about: About | None = None, clock: Callable[[], datetime] = utc_now) -> Repository:
     """An empty repository at `folder`, whose keys lie in keys/ beside it: the first root is metadata/1.root.json.
 
     `add_bundle`, `release` and `commit` fill it.

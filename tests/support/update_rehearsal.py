@@ -11,16 +11,16 @@ import shutil
 import signal
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from edge_runtime.bundle.files import make_folder, replace_file, sha256_file, sync_folder
+from edge_runtime.bundle.files import make_folder, replace_file, sync_folder
 from edge_runtime.bundle.store import open_bundle
 from edge_runtime.updates.errors import Reason
 from edge_runtime.updates.rate_limit import RateLimit
 from edge_runtime.updates.slots import Slots, slot_problem
 from edge_runtime.updates.state import HANDED_OVER, Stage, UpdateState, load
-from edge_runtime.updates.trusted_repository import Release, TargetInfo
+from edge_runtime.updates.trusted_repository import Release
 from edge_runtime.updates.update_process import (
     Trial,
     commit,
@@ -48,18 +48,11 @@ class PlainRepository:
     def release(self, group: str) -> Release:
         return Release(**json.loads((self.folder / RELEASE).read_text()), name="colours", version="1", group=group)
 
-    def files(self, digest: str) -> Mapping[str, TargetInfo]:
-        bundle = self.folder / digest
-        paths = {path.relative_to(bundle).as_posix(): path for path in sorted(bundle.rglob("*")) if path.is_file()}
-        return {
-            name: TargetInfo(f"{digest}/{name}", path.stat().st_size, {"sha256": sha256_file(path)})
-            for name, path in paths.items()
-        }
-
     def fetch_bundle(
         self, digest: str, into: Path, limiter: RateLimit, stop: threading.Event, have: Sequence[Path] = ()
     ) -> None:
-        for name in self.files(digest):
+        bundle = self.folder / digest
+        for name in sorted(path.relative_to(bundle).as_posix() for path in bundle.rglob("*") if path.is_file()):
             make_folder((into / name).parent)
             replace_file(into / name, (self.folder / digest / name).read_bytes())
             self.reached(f"fetched {name}")

@@ -20,8 +20,8 @@ from ...updates.errors import Reason
 from ...updates.rate_limit import RateLimit
 from ...updates.slots import Slots
 from ...updates.sources import FolderSource, Source, open_source
-from ...updates.state import HANDED_OVER, STARTED, UPDATES, Stage, UpdateState, load, update_lock
-from ...updates.trusted_repository import TrustedRepository, trust_root
+from ...updates.state import HANDED_OVER, STARTED, TRUST, UPDATES, Stage, UpdateState, load, update_lock
+from ...updates.trusted_repository import ROOT, TrustedRepository, trust_root
 from ...updates.update_process import Trial, fail, roll_back_by_hand, run_update
 from ..open_outbox import open_outbox
 from ..settings import StationSettings, load_station_settings
@@ -30,7 +30,6 @@ from .signed_reports import leave_report
 
 NICE = 10  # how far the update process stands back behind the service
 METADATA = "metadata"  # of every repository
-TRUST, ROOT = "trust", "root.json"  # below `updates` in the state folder: the first root, and the metadata
 
 again_option = click.option("--again", is_flag=True, help="Also try a release that has failed here.")
 
@@ -146,8 +145,7 @@ def _bring(settings: StationSettings, source: Source, limiter: RateLimit, again:
     with _extra():
         state = run_update(slots, settings.updates.group, repository, _trial(settings), limiter, stop, again)
     if state.stage is Stage.FAILED:
-        reason = Reason(state.reason)
-        raise InputError(f"{_named(state)} is refused ({reason.value}): {state.detail}; {reason.advice}")
+        raise InputError(f"{_named(state)} is {state.refusal()}")
     click.echo(_sentence(state, is_running(slots.state_dir)))
 
 

@@ -69,13 +69,17 @@ class SignedReports:
 
 def report_of(settings: StationSettings) -> dict[str, Any]:
     """Return the signed report of a station whose service may be running or not, and which may have no model yet."""
-    slots, state_dir = settings.station.slots, settings.station.state_dir
-    slot, model = "", NO_MODEL
+    state_dir, (model, update) = settings.station.state_dir, on_disk(settings)
+    return SignedReports(state_dir, settings.station.name).document(model, update, is_running(state_dir))
+
+
+def on_disk(settings: StationSettings) -> tuple[dict[str, str], dict[str, Any]]:
+    """Return the model that serves from the next start on, NO_MODEL without a usable one, and update with its slot."""
+    slots, slot, model = settings.station.slots, "", NO_MODEL
     with contextlib.suppress(InputError):  # none serves, or its files are damaged
         slot = slots.current().name
         model = open_bundle(slots.current()).identity()
-    update = {"slot": slot, **load(state_dir).summary()}
-    return SignedReports(state_dir, settings.station.name).document(model, update, is_running(state_dir))
+    return model, {"slot": slot, **load(slots.state_dir).summary()}
 
 
 def leave_report(settings: StationSettings, stick: Path) -> str:

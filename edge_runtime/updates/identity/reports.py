@@ -95,6 +95,8 @@ def write_report(folder: Path, document: Mapping[str, Any]) -> Path:
     path = folder / FOLDER / f"{document['station']}.json"
     with os_errors_as(UnavailableError, f"{path} cannot be written", "check the stick, and whether it is read-only"):
         make_folder(path.parent)
+        if path.parent.is_symlink():
+            raise UnavailableError(f"{path.parent} is a link, which may lead off the stick; remove it")
         replace_file(path, (json.dumps(document, indent=1) + "\n").encode())
     return path
 

@@ -4,15 +4,13 @@ Ed25519 through securesystemslib, which the extra `station` brings. Central enro
 """
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...bundle.errors import InputError, UnavailableError, os_errors_as
-from ...bundle.files import replace_file, sync_folder
+from ...bundle.files import create_private, replace_file
 
 if TYPE_CHECKING:
     from securesystemslib.signer import CryptoSigner, SSlibKey  # type: ignore[attr-defined,unused-ignore]
@@ -116,18 +114,7 @@ def _make(path: Path) -> None:
         from securesystemslib.signer import CryptoSigner  # type: ignore[attr-defined,unused-ignore]
     except ModuleNotFoundError as error:
         raise UnavailableError(f"the station's key needs the package {error.name}; {_NEEDED}") from error
-    handle, spare = tempfile.mkstemp(dir=path.parent, prefix=".spare-")  # private from its first moment
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(CryptoSigner.generate_ed25519().private_bytes)
-            file.flush()
-            os.fsync(file.fileno())
-        os.link(spare, path)  # unlike a rename it leaves what is there
-    except FileExistsError:
-        pass
-    finally:
-        Path(spare).unlink(missing_ok=True)
-    sync_folder(path.parent)
+    create_private(path, CryptoSigner.generate_ed25519().private_bytes)
 
 
 def _read(path: Path) -> "CryptoSigner":

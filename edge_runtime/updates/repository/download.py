@@ -17,14 +17,16 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-from ...bundle.files import sha256_file, sync_file, sync_folder
+from ...bundle.files import sync_file, sync_folder
 from ...bundle.store import MANIFEST, MAX_MANIFEST
 from ...delays import send_delay
+from ...durable_sqlite import is_full
 from ..errors import Reason, UpdateDelayed, UpdateRefused
 from ..rate_limit import RateLimit
 from ..sources import NotThere, Source
 
 PART = ".part"
+RESERVE = 64 << 20  # bytes that an update leaves free, for alarms and their pictures
 SYNC_BYTES = 1 << 20  # what a power cut may take of a file that is under way
 TRIES = 6  # in a row without a new byte, then the link counts as down
 FIRST_SECONDS, LONGEST_SECONDS = 0.25, 15.0  # between two tries
@@ -188,8 +190,10 @@ def _hash(target: TargetInfo) -> str:
 
 def _check_room(missing: Mapping[str, TargetInfo], into: Path) -> None:
     needed = sum(target.length - min(_size(_part(into / name)), target.length) for name, target in missing.items())
-    if (free := shutil.disk_usage(into).free) < needed:
-        raise UpdateDelayed(Reason.DISK, f"{into} has {free / 1e6:.1f} MB left, the update needs {needed / 1e6:.1f} MB")
+    if is_full(into, needed + RESERVE):
+        free = shutil.disk_usage(into).free
+        seen = f"{into} has {free / 1e6:.1f} MB left, the update needs {needed / 1e6:.1f} MB more"
+        raise UpdateDelayed(Reason.DISK, f"{seen}, and {RESERVE / 1e6:.0f} MB have to stay free")
 
 
 def _held(folders: Sequence[Path]) -> dict[str, Path]:
@@ -205,7 +209,7 @@ def _held(folders: Sequence[Path]) -> dict[str, Path]:
 
 def _copied(held: Path | None, target: TargetInfo, path: Path) -> bool:
     """Copy the file `held` to `path`, where it is there and turns out to be the signed one."""
-    if held is None or not held.is_file() or held.is_symlink() or sha256_file(held) != target.sha256:
+    if held is None or not held.is_file() or held.is_symlink() or held.stat().st_size != target.length:
         return False
     part = _part(path)
     shutil.copyfile(held, part)

@@ -21,6 +21,11 @@ LARGEST = 1 << 10  # bytes of the file
 log = logging.getLogger(__name__)
 
 
+def utc_now() -> datetime:
+    """Return this moment by the system's clock."""
+    return datetime.now(timezone.utc)
+
+
 class FloorTime:
     """The floor in the file at `path`; `now` reads the system's clock, in UTC."""
 

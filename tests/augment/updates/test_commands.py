@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from augment.cli import main
-from augment.updates.commands import PASSPHRASE
+from augment.updates.commands import PASSPHRASE, PIN
 from tests.support.colour_bundle import make_bundle
 from tests.support.tuf_reader import offered
 
@@ -61,7 +61,7 @@ def test_a_key_is_rotated_and_another_revoked_and_stations_follow(rarefault, tmp
     shown = rarefault("keys", "show", "--repository", "REPOSITORY", "--keys", "KEYS")
     assert "root: 2 of 3" in shown
     assert f"{name} in" in shown
-    assert "targets-1" not in shown
+    assert "targets-1 in" not in shown
     assert offered(tmp_path / "repository", tmp_path / "state")["release"] == 1
     told = rarefault("keys", "revoke", "targets-1", "--repository", "REPOSITORY", "--keys", "KEYS", code=1)
     assert "names 0 keys" in told
@@ -122,6 +122,19 @@ def test_a_passphrase_may_stand_in_a_file_and_a_wrong_one_changes_nothing(rarefa
     assert not (tmp_path / "repository" / "metadata" / "timestamp.json").exists()
     assert "no terminal to ask" in rarefault(*words, code=1, environment={})
     rarefault(*words, "--passphrase-file", str(tmp_path / "passphrase"), environment={PASSPHRASE: "wrong"})
+
+
+def test_a_passphrase_file_that_is_no_text_is_named_and_nothing_in_it(rarefault, tmp_path):
+    (tmp_path / "passphrase").write_bytes(b"s\xe9cret")
+    words = ("publish", "BUNDLE", "--repository", "REPOSITORY", "--keys", "KEYS")
+    told = rarefault(*words, "--passphrase-file", str(tmp_path / "passphrase"), code=1)
+    assert "--passphrase-file" in told
+    assert "E9" not in told.upper().replace(str(tmp_path).upper(), "")
+
+
+def test_the_key_of_a_group_is_asked_for_by_its_passphrase_whatever_the_group_s_name(rarefault):
+    rarefault("keys", "create", "KEYS", "--groups", "PIN", environment={PASSPHRASE: "test", PIN: "0000"})
+    rarefault("publish", "BUNDLE", "--repository", "REPOSITORY", "--keys", "KEYS", "--groups", "PIN", "--group", "PIN")
 
 
 def test_what_is_no_repository_and_groups_that_are_unusable_are_told(rarefault, tmp_path):

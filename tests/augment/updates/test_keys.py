@@ -29,6 +29,14 @@ def test_keys_that_are_there_are_kept(tmp_path):
     assert set(before) < {card.key.keyid for card in ring.cards()}
 
 
+def test_a_key_whose_card_was_not_written_before_a_kill_is_in_nobody_s_way(tmp_path):
+    make_ring(tmp_path / "keys")
+    (tmp_path / "keys" / "targets-1.json").unlink()
+    left = (tmp_path / "keys" / "targets-1.pem").read_bytes()
+    assert [card.name for card in create_keys(KeyRing([tmp_path / "keys"], lambda _: "test"), GROUPS)] == ["targets-2"]
+    assert (tmp_path / "keys" / "targets-1.pem").read_bytes() == left
+
+
 def test_a_private_key_is_locked_and_its_owner_s_alone(tmp_path):
     for card in make_ring(tmp_path / "keys").cards():
         assert stat.S_IMODE(card.file.stat().st_mode) == 0o600

@@ -1,5 +1,6 @@
 """The written repository, read by python-tuf's own client."""
 
+import json
 import os
 import random
 import signal
@@ -251,3 +252,14 @@ def test_a_group_that_was_written_in_by_hand_is_told(repository):
     replace(repository.about, groups=("one", "north")).write(repository.folder)
     with pytest.raises(InputError, match="rarefault keys add-group"):
         load_repository(repository.folder, repository.ring)
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [({"online_days": 36500}, "online_days is 36500, expected at most 31"), ({"root_days": 0}, "the days are")],
+)
+def test_nobody_can_have_metadata_signed_for_a_lifetime_by_an_unsigned_file(repository, change, why):
+    path = repository.folder / "repository.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(InputError, match=why), open_repository(repository.folder, repository.ring) as again:
+        again.touch("timestamp")

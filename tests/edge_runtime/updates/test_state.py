@@ -70,3 +70,8 @@ def test_one_process_updates_at_a_time_and_a_killed_one_leaves_no_lock(tmp_path)
         holder.wait(10)
     with update_lock(tmp_path):
         pass
+
+
+def test_a_reason_that_only_a_later_version_knows_is_told_without_advice():
+    assert UpdateState(reason="later", detail="seen").refusal() == "refused (later): seen"
+    assert "edge-station check" in UpdateState(reason=Reason.GOLDEN.value, detail="seen").refusal()

@@ -325,6 +325,7 @@ def test_a_manifest_that_is_not_the_one_of_the_digest_is_refused(trust, reposito
     "change",
     [
         *({"bundle": "../x"}, {"release": 0}, {"release": "7"}, {"release": True}, {"group": "one"}, {"forced": 5}),
+        *({"name": "\x1b[2J"}, {"version": "1\n2"}, {"forced": "x" * 1001}),
         *({"schema_version": 2}, {"schema_version": "2"}, {"schema": "other"}, {"name": None}),
     ],
 )

@@ -73,6 +73,16 @@ def test_a_file_that_holds_no_small_object_is_refused(tmp_path, text):
         read_document(tmp_path / "report.json")
 
 
+def test_no_report_is_written_where_a_link_on_the_stick_leads(tmp_path):
+    key = open_station_key(tmp_path / "updates")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "stick").mkdir()
+    (tmp_path / "stick" / "reports").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UnavailableError, match="is a link"):
+        write_report(tmp_path / "stick", signed(key))
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
 def test_a_stick_that_cannot_be_written_is_told(tmp_path):
     (tmp_path / "reports").write_text("a file where the folder would be")
     with pytest.raises((InputError, UnavailableError), match="cannot be written"):
