@@ -2,7 +2,8 @@
 
 Claim: whatever is killed when, while the link is cut every half second, the disk holds one whole model that serves, no
 file under its final name is another than the signed one, and every update arrives, or is given up since its process
-was killed too often on trial. Each kill costs what was on its way, no more. Each update is a bundle of 300 kB at 300 kB/s. The moments are drawn from the seed.
+was killed too often on trial. Each kill costs what was on its way, no more. Each update is a bundle of 300 kB at
+300 kB/s. The moments are drawn from the seed.
 """
 
 import collections

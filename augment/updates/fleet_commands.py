@@ -71,7 +71,11 @@ def fleet(context: click.Context, fleet: Path, mqtt: str | None, wait: float, st
     known = Fleet(fleet)
     problems = [problem for stick in sticks for problem in known.take(reports_of_stick(stick), utc_now())]
     if mqtt:
-        problems += known.take(listen(mqtt, wait, [station.name for station in known.stations()]), utc_now())
+        names = [station.name for station in known.stations()]
+        heard = list(listen(mqtt, wait, names))
+        problems += known.take(heard, utc_now())
+        if silent := sorted(set(names) - {str(report.get("station")) for report in heard}):
+            click.echo(f"not heard within {wait:g} s: {', '.join(silent)}", err=True)
     click.echo(known.table(utc_now()))
     if not known.stations():
         click.echo(f"no station is enrolled in {fleet}; see `rarefault enrol`", err=True)

@@ -30,7 +30,9 @@ def listen(url: str, seconds: float, wanted: Collection[str]) -> Iterator[dict[s
         ) from error
     place = urlsplit(url)
     if place.scheme not in ("mqtt", "mqtts") or not place.hostname or place.password:
-        raise InputError(f"the broker is {place.scheme}://{place.hostname}, expected mqtt://[USER@]HOST[:PORT]")
+        raise InputError(
+            "the broker's address is of another kind, expected mqtt[s]://[USER@]HOST[:PORT] without a password"
+        )
     heard: queue.Queue[Any] = queue.Queue(MOST_MESSAGES)
     client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTv5)
     if place.username:
@@ -43,7 +45,9 @@ def listen(url: str, seconds: float, wanted: Collection[str]) -> Iterator[dict[s
         port = place.port or (8883 if place.scheme == "mqtts" else 1883)
         client.connect(place.hostname, port, clean_start=MQTT_CLEAN_START_FIRST_ONLY)
     except OSError as error:
-        raise UnavailableError(f"the broker at {place.hostname} cannot be reached ({error}); check the link") from error
+        raise UnavailableError(
+            f"the broker at {place.hostname}, port {port}, cannot be reached ({error}); check address and link"
+        ) from error
     client.loop_start()
     try:
         yield from _reports(heard, time.monotonic() + seconds, set(wanted))

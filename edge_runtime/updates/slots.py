@@ -81,6 +81,7 @@ class Slots:
             if slot.exists():
                 if not slot_problem(slot):
                     _remove(incoming)
+                    sync_folder(self.folder)  # a process that was killed may have left its name in memory alone
                     return slot
                 self._hide(slot)
             _sync_tree(incoming)
@@ -93,6 +94,8 @@ class Slots:
     def activate(self, digest: str) -> None:
         """Let the slot of this digest serve, and the one that served be the previous one."""
         if self.is_current(digest):
+            with _disk(str(self._current)):
+                sync_folder(self.folder)  # a process that was killed may have left the switch in memory alone
             return
         slot = self.folder / digest
         if problem := slot_problem(slot):

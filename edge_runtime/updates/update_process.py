@@ -284,8 +284,11 @@ def start_shadow(slots: Slots) -> UpdateState:
 
 
 def start_probation(slots: Slots) -> UpdateState:
-    """Let the candidate serve on probation; whoever runs the model then changes to `slots.current()`."""
-    return _from_stage(slots, (Stage.GOLDEN_OK, Stage.SHADOW), lambda state: state.at(Stage.PROBATION))
+    """Let the candidate serve on probation; whoever runs the model then changes to `slots.current()`.
+
+    Once more where the disk took the state alone the last time: then the switch is made up for.
+    """
+    return _from_stage(slots, HANDED_OVER, lambda state: state.at(Stage.PROBATION))
 
 
 def commit(slots: Slots) -> UpdateState:
@@ -377,7 +380,7 @@ def _booted(slots: Slots, state: UpdateState) -> UpdateState:
 
 def _agree(slots: Slots, state: UpdateState) -> UpdateState:
     """Make the pointers agree with the state, which was written first."""
-    if state.stage is Stage.PROBATION and not slots.is_current(state.candidate):
+    if state.stage is Stage.PROBATION:
         try:
             slots.activate(state.candidate)
         except UpdateRefused as error:

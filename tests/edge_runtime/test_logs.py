@@ -40,6 +40,12 @@ def test_a_traceback_stays_on_its_line(logger, capsys):
     assert "ValueError: token=***" in json.loads(line)["message"]
 
 
+def test_the_signing_library_says_nothing_of_keys_that_did_not_sign(logger, capsys):
+    log_to_stderr([])
+    logging.getLogger("securesystemslib.signer").info("No signature for keyid 12")
+    assert capsys.readouterr().err == ""
+
+
 def test_on_a_terminal_people_read(logger, capsys, monkeypatch):
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     log_to_stderr([])

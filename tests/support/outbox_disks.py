@@ -1,6 +1,12 @@
-"""An outbox that is read to its end, and a disk without room."""
+"""An outbox that is read to its end, a small disk, and one without room."""
 
+import contextlib
+import os
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 from edge_runtime.alerts.outbox import Outbox
 
@@ -26,3 +32,16 @@ def fill(place: Path) -> Path:
                 except OSError:
                     break
     return ballast
+
+
+@contextlib.contextmanager
+def small_disk(place: Path, megabytes: int) -> Iterator[Path]:
+    """Make the folder `place` on a disk of its own, which is real and in memory, for the block."""
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(place)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("mounting a small tmpfs needs root")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", "--lazy", str(place)], check=True)

@@ -74,6 +74,10 @@ class LiveUpdates:
             self._begin(lambda: update_process.fail(self.slots, reason, detail))
         elif self.state.stage in (Stage.GOLDEN_OK, Stage.SHADOW):
             self._try_candidate()
+        elif (
+            self.state.stage is Stage.PROBATION and current.name != self.state.candidate
+        ):  # the disk refused the switch
+            self._begin(lambda: update_process.start_probation(self.slots))
         elif not self._serves(current):
             self._follow(current, now)
         elif self.state.stage is Stage.PROBATION:

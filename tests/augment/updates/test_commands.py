@@ -145,4 +145,8 @@ def test_what_is_no_repository_and_groups_that_are_unusable_are_told(rarefault, 
     assert "no key for root, targets, group-one" in told
     assert "nowhere (not there)" in told
     assert "does not exist" in rarefault("publish", str(tmp_path / "nowhere"), *at, code=2)
+    (tmp_path / "empty").mkdir()
+    told = rarefault("publish", str(tmp_path / "empty"), "--repository", "REPOSITORY", "--keys", "KEYS", code=1)
+    assert "that of a run is RUN/bundle" in told
+    assert "no station is enrolled" in rarefault("fleet", "--fleet", str(tmp_path / "fleet"))
     assert "expected each once" in rarefault("keys", "create", "KEYS", "--groups", "one,one", code=1)

@@ -8,8 +8,10 @@ import pytest
 pytest.importorskip("tuf", reason="the extra `field` is not installed")
 from click.testing import CliRunner, Result
 
+from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.store import Bundle, open_bundle
 from edge_runtime.classify.cli import main
+from edge_runtime.classify.update import user_state_dir
 from edge_runtime.updates.slots import Slots
 from edge_runtime.updates.state import Stage, load
 from tests.support.live_models import make_version
@@ -76,6 +78,7 @@ def test_a_forged_bundle_is_refused_and_the_one_before_serves_on(laptop):
     done = laptop.update()
     assert done.exit_code == 1
     assert "the update is refused" in done.output
+    assert done.output.count("the update is refused") == 1
     assert load(laptop.state).stage is Stage.FAILED
     assert Slots(laptop.state).current().name == first.digest
 
@@ -89,6 +92,26 @@ def test_a_damaged_slot_makes_way_for_the_one_before(laptop):
     done = laptop.run(str(laptop.folder / "rust.png"), "--format", "jsonl")
     assert "a damaged bundle is passed over" in done.stderr
     assert json.loads(done.stdout)["model"]["digest"] == first.digest
+
+
+def test_a_folder_that_is_no_repository_is_told_once(laptop):
+    laptop.offer("1", 1)
+    laptop.first_update()
+    (laptop.folder / "empty").mkdir()
+    told = laptop.run(f"--update={laptop.folder / 'empty'}").output
+    assert "empty has no metadata/timestamp.json" in told
+    assert told.count("no repository can be reached there") == 1
+
+
+def test_a_user_without_a_home_folder_is_told_what_to_set(laptop, monkeypatch):
+    def unknown():
+        raise RuntimeError("Could not determine home directory.")
+
+    for variable in ("RAREFAULT_STATE", "XDG_DATA_HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr(Path, "home", unknown)
+    with pytest.raises(InputError, match="set RAREFAULT_STATE"):
+        user_state_dir()
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,13 @@
 """A station whose disk is full: a small tmpfs under the whole service."""
 
-import os
 import sqlite3
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.fake_mjpeg_camera import GREEN_FRAMES, RED_FRAMES
+from tests.support.outbox_disks import small_disk
 from tests.support.sample_events import wait_until
 
 pytest.importorskip("paho.mqtt", reason="the extra `station` is not installed")
@@ -24,13 +23,8 @@ pytestmark = pytest.mark.skipif(mosquitto_broker.MOSQUITTO is None, reason="mosq
 @pytest.fixture
 def small(tmp_path: Path) -> Iterator[Path]:
     """A folder on a disk of 3 MB."""
-    place = tmp_path / "small"
-    place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(place)]
-    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("mounting a small tmpfs needs root")
-    yield place
-    subprocess.run(["umount", "--lazy", str(place)], check=True)
+    with small_disk(tmp_path / "small", 3) as place:
+        yield place
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from edge_runtime.station.settings import HttpSection, load_station_settings
 from edge_runtime.station.state_lock import lock_state_folder
 from edge_runtime.station.status_server import StatusServer
 from edge_runtime.updates.errors import Reason
+from edge_runtime.updates.state import UpdateState
 from edge_runtime.updates.update_process import commit, fail, start_probation
 from edge_runtime.watchlog.ledger import Ledger
 from edge_runtime.watchlog.ledger_query import ledger_path
@@ -66,6 +67,12 @@ def test_a_station_that_does_not_run_is_told_with_what_waits(config):
     assert lines[0] == "north-7: the service is NOT running"
     assert lines[1:3] == ["  yard: offline (not_running)", "  gate: offline (not_running)"]
     assert "  webhook: 1 events wait, 0 were refused" in lines
+
+
+def test_a_failed_update_is_told_with_what_to_do(config, tmp_path):
+    UpdateState().failed(Reason.LATENCY, "one frame takes 9 ms").save(tmp_path / "state")
+    output = CliRunner().invoke(main, ["status", "--config", str(config)]).output
+    assert f"(latency: one frame takes 9 ms; {Reason.LATENCY.advice})" in output
 
 
 def test_a_misconfigured_camera_has_the_sentence_that_the_service_gave(config, tmp_path):

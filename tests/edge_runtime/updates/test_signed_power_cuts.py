@@ -4,6 +4,7 @@ After each cut those try their luck who offer an older repository, or one made w
 begins its next life, which ends with the signed bundle.
 """
 
+import os
 import random
 import shutil
 import sys
@@ -168,13 +169,20 @@ def test_a_power_cut_during_an_update_over_http_whose_link_is_cut_forgets_nothin
     assert world.first_wrong(Disk(before), calls, world.any_wrong, mixtures=2) == ""
 
 
-@pytest.mark.parametrize("step", ["fsync", "rename"])
-def test_what_a_killed_process_left_in_memory_is_durable_before_the_next_one_counts_on_it(world, step):
+@pytest.mark.parametrize("name", ["model.fp32.onnx.part", "model.fp32.onnx", "slots/DIGEST", "slots/current"])
+def test_what_a_killed_process_left_in_memory_is_durable_before_the_next_one_counts_on_it(world, name):
     before, calls = world.calls(str(world.past.today))
-    model = next(place for place, call in enumerate(calls) if any(b"fp32.onnx.part" in text for text in call.texts))
-    place = next(place for place in range(model, len(calls)) if calls[place].name == step)
+    what, step = name.replace("DIGEST", world.past.digest), "fsync" if name.endswith(".part") else "rename"
+    first = next(place for place, call in enumerate(calls) if named(call, what))
+    place = next(place for place in range(first, len(calls)) if calls[place].name == step)
     disk, calls = world.killed(before, calls[: place + (step == "rename")])
     assert world.first_wrong(disk, calls, world.end_of_next_life) == ""
+
+
+def named(call: Call, name: str) -> bool:
+    """Whether the call makes this name."""
+    made = call.name == "rename" or "O_CREAT" in call.rest
+    return made and bool(call.texts) and os.fsdecode(call.texts[-1]).endswith(name)
 
 
 def test_a_power_cut_while_another_root_is_trusted_leaves_no_way_back(world):

@@ -20,6 +20,7 @@ from edge_runtime.cameras.settings import CameraSettings, plan_cameras
 from edge_runtime.station.assemble import assemble, open_notifier
 from edge_runtime.station.settings import HttpSection, StationSection, StationSettings
 from edge_runtime.station.updating.start import open_serving
+from edge_runtime.updates.errors import Reason, UpdateDelayed
 from edge_runtime.updates.settings import UpdatesSection
 from edge_runtime.updates.state import Stage, UpdateState, load
 from edge_runtime.updates.update_process import recover, roll_back_by_hand
@@ -128,6 +129,22 @@ def test_a_good_bundle_is_shadowed_turned_to_watched_and_kept_and_no_frame_waits
     wait_until(lambda: heartbeat(running)["stage"] == "committed", 60)
     assert heartbeat(running)["slot"] == good.digest
     assert running.service.updates.state.history[0].stage is Stage.COMMITTED
+
+
+def test_a_candidate_whose_switch_the_disk_refuses_is_switched_to_later_and_not_kept_unwatched(start, tmp_path):
+    running, good = start(probation_minutes=0.005), version(tmp_path, "2")
+    tries = []
+
+    def reached(step: str) -> None:
+        tries.append(step)
+        if step == "previous switched" and tries.count(step) <= 2:
+            raise UpdateDelayed(Reason.DISK, "no room for the link")
+
+    running.service.updates.slots.reached = reached
+    live_models.hand_over(running.slots, good, 7)
+    running.until(Stage.COMMITTED)
+    assert tries.count("previous switched") == 3
+    assert running.serving == good.digest  # it served before it was kept
 
 
 def metrics_of(running: Running) -> str:
