@@ -144,12 +144,21 @@ class Fleet:
             return None
 
 
-def reports_of_stick(stick: Path) -> list[dict[str, Any]]:
-    """Return what stations have left on a stick; InputError where it holds no reports."""
+def reports_of_stick(stick: Path) -> tuple[list[dict[str, Any]], list[str]]:
+    """Return what stations have left on a stick, and a sentence about each file that is no report.
+
+    InputError where it holds no files of reports.
+    """
     paths = sorted(path for path in (stick / FOLDER).glob("*.json") if path.is_file() and not path.is_symlink())
     if not paths:
         raise InputError(f"{stick} holds no {FOLDER}/*.json; stations leave them by `edge-station report`")
-    return [read_document(path) for path in paths]
+    documents, problems = [], []
+    for path in paths:
+        try:
+            documents.append(read_document(path))
+        except InputError as error:
+            problems.append(str(error))
+    return documents, problems
 
 
 def _age_order(report: StationReport, now: datetime) -> tuple[bool, datetime]:

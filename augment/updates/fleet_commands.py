@@ -69,7 +69,10 @@ def fleet(context: click.Context, fleet: Path, mqtt: str | None, wait: float, st
     from augment.updates.fleet_mqtt import listen
 
     known = Fleet(fleet)
-    problems = [problem for stick in sticks for problem in known.take(reports_of_stick(stick), utc_now())]
+    problems: list[str] = []
+    for stick in sticks:
+        documents, unread = reports_of_stick(stick)
+        problems += [*unread, *known.take(documents, utc_now())]
     if mqtt:
         names = [station.name for station in known.stations()]
         heard = list(listen(mqtt, wait, names))

@@ -6,6 +6,8 @@ from typing import IO
 from ..bundle.errors import UnavailableError, os_errors_as
 from ..bundle.files import lock_file
 
+LOCK = "lock"  # in the state folder
+
 
 class StateFolderInUseError(UnavailableError):
     """The state folder is in use."""
@@ -18,7 +20,7 @@ def lock_state_folder(state_dir: Path) -> IO[bytes]:
     """
     with os_errors_as(UnavailableError, f"{state_dir} cannot be written", "check its permissions"):
         state_dir.mkdir(parents=True, exist_ok=True)
-        file = (state_dir / "lock").open("ab")
+        file = (state_dir / LOCK).open("ab")
     try:
         lock_file(file)
     except OSError as error:
@@ -32,7 +34,7 @@ def lock_state_folder(state_dir: Path) -> IO[bytes]:
 def is_running(state_dir: Path) -> bool:
     """Whether a service works on `state_dir`."""
     try:
-        with (state_dir / "lock").open("rb") as file:  # only read: a disk that failed may take no more writes
+        with (state_dir / LOCK).open("rb") as file:  # only read: a disk that failed may take no more writes
             lock_file(file)
     except FileNotFoundError:
         return False

@@ -176,5 +176,8 @@ def update_lock(state_dir: Path) -> Iterator[None]:
         try:
             lock_file(file)
         except OSError as error:
-            raise UpdateRunsError(f"another process updates {state_dir}; wait until it has ended") from error
+            raise UpdateRunsError(
+                f"another process updates {state_dir}; wait until it has ended, or stop the service, which ends it: "
+                "what is fetched is kept"
+            ) from error
         yield

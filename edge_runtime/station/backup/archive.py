@@ -25,9 +25,11 @@ from ...bundle.store import CURRENT_SLOT, read_pointer
 from ...clock import iso
 from ...durable_sqlite import disk, is_full
 from ...updates.slots import PREVIOUS
+from ...updates.state import LOCK as UPDATE_LOCK
 from ...updates.state import UPDATES, update_lock
 from ...updates.update_process import INCOMING
 from ...watchlog.ledger_query import ledger_path
+from ..state_lock import LOCK
 
 INDEX = "backup.json"
 SCHEMA, VERSION = "rarefault/state-backup", 1
@@ -35,7 +37,7 @@ RESTORING = ".restoring"  # in a state folder: a restore was cut off, and all el
 SLOTS = CURRENT_SLOT.parent
 POINTERS = (CURRENT_SLOT, SLOTS / PREVIOUS)
 PICTURES = tuple(sorted({*FOLDERS.values()}))
-LOCKS = ("lock", f"{UPDATES}/lock")
+LOCKS = (LOCK, f"{UPDATES}/{UPDATE_LOCK}")
 LEFT_OUT = ("requests", f"{UPDATES}/{INCOMING}", RESTORING)  # folders that are nothing to another run
 SQLITE_WASTE = ("-wal", "-shm", "-journal")
 

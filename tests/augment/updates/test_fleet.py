@@ -125,7 +125,10 @@ def test_what_stations_say_cannot_write_to_the_terminal(fleet, key, tmp_path):
 
 def test_a_stick_brings_reports(tmp_path, fleet, key):
     write_report(tmp_path / "stick", document(key))
-    assert fleet.take(reports_of_stick(tmp_path / "stick"), NOW) == []
+    (tmp_path / "stick" / "reports" / "a.json").write_text("[" * 1000)
+    documents, (problem,) = reports_of_stick(tmp_path / "stick")
+    assert "a.json holds no JSON object" in problem
+    assert fleet.take(documents, NOW) == []
     assert fleet.stations()[0].report == COMMITTED
     with pytest.raises(InputError, match="edge-station report"):
         reports_of_stick(tmp_path / "north-7")
