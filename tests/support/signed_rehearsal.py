@@ -18,11 +18,11 @@ from edge_runtime.bundle.manifest import Manifest, model_file
 from edge_runtime.bundle.store import MANIFEST, write_bundle_manifest
 from edge_runtime.updates.content_check import check_content
 from edge_runtime.updates.rate_limit import RateLimit
-from edge_runtime.updates.repository.floor_time import FLOOR, FloorTime
+from edge_runtime.updates.repository.floor_time import FLOOR, FloorTime, utc_now
 from edge_runtime.updates.slots import Slots
 from edge_runtime.updates.sources import Source, open_source
 from edge_runtime.updates.state import UPDATES, UpdateState
-from edge_runtime.updates.trusted_repository import Release, TrustedRepository, system_time
+from edge_runtime.updates.trusted_repository import Release, TrustedRepository
 from edge_runtime.updates.update_process import Trial, run_update
 from tests.support.colour_bundle import make_bundle
 from tests.support.update_rehearsal import GROUP, announce, live
@@ -61,7 +61,7 @@ def signed_life(
     good: bool = True,
     limiter: RateLimit | None = None,
     trial: Trial = TRIAL,
-    now: Callable[[], datetime] = system_time,
+    now: Callable[[], datetime] = utc_now,
 ) -> UpdateState:
     """Live with the signed repository that `source` reads."""
     trust, allowed, stop = slots.state_dir / UPDATES / TRUST, limiter or RateLimit(), threading.Event()

@@ -12,11 +12,12 @@ pytest.importorskip("onnx", reason="what checks models is not installed")
 from edge_runtime.alerts.outbox import Outbox
 from edge_runtime.updates.errors import Reason, UpdateDelayed
 from edge_runtime.updates.rate_limit import RateLimit
+from edge_runtime.updates.repository.download import RESERVE
 from edge_runtime.updates.slots import Slots, slot_problem
 from edge_runtime.updates.sources import FolderSource
 from edge_runtime.updates.state import UPDATES, Stage, load
 from edge_runtime.updates.trusted_repository import trust_root
-from edge_runtime.updates.update_process import INCOMING, RESERVE
+from edge_runtime.updates.update_process import INCOMING
 from tests.support.colour_bundle import make_bundle
 from tests.support.outbox_disks import fill, small_disk
 from tests.support.sample_events import record

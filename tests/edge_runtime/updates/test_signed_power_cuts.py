@@ -19,10 +19,11 @@ pytest.importorskip("tuf", reason="the extra `station` is not installed")
 pytest.importorskip("onnx", reason="what checks models is not installed")
 
 from edge_runtime.updates.errors import Reason, UpdateRefused
+from edge_runtime.updates.repository.floor_time import utc_now
 from edge_runtime.updates.slots import Slots, slot_problem
 from edge_runtime.updates.sources import FolderSource
 from edge_runtime.updates.state import UPDATES, Stage
-from edge_runtime.updates.trusted_repository import ROOT, TrustedRepository, system_time, trust_root
+from edge_runtime.updates.trusted_repository import ROOT, TrustedRepository, trust_root
 from edge_runtime.updates.update_process import INCOMING
 from tests.support.colour_bundle import make_bundle
 from tests.support.file_server import file_server
@@ -65,7 +66,7 @@ class World:
         self.past = Past(place, old, new, GROUP)
         first_life(self.state, old)
         trust_root(self.state / BELOW, (self.past.today / "metadata" / "1.root.json").read_bytes())
-        yesterday = system_time() - timedelta(days=1)
+        yesterday = utc_now() - timedelta(days=1)
         state = signed_life(Slots(self.state), FolderSource(self.past.before), now=lambda: yesterday)
         assert state.stage is Stage.COMMITTED, state
         self.floor = floor_of(self.state / BELOW)
