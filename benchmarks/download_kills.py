@@ -63,9 +63,8 @@ def _measure(place: Path, kills: int, seed: int) -> bool:
             elif not slots.is_current(digest) or slot_problem(slots.current()):
                 problems.append(f"update {number} has not arrived")
         sent = server.sent
-    click.echo(
-        f"{stages.total()} kills in {number} updates, at the stages {dict(stages)}; {delayed} waited for the link"
-    )
+    click.echo(f"{stages.total()} kills in {number} updates, at the stages {dict(stages)}")
+    click.echo(f"{given_up} updates were killed too often on trial; {delayed} lives gave the link up")
     click.echo(f"{len(problems)} problems {problems[:3]}")
     click.echo(f"{sent / number / 1e3:.0f} kB were sent for an update whose model has {SIZE / 1e3:.0f} kB")
     return not problems
