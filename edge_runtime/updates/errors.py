@@ -36,7 +36,7 @@ class Reason(str, Enum):
     )
     METADATA = "metadata", "the repository's metadata is damaged or incomplete; copy or publish it again"
     SOFTWARE = "software", "the repository was written for a later rarefault; upgrade this station's"
-    MISSING = "missing", "the repository offers nothing for this group; check `group` in [updates], or publish to it"
+    MISSING = "missing", "wait until central promotes one to it, or check `group` in [updates]"
     # The files of a bundle.
     HASH = "hash", "the file is not the one that was signed; copy the repository or stick again, or ask who changed it"
     SIZE = (
@@ -87,7 +87,7 @@ class UpdateRefused(InputError):
 
 
 class UpdateDelayed(UnavailableError):
-    """The update cannot go on now: `reason` is link, disk, quiet or stopped, `detail` what was seen; it is resumed."""
+    """The update cannot go on now: `reason` is link, disk, quiet, stopped or missing, `detail` what was seen."""
 
     def __init__(self, reason: Reason, detail: str) -> None:
         super().__init__(f"{detail}; {reason.advice}")

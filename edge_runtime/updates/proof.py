@@ -17,6 +17,7 @@ from .errors import Reason, UpdateRefused
 
 AT_ONCE = 16  # views in one call, which bounds memory
 ROUNDS = 9  # of the comparison with the serving bundle; medians of so few differ by a tenth
+HARMLESS_MS = 50.0  # for one frame: twenty frames a second are enough, so nothing below is too slow
 SLOWEST = 30.0  # seconds for one frame, where no bundle serves that it could be compared with
 
 
@@ -88,7 +89,7 @@ def _latencies(
             tasks["serving"] = lambda: before.run(served)
     medians = {name: float(np.median(times)) for name, times in alternate(tasks, ROUNDS).items()}
     new, old = medians["new"], medians.get("serving")
-    if old is not None and new > most * old:
+    if old is not None and new > max(most * old, HARMLESS_MS):
         raise UpdateRefused(
             Reason.LATENCY,
             f"one frame takes {new:.1f} ms on {chosen.name} {chosen.precision}, {new / old:.1f} times the {old:.1f} ms "

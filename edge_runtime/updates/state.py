@@ -46,7 +46,8 @@ class Stage(str, Enum):
 
 
 STARTED = (Stage.FETCHED, Stage.VERIFIED, Stage.STAGED)  # the update process goes on from here
-HANDED_OVER = (Stage.GOLDEN_OK, Stage.SHADOW, Stage.PROBATION)  # the service goes on from here
+WAITING = (Stage.GOLDEN_OK, Stage.SHADOW)  # the candidate does not serve yet; a newer release takes its place
+HANDED_OVER = (*WAITING, Stage.PROBATION)  # the service goes on from here
 
 
 @dataclass(frozen=True)

@@ -108,12 +108,12 @@ class TrustedRepository:
         return None if target is None else self._updater.info(target)
 
     def release(self, group: str) -> Release:
-        """Return what the repository offers the `group`."""
+        """Return what the repository offers the `group`; UpdateDelayed where that is nothing yet."""
         check_name("the group of stations", group)
         path = release_path(group)
         target = self.find(path)
         if target is None:
-            raise UpdateRefused(Reason.MISSING, f"{self._source.name} has no release for the group {group}")
+            raise UpdateDelayed(Reason.MISSING, f"{self._source.name} has no release for the group {group} yet")
         if target.length > MOST_RELEASE_BYTES:
             raise UpdateRefused(Reason.SIZE, f"{path} is {target.length} bytes, expected at most {MOST_RELEASE_BYTES}")
         place = self._folder / "release.json"

@@ -24,7 +24,18 @@ from ..bundle.store import Bundle, open_bundle
 from .errors import Reason, UpdateDelayed, UpdateRefused
 from .rate_limit import RateLimit
 from .slots import Slots, slot_problem
-from .state import HANDED_OVER, STARTED, UPDATES, Outcome, Stage, UpdateRunsError, UpdateState, load, update_lock
+from .state import (
+    HANDED_OVER,
+    STARTED,
+    UPDATES,
+    WAITING,
+    Outcome,
+    Stage,
+    UpdateRunsError,
+    UpdateState,
+    load,
+    update_lock,
+)
 from .trusted_repository import Release
 
 INCOMING = "incoming"  # below updates/: a folder for each bundle that is being fetched
@@ -99,12 +110,12 @@ def run_update(
     """Bring the release of this `group` up to GOLDEN_OK, from where the last attempt ended, and return the state.
 
     FAILED where the release or the repository is refused; the same release is then only tried `again`. There is nothing
-    to do while the service is busy with a candidate. UpdateDelayed without a link, without room, in quiet hours and
-    when `stop` is set; UpdateRunsError where another process updates.
+    to do while a candidate is on probation; one that waits to serve makes way for a newer release. UpdateDelayed
+    without a link, without room, in quiet hours and when `stop` is set; UpdateRunsError where another process updates.
     """
     with update_lock(slots.state_dir):
         attempt = _Attempt(slots, trial, _agree(slots, load(slots.state_dir)))
-        if attempt.state.stage in HANDED_OVER:
+        if attempt.state.stage is Stage.PROBATION:
             return attempt.state
         try:
             with _no_room_waits(slots.state_dir):
@@ -125,8 +136,11 @@ def _look(attempt: _Attempt, group: str, open_repository: Callable[[], Repositor
         repository = open_repository()
         repository.refresh()
         release = repository.release(group)
-    except UpdateRefused:
-        # Whoever holds the link must not be able to make the station refuse a release: none is named in the failure.
+    except UpdateRefused as error:
+        # Whoever holds the link must not be able to make the station refuse a release, or drop what waits to serve.
+        if attempt.state.stage in WAITING:
+            log.warning("release %s goes on waiting to serve: %s", attempt.state.release, error)
+            return None
         attempt.state = UpdateState(history=attempt.state.history)
         raise
     except UpdateDelayed as error:

@@ -57,7 +57,7 @@ class LiveUpdates:
         """Look after the update at `now` (monotonic seconds). Call it about once a second."""
         self._read_state()
         self.tell(self.state)
-        self.schedule.tick(now, busy=self.state.stage in HANDED_OVER)
+        self.schedule.tick(now, busy=self.state.stage is Stage.PROBATION)
         if self._job is not None:
             if not self._job.done:
                 return

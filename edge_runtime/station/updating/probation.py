@@ -11,13 +11,13 @@ from statistics import median
 from ...alerts.events import JudgedView
 from ...causes import Cause
 from ...updates.errors import Reason
+from ...updates.proof import HARMLESS_MS
 from ...updates.settings import UpdatesSection
 
 LEAST_ALARMS = 3  # fewer say nothing about a rate
 LEAST_VIEWS = 50  # of each model, before their shares and latencies are compared
 LEAST_JUDGED = 10  # views with a verdict, before a model is kept: blind cameras say nothing about it
 KEPT_TIMES = 500  # of inferences, the newest
-HARMLESS_MS = 10.0  # for a frame: no model is undone for less
 # A model that flags nearly every view from its first one on, where the one before flagged few, sees faults everywhere.
 FLAGGED_BEFORE, FLAGGED_NOW = 0.1, 0.9
 DAY = 24.0  # hours

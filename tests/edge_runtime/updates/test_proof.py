@@ -189,12 +189,12 @@ def test_ten_times_slower_than_the_serving_bundle_is_stopped(packed: Path, bundl
         graph.initializer.append(numpy_helper.from_array(np.array([0, 1, 2]), "axes_place"))
         graph.node.insert(3, helper.make_node("ReduceMean", ["map"], ["seed"], keepdims=1))
         graph.node.insert(4, helper.make_node("Mul", ["seed", "zeros"], ["square0"]))
-        for turn in range(30):
+        for turn in range(80):
             names = [f"square{turn}"] * 2
             graph.node.insert(5 + turn, helper.make_node("MatMul", names, [f"square{turn + 1}"]))
-        graph.node.insert(35, helper.make_node("ReduceMean", ["square30"], ["nothing"], keepdims=1))
-        graph.node.insert(36, helper.make_node("Add", ["map", "nothing"], ["late"]))
-        graph.node[37].input[0] = "late"
+        graph.node.insert(85, helper.make_node("ReduceMean", ["square80"], ["nothing"], keepdims=1))
+        graph.node.insert(86, helper.make_node("Add", ["map", "nothing"], ["late"]))
+        graph.node[87].input[0] = "late"
 
     serving = open_bundle(packed)
     slow = with_model(bundle, slower)

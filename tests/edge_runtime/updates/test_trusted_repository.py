@@ -81,7 +81,7 @@ def test_a_group_sees_its_own_release_and_no_other(trust, repository):
     found = look(trust, repository)
     assert (found.release("one").number, found.release("all").number) == (2, 1)
     for group in ("three", "unknown"):
-        with pytest.raises(UpdateRefused) as caught:
+        with pytest.raises(UpdateDelayed) as caught:
             found.release(group)
         assert caught.value.reason == Reason.MISSING
 

@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.store import open_bundle
 from edge_runtime.updates.errors import Reason, UpdateDelayed, UpdateRefused
+from edge_runtime.updates.rate_limit import RateLimit
 from edge_runtime.updates.slots import Slots, slot_problem
 from edge_runtime.updates.state import Stage, load
 from edge_runtime.updates.update_process import (
@@ -23,6 +25,7 @@ from edge_runtime.updates.update_process import (
     roll_back_by_hand,
     run_update,
     start_probation,
+    start_shadow,
     usable_slot,
 )
 from tests.support import ROOT
@@ -284,3 +287,25 @@ def test_killed_at_every_step_and_again_at_every_step_after_it_exactly_one_whole
     first, second = map(int, done.stdout.split())
     assert first > 15
     assert second > 10 * first
+
+
+@pytest.mark.parametrize("shadowed", [False, True])
+def test_a_candidate_that_does_not_serve_yet_makes_way_for_a_newer_release(station, shadowed):
+    station.bring()
+    if shadowed:
+        start_shadow(station.slots)
+    assert station.bring().candidate == station.new  # the same release: nothing is begun anew
+    newer = PlainRepository(station.folder).offer(2, make_bundle(station.place / "newer", ("fp32", "fp16", "int8")))
+    state = station.bring()
+    assert (state.stage, state.candidate, state.release.number) == (Stage.GOLDEN_OK, newer, 2)
+    assert station.serving == station.old
+
+
+def test_a_repository_that_is_refused_does_not_drop_what_waits_to_serve(station):
+    waiting = station.bring()
+
+    def forged():
+        raise UpdateRefused(Reason.SIGNATURE, "it was seen here")
+
+    state = run_update(station.slots, GROUP, forged, TRIAL, RateLimit(), threading.Event())
+    assert state == waiting == load(station.state_dir)
