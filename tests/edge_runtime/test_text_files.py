@@ -16,6 +16,8 @@ OWN_TEXTS = {
     "edge_runtime/watchlog/ledger_query.py": "a file of the kernel",
     "edge_runtime/classify/report.py": "the page that is packaged with it",
     "edge_runtime/classify/path_lists.py": "lists that arrive line by line from another program, in the same encodings",
+    "edge_runtime/bundle/store.py": "a pointer to a slot, which an update has written",
+    "edge_runtime/classify/update.py": "the address that it has written itself",
     "edge_runtime/classify/cli.py": "writes the mark that a spreadsheet wants, and reads no text",
     "augment/training/frame_cache.py": "its own mark",
     "augment/mini/assemble.py": "the configuration that a library has written",
