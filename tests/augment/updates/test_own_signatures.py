@@ -14,11 +14,8 @@ from tests.support.colour_bundle import make_bundle
 
 
 @pytest.fixture
-def repository(tmp_path):
-    made = make_repository(tmp_path / "repository")
-    made.release(made.add_bundle(make_bundle(tmp_path / "bundle")), "one")
-    made.commit()
-    return made
+def repository(released):
+    return released
 
 
 def ring_of(tmp_path, name, *patterns):

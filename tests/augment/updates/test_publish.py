@@ -21,16 +21,6 @@ from tests.support.central_repository import make_repository
 from tests.support.colour_bundle import FAULTS, LABELS, RULE, TOLERANCE, expected_logits, golden_frames, make_bundle
 
 
-@pytest.fixture
-def bundle(tmp_path):
-    return make_bundle(tmp_path / "bundle")
-
-
-@pytest.fixture
-def repository(tmp_path):
-    return make_repository(tmp_path / "repository")
-
-
 def with_rule(bundle, rule, version):
     """The same model under another rule, packed as if its labels were true: nobody's labels stand with its frames."""
     manifest = open_bundle(bundle).manifest

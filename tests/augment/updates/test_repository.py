@@ -20,18 +20,7 @@ from edge_runtime.updates.rate_limit import RateLimit
 from edge_runtime.updates.sources import open_source
 from edge_runtime.updates.trusted_repository import TrustedRepository, trust_root
 from tests.support.central_repository import make_repository
-from tests.support.colour_bundle import make_bundle
 from tests.support.tuf_reader import client, offered
-
-
-@pytest.fixture
-def bundle(tmp_path):
-    return make_bundle(tmp_path / "bundle")
-
-
-@pytest.fixture
-def repository(tmp_path):
-    return make_repository(tmp_path / "repository")
 
 
 def test_python_tufs_client_finds_the_release_and_every_file_of_the_bundle(repository, bundle, tmp_path):

@@ -14,11 +14,8 @@ from tests.support.tuf_reader import client, offered
 
 
 @pytest.fixture
-def repository(tmp_path):
-    made = make_repository(tmp_path / "repository")
-    made.release(made.add_bundle(make_bundle(tmp_path / "bundle")), "one")
-    made.commit()
-    return made
+def repository(released):
+    return released
 
 
 def test_a_stick_offers_what_the_server_offers(repository, tmp_path):
