@@ -188,7 +188,7 @@ def _token_errors(where: str) -> Iterator[None]:
         yield
     except UnsupportedLibraryError as error:
         raise UnavailableError(f"no token can be used ({error}); install the extra: rarefault[hsm]") from error
-    except Exception as error:  # the library of each maker has errors of its own
+    except (RuntimeError, ValueError, OSError, AssertionError) as error:  # PKCS11Error is a RuntimeError
         raise UnavailableError(
             f"the token with {where} gives no key ({error!r}); set PYKCS11LIB to the token's library, look whether it "
             "is plugged in, and whether it holds an ECDSA key of that number"

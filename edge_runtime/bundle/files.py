@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
@@ -17,18 +18,10 @@ def replace_file(path: Path, data: bytes) -> None:
 
     The folder must exist. A killed writer leaves at most a hidden `.spare-*` file, which nothing reads.
     """
-    handle, spare = tempfile.mkstemp(dir=path.parent, prefix=".spare-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+    with _spare(path.parent, data) as spare:
         with contextlib.suppress(PermissionError):  # the FAT of USB sticks knows no modes
-            Path(spare).chmod(0o644)  # mkstemp makes it private; what we write is meant to be read
-        Path(spare).replace(path)
-    except BaseException:
-        Path(spare).unlink(missing_ok=True)
-        raise
+            spare.chmod(0o644)  # mkstemp makes it private; what we write is meant to be read
+        spare.replace(path)
     sync_folder(path.parent)
 
 
@@ -37,17 +30,23 @@ def create_private(path: Path, data: bytes) -> None:
 
     Of several processes that do so at once, the first one wins; a power cut leaves the whole file or none.
     """
-    handle, spare = tempfile.mkstemp(dir=path.parent, prefix=".spare-")
+    with _spare(path.parent, data) as spare, contextlib.suppress(FileExistsError):
+        os.link(spare, path)  # unlike a rename it leaves what is there
+    sync_folder(path.parent)
+
+
+@contextlib.contextmanager
+def _spare(folder: Path, data: bytes) -> Iterator[Path]:
+    """Yield a durable file of `data`, hidden and private, to be renamed or linked; its own name is gone afterwards."""
+    handle, name = tempfile.mkstemp(dir=folder, prefix=".spare-")
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        with contextlib.suppress(FileExistsError):
-            os.link(spare, path)  # unlike a rename it leaves what is there
+        yield Path(name)
     finally:
-        Path(spare).unlink(missing_ok=True)
-    sync_folder(path.parent)
+        Path(name).unlink(missing_ok=True)
 
 
 def lock_file(file: IO[bytes]) -> None:
