@@ -86,6 +86,7 @@ class Camera:
             rates = GateLimits(floor_rate=settings.check_rate, top_rate=settings.check_rate)
         self._health, self._gate = PictureHealth(self._limits()), ChangeGate(rates)
         self._condition: tuple[Cause | None, float] = (Cause.STARTING, now)
+        self._untold_outage: tuple[Cause, float] | None = None
 
     def _limits(self) -> HealthLimits:
         limits = HealthLimits(
@@ -118,7 +119,9 @@ class Camera:
             self._reap(Cause.STALLED if self._shared[Field.STREAMING] else Cause.TIMEOUT, now)
             self._start_at = now
         if not self._shared[Field.STREAMING] and self._shared.cause is not None:
-            self._condition = (self._shared.cause, self._shared[Field.OUTAGE])
+            outage = (self._shared.cause, self._shared[Field.OUTAGE])
+            if outage != self._condition:
+                self._condition = self._untold_outage = outage
         if (marked := self._shared.take_marked()) is not None and has_mark(marked[1], marked[0]):
             self._marked_frame = marked[0]
 
@@ -193,7 +196,12 @@ class Camera:
         return CapturedFrame(self._settings.name, image, captured, self._regions)
 
     def state(self) -> CameraState:
-        """Return how the camera does, as of the last `tend` and `take`."""
-        cause, since = self._condition
+        """Return how the camera does, as of the last `tend` and `take`.
+
+        An outage that has ended since the last call is told once all the same: a process that hung may be replaced
+        between two looks, and the seconds that nobody saw belong in the ledger.
+        """
+        cause, since = self._untold_outage or self._condition
+        self._untold_outage = None
         skipped = self._shared.skipped
         return CameraState(self._settings.name, cause, since, skipped, self._restarts, self._marked_frame)

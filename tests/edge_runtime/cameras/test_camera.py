@@ -10,6 +10,7 @@ import pytest
 
 from edge_runtime.cameras.address import parse_address
 from edge_runtime.cameras.camera import Camera
+from edge_runtime.cameras.capture_process import note_failure
 from edge_runtime.cameras.frame_marker import draw_mark
 from edge_runtime.cameras.settings import CameraSettings
 from edge_runtime.cameras.shared_frame import Field, SharedFrame
@@ -83,6 +84,20 @@ def test_a_marked_frame_that_does_not_arrive_as_it_was_drawn_does_not_count(spoi
     played.camera.tend(1000)
     assert played.camera.state().marked_frame == 0
     played.mark(scene(1), 1001, 6)
+    played.close()
+
+
+def test_an_outage_that_ends_between_two_looks_is_told_once():
+    played = Played()
+    played.show(scene(1), 1000)
+    played.camera.state()
+    note_failure(played.writer, Cause.STALLED, 1003)
+    played.camera.tend(1003)
+    played.writer[Field.STREAMING], played.writer.cause = 1, None
+    played.writer.publish(sensed(scene(1), 1.0), 1003.5)
+    played.camera.tend(1003.5)
+    assert played.camera.take() is not None
+    assert [played.camera.state().cause for _ in range(2)] == [Cause.STALLED, None]
     played.close()
 
 
