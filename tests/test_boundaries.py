@@ -22,6 +22,7 @@ ARROWS = {
         "cameras": "ground bundle media inference.blank_check",
         "alerts": "ground bundle media inference",
         "updates": "ground bundle media inference alerts",
+        "judgements": "ground bundle media updates.identity.station_key",
         "classify": "ground bundle media inference updates",
         "watchlog": "ground bundle",
         "station": "ground bundle media inference cameras alerts watchlog updates",
