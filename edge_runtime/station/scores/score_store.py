@@ -81,7 +81,7 @@ class ScoreHeader:
     def record(self) -> np.dtype[np.void]:
         """The type of a record: `wall` seconds since 1970, `captured` monotonic seconds, `view`, `codes`."""
         codes = ("codes", "<u2", (len(self.labels),))
-        return np.dtype([("wall", "<f8"), ("captured", "<f8"), ("view", "<u2"), codes])  # type: ignore[list-item]
+        return np.dtype([("wall", "<f8"), ("captured", "<f8"), ("view", "<u2"), codes])
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ class ScoreBlock:
 
     @property
     def chances(self) -> npt.NDArray[np.float32]:
-        """The probability (N, F) of each fault label, within 1/65534; NaN where the frame gave its kind another name."""
+        """The probability (N, F) of each fault label, within 1/65534; NaN where its kind bore another name."""
         return np.where(self.codes == 0, np.nan, (self.codes.astype(np.float32) - 1) / STEPS)
 
 
