@@ -23,6 +23,7 @@ from ..inference.evaluator import Evaluator
 from ..logs import log_to_stderr
 from ..updates.state import Stage, load
 from ..watchlog.ledger_writer import LedgerWriter
+from .attention.reader import AttentionReader
 from .camera_watch import CameraWatch
 from .metrics import Metrics
 from .open_outbox import make_sinks, open_outbox
@@ -101,7 +102,8 @@ def assemble(
     station, bundle, metrics, clock = settings.station, evaluator.bundle, Metrics(), Clock()
     model = fit_model(settings, [plan.name for plan in plans], evaluator)
     reporter = Reporter(station.name, bundle)
-    alarm_rules = AlarmRules(model.rules, reporter, notifier.spool, clock, SampleSelector(settings.samples))
+    attention, samples = AttentionReader(station.state_dir), SampleSelector(settings.samples)
+    alarm_rules = AlarmRules(model.rules, reporter, notifier.spool, clock, samples, attention.marks)
     ledger = LedgerWriter(station.state_dir, station.name, list(model.rules), station.report_at)
     metrics.set_model(**bundle.identity())
     metrics.watch(notifier.outbox, notifier.spool, notifier.troubles)
@@ -109,7 +111,7 @@ def assemble(
     metrics.expect_tests(running if station.test_alarm_hours else [])  # or an alert would wait for what never comes
     schedule = Schedule(running, station.test_alarm_hours * 3600, time.monotonic() + first_test_seconds)
     cameras = CameraGroup(plans, bundle.manifest.input.radiometric)
-    watch = CameraWatch(plans, evaluator, alarm_rules, ledger, notifier, metrics)
+    watch = CameraWatch(plans, evaluator, alarm_rules, ledger, notifier, metrics, attention)
     self_tests = SelfTests(model.pictures, alarm_rules, schedule, station.state_dir, metrics.count_test)
     return Service(
         cameras=cameras,
