@@ -27,7 +27,7 @@ from .attention.reader import AttentionReader
 from .camera_watch import CameraWatch
 from .metrics import Metrics
 from .open_outbox import make_sinks, open_outbox
-from .page.live_frames import SLOW_RATE, LiveFrames, LiveWriter, views_of
+from .page.live_frames import LiveFrames, LiveWriter, views_of
 from .page.process import PageProcess
 from .self_test import FIRST_SECONDS, Schedule, SelfTests, prepare_requests
 from .service import Part, Service
@@ -137,8 +137,8 @@ def _page(
         return []
     views = views_of(settings.camera)
     frames = LiveFrames(len(views))
-    slow = [plan.name for plan in plans if plan.least_rate < SLOW_RATE]
-    watch.on_judged.append(LiveWriter(frames, views, lambda: watch.evaluator.bundle, slow).judged)
+    rates = {plan.name: plan.least_rate for plan in plans}
+    watch.on_judged.append(LiveWriter(frames, views, lambda: watch.evaluator.bundle, rates).judged)
     handle = str(frames.handle)
     command = module_command("edge_runtime.station", "page", "--config", str(config), "--live-fd", handle)
     return [PageProcess(command, frames)]

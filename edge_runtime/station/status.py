@@ -42,7 +42,7 @@ def status(config: Path, hours: float, as_json: bool, html: Path | None) -> None
     """Say how the station does. The service may be running or not."""
     settings = load_station_settings(config)
     at_work = is_running(settings.station.state_dir)
-    told = _ask_service(settings) if at_work else {}
+    told = ask_service(settings) if at_work else {}
     ledger = ledger_path(settings.station.state_dir)
     night = Night(hours * HOUR, instant(), {}, ())
     if ledger.exists():
@@ -54,12 +54,12 @@ def status(config: Path, hours: float, as_json: bool, html: Path | None) -> None
     click.echo(json.dumps(document, indent=1) if as_json else _text(document, night))
 
 
-def _ask_service(settings: StationSettings) -> Mapping[str, Any]:
-    """Return what the service says at /status; empty where it does not answer, or another one does."""
+def ask_service(settings: StationSettings, seconds: float = ANSWER_SECONDS) -> Mapping[str, Any]:
+    """Return what the service says at /status; empty where it does not answer in time, or another one does."""
     try:
         host, port = settings.http.place()[1]
         local = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # it runs on this machine
-        with closing(http.client.HTTPConnection(local, port, timeout=ANSWER_SECONDS)) as connection:
+        with closing(http.client.HTTPConnection(local, port, timeout=seconds)) as connection:
             connection.request("GET", "/status")
             document = json.loads(connection.getresponse().read(MAX_ANSWER))
         return document if document["station"] == settings.station.name else {}
