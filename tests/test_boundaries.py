@@ -18,10 +18,12 @@ ARROWS = {
         "bundle": "",
         "ground": "bundle.errors bundle.files",
         "media": "ground bundle",
+        "web": "ground bundle",
         "inference": "ground bundle",
         "cameras": "ground bundle media inference.blank_check",
         "alerts": "ground bundle media inference",
         "updates": "ground bundle media inference alerts",
+        "judgements": "ground bundle media updates.identity.station_key",
         "classify": "ground bundle media inference updates",
         "watchlog": "ground bundle",
         "station": "ground bundle media inference cameras alerts watchlog updates",
@@ -42,7 +44,17 @@ ARROWS = {
 }
 COMMANDS = ("augment.cli", "augment.demo", "augment.study")
 # What of the edge export and augment may import.
-FOR_THE_LAB = ("bundle", "media", "inference", "updates", "settings_reader", "secret_files", "text_files", "cli_errors")
+FOR_THE_LAB = (
+    "bundle",
+    "media",
+    "inference",
+    "updates",
+    "settings_reader",
+    "secret_files",
+    "text_files",
+    "cli_errors",
+    "web",
+)
 
 WALLED_OFF = ("torch", "torchvision", "transformers", "diffusers", "onnx", "export", "augment")
 
