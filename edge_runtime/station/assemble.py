@@ -29,6 +29,7 @@ from .metrics import Metrics
 from .open_outbox import make_sinks, open_outbox
 from .page.live_frames import LiveFrames, LiveWriter, views_of
 from .page.process import PageProcess
+from .scores.keeper import ScoreKeeper
 from .self_test import FIRST_SECONDS, Schedule, SelfTests, prepare_requests
 from .service import Part, Service
 from .settings import StationSettings
@@ -125,8 +126,20 @@ def assemble(
         clock=clock,
         server=StatusServer(settings.http, metrics),
         updates=_updates(settings, ModelSwitch(settings, cameras, watch, self_tests, model), notifier, config),
-        parts=_page(settings, watch, plans, config),
+        parts=[_scores(settings, watch, plans), *_page(settings, watch, plans, config)],
     )
+
+
+def _scores(settings: StationSettings, watch: CameraWatch, plans: Sequence[CameraPlan]) -> Part:
+    """Return what keeps the scores of all judged views and knows how far they drift."""
+    views, bundle = views_of([plan.settings for plan in plans]), watch.evaluator.bundle
+    state_dir, budget = settings.station.state_dir, settings.page.score_bytes
+    keeper = ScoreKeeper(state_dir, budget, bundle, watch.alarm_rules.rules, views, watch.metrics)
+    watch.on_judged.insert(
+        0, keeper.judged
+    )  # the next listener may let another model serve, whose scores these are not
+    watch.on_take_over, watch.drift = keeper.take_over, keeper.document
+    return keeper
 
 
 def _page(
