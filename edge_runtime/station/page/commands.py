@@ -14,7 +14,9 @@ from ..settings import StationSettings, load_station_settings
 
 @click.command(cls=Command)
 @config_option
-@click.option("--live-fd", type=click.IntRange(min=3), hidden=True, help="Shared memory of the service's live pictures.")
+@click.option(
+    "--live-fd", type=click.IntRange(min=3), hidden=True, help="Shared memory of the service's live pictures."
+)
 def page(config: Path, live_fd: int | None) -> None:
     """Serve the station's page: live pictures, events to judge, the night.
 

@@ -1,4 +1,4 @@
-"""What all of the station's pages share: settings, the stores that they read and write, texts, and the answers to forms."""
+"""What all of the station's pages share: settings, the stores that they read and write, texts, and what forms hold."""
 
 import time
 from collections.abc import Iterator
@@ -121,7 +121,7 @@ async def fields(request: Request) -> dict[str, Any]:
 
 
 def text_of(content: dict[str, Any], name: str) -> str:
-    """Return a text of what a request carries, "" where it is absent. InputError where it is none, or cannot be shown."""
+    """Return a text of what a request carries, "" where it is absent. InputError where it is none."""
     value = content.get(name, "")
     if not isinstance(value, str) or not all(char.isprintable() or char == "\n" for char in value):
         raise InputError(f"{name} is no text; load the page again")

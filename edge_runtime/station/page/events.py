@@ -1,4 +1,4 @@
-"""Flagged events: a list with filters, and one event with its picture, its map, its votes and what persons said of it."""
+"""Flagged events: a list with filters, and one event with its picture, map and votes, and what persons said of it."""
 
 import threading
 import time

@@ -150,5 +150,5 @@ class Judging:
         return entry
 
     async def _done(self, request: Request, work: Callable[[Fields], Fields]) -> Response:
-        """Do the `work` with what the request carries, in a thread, since it writes to a disk; answer what it returns."""
+        """Do the `work` with what the request carries, in a thread since it writes to a disk; answer its result."""
         return JSONResponse(await run_in_threadpool(work, await fields(request)))

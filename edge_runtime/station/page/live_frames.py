@@ -42,8 +42,9 @@ class LiveFrame:
     """What the page knows of one view: `picture` uint8 (H, W, 3) BGR, `map` float32 (h, w) over the model's canvas.
 
     `about` holds camera, region, label (of map and probability), named (what the model reports), flagged, probability,
-    threshold, captured (ISO 8601), captured_monotonic (seconds), limit (the age in seconds from which it is too old to be shown), size (height, width in pixels of what was judged),
-    model, and what draws the map: input (the manifest's object) and full_heat. `number` grows with each picture.
+    threshold, captured (ISO 8601), captured_monotonic (seconds), limit (the age in seconds from which it is too old to
+    be shown), size (height, width in pixels of what was judged), model, and what draws the map: input (the manifest's
+    object) and full_heat. `number` grows with each picture.
     """
 
     number: int

@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 from starlette.requests import Request
@@ -95,7 +96,7 @@ class NightPage:
         spans = [(start, start), *night.spans.get(name, ()), (night.until.monotonic,) * 2]
         parts = [
             part(left[1], right[0], "off", t("night.not_due"))
-            for left, right in zip(spans, spans[1:], strict=False)
+            for left, right in pairwise(spans)
             if right[0] - left[1] > 1
         ]
         parts += [of(interval, "bad") for interval in night.blind if interval.camera == name]

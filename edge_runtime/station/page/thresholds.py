@@ -1,4 +1,4 @@
-"""What another threshold would have done: the alarms that there would have been, from stored scores. It changes nothing."""
+"""What another threshold would have done: the alarms that there would have been, from stored scores."""
 
 import threading
 import time
@@ -76,7 +76,7 @@ class Thresholds:
 
         Both are of the newest scores that know the label.
         """
-        blocks = [block for block in read_scores(self._desk.settings.station.state_dir, since - BEFORE)]
+        blocks = read_scores(self._desk.settings.station.state_dir, since - BEFORE)
         known = [block for block in blocks if label in block.labels]
         if not known:
             return {"points": []}

@@ -1,4 +1,4 @@
-"""Live tiles: for each view the newest judged picture, or the cause why there is none. An old picture is never shown."""
+"""Live tiles: for each view the newest judged picture, or the cause why there is none. No old picture is shown."""
 
 import threading
 import time
@@ -211,6 +211,4 @@ def drawn(frame: LiveFrame, with_map: bool) -> bytes:
     if not with_map:
         return encode_jpeg(frame.picture, QUALITY)
     spec = PreprocessSpec.from_json(frame.about["input"])
-    return mark_own(
-        encode_jpeg(overlay(frame.picture, frame.map, spec, frame.about["full_heat"], MAX_SIDE), QUALITY)
-    )
+    return mark_own(encode_jpeg(overlay(frame.picture, frame.map, spec, frame.about["full_heat"], MAX_SIDE), QUALITY))
