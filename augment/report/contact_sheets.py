@@ -17,6 +17,7 @@ from edge_runtime.media.jpeg import encode_jpeg, mark_own
 PICTURES, COLUMNS = 40, 8  # of one sheet
 SIDE, LINE = 96, 14  # pixels
 WORDS = 15  # characters of a caption
+BLANK = 240  # a level that JPEG's errors on white do not reach
 LARGE_SIDE, LARGE_COLUMNS, LARGE_WORDS = 240, 4, 38  # of pictures in which a place is to be seen
 BOX_COLOUR, PLACE_COLOUR = (255, 255, 255), (0, 255, 0)  # BGR
 MENDING_FILE = "mending.json"  # beside the comparison's documents
@@ -70,6 +71,20 @@ def write_large(folder: RunFolder, path: str, tiles: Sequence[Frame]) -> str | N
     (folder.path / path).parent.mkdir(parents=True, exist_ok=True)
     replace_file(folder.path / path, mark_own(encode_jpeg(_grid(tiles, LARGE_COLUMNS))))
     return path
+
+
+def large_tiles(sheet: Frame) -> list[Frame]:
+    """Return the tiles of a page that `write_large` made: each picture without its white margins, and its caption."""
+    high, wide = LARGE_SIDE + LINE, LARGE_SIDE
+    corners = [(y, x) for y in range(0, len(sheet), high) for x in range(0, sheet.shape[1], wide)]
+    tiles = [sheet[y : y + high, x : x + wide] for y, x in corners]
+    return [np.vstack([_inked(tile[:LARGE_SIDE]), tile[LARGE_SIDE:]]) for tile in tiles if tile.min() < BLANK]
+
+
+def _inked(picture: Frame) -> Frame:
+    """Return the picture down to the last of its rows that is not white."""
+    rows = np.flatnonzero(picture.min(axis=(1, 2)) < BLANK)
+    return picture[: rows[-1] + 1] if len(rows) else picture
 
 
 def _tile(frame: Frame, caption: str) -> Frame:

@@ -3,6 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from augment.evaluation.tables import percent
+from augment.record_types import Interval
+
 
 @dataclass(frozen=True)
 class Table:
@@ -12,3 +15,23 @@ class Table:
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
     marked: Sequence[str] = ()
+
+
+class Bar(str):
+    """The text of a cell that a page draws a bar for: to `share`, 0..1, with a paler part from `low` to `high`."""
+
+    share: float
+    low: float
+    high: float
+
+    def __new__(cls, text: str, share: float, low: float | None = None, high: float | None = None) -> "Bar":
+        """Make a cell; without a range the bar ends at `share`."""
+        made = super().__new__(cls, text)
+        made.share = min(1.0, max(0.0, share))
+        made.low, made.high = (made.share if end is None else min(1.0, max(0.0, end)) for end in (low, high))
+        return made
+
+
+def bar(interval: Interval) -> Bar:
+    """Return a share with its interval as a cell."""
+    return Bar(percent(interval), interval.value, interval.low, interval.high)
