@@ -132,14 +132,17 @@ def _photograph(curve: types.LearningCurve, faults: Sequence[str]) -> Table:
     advice = {
         ENOUGH: "none",
         PHOTOGRAPH: "about {}",
-        MORE_THAN: "more than {}: look for another view of it",
+        MORE_THAN: "more than {}",
         TOO_FEW: "too few to say; any new one helps",
     }
     rows = [
         [label, advice[found.says].format(found.photograph), str(found.now), _recall(found.recall[-1])]
         for label, found in curve.classes.items()
     ]
-    caption = f"Pictures to take so that {100 * curve.recall_target:g} of 100 of each class are found."
+    caption = (
+        f"Pictures to take so that {100 * curve.recall_target:g} of 100 of each class are found. Where it says “more "
+        "than”, more of the same hardly help: look for another view of it."
+    )
     return Table(caption, ["class", "photograph", "training images now", "recall now"], rows, faults)
 
 
@@ -178,11 +181,12 @@ def _changes(summary: types.ComparisonSummary) -> list[dict[str, object]]:
 
 def _arms(trainings: Sequence[types.TrainingRecord], summary: types.ComparisonSummary) -> Table:
     rows, metrics = [], measured(summary)
-    head = ["arm", "real images", "generated images", *(METRIC_NAMES[metric] for metric in metrics)]
+    head = ["arm", "real and generated images", *(METRIC_NAMES[metric] for metric in metrics)]
     for arm, found in summary.arms.items():
         images = next(record.images for record in trainings if record.arm == arm)
         cells = [_spread_bar(found.metrics[metric]) for metric in metrics]
-        rows.append([arm, *(str(sum(images[kind].values())) for kind in ("real", "synthetic")), *cells])
+        learnt = " + ".join(str(sum(images[kind].values())) for kind in ("real", "synthetic"))
+        rows.append([arm, learnt, *cells])
     caption = f"Mean over the seeds, with its {100 * summary.confidence:g} % interval and spread between seeds."
     return Table(caption, head, rows)
 
@@ -228,8 +232,8 @@ def _spots(folder: RunFolder, summary: types.ComparisonSummary) -> dict[str, obj
         return None
     found = read_mending(folder)
     return {
-        "evidence": spots.evidence_table(summary),
-        "recall": spots.recall_table(summary),
+        "evidence": spots.evidence_table(summary).without(spots.NOTHING),
+        "recall": spots.recall_table(summary).without(spots.NOTHING),
         "sizes": spots.size_table(summary),
         "sentences": spots.sentences(summary),
         "maps": _tiles_of(folder, found.maps, []) if found and found.maps else [],
@@ -241,7 +245,7 @@ def _mending(folder: RunFolder) -> dict[str, object] | None:
     if not found or not found.suspects:
         return None
     table = spots.mending_table(found.suspects)
-    texts = [f"{row[0]}: {row[3]}, {row[4]}" for row in table.rows]
+    texts = [f"{row[0]} {row[3]}, {row[4]}" for row in table.rows]
     return {"table": table, "pictures": _tiles_of(folder, found.sheet, texts) if found.sheet else []}
 
 
@@ -261,14 +265,18 @@ def _sheet(folder: RunFolder, path: str) -> str | None:
 
 
 def _tiles_of(folder: RunFolder, path: str, texts: Sequence[str]) -> list[dict[str, str]]:
-    """Return the pictures of a sheet of large tiles with what they show; none where the sheet is gone."""
+    """Return the pictures of a sheet of large tiles; none where the sheet is gone.
+
+    `texts` say what each shows; those without one keep the caption that is drawn into the sheet.
+    """
     place = folder.path / path
-    if not place.exists():
-        return []
-    tiles = contact_sheets.large_tiles(read_image(place).frame)
-    words = [*texts, *(f"test picture {number + 1}" for number in range(len(texts), len(tiles)))]
-    uris = [_uri("image/jpeg", encode_jpeg(tile, 70)) for tile in tiles]
-    return [{"uri": uri, "text": text} for uri, text in zip(uris, words, strict=False)]
+    tiles = contact_sheets.large_tiles(read_image(place).frame) if place.exists() else []
+    shown = []
+    for number, tile in enumerate(tiles):
+        text = texts[number] if number < len(texts) else ""
+        uri = _uri("image/jpeg", encode_jpeg(tile.picture if text else tile.captioned, 70))
+        shown.append({"uri": uri, "text": text or f"test picture {number + 1} with its map", "caption": text})
+    return shown
 
 
 def _figures(folder: RunFolder, documents: Documents) -> Iterator[tuple[str, str, str, str]]:
@@ -356,7 +364,7 @@ def _curation(folder: RunFolder, curation: Document[types.CurationRecord, types.
         "table": Table("Rejected by reason.", ["reason", "images"], rows),
         "sheets": [
             {
-                "title": f"{sheet.images} {sheet.kind} pictures of {sheet.label}",
+                "title": f"{sheet.images} {sheet.kind} picture{'s' * (sheet.images != 1)} of {sheet.label}",
                 "uri": uri,
             }
             for sheet in curation.summary.sheets

@@ -1,6 +1,7 @@
 """Contact sheets: pages of small pictures: what curation kept and rejected, what to look at again, what a map shows."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -73,18 +74,25 @@ def write_large(folder: RunFolder, path: str, tiles: Sequence[Frame]) -> str | N
     return path
 
 
-def large_tiles(sheet: Frame) -> list[Frame]:
-    """Return the tiles of a page that `write_large` made: each picture without its white margins, and its caption."""
+@dataclass(frozen=True)
+class LargeTile:
+    """A tile of a sheet: its picture without the white around it, and the same with the caption below it."""
+
+    picture: Frame
+    captioned: Frame
+
+
+def large_tiles(sheet: Frame) -> list[LargeTile]:
+    """Return the tiles of a page that `write_large` made."""
     high, wide = LARGE_SIDE + LINE, LARGE_SIDE
     corners = [(y, x) for y in range(0, len(sheet), high) for x in range(0, sheet.shape[1], wide)]
-    tiles = [sheet[y : y + high, x : x + wide] for y, x in corners]
-    return [np.vstack([_inked(tile[:LARGE_SIDE]), tile[LARGE_SIDE:]]) for tile in tiles if tile.min() < BLANK]
-
-
-def _inked(picture: Frame) -> Frame:
-    """Return the picture down to the last of its rows that is not white."""
-    rows = np.flatnonzero(picture.min(axis=(1, 2)) < BLANK)
-    return picture[: rows[-1] + 1] if len(rows) else picture
+    found = []
+    for tile in (sheet[y : y + high, x : x + wide] for y, x in corners):
+        inked = tile[:LARGE_SIDE].min(axis=2) < BLANK
+        if inked.any():
+            bottom, right = (int(np.flatnonzero(inked.any(axis=axis))[-1]) + 1 for axis in (1, 0))
+            found.append(LargeTile(tile[:bottom, :right], np.vstack([tile[:bottom], tile[LARGE_SIDE:]])))
+    return found
 
 
 def _tile(frame: Frame, caption: str) -> Frame:

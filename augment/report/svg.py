@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from html import escape
 
 SERIES = 8  # kinds of colour and marker; a ninth series looks like the first
-LETTER = 6.4  # pixels, the mean width of a character at the size of TEXT
+LETTER = 6.9  # pixels, the mean width of a character at the size of TEXT
 WIDTH, HEIGHT = 480, 280  # pixels of a drawing's axes with what stands beside them
 LEFT, RIGHT, TOP, BOTTOM, LINE = 62, 24, 10, 44, 18
 PALETTE = ("#0067b1", "#c04f00", "#007a5a", "#a8388f", "#8a6a00", "#2f7fa8", "#7a4ec2", "#5c6773")

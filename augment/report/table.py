@@ -16,6 +16,12 @@ class Table:
     rows: Sequence[Sequence[str]]
     marked: Sequence[str] = ()
 
+    def without(self, nothing: str) -> "Table":
+        """Return the table without the columns in which every row says `nothing`."""
+        kept = [place for place in range(len(self.head)) if {row[place] for row in self.rows} != {nothing}]
+        rows = [[row[place] for place in kept] for row in self.rows]
+        return Table(self.caption, [self.head[place] for place in kept], rows, self.marked)
+
 
 class Bar(str):
     """The text of a cell that a page draws a bar for: to `share`, 0..1, with a paler part from `low` to `high`."""
