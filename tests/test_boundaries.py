@@ -25,7 +25,7 @@ ARROWS = {
         "updates": "ground bundle media inference alerts",
         "classify": "ground bundle media inference updates",
         "watchlog": "ground bundle",
-        "station": "ground bundle media inference cameras alerts watchlog updates",
+        "station": "ground bundle media inference cameras alerts watchlog updates web",
     },
     "augment": {
         "ground": "",
