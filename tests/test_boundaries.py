@@ -23,8 +23,8 @@ ARROWS = {
         "cameras": "ground bundle media inference.blank_check",
         "alerts": "ground bundle media inference",
         "updates": "ground bundle media inference alerts",
-        "classify": "ground bundle media inference updates",
-        "watchlog": "ground bundle",
+        "classify": "ground bundle media inference updates labelling judgements web",
+        "watchlog": "ground bundle web.page_style",
         "station": "ground bundle media inference cameras alerts watchlog updates web",
     },
     "augment": {
