@@ -24,8 +24,8 @@ ARROWS = {
         "alerts": "ground bundle media inference",
         "updates": "ground bundle media inference alerts",
         "judgements": "ground bundle media updates.identity.station_key",
-        "classify": "ground bundle media inference updates",
-        "watchlog": "ground bundle",
+        "classify": "ground bundle media inference updates labelling judgements web",
+        "watchlog": "ground bundle web.page_style",
         "station": "ground bundle media inference cameras alerts watchlog updates web judgements",
     },
     "augment": {
