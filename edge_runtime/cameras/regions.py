@@ -5,6 +5,7 @@ live pictures ever have what lies below. What is painted is no picture of anythi
 would not be black: the checks of the picture look at a copy in which pixels of the rest stand in its place.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -17,12 +18,13 @@ from ..bundle.preprocess import Frame
 ROUNDING = 1e-6  # by which a sum of two fractions may exceed 1
 GREY = 128  # of the paint, on the 0..255 scale
 MIRRORINGS = 4  # at masks and at the edge of the picture, until what is left in a mask takes its nearest pixel
+MOST_SIZES = 8  # that are remembered: a folder may hold pictures of several
 GRID = 1000  # steps in each direction, by which shares of the picture are measured
 
 Rectangle = tuple[float, float, float, float]
 """x, y, width and height as fractions of the frame."""
-Plane = npt.NDArray[np.bool_]
-Indices = npt.NDArray[np.intp]
+Plane = npt.NDArray[np.uint8]
+Sources = npt.NDArray[np.int16]
 
 
 @dataclass(frozen=True)
@@ -52,23 +54,27 @@ class Region:
 
 
 def painted(masks: tuple[Rectangle, ...], height: int, width: int) -> Plane:
-    """Return which pixels of a picture are painted over: all that a mask touches."""
-    plane: Plane = np.zeros((height, width), np.bool_)
-    for left, top, across, down in masks:
-        bottom, right = np.ceil((top + down) * height), np.ceil((left + across) * width)
-        plane[int(top * height) : int(bottom), int(left * width) : int(right)] = True
+    """Return a plane (height, width) of a picture: 255 where it is painted over, which is all that a mask touches."""
+    plane: Plane = np.zeros((height, width), np.uint8)
+    _paint(plane, masks, 255)
     return plane
 
 
 def paint(image: Frame, masks: tuple[Rectangle, ...]) -> None:
     """Paint over what the masks hide of `image` uint8 (H, W, 3), in place."""
-    if masks:
-        image[painted(masks, *image.shape[:2])] = GREY
+    _paint(image, masks, GREY)
+
+
+def _paint(image: Plane, masks: tuple[Rectangle, ...], level: int) -> None:
+    height, width = image.shape[:2]
+    for left, top, across, down in masks:
+        bottom, right = np.ceil((top + down) * height), np.ceil((left + across) * width)
+        image[int(top * height) : int(bottom), int(left * width) : int(right)] = level
 
 
 def hidden_share(masks: tuple[Rectangle, ...], region: Region) -> float:
     """Return the share of `region` that the masks hide, 0..1."""
-    return float(region.crop(painted(masks, GRID, GRID)[..., None]).mean())  # type: ignore[arg-type]
+    return float(region.crop(painted(masks, GRID, GRID)).mean()) / 255
 
 
 class Unmasked:
@@ -80,42 +86,33 @@ class Unmasked:
 
     def __init__(self, masks: tuple[Rectangle, ...]) -> None:
         self._masks = masks
-        self._size = (0, 0)  # of the frame, for which the two below hold
-        self._plane: Plane = np.zeros((0, 0), np.bool_)
-        self._mirrored: dict[tuple[int, ...], tuple[Indices, Indices]] = {}  # by the size of a reduced plane
+        self._sources: dict[tuple[int, ...], Sources] = {}  # by the sizes of the frame and of what was made of it
 
-    def plane(self, height: int, width: int) -> Plane:
-        """Return which pixels of a frame are painted over."""
-        if (height, width) != self._size:
-            self._size, self._plane, self._mirrored = (height, width), painted(self._masks, height, width), {}
-        return self._plane
-
-    def fill(self, image: Frame, hidden: Plane) -> Frame:
-        """Return `image` uint8 (H, W, 3), reduced from a frame, with pixels of the rest where it is `hidden` (H, W)."""
-        if hidden.shape not in self._mirrored:
-            self._mirrored[hidden.shape] = mirrored(hidden)
-        filled = image.copy()
-        filled[hidden] = image[self._mirrored[hidden.shape]]
+    def fill(self, small: Frame, size: tuple[int, int], reduce: Callable[[Plane], Plane]) -> Frame:
+        """Return `small` uint8 (h, w, 3), which `reduce` made of a frame of `size`, height and width, with the rest."""
+        key = (*size, *small.shape)
+        if key not in self._sources:
+            if len(self._sources) >= MOST_SIZES:
+                self._sources.clear()
+            self._sources[key] = mirrored(reduce(painted(self._masks, *size)) > 0)
+        filled: Frame = cv2.remap(small, self._sources[key], None, cv2.INTER_NEAREST)
         return filled
 
 
-def mirrored(hidden: Plane) -> tuple[Indices, Indices]:
-    """Return row and column, for each `hidden` pixel of a plane in the order of rows, of the pixel that replaces it."""
+def mirrored(hidden: npt.NDArray[np.bool_]) -> Sources:
+    """Return (h, w, 2) column and row of the pixel that each pixel shows: its own where it is not `hidden` (h, w)."""
     height, width = hidden.shape
-    places = np.indices(hidden.shape).transpose(1, 2, 0)  # (H, W, 2)
-    if hidden.all():
-        return tuple(places[hidden].T)
-    _, labels = cv2.distanceTransformWithLabels(
-        hidden.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    free = np.zeros((int(labels.max()) + 1, 2), np.intp)
-    free[labels[~hidden]] = places[~hidden]
-    nearest = free[labels]
-    seen = places[hidden]
-    for _ in range(MIRRORINGS):
-        beyond = 2 * nearest[tuple(seen.T)] - seen
-        beyond = np.where(beyond < 0, -beyond, beyond)
+    seen = np.indices(hidden.shape).transpose(1, 2, 0)
+    if not hidden.all():
+        _, labels = cv2.distanceTransformWithLabels(
+            hidden.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
+        )
+        free = np.zeros((int(labels.max()) + 1, 2), np.intp)
+        free[labels[~hidden]] = seen[~hidden]
+        nearest = free[labels]  # pixel that is not hidden
         last = np.array([height - 1, width - 1])
-        seen = np.clip(np.where(beyond > last, 2 * last - beyond, beyond), 0, last)
-    seen = nearest[tuple(seen.T)]  # what is in a mask still
-    return seen[:, 0], seen[:, 1]
+        for _ in range(MIRRORINGS):
+            beyond = np.abs(2 * nearest[seen[..., 0], seen[..., 1]] - seen)
+            seen = np.clip(np.where(beyond > last, 2 * last - beyond, beyond), 0, last)
+        seen = nearest[seen[..., 0], seen[..., 1]]  # what is in a mask still
+    return np.ascontiguousarray(seen[..., ::-1]).astype(np.int16)

@@ -35,11 +35,10 @@ def thumbnail_of(image: Frame, unmasked: Unmasked | None = None) -> Thumbnail:
     camera's masks, where it has any: the thumbnail shows the rest alone.
     """
     height, width = image.shape[:2]
-    sampled, rows = _sampled(image), np.ascontiguousarray(image[:: max(1, height // ROWS)])
+    sampled, rows = _sampled(image), _rows(image)
     if unmasked is not None:
-        hidden = unmasked.plane(height, width)
-        sampled = unmasked.fill(sampled, _sampled(hidden.astype(np.uint8)) > 0)
-        rows = unmasked.fill(rows, hidden[:: max(1, height // ROWS)])
+        sampled = unmasked.fill(sampled, (height, width), _sampled)
+        rows = unmasked.fill(rows, (height, width), _rows)
     grey = cv2.cvtColor(sampled, cv2.COLOR_BGR2GRAY).astype(np.float32)
     luma = cv2.resize(grey, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
     blue, green, red = cv2.split(cv2.resize(sampled, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA))
@@ -52,6 +51,10 @@ def thumbnail_of(image: Frame, unmasked: Unmasked | None = None) -> Thumbnail:
 def _sampled(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     sampled: npt.NDArray[np.uint8] = cv2.resize(image, (2 * WIDTH, 2 * HEIGHT), interpolation=cv2.INTER_NEAREST)
     return sampled
+
+
+def _rows(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    return np.ascontiguousarray(image[:: max(1, image.shape[0] // ROWS)])
 
 
 def temporal_noise(now: Plane, before: Plane) -> float:

@@ -355,7 +355,7 @@ MASKS = ((0.5, 0.0, 0.5, 0.5), (0.0, 0.9, 0.3, 0.1))
 
 def below_the_masks(image):
     """The pixels that the masks hide, and the number of colours among the others."""
-    hidden = painted(MASKS, *image.shape[:2])
+    hidden = painted(MASKS, *image.shape[:2]) > 0
     return image[hidden], len(np.unique(image[~hidden]))
 
 

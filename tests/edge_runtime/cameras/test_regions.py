@@ -33,7 +33,7 @@ def test_a_mask_hides_every_pixel_that_it_touches():
     expected = np.zeros((10, 10), bool)
     expected[5:, 2:4] = expected[0, 9] = True
     assert np.array_equal((image == GREY).all(-1), expected)
-    assert np.array_equal(painted(((0.25, 0.5, 0.11, 0.5), (0.9, 0, 0.1, 0.01)), 10, 10), expected)
+    assert np.array_equal(painted(((0.25, 0.5, 0.11, 0.5), (0.9, 0, 0.1, 0.01)), 10, 10), 255 * expected)
 
 
 @pytest.mark.parametrize("size", [(7, 13), (100, 100), (1080, 1920), (1, 1)])
@@ -54,10 +54,11 @@ def test_a_fill_mirrors_the_rest_at_the_edge_of_the_mask_and_at_that_of_the_pict
     image = np.repeat(np.tile(row, (4, 1))[..., None], 3, 2)
     image[:, 3:] = GREY
     before, unmasked = image.copy(), Unmasked(((3 / 8, 0, 5 / 8, 1),))
-    filled = unmasked.fill(image, unmasked.plane(4, 8))
+    filled = unmasked.fill(image, (4, 8), lambda plane: plane)
     assert np.array_equal(image, before)
     assert filled[1, :, 0].tolist() == [0, 1, 2, 1, 0, 1, 2, 1]
-    assert np.array_equal(unmasked.fill(image[:3], np.ones((3, 8), bool)), image[:3]), "nothing is left to fill with"
+    assert np.array_equal(unmasked.fill(image[:3], (4, 8), lambda plane: plane[:3] | 255), image[:3]), "nothing is left"
+    assert unmasked.fill(image[:, ::2], (4, 8), lambda plane: plane[:, ::2])[1, :, 0].tolist() == [0, 2, 0, 2]
 
 
 def test_a_fill_of_noise_has_the_brightness_and_the_spread_of_the_rest():
@@ -65,5 +66,5 @@ def test_a_fill_of_noise_has_the_brightness_and_the_spread_of_the_rest():
     masks = ((0.1, 0.1, 0.6, 0.6), (0.8, 0.0, 0.2, 0.5))
     unmasked = Unmasked(masks)
     paint(image, masks)
-    filled = unmasked.fill(image, unmasked.plane(90, 160))
+    filled = unmasked.fill(image, (90, 160), lambda plane: plane)
     assert (filled.mean(), filled.std()) == (pytest.approx(90, abs=1), pytest.approx(20, abs=1))
