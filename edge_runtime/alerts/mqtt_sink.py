@@ -1,7 +1,7 @@
 """Events and states over MQTT 5. Needs the extra `station`.
 
 Topics below `rarefault/<station>`: `status` (online|offline, retained, the last will too), `heartbeat`, `update`,
-`<camera>/status` (JSON with status and cause, retained), `<camera>/event`, `<camera>/sample`.
+`feedback`, `<camera>/status` (JSON with status and cause, retained), `<camera>/event`, `<camera>/sample`.
 
 Every connection is a client object of its own: paho would otherwise keep and repeat messages by its own rules, and the
 outbox is the only memory we want.
@@ -26,13 +26,13 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from ..bundle.errors import UnavailableError
 from ..causes import Cause, cause_of_error
-from .events import ALARM, HEARTBEAT, SAMPLE, UPDATE
+from .events import ALARM, FEEDBACK, HEARTBEAT, SAMPLE, UPDATE
 from .outbox import Entry
 from .settings import MqttSection
 from .sink import TAKEN, Answer, Verdict, answer_seconds, payload
 
 ONLINE, OFFLINE = "online", "offline"
-TOPIC_ENDS = {ALARM: "event", SAMPLE: "sample", HEARTBEAT: "heartbeat", UPDATE: "update"}
+TOPIC_ENDS = {ALARM: "event", SAMPLE: "sample", HEARTBEAT: "heartbeat", UPDATE: "update", FEEDBACK: "feedback"}
 
 LEAVE_SECONDS = 1.5
 HEADROOM = 1024  # bytes of a packet that are not its payload
