@@ -37,6 +37,7 @@ TOPIC_ENDS = {ALARM: "event", SAMPLE: "sample", HEARTBEAT: "heartbeat", UPDATE: 
 LEAVE_SECONDS = 1.5
 HEADROOM = 1024  # bytes of a packet that are not its payload
 TRIES_WITH_PICTURES = 2  # without an acknowledgement; then the event goes without them
+TRIES_WITH_AN_ARCHIVE = 4  # likewise; then it is parked, since it is nothing without
 
 # Reason codes of MQTT 5, section 2.4. Below 0x80 all are successes.
 NOBODY, UNSPECIFIED, IMPLEMENTATION, NOT_AUTHORISED, TOO_LARGE, QUOTA = 0x10, 0x80, 0x83, 0x87, 0x95, 0x97
@@ -119,7 +120,10 @@ class MqttSink:
             return Answer(Verdict.REFUSED, f"the event has {len(data)} bytes, the broker takes {link.max_payload}")
         code = link.publish_and_wait(self._event_topic(entry), data)
         if code is None or (code == TOO_LARGE and inline):
-            self._tries[entry.id] = TRIES_WITH_PICTURES if code else self._tries.get(entry.id, 0) + 1
+            tries = self._tries[entry.id] = TRIES_WITH_PICTURES if code else self._tries.get(entry.id, 0) + 1
+            if entry.kind == FEEDBACK and tries >= TRIES_WITH_AN_ARCHIVE:
+                self._tries.pop(entry.id)
+                return Answer(Verdict.REFUSED, f"the broker has not taken {len(data)} bytes in {tries} tries")
             return Answer(Verdict.UNREACHABLE, link.lost or "the broker takes no event of this size")
         self._tries.pop(entry.id, None)
         return self._broker_answer(entry, code)

@@ -17,7 +17,7 @@ from ..cli_errors import Group, config_option
 from .backup.commands import backup_command, restore_command
 from .check import check_bundle, check_station
 from .event_list import events
-from .feedback import feedback
+from .feedback.commands import feedback
 from .open_outbox import open_outbox
 from .self_test import FAULT, FRAME, Outcome, ask, read_answer
 from .settings import StationSettings, load_station_settings

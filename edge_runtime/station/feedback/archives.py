@@ -1,4 +1,4 @@
-"""`edge-station feedback`: judgements and pictures to learn from leave for central, in files or over the sinks."""
+"""The archives of a station: what waits to leave, into files or into the outbox."""
 
 import contextlib
 import logging
@@ -8,21 +8,18 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-import click
-
-from ..alerts.events import ARCHIVE, FEEDBACK, SAMPLE, Reporter
-from ..alerts.outbox import Entry, Outbox
-from ..bundle.errors import InputError, RarefaultError, UnavailableError, os_errors_as
-from ..bundle.files import make_folder, replace_file, sha256_bytes
-from ..cameras.settings import plan_cameras
-from ..cli_errors import Command, config_option
-from ..clock import Clock, iso
-from ..judgements.archive import FOLDER, Archive, Example, Sender, build_archive
-from ..judgements.store import Judgements, picture_subject
-from ..updates.identity.station_key import open_station_key
-from ..updates.state import UPDATES
-from .open_outbox import open_outbox
-from .settings import StationSettings, load_station_settings
+from ...alerts.events import ARCHIVE, FEEDBACK, SAMPLE, Reporter
+from ...alerts.outbox import Entry, Outbox
+from ...bundle.errors import InputError, RarefaultError, UnavailableError, os_errors_as
+from ...bundle.files import make_folder, replace_file, sha256_bytes
+from ...cameras.settings import plan_cameras
+from ...clock import Clock, iso
+from ...judgements.archive import FOLDER, Archive, Example, Sender, build_archive
+from ...judgements.store import Judgements, picture_subject
+from ...updates.identity.station_key import open_station_key
+from ...updates.state import UPDATES
+from ..open_outbox import open_outbox
+from ..settings import StationSettings
 
 NAMESPACE = uuid.UUID("c0b7c2a1-54a3-4c1e-8a61-3b8f3a1d6e55")  # of the ids of events of feedback
 PAGE = 50  # samples read at once
@@ -127,7 +124,7 @@ def hand_over(settings: StationSettings) -> Archive | None:
     if settings.mqtt is None and settings.webhook is None:
         raise InputError("the station has no [mqtt] and no [webhook] to send to; write files with --out FOLDER")
     with opened(settings) as (feedback, outbox, sender):
-        if outbox.waits(FEEDBACK):
+        if any(entry.pictures[ARCHIVE].exists() for entry in outbox.oldest(FEEDBACK)):
             return None
         archive = feedback.next_archive(sender, settings.feedback.send_bytes)
         if archive is None:
@@ -138,26 +135,3 @@ def hand_over(settings: StationSettings) -> Archive | None:
         outbox.commit(Reporter(settings.station.name, None).feedback(content, archive.data, Clock().read(), identity))
         feedback.note(archive)
         return archive
-
-
-@click.command(cls=Command)
-@config_option
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Write all that waits below this folder.")
-@click.option("--send", is_flag=True, help="Hand one archive to MQTT and webhook, behind all other events.")
-def feedback(config: Path, out: Path | None, send: bool) -> None:
-    """Bring judgements, judged frames and hard examples to central, as archives that the station's key signs.
-
-    What has left once does not leave again. Central takes them by `rarefault feedback`. The service may be running.
-    """
-    settings = load_station_settings(config)
-    if send == (out is not None):
-        raise InputError("say where to: either --out FOLDER, such as a stick, or --send for the station's sinks")
-    if out is not None:
-        written = write_archives(settings, out)
-        click.echo("\n".join(str(path) for path in written) or "nothing waits to leave")
-        return
-    archive = hand_over(settings)
-    if archive is None:
-        click.echo("nothing is handed over: nothing waits to leave, or an archive is still on its way")
-        return
-    click.echo(f"{archive.name}: {archive.entries} judgements, {archive.pictures} pictures; {archive.left} wait")
