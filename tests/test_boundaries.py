@@ -22,9 +22,10 @@ ARROWS = {
         "cameras": "ground bundle media inference.blank_check",
         "alerts": "ground bundle media inference",
         "updates": "ground bundle media inference alerts",
+        "judgements": "ground bundle media updates.identity.station_key",
         "classify": "ground bundle media inference updates",
         "watchlog": "ground bundle",
-        "station": "ground bundle media inference cameras alerts watchlog updates",
+        "station": "ground bundle media inference cameras alerts watchlog updates judgements",
     },
     "augment": {
         "ground": "",
