@@ -18,6 +18,7 @@ ARROWS = {
         "bundle": "",
         "ground": "bundle.errors bundle.files",
         "media": "ground bundle",
+        "web": "ground bundle",
         "inference": "ground bundle",
         "cameras": "ground bundle media inference.blank_check",
         "alerts": "ground bundle media inference",
@@ -25,7 +26,7 @@ ARROWS = {
         "judgements": "ground bundle media updates.identity.station_key",
         "classify": "ground bundle media inference updates",
         "watchlog": "ground bundle",
-        "station": "ground bundle media inference cameras alerts watchlog updates judgements",
+        "station": "ground bundle media inference cameras alerts watchlog updates web judgements",
     },
     "augment": {
         "ground": "",
@@ -43,7 +44,17 @@ ARROWS = {
 }
 COMMANDS = ("augment.cli", "augment.demo", "augment.study")
 # What of the edge export and augment may import.
-FOR_THE_LAB = ("bundle", "media", "inference", "updates", "settings_reader", "secret_files", "text_files", "cli_errors")
+FOR_THE_LAB = (
+    "bundle",
+    "media",
+    "inference",
+    "updates",
+    "settings_reader",
+    "secret_files",
+    "text_files",
+    "cli_errors",
+    "web",
+)
 
 WALLED_OFF = ("torch", "torchvision", "transformers", "diffusers", "onnx", "export", "augment")
 

@@ -27,8 +27,10 @@ from .attention.reader import AttentionReader
 from .camera_watch import CameraWatch
 from .metrics import Metrics
 from .open_outbox import make_sinks, open_outbox
+from .page.live_frames import SLOW_RATE, LiveFrames, LiveWriter, views_of
+from .page.process import PageProcess
 from .self_test import FIRST_SECONDS, Schedule, SelfTests, prepare_requests
-from .service import Service
+from .service import Part, Service
 from .settings import StationSettings
 from .state_lock import lock_state_folder
 from .status_server import StatusServer
@@ -123,7 +125,23 @@ def assemble(
         clock=clock,
         server=StatusServer(settings.http, metrics),
         updates=_updates(settings, ModelSwitch(settings, cameras, watch, self_tests, model), notifier, config),
+        parts=_page(settings, watch, plans, config),
     )
+
+
+def _page(
+    settings: StationSettings, watch: CameraWatch, plans: Sequence[CameraPlan], config: Path | None
+) -> list[Part]:
+    """Return the page's process, which reads the settings from the file `config`, and let it have live pictures."""
+    if settings.page.users_file is None or config is None:
+        return []
+    views = views_of(settings.camera)
+    frames = LiveFrames(len(views))
+    slow = [plan.name for plan in plans if plan.least_rate < SLOW_RATE]
+    watch.on_judged.append(LiveWriter(frames, views, lambda: watch.evaluator.bundle, slow).judged)
+    handle = str(frames.handle)
+    command = module_command("edge_runtime.station", "page", "--config", str(config), "--live-fd", handle)
+    return [PageProcess(command, frames)]
 
 
 def schedules(settings: StationSettings, config: Path | None) -> Schedules:
@@ -152,5 +170,6 @@ def _updates(settings: StationSettings, switch: ModelSwitch, notifier: Notifier,
         tell=OutcomeReports(watch.alarm_rules, watch.metrics),
         reports=SignedReports(settings.station.state_dir, settings.station.name),
     )
-    watch.on_judged, watch.on_failure = updates.judged, updates.fall_back
+    watch.on_judged.append(updates.judged)
+    watch.on_failure = updates.fall_back
     return updates
