@@ -36,13 +36,25 @@ ARROWS = {
         "report": "ground data evaluation",
         "stages": "ground data models evaluation training spatial report.contact_sheets",
         "mini": "ground models training",
+        "station_demo": "ground mini models stages",
         "updates": "ground data models evaluation",
-        "commands": "ground data models evaluation training spatial report stages mini updates",
+        "commands": "ground data models evaluation training spatial report stages mini updates station_demo",
     },
 }
 COMMANDS = ("augment.cli", "augment.demo", "augment.study")
 # What of the edge export and augment may import.
-FOR_THE_LAB = ("bundle", "media", "inference", "updates", "settings_reader", "secret_files", "text_files", "cli_errors")
+FOR_THE_LAB = (
+    "bundle",
+    "media",
+    "inference",
+    "updates",
+    "settings_reader",
+    "secret_files",
+    "text_files",
+    "cli_errors",
+    "child_process",
+    "web",
+)
 
 WALLED_OFF = ("torch", "torchvision", "transformers", "diffusers", "onnx", "export", "augment")
 

@@ -147,10 +147,10 @@ def _portal(frame: Frame, left: float, ground: int, height: float) -> None:
             start, end = (round(x + side * 7), ground), (round(x + side * 3), round(top))
             cv2.line(frame, start, end, steel, 1, cv2.LINE_AA)
         for step in range(int(height) // 12):
-            y = ground - 12 * step
-            cv2.line(frame, (round(x - 6), y), (round(x + 5), y - 12), steel, 1, cv2.LINE_AA)
-    for y in (top, top + 7):
-        cv2.line(frame, (round(left), round(y)), (round(right), round(y)), steel, 1, cv2.LINE_AA)
+            foot = ground - 12 * step
+            cv2.line(frame, (round(x - 6), foot), (round(x + 5), foot - 12), steel, 1, cv2.LINE_AA)
+    for beam in (top, top + 7):
+        cv2.line(frame, (round(left), round(beam)), (round(right), round(beam)), steel, 1, cv2.LINE_AA)
 
 
 def _room(place: str, rng: np.random.Generator) -> Frame:

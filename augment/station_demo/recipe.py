@@ -13,15 +13,15 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from augment.mini.scenes import COUNTERPARTS, FAULT_LABELS, GROUPS, LABELS
+from augment.mini.scenes import COUNTERPARTS, FAULT_LABELS, GROUPS, LABELS, render, sample_scene
 from augment.presets import PRESETS
 from augment.progress import say
 from augment.records import STAGES, RunFolder, item_seed
 from augment.settings import DataSettings, Settings, write_once
+from augment.station_demo.files import BUNDLE
 from augment.station_demo.pictures import Camera, clean_picture, fault_box, random_sight
 from edge_runtime.bundle.files import replace_file
 
-BUNDLE = Path(__file__).with_name("bundle")
 SEED = 17
 # Pictures of each class that is healthy, and of each that is a fault.
 SPLITS = {"train": (110, 70), "val": (30, 30), "test": (60, 60)}
@@ -71,7 +71,6 @@ def write_images(folder: Path) -> None:
 def main(work: Path) -> None:
     """Render, run all stages in `work`, and copy the bundle into this package."""
     from augment.models.registry import Models
-    from augment.mini.scenes import render, sample_scene
 
     write_once(settings(work), work / "pipeline.toml", "this recipe")
     write_images(work / "images")
