@@ -144,5 +144,6 @@ def _updates(settings: StationSettings, switch: ModelSwitch, notifier: Notifier,
         tell=OutcomeReports(watch.alarm_rules, watch.metrics),
         reports=SignedReports(settings.station.state_dir, settings.station.name),
     )
-    watch.on_judged, watch.on_failure = updates.judged, updates.fall_back
+    watch.on_judged.append(updates.judged)
+    watch.on_failure = updates.fall_back
     return updates

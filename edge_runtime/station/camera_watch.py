@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..alerts.alarm_rules import AlarmRules
 from ..alerts.events import JudgedView, camera_status
@@ -13,6 +13,7 @@ from ..bundle.preprocess import Frame
 from ..cameras.camera import CameraState, CapturedFrame
 from ..cameras.settings import CameraPlan
 from ..causes import Cause
+from ..clock import instant, iso
 from ..inference.evaluator import Evaluation, Evaluator
 from ..watchlog.ledger_writer import LedgerWriter
 from ..watchlog.watch_state import WatchState
@@ -31,8 +32,8 @@ class CameraWatch:
     ledger: LedgerWriter
     notifier: Notifier
     metrics: Metrics
-    # Told of the views of cameras that were judged together, and of the number of alarms that they raised.
-    on_judged: Callable[[Sequence[JudgedView], int], None] = lambda views, alarms: None
+    # Each is told of the views of cameras that were judged together, and of the number of alarms that they raised.
+    on_judged: list[Callable[[Sequence[JudgedView], int], None]] = field(default_factory=list)
     # Told why the engine fails; returns whether another model has taken over, which is then shown the same frames.
     on_failure: Callable[[UnavailableError], bool] = lambda error: False
 
@@ -40,6 +41,7 @@ class CameraWatch:
         self._problems = {plan.name: plan.problem for plan in self.plans}
         self._watch_state = WatchState({plan.name: plan.least_rate for plan in self.plans})
         self._causes: dict[str, Cause | None] = {}
+        self._since: dict[str, float] = {}  # monotonic seconds since when a camera is not watched
         self._skipped: dict[str, int] = {}
 
     @property
@@ -50,6 +52,10 @@ class CameraWatch:
     def statuses(self) -> dict[str, dict[str, str]]:
         """Return the status of each camera as topics and heartbeats hold it."""
         return {name: self._status(name, cause) for name, cause in dict(self._causes).items()}
+
+    def since(self) -> dict[str, str]:
+        """Return by camera since when it is not watched (ISO 8601, UTC); a camera that is watched is left out."""
+        return {name: iso(instant(since).wall) for name, since in self._since.items()}
 
     def judge(self, frames: Sequence[CapturedFrame]) -> tuple[set[str], set[str]]:
         """Judge `frames` in one call of the engine.
@@ -78,7 +84,8 @@ class CameraWatch:
                 alarms += change.raised and not view.test
         seen = [view for view in views if not view.test]
         self._note_verdicts(seen)
-        self.on_judged(seen, alarms)
+        for tell in self.on_judged:
+            tell(seen, alarms)
         return {view.camera for view in views if view.test}, raised
 
     def _evaluate(self, parts: Sequence[tuple[CapturedFrame, str, Frame]]) -> list[Evaluation]:
@@ -115,6 +122,7 @@ class CameraWatch:
         """Report how each camera does `now` (monotonic seconds), `elapsed` seconds after the last call."""
         blind = {name: self._watch_state.blind(name, s.cause, s.since, now) for name, s in states.items()}
         self.ledger.note(blind, now)
+        self._since = {name: since for name, (cause, since) in blind.items() if cause is not None}
         for name, (cause, _) in blind.items():
             if cause is not None:
                 self.metrics.blind_seconds.labels(name, cause.value).inc(elapsed)
