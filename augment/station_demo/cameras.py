@@ -48,7 +48,7 @@ PROGRAMMES: tuple[Programme, ...] = (
     Programme("transformer-1", Sight("leaking_transformer", "gravel", "dusk", -0.03, 0.42, 0.03, 3), Spell(6, 50, 240)),
     Programme("gauge-1", Sight("redlined_gauge", "room", "day", 0.02, 0.4, -0.02, 7), Spell(55, 45, 240)),
     Programme("insulator-2", Sight("broken_insulator", "grass", "dusk", 0.03, 0.42, -0.03, 12), Spell(100, 45, 240)),
-    Programme("cabinet-1", Sight("breached_cabinet", "brick", "night", -0.02, 0.42, 0.02, 21), Spell(30, 60, 240)),
+    Programme("cabinet-1", Sight("breached_cabinet", "grass", "dusk", -0.02, 0.36, 0.02, 23), Spell(30, 60, 240)),
     Programme(
         "breather-1", Sight("saturated_breather", "gravel", "dusk", 0.0, 0.4, 0.02, 30), frozen=Spell(20, 150, 240)
     ),
