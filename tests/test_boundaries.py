@@ -26,7 +26,7 @@ ARROWS = {
         "judgements": "ground bundle media updates.identity.station_key",
         "classify": "ground bundle media inference updates",
         "watchlog": "ground bundle",
-        "station": "ground bundle media inference cameras alerts watchlog updates",
+        "station": "ground bundle media inference cameras alerts watchlog updates web judgements",
     },
     "augment": {
         "ground": "",

@@ -23,11 +23,14 @@ from ..inference.evaluator import Evaluator
 from ..logs import log_to_stderr
 from ..updates.state import Stage, load
 from ..watchlog.ledger_writer import LedgerWriter
+from .attention.reader import AttentionReader
 from .camera_watch import CameraWatch
 from .metrics import Metrics
 from .open_outbox import make_sinks, open_outbox
+from .page.live_frames import SLOW_RATE, LiveFrames, LiveWriter, views_of
+from .page.process import PageProcess
 from .self_test import FIRST_SECONDS, Schedule, SelfTests, prepare_requests
-from .service import Service
+from .service import Part, Service
 from .settings import StationSettings
 from .state_lock import lock_state_folder
 from .status_server import StatusServer
@@ -101,7 +104,8 @@ def assemble(
     station, bundle, metrics, clock = settings.station, evaluator.bundle, Metrics(), Clock()
     model = fit_model(settings, [plan.name for plan in plans], evaluator)
     reporter = Reporter(station.name, bundle)
-    alarm_rules = AlarmRules(model.rules, reporter, notifier.spool, clock, SampleSelector(settings.samples))
+    attention, samples = AttentionReader(station.state_dir), SampleSelector(settings.samples)
+    alarm_rules = AlarmRules(model.rules, reporter, notifier.spool, clock, samples, attention.marks)
     ledger = LedgerWriter(station.state_dir, station.name, list(model.rules), station.report_at)
     metrics.set_model(**bundle.identity())
     metrics.watch(notifier.outbox, notifier.spool, notifier.troubles)
@@ -109,7 +113,7 @@ def assemble(
     metrics.expect_tests(running if station.test_alarm_hours else [])  # or an alert would wait for what never comes
     schedule = Schedule(running, station.test_alarm_hours * 3600, time.monotonic() + first_test_seconds)
     cameras = CameraGroup(plans, bundle.manifest.input.radiometric)
-    watch = CameraWatch(plans, evaluator, alarm_rules, ledger, notifier, metrics)
+    watch = CameraWatch(plans, evaluator, alarm_rules, ledger, notifier, metrics, attention)
     self_tests = SelfTests(model.pictures, alarm_rules, schedule, station.state_dir, metrics.count_test)
     return Service(
         cameras=cameras,
@@ -121,7 +125,23 @@ def assemble(
         clock=clock,
         server=StatusServer(settings.http, metrics),
         updates=_updates(settings, ModelSwitch(settings, cameras, watch, self_tests, model), notifier, config),
+        parts=_page(settings, watch, plans, config),
     )
+
+
+def _page(
+    settings: StationSettings, watch: CameraWatch, plans: Sequence[CameraPlan], config: Path | None
+) -> list[Part]:
+    """Return the page's process, which reads the settings from the file `config`, and let it have live pictures."""
+    if settings.page.users_file is None or config is None:
+        return []
+    views = views_of(settings.camera)
+    frames = LiveFrames(len(views))
+    slow = [plan.name for plan in plans if plan.least_rate < SLOW_RATE]
+    watch.on_judged.append(LiveWriter(frames, views, lambda: watch.evaluator.bundle, slow).judged)
+    handle = str(frames.handle)
+    command = module_command("edge_runtime.station", "page", "--config", str(config), "--live-fd", handle)
+    return [PageProcess(command, frames)]
 
 
 def update_schedule(settings: StationSettings, config: Path | None) -> UpdateSchedule:

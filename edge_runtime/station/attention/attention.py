@@ -85,9 +85,12 @@ class Entry:
         return max(0.0, min(self.wall + self.seconds - now.wall, self.seconds - now.monotonic))
 
     def until(self, now: Instant, boot: str) -> float:
-        """Return when it ends, by the wall clock as that stands `now` (seconds since 1970)."""
+        """Return when it ends, by the wall clock as that stands `now` (seconds since 1970).
+
+        To the minute where that clock was set since, so that two calls say the same.
+        """
         asked, shown = self.wall + self.seconds, now.wall + self.left(now, boot)
-        return asked if abs(asked - shown) < SAME_SECONDS else shown
+        return asked if abs(asked - shown) < SAME_SECONDS else 60 * round(shown / 60)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import json
 import mmap
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,7 @@ from ...clock import instant, iso
 
 MAX_SIDE = 640  # pixels of a live picture
 EVERY_SECONDS = 1.0  # a view
+SLOW_RATE = 0.2  # frames a second; of a camera that is judged more seldom every picture is kept
 WANTED_SECONDS = 5.0  # for which one look asks for pictures
 TEXT_BYTES, MAP_BYTES, PICTURE_BYTES = 4096, 256 * 256 * 4, MAX_SIDE * MAX_SIDE * 3
 HEAD_BYTES = 64  # of a slot: six numbers, float64
@@ -40,7 +41,7 @@ class LiveFrame:
     """What the page knows of one view: `picture` uint8 (H, W, 3) BGR, `map` float32 (h, w) over the model's canvas.
 
     `about` holds camera, region, label, flagged, probability, threshold, captured (ISO 8601), captured_monotonic
-    (seconds), model, and what draws the map: input (the manifest's object) and full_heat. `number` grows by one with
+    (seconds), size (height, width in pixels of what was judged), model, and what draws the map: input (the manifest's object) and full_heat. `number` grows by one with
     each picture of the view.
     """
 
@@ -124,21 +125,31 @@ class LiveFrames:
 class LiveWriter:
     """Fills the live frames of a station's views while they are wanted; told of every judged view by the service."""
 
-    def __init__(self, frames: LiveFrames, views: Sequence[tuple[str, str]], serving: Callable[[], Bundle]) -> None:
-        """`views` are (camera, region) in the order of the slots; `serving` returns the bundle that judges now."""
+    def __init__(
+        self,
+        frames: LiveFrames,
+        views: Sequence[tuple[str, str]],
+        serving: Callable[[], Bundle],
+        slow: Collection[str] = (),
+    ) -> None:
+        """`views` are (camera, region) in the order of the slots; `serving` returns the bundle that judges now.
+
+        Of `slow` cameras, and of each view once, a picture is kept though nobody looks: the next may be long in coming.
+        """
         self._frames, self._slots = frames, {view: slot for slot, view in enumerate(views)}
         self._next: dict[int, float] = {}  # by slot: monotonic seconds from which another picture is due
-        self._serving = serving
+        self._serving, self._slow = serving, frozenset(slow)
 
     def judged(self, views: Sequence[JudgedView], alarms: int = 0, now: float | None = None) -> None:
         """Write what is due of these views, at `now` (monotonic seconds); the number of `alarms` is not shown."""
         now = time.monotonic() if now is None else now
-        if not self._frames.wanted(now):
-            return
+        wanted = self._frames.wanted(now)
         for view in views:
             slot = self._slots.get((view.camera, view.region))
             decision = view.evaluation.decision
             if slot is None or decision is None or now < self._next.get(slot, now):
+                continue
+            if not wanted and slot in self._next and view.camera not in self._slow:
                 continue
             label = shown_label(decision, view.evaluation.rule)
             cam = np.ascontiguousarray(view.evaluation.cams[label], np.float32)
@@ -153,6 +164,7 @@ class LiveWriter:
             "label": label,
             "named": decision.label,
             "flagged": decision.fault,
+            "size": view.image.shape[:2],
             "probability": round(decision.chances[label], 6),
             "threshold": view.evaluation.rule.thresholds[label],
             "captured": iso(instant(view.captured).wall),

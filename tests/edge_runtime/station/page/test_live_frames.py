@@ -39,17 +39,26 @@ def bundle(tmp_path_factory):
 def test_a_view_is_written_only_while_somebody_looks_and_once_a_second(frames, bundle):
     writer = LiveWriter(frames, [("yard", ""), ("gate", "")], lambda: bundle)
     view = judged_view((0, 0, 255))
+    writer.judged([view], 0, 1.0)
+    assert frames.read(0).number == 1  # the first one
     writer.judged([view], 0, 10.0)
-    assert frames.read(0) is None  # nobody looks
+    assert frames.read(0).number == 1  # nobody looks
     frames.want(10.0)
     writer.judged([view], 0, 10.1)
     writer.judged([view], 0, 11.0)  # too soon
-    assert frames.read(0).number == 1
+    assert frames.read(0).number == 2
     writer.judged([view], 0, 11.1)
-    assert frames.read(0).number == 2
+    assert frames.read(0).number == 3
     writer.judged([view], 0, 16.0)  # nobody looks any more
-    assert frames.read(0).number == 2
+    assert frames.read(0).number == 3
     assert frames.read(1) is None
+
+
+def test_a_camera_that_is_seldom_judged_keeps_every_picture(frames, bundle):
+    writer = LiveWriter(frames, [("yard", "")], lambda: bundle, ["yard"])
+    for minute in range(3):
+        writer.judged([judged_view((0, 0, 255))], 0, 60.0 * minute)
+    assert frames.read(0).number == 3
 
 
 def test_what_is_told_of_a_view_is_what_the_model_said(frames, bundle):
