@@ -33,8 +33,8 @@ def settings(work: Path) -> Settings:
     preset, source = PRESETS["mini"], str((work / "images" / "manifest.csv").resolve())
     data = DataSettings(source=source, faults=tuple(FAULT_LABELS), groups=dict(GROUPS)).unrelated()
     train = replace(
-        preset.train, arms=("real", "real+heal"), seeds=1, width=8, size=160, aspect="native", steps=1200,
-        evaluate_every=100, patience=12,
+        preset.train, arms=("real", "real+heal"), seeds=1, width=8, size=160, aspect="native", steps=500,
+        evaluate_every=50, patience=10,
     )  # fmt: skip
     return replace(
         preset,
