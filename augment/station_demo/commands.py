@@ -15,6 +15,7 @@ from pathlib import Path
 import click
 
 from augment.station_demo.files import BUNDLE, write_station, write_users
+from augment.station_demo.operator import Operator
 from edge_runtime.bundle.errors import InputError, UnavailableError
 from edge_runtime.bundle.store import MANIFEST
 from edge_runtime.child_process import end_child, module_command, start_child
@@ -22,6 +23,7 @@ from edge_runtime.child_process import end_child, module_command, start_child
 NEEDED = ("argon2", "jinja2", "prometheus_client", "starlette", "uvicorn")  # of the extra `station`
 START_SECONDS, STOP_SECONDS, POLL_SECONDS = 60.0, 20.0, 0.1
 STATUS_PORT = 9464
+MAINTENANCE_HOURS = 1
 LOG_LINES = 12  # of a station that did not start
 EARLIER = Path("demo/bundle")  # where `rarefault demo` leaves one
 
@@ -43,9 +45,8 @@ def station_demo(out: Path, bundle: Path | None, port: int, browser: bool) -> No
         raise UnavailableError(
             f"the demo's station needs {', '.join(missing)}; install rarefault with the extra station"
         )
-    from edge_runtime.web.accounts import hash_password
-
     from augment.station_demo.cameras import DemoCameras
+    from edge_runtime.web.accounts import hash_password
 
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -62,6 +63,7 @@ def station_demo(out: Path, bundle: Path | None, port: int, browser: bool) -> No
         running.callback(_end, station)
         address = f"http://127.0.0.1:{page}/"
         if _wait_for(address, station, stop, folder / "station.log"):
+            _maintain(address, passwords["operator"], folder / "station.log")
             _tell(address, passwords, folder)
             if browser:
                 webbrowser.open(address)
@@ -127,6 +129,17 @@ def _wait_for(address: str, station: "subprocess.Popen[bytes]", stop: threading.
 def _ended(station: "subprocess.Popen[bytes]", log: Path) -> str:
     last = "\n".join(log.read_text(errors="replace").splitlines()[-LOG_LINES:])
     return f"the station ended by itself with exit code {station.returncode}; the end of {log}:\n{last}"
+
+
+def _maintain(address: str, password: str, log: Path) -> None:
+    """Put one camera under maintenance, as the operator; UnavailableError where the page refuses it."""
+    from augment.station_demo.cameras import IN_MAINTENANCE
+
+    try:
+        operator = Operator(address, "operator", password)
+        operator.send("/cameras", f"/cameras/{IN_MAINTENANCE}/maintenance", hours=str(MAINTENANCE_HOURS))
+    except OSError as error:
+        raise UnavailableError(f"the page refused a maintenance of {IN_MAINTENANCE} ({error}); see {log}") from None
 
 
 def _tell(address: str, passwords: dict[str, str], folder: Path) -> None:
