@@ -23,7 +23,7 @@ def test_every_answer_carries_the_policy_whatever_becomes_of_the_request(small, 
     for part in ("form-action 'self'", "frame-ancestors 'none'", "base-uri 'none'"):
         assert part in policy
     assert headers["x-content-type-options"] == "nosniff"
-    assert headers["referrer-policy"] == "no-referrer"
+    assert headers["referrer-policy"] == "same-origin"
     assert headers["cache-control"] == "no-store"
 
 
