@@ -1,9 +1,11 @@
 """The command `rarefault station-demo`."""
 
 import importlib.util
+import os
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 import urllib.error
@@ -66,7 +68,7 @@ def station_demo(out: Path, bundle: Path | None, port: int, browser: bool) -> No
             _maintain(address, passwords["operator"], folder / "station.log")
             _tell(address, passwords, folder)
             if browser:
-                webbrowser.open(address)
+                _open(address)
         while not stop.wait(POLL_SECONDS):
             if station.poll() is not None:
                 raise UnavailableError(_ended(station, folder / "station.log"))
@@ -140,6 +142,12 @@ def _maintain(address: str, password: str, log: Path) -> None:
         operator.send("/cameras", f"/cameras/{IN_MAINTENANCE}/maintenance", hours=str(MAINTENANCE_HOURS))
     except OSError as error:
         raise UnavailableError(f"the page refused a maintenance of {IN_MAINTENANCE} ({error}); see {log}") from None
+
+
+def _open(address: str) -> None:
+    """Open `address` in a browser with windows: one inside the terminal would take Ctrl-C away from this command."""
+    if sys.platform != "linux" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
+        threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
 
 
 def _tell(address: str, passwords: dict[str, str], folder: Path) -> None:
