@@ -151,7 +151,8 @@ def _page(
     views = views_of(settings.camera)
     frames = LiveFrames(len(views))
     rates = {plan.name: plan.least_rate for plan in plans}
-    watch.on_judged.append(LiveWriter(frames, views, lambda: watch.evaluator.bundle, rates).judged)
+    writer = LiveWriter(frames, views, lambda: watch.evaluator.bundle, rates)
+    watch.on_judged.insert(0, writer.judged)  # before one that may let another model serve
     handle = str(frames.handle)
     command = module_command("edge_runtime.station", "page", "--config", str(config), "--live-fd", handle)
     return [PageProcess(command, frames)]
