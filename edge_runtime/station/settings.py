@@ -14,9 +14,11 @@ from ..bundle.errors import InputError
 from ..bundle.store import STATE_DIR
 from ..cameras.address import anchored
 from ..cameras.settings import CameraSettings
+from ..judgements.settings import FeedbackSection
 from ..settings_reader import build, check_name, number, plain_name, read_toml
 from ..updates.settings import UpdatesSection
 from ..updates.slots import Slots
+from ..web.settings import PageSection
 
 CLOCK_TIME = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 _SECRET_KEY = re.compile(r"(?i)(.*_)?(password|passwd|passphrase|pass|pwd|secret|token|credentials|api_?key)")
@@ -92,6 +94,8 @@ class StationSettings:
     http: HttpSection = field(default_factory=HttpSection)
     samples: SamplesSection = field(default_factory=SamplesSection)
     updates: UpdatesSection = field(default_factory=UpdatesSection)
+    feedback: FeedbackSection = field(default_factory=FeedbackSection)
+    page: PageSection = field(default_factory=PageSection)
 
     def __post_init__(self) -> None:
         names = [camera.name for camera in self.camera]

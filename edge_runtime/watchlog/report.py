@@ -24,14 +24,20 @@ def watched_share(night: Night, camera: str | None = None) -> float | None:
 def log_line(night: Night) -> str:
     """Return one line, `watched 97.4 % of camera time; yard-3 blind 02:10-03:40 (frozen)`."""
     share = watched_share(night)
-    if share is None:
-        return "watched nothing: no camera was due"
+    watched = "watched nothing: no camera was due" if share is None else f"watched {_percent(share)} of camera time"
     longest = sorted(night.blind, key=lambda interval: -interval.seconds)
     named = sorted(longest[:MAX_NAMED], key=lambda interval: interval.began)
     parts = [f"{i.camera} blind {_when(i)} ({i.cause.value})" for i in named]
     rest = len(longest) - len(named)
     parts += [f"{rest} shorter interval{'s' if rest > 1 else ''}"] if rest else []
-    return "; ".join([f"watched {_percent(share)} of camera time", *parts])
+    for camera in dict.fromkeys(interval.camera for interval in night.maintenance):
+        parts.append(f"{camera} under maintenance for {_length(_maintenance(night, camera))}")
+    return "; ".join([watched, *parts])
+
+
+def _maintenance(night: Night, camera: str) -> float:
+    """Return for how many seconds the camera was under maintenance."""
+    return sum(interval.seconds for interval in night.maintenance if interval.camera == camera)
 
 
 def to_json(night: Night) -> dict[str, Any]:
@@ -51,6 +57,8 @@ def _camera(night: Night, name: str) -> dict[str, Any]:
         "due_seconds": round(night.due[name], 1),
         "watched_share": None if share is None else round(share, 5),
         "blind": [_interval(interval) for interval in night.blind if interval.camera == name],
+        "maintenance_seconds": round(_maintenance(night, name), 1),
+        "maintenance": [_interval(interval) for interval in night.maintenance if interval.camera == name],
     }
 
 
@@ -65,7 +73,7 @@ def _interval(interval: Interval) -> dict[str, Any]:
 
 def to_html(night: Night, station: str) -> str:
     """Return a page without scripts or outside parts; every name is escaped."""
-    intervals = "".join(_interval_row(interval) for interval in night.blind)
+    intervals = "".join(_interval_row(interval) for interval in (*night.blind, *night.maintenance))
     return Template(PAGE.read_text(encoding="utf-8")).substitute(
         title=f"{html.escape(station)}: what was watched",
         summary=html.escape(log_line(night)),
@@ -83,6 +91,7 @@ def _camera_row(night: Night, name: str) -> str:
     percent = 100 / night.seconds
     bars = [("watched", began, ended) for began, ended in night.spans[name]]
     bars += [("blind", i.began, i.ended) for i in night.blind if i.camera == name]
+    bars += [("maintenance", i.began, i.ended) for i in night.maintenance if i.camera == name]
     spans = "".join(
         f'<span class="{kind}" style="left:{percent * (on - start):.2f}%;width:{percent * (off - on):.2f}%"></span>'
         for kind, on, off in bars
