@@ -29,6 +29,7 @@ from .metrics import Metrics
 from .open_outbox import make_sinks, open_outbox
 from .page.live_frames import SLOW_RATE, LiveFrames, LiveWriter, views_of
 from .page.process import PageProcess
+from .retention.retention import retained
 from .self_test import FIRST_SECONDS, Schedule, SelfTests, prepare_requests
 from .service import Part, Service
 from .settings import StationSettings
@@ -82,7 +83,8 @@ def open_notifier(settings: StationSettings) -> Iterator[Notifier]:
         prepare_requests(state_dir)
         notifier = Notifier(outbox, sinks, settings.station.heartbeat_seconds)
         try:
-            yield notifier
+            with retained(state_dir, settings.station.retention_days, outbox):
+                yield notifier
         finally:
             notifier.stop()
             log.info("stopped")
