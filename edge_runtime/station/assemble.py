@@ -116,7 +116,9 @@ def assemble(
     schedule = Schedule(running, station.test_alarm_hours * 3600, time.monotonic() + first_test_seconds)
     cameras = CameraGroup(plans, bundle.manifest.input.radiometric)
     watch = CameraWatch(plans, evaluator, alarm_rules, ledger, notifier, metrics, attention)
-    self_tests = SelfTests(model.pictures, alarm_rules, schedule, station.state_dir, metrics.count_test)
+    self_tests = SelfTests(
+        model.pictures, alarm_rules, schedule, station.state_dir, metrics.count_test, attention.maintained
+    )
     return Service(
         cameras=cameras,
         watch=watch,
