@@ -24,8 +24,8 @@ ARROWS = {
         "alerts": "ground bundle media inference",
         "updates": "ground bundle media inference alerts",
         "judgements": "ground bundle media updates.identity.station_key",
-        "classify": "ground bundle media inference updates",
-        "watchlog": "ground bundle",
+        "classify": "ground bundle media inference updates labelling judgements web",
+        "watchlog": "ground bundle web.page_style",
         "station": "ground bundle media inference cameras alerts watchlog updates web judgements",
     },
     "augment": {
@@ -38,8 +38,9 @@ ARROWS = {
         "report": "ground data evaluation",
         "stages": "ground data models evaluation training spatial report.contact_sheets",
         "mini": "ground models training",
+        "station_demo": "ground mini models stages",
         "updates": "ground data models evaluation",
-        "commands": "ground data models evaluation training spatial report stages mini updates",
+        "commands": "ground data models evaluation training spatial report stages mini updates station_demo",
     },
 }
 COMMANDS = ("augment.cli", "augment.demo", "augment.study")
@@ -53,6 +54,7 @@ FOR_THE_LAB = (
     "secret_files",
     "text_files",
     "cli_errors",
+    "child_process",
     "web",
 )
 

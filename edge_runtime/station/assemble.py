@@ -27,9 +27,10 @@ from .attention.reader import AttentionReader
 from .camera_watch import CameraWatch
 from .metrics import Metrics
 from .open_outbox import make_sinks, open_outbox
-from .page.live_frames import SLOW_RATE, LiveFrames, LiveWriter, views_of
+from .page.live_frames import LiveFrames, LiveWriter, views_of
 from .page.process import PageProcess
 from .retention.retention import retained
+from .scores.keeper import ScoreKeeper
 from .self_test import FIRST_SECONDS, Schedule, SelfTests, prepare_requests
 from .service import Part, Service
 from .settings import StationSettings
@@ -129,8 +130,20 @@ def assemble(
         clock=clock,
         server=StatusServer(settings.http, metrics),
         updates=_updates(settings, ModelSwitch(settings, cameras, watch, self_tests, model), notifier, config),
-        parts=_page(settings, watch, plans, config),
+        parts=[_scores(settings, watch, plans), *_page(settings, watch, plans, config)],
     )
+
+
+def _scores(settings: StationSettings, watch: CameraWatch, plans: Sequence[CameraPlan]) -> Part:
+    """Return what keeps the scores of all judged views and knows how far they drift."""
+    views, bundle = views_of([plan.settings for plan in plans]), watch.evaluator.bundle
+    state_dir, budget = settings.station.state_dir, settings.page.score_bytes
+    keeper = ScoreKeeper(state_dir, budget, bundle, watch.alarm_rules.rules, views, watch.metrics)
+    watch.on_judged.insert(
+        0, keeper.judged
+    )  # the next listener may let another model serve, whose scores these are not
+    watch.on_take_over, watch.drift = keeper.take_over, keeper.document
+    return keeper
 
 
 def _page(
@@ -141,8 +154,9 @@ def _page(
         return []
     views = views_of(settings.camera)
     frames = LiveFrames(len(views))
-    slow = [plan.name for plan in plans if plan.least_rate < SLOW_RATE]
-    watch.on_judged.append(LiveWriter(frames, views, lambda: watch.evaluator.bundle, slow).judged)
+    rates = {plan.name: plan.least_rate for plan in plans}
+    writer = LiveWriter(frames, views, lambda: watch.evaluator.bundle, rates)
+    watch.on_judged.insert(0, writer.judged)  # before one that may let another model serve
     handle = str(frames.handle)
     command = module_command("edge_runtime.station", "page", "--config", str(config), "--live-fd", handle)
     return [PageProcess(command, frames)]

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from ..alerts.alarm_rules import AlarmRules
 from ..alerts.events import JudgedView, camera_status
@@ -10,6 +11,7 @@ from ..alerts.notifier import Notifier
 from ..alerts.votes import CameraRule, Change
 from ..bundle.errors import UnavailableError
 from ..bundle.preprocess import Frame
+from ..bundle.store import Bundle
 from ..cameras.camera import CameraState, CapturedFrame
 from ..cameras.settings import CameraPlan
 from ..causes import Cause
@@ -38,6 +40,10 @@ class CameraWatch:
     on_judged: list[Callable[[Sequence[JudgedView], int], None]] = field(default_factory=list)
     # Told why the engine fails; returns whether another model has taken over, which is then shown the same frames.
     on_failure: Callable[[UnavailableError], bool] = lambda error: False
+    # Told of another bundle and its rules before the first frame is judged by them.
+    on_take_over: Callable[[Bundle, Mapping[str, CameraRule]], None] = lambda bundle, rules: None
+    # Returns the views that have left the range they had, as /status and heartbeat hold them.
+    drift: Callable[[], list[dict[str, Any]]] = list
 
     def __post_init__(self) -> None:
         self._problems = {plan.name: plan.problem for plan in self.plans}
@@ -100,6 +106,7 @@ class CameraWatch:
         self.alarm_rules.take_over(rules)
         self.alarm_rules.reporter.take_over(evaluator.bundle)
         self.metrics.set_model(**evaluator.bundle.identity())
+        self.on_take_over(evaluator.bundle, rules)
 
     def _report_alarm(self, view: JudgedView, change: Change) -> None:
         fields = {"camera": view.camera, "region": view.region, "label": change.label, "test": view.test}

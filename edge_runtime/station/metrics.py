@@ -34,6 +34,12 @@ class Metrics:
         self.infer_seconds = Histogram(
             "rarefault_infer_seconds", "Inference of one frame", buckets=INFER_SECONDS, registry=self.registry
         )
+        self.camera_drift = Gauge(
+            "rarefault_camera_drift",
+            "1 where pictures or scores have left their range",
+            camera,
+            registry=self.registry,
+        )
         self._model = Gauge(
             "rarefault_model_info", "The model at work", ("name", "version", "digest"), registry=self.registry
         )

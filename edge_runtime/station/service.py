@@ -111,6 +111,7 @@ class Service:
             "uptime_seconds": round(time.monotonic() - self._started),
             "engine": f"{engine.name} {engine.precision}",
             "cameras": self.watch.statuses(),
+            "drift": self.watch.drift(),
             **self.updates.heartbeat(),
         }
         return self.reporter.heartbeat(state, self.clock.read())
@@ -121,6 +122,7 @@ class Service:
             "station": self.reporter.station,
             "cameras": self.watch.statuses(),
             "since": self.watch.since(),
+            "drift": self.watch.drift(),
             "disk": disk,
             "model": self.updates.switch.serving.bundle.identity(),
             "update": self.updates.document(),

@@ -11,7 +11,7 @@ import json
 import mmap
 import os
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,7 @@ from ...bundle.store import Bundle
 from ...cameras.settings import CameraSettings
 from ...cameras.shared_frame import slot_lock
 from ...clock import instant, iso
+from ...watchlog.watch_state import late_seconds
 
 MAX_SIDE = 640  # pixels of a live picture
 EVERY_SECONDS = 1.0  # a view
@@ -40,9 +41,10 @@ SLOT_BYTES = -(-(HEAD_BYTES + TEXT_BYTES + MAP_BYTES + PICTURE_BYTES) // mmap.PA
 class LiveFrame:
     """What the page knows of one view: `picture` uint8 (H, W, 3) BGR, `map` float32 (h, w) over the model's canvas.
 
-    `about` holds camera, region, label, flagged, probability, threshold, captured (ISO 8601), captured_monotonic
-    (seconds), size (height, width in pixels of what was judged), model, and what draws the map: input (the manifest's object) and full_heat. `number` grows by one with
-    each picture of the view.
+    `about` holds camera, region, label (of map and probability), named (what the model reports), flagged, probability,
+    threshold, captured (ISO 8601), captured_monotonic (seconds), limit (the age in seconds from which it is too old to
+    be shown), size (height, width in pixels of what was judged), model, and what draws the map: input (the manifest's
+    object) and full_heat. `number` grows with each picture.
     """
 
     number: int
@@ -130,15 +132,16 @@ class LiveWriter:
         frames: LiveFrames,
         views: Sequence[tuple[str, str]],
         serving: Callable[[], Bundle],
-        slow: Collection[str] = (),
+        rates: Mapping[str, float],
     ) -> None:
         """`views` are (camera, region) in the order of the slots; `serving` returns the bundle that judges now.
 
-        Of `slow` cameras, and of each view once, a picture is kept though nobody looks: the next may be long in coming.
+        `rates` are by camera the frames a second that are judged at least. Of slow cameras, and of each view once, a
+        picture is kept though nobody looks: the next may be long in coming.
         """
         self._frames, self._slots = frames, {view: slot for slot, view in enumerate(views)}
         self._next: dict[int, float] = {}  # by slot: monotonic seconds from which another picture is due
-        self._serving, self._slow = serving, frozenset(slow)
+        self._serving, self._rates = serving, rates
 
     def judged(self, views: Sequence[JudgedView], alarms: int = 0, now: float | None = None) -> None:
         """Write what is due of these views, at `now` (monotonic seconds); the number of `alarms` is not shown."""
@@ -149,7 +152,7 @@ class LiveWriter:
             decision = view.evaluation.decision
             if slot is None or decision is None or now < self._next.get(slot, now):
                 continue
-            if not wanted and slot in self._next and view.camera not in self._slow:
+            if not wanted and slot in self._next and self._rates[view.camera] >= SLOW_RATE:
                 continue
             label = shown_label(decision, view.evaluation.rule)
             cam = np.ascontiguousarray(view.evaluation.cams[label], np.float32)
@@ -169,6 +172,7 @@ class LiveWriter:
             "threshold": view.evaluation.rule.thresholds[label],
             "captured": iso(instant(view.captured).wall),
             "captured_monotonic": view.captured,
+            "limit": late_seconds(self._rates[view.camera]) + EVERY_SECONDS,
             "model": bundle.identity(),
             "input": bundle.manifest.input.to_json(),
             "full_heat": bundle.manifest.head.full_heat,

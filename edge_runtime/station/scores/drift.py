@@ -29,9 +29,9 @@ LEAST_SAMPLES = 12  # of an hour that counts
 LEARNED_HOURS = 168  # whose medians make the range: a week that was judged
 NEAR_HOURS = 2  # of the day, before and after, that belong to the range of an hour
 LEAST_NEAR = 10  # medians that make a range
-RECENT_HOURS, OUTSIDE_HOURS, INSIDE_HOURS = 8, 6, 2  # of so many, those outside that tell drift, and that end it
+RECENT_HOURS, OUTSIDE_HOURS, INSIDE_HOURS = 24, 10, 4  # of so many, those outside that tell drift, and that end it
 ACCEPT_HOURS = 14 * 24  # after which the range is learned anew
-MARGIN = 0.5  # of the width of the range, which it is widened by on both sides,
+MARGIN = 1.0  # of the width of the range, which it is widened by on both sides,
 LEARNING, USUAL, LEFT = "learning", "usual", "left"
 
 log = logging.getLogger(__name__)
@@ -131,9 +131,9 @@ class Series:
             outside = [hour for hour, where in self.recent if where == side]
             if self.left is None and len(outside) >= OUTSIDE_HOURS:
                 self.left, self.side = outside[0], side
-        if self.left is not None and len(self.recent) == RECENT_HOURS:
-            if sum(where == self.side for _, where in self.recent) <= INSIDE_HOURS:
-                self.left, self.side = None, 0
+        still = sum(where == self.side for _, where in self.recent)
+        if self.left is not None and still <= INSIDE_HOURS and len(self.recent) == RECENT_HOURS:
+            self.left, self.side = None, 0
 
     def _range(self, hour: int) -> tuple[float, float] | None:
         """Return the range of an hour of the day; None where the first week had too little of it."""

@@ -172,13 +172,13 @@ def _changes(votes: Votes, part: _Part, thresholds: Mapping[str, float]) -> Iter
 
     Most frames change nothing, and only those are counted that may: in a row of frames that all flag the same, those
     until the votes hold nothing else and every alarm that is due stands, and the last ones, which the next row needs.
+    A rule that ends alarms while votes are left (`release`) needs every frame of a row that flags something.
     """
-    labels = part.faults.fault_labels
+    labels, rule = part.faults.fault_labels, part.votes
     bars = np.array([limit(thresholds.get(label, part.thresholds[label])) for label in labels])
     flagged = part.codes >= bars
-    starts = np.flatnonzero(np.r_[True, (flagged[1:] != flagged[:-1]).any(axis=1)])
-    fewest = np.minimum.reduceat(_votes_in_time(part), starts)
-    for start, end, least in zip(starts.tolist(), [*starts[1:].tolist(), len(flagged)], fewest.tolist(), strict=True):
+    starts = np.flatnonzero(np.r_[True, (flagged[1:] != flagged[:-1]).any(axis=1)]).tolist()
+    for start, end in zip(starts, [*starts[1:], len(flagged)], strict=True):
         names = [label for label, flag in zip(labels, flagged[start].tolist(), strict=True) if flag]
         kinds = {part.faults.kind(name) for name in names}
         place = start
@@ -186,20 +186,8 @@ def _changes(votes: Votes, part: _Part, thresholds: Mapping[str, float]) -> Iter
             for change in votes.count(names, float(part.captured[place])):
                 yield float(part.times[place]), change
             place += 1
-            if (
-                place - start >= part.votes.window
-                and kinds <= votes.standing
-                and (not kinds or least > part.votes.release)
-            ):
-                place = max(place, end - part.votes.window)
-
-
-def _votes_in_time(part: _Part) -> npt.NDArray[np.int64]:
-    """Return for each frame (N,) how many of the last frames, itself among them, are not too old to have a vote."""
-    places = np.arange(len(part.captured))
-    first = np.searchsorted(part.captured, part.captured - part.votes.max_age)
-    fresh: npt.NDArray[np.int64] = np.minimum(places - first + 1, part.votes.window)
-    return fresh
+            if place - start >= rule.window and kinds <= votes.standing and not (kinds and rule.release):
+                place = max(place, end - rule.window)
 
 
 def _is_of(verdict: JudgedAlarm, alarm: ReplayedAlarm) -> bool:

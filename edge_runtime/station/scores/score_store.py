@@ -219,8 +219,8 @@ class ScoreWriter:
         self._folder.mkdir(parents=True, exist_ok=True)
         self._make_room()
         header = ScoreHeader(**{**vars(self._header), "part": self._part})
-        digest = header.model.get("digest", "")[:8]
-        path = self._folder / f"{iso(time.time()).replace(':', '')}-{digest or 'none'}-{self._part:04}{SUFFIX}"
+        names = (iso(time.time()).replace(":", ""), header.model["digest"][:8], f"{self._run[:8]}.{self._part:04}")
+        path = self._folder / ("-".join(names) + SUFFIX)
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
         self._part, self._began, self._size = self._part + 1, now, 0
         os.write(self._file, header.to_line())

@@ -15,6 +15,7 @@ from tests.support import ROOT
 from tests.support.colour_bundle import make_bundle
 from tests.support.sample_events import judged_view
 
+RATES = {"yard": 0.5, "gate": 0.5}
 READER = """
 import sys
 from edge_runtime.station.page.live_frames import LiveFrames
@@ -37,7 +38,7 @@ def bundle(tmp_path_factory):
 
 
 def test_a_view_is_written_only_while_somebody_looks_and_once_a_second(frames, bundle):
-    writer = LiveWriter(frames, [("yard", ""), ("gate", "")], lambda: bundle)
+    writer = LiveWriter(frames, [("yard", ""), ("gate", "")], lambda: bundle, RATES)
     view = judged_view((0, 0, 255))
     writer.judged([view], 0, 1.0)
     assert frames.read(0).number == 1  # the first one
@@ -55,7 +56,7 @@ def test_a_view_is_written_only_while_somebody_looks_and_once_a_second(frames, b
 
 
 def test_a_camera_that_is_seldom_judged_keeps_every_picture(frames, bundle):
-    writer = LiveWriter(frames, [("yard", "")], lambda: bundle, ["yard"])
+    writer = LiveWriter(frames, [("yard", "")], lambda: bundle, {"yard": 0.01})
     for minute in range(3):
         writer.judged([judged_view((0, 0, 255))], 0, 60.0 * minute)
     assert frames.read(0).number == 3
@@ -63,30 +64,31 @@ def test_a_camera_that_is_seldom_judged_keeps_every_picture(frames, bundle):
 
 def test_what_is_told_of_a_view_is_what_the_model_said(frames, bundle):
     frames.want(0.0)
-    LiveWriter(frames, [("yard", "")], lambda: bundle).judged([judged_view((0, 0, 255))], 0, 1.0)
+    LiveWriter(frames, [("yard", "")], lambda: bundle, RATES).judged([judged_view((0, 0, 255))], 0, 1.0)
     found = frames.read(0)
     assert found.about.items() >= {"camera": "yard", "label": "rust", "flagged": True, "threshold": 0.4}.items()
     assert found.about["model"] == bundle.identity()
+    assert (found.about["size"], found.about["limit"]) == ([48, 64], 8.0)  # two turns, three seconds, one more
     assert np.array_equal(found.picture, judged_view((0, 0, 255)).image)
     assert np.array_equal(found.map, judged_view((0, 0, 255)).evaluation.cams["rust"])
 
 
 def test_a_healthy_view_shows_the_fault_that_is_nearest_its_threshold(frames, bundle):
     frames.want(0.0)
-    LiveWriter(frames, [("yard", "")], lambda: bundle).judged([judged_view((0, 255, 0))], 0, 1.0)
+    LiveWriter(frames, [("yard", "")], lambda: bundle, RATES).judged([judged_view((0, 255, 0))], 0, 1.0)
     about = frames.read(0).about
     assert (about["label"], about["named"], about["flagged"]) == ("rust", "normal", False)
 
 
 def test_a_view_that_settings_do_not_know_is_left_out(frames, bundle):
     frames.want(0.0)
-    LiveWriter(frames, [("gate", "")], lambda: bundle).judged([judged_view((0, 0, 255))], 0, 1.0)
+    LiveWriter(frames, [("gate", "")], lambda: bundle, RATES).judged([judged_view((0, 0, 255))], 0, 1.0)
     assert frames.read(0) is None
 
 
 def test_another_process_reads_and_asks(frames, bundle):
     frames.want(0.0)
-    LiveWriter(frames, [("gate", ""), ("yard", "")], lambda: bundle).judged([judged_view((0, 0, 255))], 0, 1.0)
+    LiveWriter(frames, [("gate", ""), ("yard", "")], lambda: bundle, RATES).judged([judged_view((0, 0, 255))], 0, 1.0)
     command = [sys.executable, "-c", READER, str(frames.handle)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, pass_fds=[frames.handle], timeout=60)
     assert done.stdout.strip() == "2 [0, 0, 255] yard None", done.stderr
@@ -98,7 +100,7 @@ def test_a_picture_that_is_being_read_elsewhere_is_passed_over(frames, bundle):
     holder = "import fcntl, sys; fcntl.lockf(int(sys.argv[1]), fcntl.LOCK_SH, 1, 0); print('held', flush=True); input()"
     command = [sys.executable, "-c", holder, str(frames.handle)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    writer = LiveWriter(frames, [("yard", "")], lambda: bundle)
+    writer = LiveWriter(frames, [("yard", "")], lambda: bundle, RATES)
     frames.want(0.0)
     with subprocess.Popen(command, pass_fds=[frames.handle], **pipes) as child:
         assert child.stdout.readline() == b"held\n"
