@@ -23,6 +23,7 @@ from ...durable_sqlite import disk, open_database, transaction
 from ...judgements.archive import CONTENT
 from ...watchlog.ledger_query import boot_id
 from ..scores.score_store import FOLDER as SCORES
+from ..scores.score_store import SUFFIX as SCORE_SUFFIX
 from .age_clock import AgeClock
 
 DATABASE = "retention.sqlite3"
@@ -134,7 +135,7 @@ def files_below(state_dir: Path) -> Iterator[str]:
     for name in KEPT_IN:
         for folder, _, files in os.walk(state_dir / name):
             for file in files:
-                if not file.startswith("."):
+                if not file.startswith(".") and (name != SCORES or file.endswith(SCORE_SUFFIX)):
                     yield (Path(folder) / file).relative_to(state_dir).as_posix()
 
 
