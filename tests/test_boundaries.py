@@ -23,9 +23,10 @@ ARROWS = {
         "cameras": "ground bundle media inference.blank_check",
         "alerts": "ground bundle media inference",
         "updates": "ground bundle media inference alerts",
+        "judgements": "ground bundle media updates.identity.station_key",
         "classify": "ground bundle media inference updates labelling judgements web",
         "watchlog": "ground bundle web.page_style",
-        "station": "ground bundle media inference cameras alerts watchlog updates web",
+        "station": "ground bundle media inference cameras alerts watchlog updates judgements web",
     },
     "augment": {
         "ground": "",

@@ -1,4 +1,4 @@
-"""Events of a station: alarms, updates, heartbeats and samples, each a JSON document with an id and its pictures."""
+"""Events of a station: alarms, updates, heartbeats, samples, feedback; each a JSON document with id and pictures."""
 
 import uuid
 from collections.abc import Mapping
@@ -15,14 +15,15 @@ from .event_pictures import annotated_jpeg, clean_jpeg
 from .votes import Change
 
 SCHEMA_VERSION = 1
-ALARM, UPDATE, HEARTBEAT, SAMPLE = "alarm", "update", "heartbeat", "sample"
+ALARM, UPDATE, HEARTBEAT, SAMPLE, FEEDBACK = "alarm", "update", "heartbeat", "sample", "feedback"
+ARCHIVE = "archive"  # of the files of an event of feedback: no picture, the archive itself
 NO_MODEL = {"name": "", "version": "", "digest": ""}  # the identity that stands for none
-KINDS = (ALARM, UPDATE, HEARTBEAT, SAMPLE)  # in the order in which they are sent
+KINDS = (ALARM, UPDATE, HEARTBEAT, SAMPLE, FEEDBACK)  # in the order in which they are sent
 
 
 @dataclass(frozen=True)
 class Record:
-    """An event to keep and to send. `pictures` are JPEGs by name; `camera` is empty for the station's own.
+    """An event to keep and to send. `pictures` are JPEGs by name, or the archive; `camera` is empty for its own.
 
     `id` never changes, so a receiver recognises an event that arrives twice.
     """
@@ -50,15 +51,16 @@ class JudgedView:
     test: bool = False
 
 
-def camera_status(cause: Cause | None, problem: str = "") -> dict[str, str]:
+def camera_status(cause: Cause | None, problem: str = "", until_by: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return a camera's status as topics and heartbeats hold it; `problem` says in a sentence what is misconfigured.
 
-    A misconfigured camera always has one: the advice of the cause, where none is given.
+    A misconfigured camera always has one: the advice of the cause, where none is given. `until_by` says until when a
+    maintenance is to last, and whose it is.
     """
     if cause is Cause.MISCONFIGURED:
         problem = problem or cause.advice
     status = {"status": "online", "cause": ""} if cause is None else {"status": cause.status, "cause": cause.value}
-    return {**status, "problem": problem} if problem else status
+    return {**status, **({"problem": problem} if problem else {}), **(until_by or {})}
 
 
 class Reporter:
@@ -73,8 +75,11 @@ class Reporter:
         """Tell of `bundle` as the model from now on."""
         self._model, self._manifest = bundle.identity(), bundle.manifest
 
-    def alarm(self, view: JudgedView, change: Change, moment: Moment) -> Record:
-        """Return the alarm that `change` raised on `view`, with clean frame and heat map of the raised label."""
+    def alarm(self, view: JudgedView, change: Change, moment: Moment, marks: Mapping[str, Any] | None = None) -> Record:
+        """Return the alarm that `change` raised on `view`, with clean frame and heat map of the raised label.
+
+        `marks` say that a person has put the camera under maintenance or snoozed the label.
+        """
         verdict = self._verdict(view, change.label)
         caption = f"{verdict['label']} {verdict['probability']:.2f} (threshold {verdict['threshold']:.3g}), "
         caption += f"{change.votes} of {change.of} frames"
@@ -85,7 +90,8 @@ class Reporter:
             "frame": clean_jpeg(view.image),
             "heatmap": annotated_jpeg(view.image, view.evaluation.cams[change.label], self._manifest, lines),
         }
-        return self._record(ALARM, view.camera, moment, {**verdict, "votes": change.to_json()}, pictures)
+        content = {**verdict, "votes": change.to_json(), **(marks or {})}
+        return self._record(ALARM, view.camera, moment, content, pictures)
 
     def sample(self, view: JudgedView, reason: str, moment: Moment) -> Record:
         """Return a frame worth learning from, because of `reason`, without anything drawn on it."""
@@ -101,6 +107,10 @@ class Reporter:
     def update(self, content: Mapping[str, Any], moment: Moment, identity: str) -> Record:
         """Return what became of an update of the model; `identity` is the same whenever this one is told."""
         return self._record(UPDATE, "", moment, {"update": dict(content)}, {}, identity)
+
+    def feedback(self, content: Mapping[str, Any], archive: bytes, moment: Moment, identity: str) -> Record:
+        """Return the event that carries a feedback archive; `content` says what is in it."""
+        return self._record(FEEDBACK, "", moment, {"feedback": dict(content)}, {ARCHIVE: archive}, identity)
 
     def _verdict(self, view: JudgedView, label: str) -> dict[str, Any]:
         return {

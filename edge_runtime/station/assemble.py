@@ -23,6 +23,7 @@ from ..inference.evaluator import Evaluator
 from ..logs import log_to_stderr
 from ..updates.state import Stage, load
 from ..watchlog.ledger_writer import LedgerWriter
+from .attention.reader import AttentionReader
 from .camera_watch import CameraWatch
 from .metrics import Metrics
 from .open_outbox import make_sinks, open_outbox
@@ -34,7 +35,7 @@ from .status_server import StatusServer
 from .updating.live_updates import LiveUpdates
 from .updating.model_switch import ModelSwitch, fit_model
 from .updating.outcome_reports import OutcomeReports, alarms_of_the_last_day
-from .updating.schedule import UpdateSchedule
+from .updating.schedule import Schedules, UpdateSchedule
 from .updating.signed_reports import SignedReports
 from .updating.start import open_serving
 from .updating.without_model import WithoutModel
@@ -60,7 +61,7 @@ def serve(settings: StationSettings, stop: threading.Event, config: Path | None 
                 if load(settings.station.state_dir).stage is not Stage.FAILED:
                     raise
                 # An update has left no model that can serve: a restart would not mend it, and central has to know.
-                schedule = update_schedule(settings, config)
+                schedule = schedules(settings, config)
                 again = WithoutModel(settings, [plan.name for plan in plans], notifier, schedule, str(error)).run(stop)
                 continue
             assemble(settings, plans, evaluator, notifier, config=config).run(stop)
@@ -101,7 +102,8 @@ def assemble(
     station, bundle, metrics, clock = settings.station, evaluator.bundle, Metrics(), Clock()
     model = fit_model(settings, [plan.name for plan in plans], evaluator)
     reporter = Reporter(station.name, bundle)
-    alarm_rules = AlarmRules(model.rules, reporter, notifier.spool, clock, SampleSelector(settings.samples))
+    attention, samples = AttentionReader(station.state_dir), SampleSelector(settings.samples)
+    alarm_rules = AlarmRules(model.rules, reporter, notifier.spool, clock, samples, attention.marks)
     ledger = LedgerWriter(station.state_dir, station.name, list(model.rules), station.report_at)
     metrics.set_model(**bundle.identity())
     metrics.watch(notifier.outbox, notifier.spool, notifier.troubles)
@@ -109,7 +111,7 @@ def assemble(
     metrics.expect_tests(running if station.test_alarm_hours else [])  # or an alert would wait for what never comes
     schedule = Schedule(running, station.test_alarm_hours * 3600, time.monotonic() + first_test_seconds)
     cameras = CameraGroup(plans, bundle.manifest.input.radiometric)
-    watch = CameraWatch(plans, evaluator, alarm_rules, ledger, notifier, metrics)
+    watch = CameraWatch(plans, evaluator, alarm_rules, ledger, notifier, metrics, attention)
     self_tests = SelfTests(model.pictures, alarm_rules, schedule, station.state_dir, metrics.count_test)
     return Service(
         cameras=cameras,
@@ -124,11 +126,17 @@ def assemble(
     )
 
 
-def update_schedule(settings: StationSettings, config: Path | None) -> UpdateSchedule:
-    """Return what starts the update process, which reads the settings from the file `config`; without it nothing."""
-    command = ("update", "--config", str(config)) if config and settings.updates.url else ()
-    return UpdateSchedule(
-        module_command("edge_runtime.station", *command) if command else (), settings.updates.interval_hours * 3600
+def schedules(settings: StationSettings, config: Path | None) -> Schedules:
+    """Return what starts `update` and `feedback`, which read the settings from the file `config`; without it none."""
+
+    def command(name: str, wanted: object, *options: str) -> Sequence[str]:
+        options = (name, "--config", str(config), *options)
+        return module_command("edge_runtime.station", *options) if config and wanted else ()
+
+    update, feedback = settings.updates, settings.feedback
+    return Schedules(
+        UpdateSchedule(command("update", update.url), update.interval_hours * 3600),
+        UpdateSchedule(command("feedback", feedback.send, "--send"), feedback.hours * 3600, what="feedback"),
     )
 
 
@@ -139,7 +147,7 @@ def _updates(settings: StationSettings, switch: ModelSwitch, notifier: Notifier,
         section=section,
         slots=settings.station.slots,
         switch=switch,
-        schedule=update_schedule(settings, config),
+        schedule=schedules(settings, config),
         daily_alarms=partial(alarms_of_the_last_day, notifier.outbox),
         tell=OutcomeReports(watch.alarm_rules, watch.metrics),
         reports=SignedReports(settings.station.state_dir, settings.station.name),

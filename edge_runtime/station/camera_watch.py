@@ -13,9 +13,11 @@ from ..bundle.preprocess import Frame
 from ..cameras.camera import CameraState, CapturedFrame
 from ..cameras.settings import CameraPlan
 from ..causes import Cause
+from ..clock import instant
 from ..inference.evaluator import Evaluation, Evaluator
 from ..watchlog.ledger_writer import LedgerWriter
 from ..watchlog.watch_state import WatchState
+from .attention.reader import AttentionReader
 from .metrics import Metrics
 
 log = logging.getLogger(__name__)
@@ -31,6 +33,7 @@ class CameraWatch:
     ledger: LedgerWriter
     notifier: Notifier
     metrics: Metrics
+    attention: AttentionReader
     # Told of the views of cameras that were judged together, and of the number of alarms that they raised.
     on_judged: Callable[[Sequence[JudgedView], int], None] = lambda views, alarms: None
     # Told why the engine fails; returns whether another model has taken over, which is then shown the same frames.
@@ -40,6 +43,7 @@ class CameraWatch:
         self._problems = {plan.name: plan.problem for plan in self.plans}
         self._watch_state = WatchState({plan.name: plan.least_rate for plan in self.plans})
         self._causes: dict[str, Cause | None] = {}
+        self._told: dict[str, dict[str, str]] = {}  # the status that was last reported, by camera
         self._skipped: dict[str, int] = {}
 
     @property
@@ -49,7 +53,7 @@ class CameraWatch:
 
     def statuses(self) -> dict[str, dict[str, str]]:
         """Return the status of each camera as topics and heartbeats hold it."""
-        return {name: self._status(name, cause) for name, cause in dict(self._causes).items()}
+        return {name: dict(status) for name, status in dict(self._told).items()}
 
     def judge(self, frames: Sequence[CapturedFrame]) -> tuple[set[str], set[str]]:
         """Judge `frames` in one call of the engine.
@@ -113,26 +117,36 @@ class CameraWatch:
 
     def note(self, states: Mapping[str, CameraState], now: float, elapsed: float) -> None:
         """Report how each camera does `now` (monotonic seconds), `elapsed` seconds after the last call."""
+        maintained = self.attention.tick(instant(now)).maintenance
+        self._watch_state.maintain([name for name in states if name in maintained], now)
         blind = {name: self._watch_state.blind(name, s.cause, s.since, now) for name, s in states.items()}
         self.ledger.note(blind, now)
         for name, (cause, _) in blind.items():
-            if cause is not None:
+            if cause is Cause.MAINTENANCE:
+                self.metrics.maintenance_seconds.labels(name).inc(elapsed)
+            elif cause is not None:
                 self.metrics.blind_seconds.labels(name, cause.value).inc(elapsed)
-            if name not in self._causes or self._causes[name] is not cause:
-                self._causes[name] = cause
-                self._report_change(name, cause)
+            self._causes[name] = cause
+            if (status := self._status(name, cause)) != self._told.get(name):
+                self._told[name] = status
+                self._report_change(name, cause, status)
         for name, state in states.items():
             self.metrics.frames_dropped.labels(name).inc(state.skipped - self._skipped.get(name, 0))
             self._skipped[name] = state.skipped
         self.ledger.tick(now)
 
-    def _report_change(self, camera: str, cause: Cause | None) -> None:
-        self.notifier.set_camera(camera, self._status(camera, cause))
+    def _report_change(self, camera: str, cause: Cause | None, status: Mapping[str, str]) -> None:
+        self.notifier.set_camera(camera, status)
         if cause is None:
             log.info("%s is watched", camera, extra={"fields": {"camera": camera}})
+        elif cause is Cause.MAINTENANCE:
+            fields = {"camera": camera, **status}
+            log.info("%s is under maintenance until %s", camera, status["until"], extra={"fields": fields})
         else:
             fields, why = {"camera": camera, "cause": cause.value}, self._problems[camera] or cause.advice
             log.warning("%s is not watched (%s): %s", camera, cause.value, why, extra={"fields": fields})
 
     def _status(self, camera: str, cause: Cause | None) -> dict[str, str]:
+        if cause is Cause.MAINTENANCE:
+            return camera_status(cause, until_by=self.attention.current.maintenance[camera].to_json())
         return camera_status(cause, self._problems[camera])

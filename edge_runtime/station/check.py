@@ -12,7 +12,8 @@ from ..bundle.manifest import Manifest
 from ..bundle.store import Bundle, open_bundle
 from ..cameras.camera import CapturedFrame
 from ..cameras.camera_group import CameraGroup
-from ..cameras.settings import CameraPlan, plan_cameras
+from ..cameras.regions import hidden_share
+from ..cameras.settings import WHOLE, CameraPlan, plan_cameras
 from ..causes import Cause
 from ..inference.engines import available_engines, load_engine, open_engine, variant_run_by
 from ..updates.state import UpdateRunsError
@@ -156,7 +157,9 @@ def _first_frames(plans: Sequence[CameraPlan], manifest: Manifest | None) -> Ite
         while len(told) < len(plans) and time.monotonic() < deadline:
             for frame in cameras.newest(0.2):
                 size = f"{frame.image.shape[1]} x {frame.image.shape[0]} pixels"
-                told[frame.camera] = "; ".join([size, *_smallest_faults(frame, manifest)])
+                masks = cameras.plans[frame.camera].settings.masks
+                hidden = [f"its masks hide {100 * hidden_share(masks, WHOLE):.0f} % of the picture"] if masks else []
+                told[frame.camera] = "; ".join([size, *hidden, *_smallest_faults(frame, manifest)])
         for name, state in cameras.states().items():
             if name in told:
                 yield Outcome(True, f"camera {name}: {told[name]}")

@@ -27,6 +27,7 @@ class Metrics:
         self.frames_evaluated = self._counter("frames_evaluated", "Frames that got a verdict", camera)
         self.frames_dropped = self._counter("frames_dropped", "Frames passed over because newer ones came", camera)
         self.blind_seconds = self._counter("blind_seconds", "Seconds not evaluated, by cause", ("camera", "cause"))
+        self.maintenance_seconds = self._counter("maintenance_seconds", "Seconds under maintenance", camera)
         self.events = self._counter("events", "Alarms raised", ("camera", "label"))
         self.test_alarms = self._counter("test_alarms", "Test alarms, raised or failed", ("camera", "result"))
         self.frame_tests = self._counter("frame_tests", "Marked frames, arrived or failed", ("camera", "result"))

@@ -70,7 +70,8 @@ def _ask_service(settings: StationSettings) -> Mapping[str, Any]:
 def _document(
     settings: StationSettings, night: Night, outbox: Outbox, at_work: bool, told: Mapping[str, Any]
 ) -> dict[str, Any]:
-    causes = {i.camera: i.cause for i in night.blind if i.ended >= night.until.monotonic}
+    unwatched = (*night.blind, *night.maintenance)
+    causes = {i.camera: i.cause for i in unwatched if i.ended >= night.until.monotonic}
     problems, otherwise = _problems(outbox), None if at_work else Cause.NOT_RUNNING
     model, update = on_disk(settings)
     return {
@@ -103,8 +104,9 @@ def _text(document: Mapping[str, Any], night: Night) -> str:
     at_rest = "is NOT running" if document["ever_ran"] else "is NOT running, and has never run here"
     lines = [f"{document['station']}: the service {'is at work' if document['at_work'] else at_rest}"]
     for name, camera in document["cameras"].items():
-        cause = f" ({camera['cause']})" if camera["cause"] else ""
-        lines.append(f"  {name}: {camera['status']}{cause}" + (f": {camera['problem']}" if "problem" in camera else ""))
+        why = camera.get("problem") or (f"until {camera['until']}, by {camera['by']}" if "until" in camera else "")
+        cause = f" ({camera['cause']})" if camera["cause"] not in ("", camera["status"]) else ""
+        lines.append(f"  {name}: {camera['status']}{cause}" + (f": {why}" if why else ""))
     for name, counts in document["sinks"].items():
         lines.append(f"  {name}: {counts['pending']} events wait, {counts['parked']} were refused")
     lines += _model_lines(document)
