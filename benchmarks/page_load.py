@@ -166,10 +166,12 @@ def measure_pages(folder: Path, bundle: Path, events: int, requests: int) -> boo
         paths = ("/", "/events", "/events?label=rust&judged=open", "/events?camera=gate&judged=right",
                  f"/events/{ids[-1]}", f"/events/{ids[-1]}/thumb.jpg", "/night", "/thresholds", "/cameras")  # fmt: skip
         for path in paths:
-            times = [timed(visitor, path) for _ in range(11)]
-            good &= statistics.median(times[1:]) < LIMIT_MS and (path == "/thresholds" or times[0] < LIMIT_MS)
-            print(f"{path.replace(ids[-1], '<id>'):36} first {times[0]:6.0f} ms, then median "
-                  f"{statistics.median(times[1:]):4.0f} ms, slowest {max(times[1:]):4.0f} ms", flush=True)  # fmt: skip
+            times = [timed(visitor, path, page) for _ in range(11)]
+            walls, own = [wall for wall, _ in times], statistics.median(busy for _, busy in times[1:])
+            good &= statistics.median(walls[1:]) < LIMIT_MS
+            print(f"{path.replace(ids[-1], '<id>'):34} first {walls[0]:5.0f} ms, then median "
+                  f"{statistics.median(walls[1:]):4.0f} ms, slowest {max(walls[1:]):4.0f} ms; processor time "
+                  f"{times[0][1]:4.0f} ms, then {own:3.0f} ms", flush=True)  # fmt: skip
         memory = [held(page)]
         for number in range(requests):
             identity = ids[number * 7919 % len(ids)]
@@ -327,11 +329,11 @@ def wait_for(port: int) -> None:
     wait_until(answers)
 
 
-def timed(visitor: Visitor, path: str) -> float:
-    """Milliseconds from the request to the last byte."""
-    began = time.perf_counter()
+def timed(visitor: Visitor, path: str, page: psutil.Process) -> tuple[float, float]:
+    """Milliseconds from the request to the last byte, and of the page's processor time, which a busy machine spares."""
+    began, before = time.perf_counter(), sum(page.cpu_times()[:2])
     visitor.get(path)
-    return (time.perf_counter() - began) * 1000
+    return (time.perf_counter() - began) * 1000, (sum(page.cpu_times()[:2]) - before) * 1000
 
 
 def held(process: psutil.Process) -> float:
