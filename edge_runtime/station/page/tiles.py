@@ -35,8 +35,9 @@ ALARM_HOURS = 24.0
 class Tile:
     """What one view shows now. `state` is ok, bad, note, warn or off; of the last there is no picture.
 
-    `words` say the state, `short` in less, `detail` what to do about it. `number` is that of the picture, 0 where there is none;
-    `taken` when it was captured, `share` and `threshold` (0 to 1) what the bar shows of `label`.
+    `short` says the state, `words` say it in full where there is no picture, `detail` what to do about it. `number` is
+    that of the picture, 0 where there is none; `taken` when it was captured, `share` and `threshold` (0 to 1) what the
+    bar shows of `label`.
     """
 
     slot: int
