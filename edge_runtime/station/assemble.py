@@ -29,6 +29,7 @@ from .metrics import Metrics
 from .open_outbox import make_sinks, open_outbox
 from .page.live_frames import LiveFrames, LiveWriter, views_of
 from .page.process import PageProcess
+from .retention.retention import retained
 from .scores.keeper import ScoreKeeper
 from .self_test import FIRST_SECONDS, Schedule, SelfTests, prepare_requests
 from .service import Part, Service
@@ -83,7 +84,8 @@ def open_notifier(settings: StationSettings) -> Iterator[Notifier]:
         prepare_requests(state_dir)
         notifier = Notifier(outbox, sinks, settings.station.heartbeat_seconds)
         try:
-            yield notifier
+            with retained(state_dir, settings.station.retention_days, outbox):
+                yield notifier
         finally:
             notifier.stop()
             log.info("stopped")
@@ -115,7 +117,9 @@ def assemble(
     schedule = Schedule(running, station.test_alarm_hours * 3600, time.monotonic() + first_test_seconds)
     cameras = CameraGroup(plans, bundle.manifest.input.radiometric)
     watch = CameraWatch(plans, evaluator, alarm_rules, ledger, notifier, metrics, attention)
-    self_tests = SelfTests(model.pictures, alarm_rules, schedule, station.state_dir, metrics.count_test)
+    self_tests = SelfTests(
+        model.pictures, alarm_rules, schedule, station.state_dir, metrics.count_test, attention.maintained
+    )
     return Service(
         cameras=cameras,
         watch=watch,

@@ -34,7 +34,8 @@ class StationSection:
     alarms that every sink has acknowledged; what waits has no bound.
 
     `engine` and `precision` as in `edge-classify`; `threads` cores for one inference, 0 leaves one to the cameras.
-    `report_at` is the local time of the night's report.
+    `report_at` is the local time of the night's report. Pictures, scores and archives of feedback are deleted after
+    `retention_days`, whether all sinks have them or not; 0 keeps them as long as there is room.
     """
 
     name: str
@@ -47,6 +48,7 @@ class StationSection:
     threads: int = number(0, low=0)
     test_alarm_hours: float = number(12.0, low=0)  # between two test alarms by themselves; 0: none
     report_at: str = "07:00"
+    retention_days: float = number(0.0, low=0)
 
     def __post_init__(self) -> None:
         check_name("the station", self.name)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -177,7 +178,9 @@ class Tiles:
 
     @require(Role.VIEWER)
     async def stream(self, request: Request) -> Response:
-        """Send what is new as it happens."""
+        """Send what is new as it happens; what was shown to earlier viewers may be old."""
+        if not self._desk.live.viewers:
+            self._desk.live.publish(await run_in_threadpool(self.value))
         return self._desk.live.answer(request)
 
     @require(Role.VIEWER)
@@ -189,7 +192,7 @@ class Tiles:
             raise HTTPException(404)
         found = frames.read(slot)
         if found is None or _view(found.about) != self._desk.views[slot] or too_old(found.about, time.monotonic()):
-            raise HTTPException(404)  # it would pose as live
+            return Response(status_code=204)  # it would pose as live
         return Response(self._jpeg(slot, found, with_map), media_type="image/jpeg")
 
     def _jpeg(self, slot: int, frame: LiveFrame, with_map: bool) -> bytes:
