@@ -18,10 +18,12 @@ def doctor_page(
     code = doctor.exit_code(found)
     stops, look = (sum(section.level == level for section in found) for level in (doctor.STOPS, doctor.LOOK))
     named = [(f"found-{number}", section) for number, section in enumerate(found, 1)]
+    headline, _, rest = doctor.SAID[code].partition(". ")
     content = {
         "title": f"rarefault doctor: {source}",
         "verdict": WORDS[code] if found else "nothing found",
-        "headline": doctor.SAID[code],
+        "headline": headline,
+        "rest": rest,
         "tiles": [
             {"name": "usable pictures", "value": str(summary.images), "note": f"layout {summary.layout}"},
             {"name": "classes", "value": str(len(summary.classes)), "note": ""},
