@@ -164,7 +164,9 @@ def _bar(probability: float, threshold: float | None) -> str:
     """Draw a probability as a bar, with a mark at the threshold; the words beside it say the same."""
     mark = "" if threshold is None else f'<b class="mark" style="left:{100 * threshold:.1f}%"></b>'
     state = "" if threshold is None or probability < threshold else ' data-state="bad"'
-    return f'<span class="measure"{state} aria-hidden="true"><i style="width:{100 * probability:.1f}%"></i>{mark}</span>'
+    return (
+        f'<span class="measure"{state} aria-hidden="true"><i style="width:{100 * probability:.1f}%"></i>{mark}</span>'
+    )
 
 
 def _image(jpeg: bytes | None, what: str) -> str:
