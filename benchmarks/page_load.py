@@ -91,14 +91,21 @@ class Visitor:
         return link.getresponse()
 
     def _ask(self, method: str, path: str, body: str | None, headers: dict[str, str], expected: int) -> bytes:
-        self._link.request(method, path, body, {"Cookie": self._cookie, **headers})
-        answer = self._link.getresponse()
+        try:
+            answer = self._answer(method, path, body, headers)
+        except (http.client.RemoteDisconnected, ConnectionError):  # it was idle for too long: browsers try again
+            self._link.close()
+            answer = self._answer(method, path, body, headers)
         data = answer.read()
         if answer.status != expected:
             raise RuntimeError(f"{method} {path}: {answer.status} {data[:200]!r}, expected {expected}")
         for cookie in answer.headers.get_all("Set-Cookie", []):
             self._cookie = "; ".join(filter(None, (self._cookie, cookie.partition(";")[0])))
         return data
+
+    def _answer(self, method: str, path: str, body: str | None, headers: dict[str, str]) -> http.client.HTTPResponse:
+        self._link.request(method, path, body, {"Cookie": self._cookie, **headers})
+        return self._link.getresponse()
 
 
 class Viewer(threading.Thread):
@@ -313,9 +320,10 @@ def running(folder: Path, command: str, config: Path) -> Iterator[psutil.Process
         child = subprocess.Popen(arguments, stdout=log, stderr=log)
     try:
         yield psutil.Process(child.pid)
+    except BaseException:
+        print((folder / "log").read_text()[-3000:])
+        raise
     finally:
-        if child.poll() is not None:
-            print((folder / "log").read_text()[-3000:])
         child.send_signal(signal.SIGTERM)
         child.wait(20)
 
