@@ -12,6 +12,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from ..bundle.errors import InputError, UnavailableError, os_errors_as
+from .accounts import Accounts
+from .settings import PageSection
 from .sse import OpenStreams
 
 GRACE_SECONDS = 2  # for answers under way; streams are ended then
@@ -70,6 +72,27 @@ def certificate_names(cert_file: Path) -> list[str]:
     except (OSError, ValueError) as error:
         raise InputError(f"cert_file {cert_file} cannot be used ({error}); give a certificate in PEM form") from None
     return [*names.get_values_for_type(x509.DNSName), *map(str, names.get_values_for_type(x509.IPAddress))]
+
+
+def try_page(section: PageSection, free: bool) -> str:
+    """Read every file that [page] names, and listen where the port is `free`; return what the page would be.
+
+    RarefaultError where it could not be served.
+    """
+    if section.users_file is None:
+        raise InputError("users_file is not set in [page], so nobody could log in")
+    accounts = Accounts.read(section.users_file)
+    _config(_nothing, section.cert_file, section.key_file)
+    own = [] if section.cert_file is None else certificate_names(section.cert_file)
+    if free:
+        listen(section.host, section.port).close()
+    names = f", by the names {', '.join([*section.names, *own])}" if section.names or own else ""
+    scheme = "http" if section.cert_file is None else "https"
+    return f"page on {scheme}://{section.host}:{section.port}{names}; users: {', '.join(accounts.names()) or 'none'}"
+
+
+async def _nothing(scope: Scope, receive: Receive, send: Send) -> None:
+    """Stand in for an application where only the server's files are tried."""
 
 
 def listen(host: str, port: int) -> socket.socket:
