@@ -22,7 +22,10 @@ ARROWS = {
         "cameras": "ground bundle media inference.blank_check",
         "alerts": "ground bundle media inference",
         "updates": "ground bundle media inference alerts",
-        "classify": "ground bundle media inference updates",
+        "web": "ground bundle",
+        "judgements": "ground bundle media updates.identity",
+        "labelling": "ground bundle media inference web judgements",
+        "classify": "ground bundle media inference updates labelling judgements web",
         "watchlog": "ground bundle",
         "station": "ground bundle media inference cameras alerts watchlog updates",
     },
@@ -37,12 +40,16 @@ ARROWS = {
         "stages": "ground data models evaluation training spatial report.contact_sheets",
         "mini": "ground models training",
         "updates": "ground data models evaluation",
-        "commands": "ground data models evaluation training spatial report stages mini updates",
+        "labelling": "ground data models evaluation training",
+        "commands": "ground data models evaluation training spatial report stages mini updates labelling",
     },
 }
 COMMANDS = ("augment.cli", "augment.demo", "augment.study")
 # What of the edge export and augment may import.
-FOR_THE_LAB = ("bundle", "media", "inference", "updates", "settings_reader", "secret_files", "text_files", "cli_errors")
+FOR_THE_LAB = (
+    *("bundle", "media", "inference", "updates", "web", "judgements", "labelling"),
+    *("settings_reader", "secret_files", "text_files", "cli_errors"),
+)
 
 WALLED_OFF = ("torch", "torchvision", "transformers", "diffusers", "onnx", "export", "augment")
 

@@ -56,6 +56,7 @@ TESTED_ELSEWHERE = {
     "edge_runtime/alerts/settings": "station.toml is read whole: station/test_settings",
     "edge_runtime/cameras/capture_process": "runs as a process of its own: test_camera_group",
     "edge_runtime/cameras/thumbnail": "test_picture_health, test_change_gate",
+    "edge_runtime/labelling/items": "test_app, test_proposals",
     "edge_runtime/durable_sqlite": "alerts/test_outbox, watchlog/test_ledger",
     "edge_runtime/station/cli": "the commands are run whole: test_service, test_check, test_status, test_event_list",
     "edge_runtime/station/backup/commands": "test_archive",
