@@ -23,7 +23,7 @@ ARROWS = {
         "cameras": "ground bundle media inference.blank_check",
         "alerts": "ground bundle media inference",
         "updates": "ground bundle media inference alerts",
-        "judgements": "ground bundle media updates.identity",
+        "judgements": "ground bundle media updates.identity.station_key",
         "labelling": "ground bundle media inference web judgements",
         "classify": "ground bundle media inference updates labelling judgements web",
         "watchlog": "ground bundle",

@@ -1,0 +1,179 @@
+"""STATE/judgements.sqlite3: every judgement and undo, and an audit line of who did what. Nothing in it is changed."""
+
+import contextlib
+import json
+import sqlite3
+import threading
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..clock import iso
+from ..durable_sqlite import disk, open_database, transaction
+from .precision import Precision, precisions
+from .records import Judgement, read_judgement
+
+DATABASE = "judgements.sqlite3"
+VERSION = 1  # of the tables
+AT_ONCE = 500  # values in one query
+
+_TABLES = """
+CREATE TABLE entries (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    event TEXT NOT NULL,
+    judge TEXT NOT NULL,
+    captured TEXT NOT NULL,     -- when the frame was taken
+    undoes TEXT,                -- the id of the judgement that this entry takes back; NULL: it is a judgement
+    document TEXT NOT NULL
+);
+CREATE INDEX by_event ON entries (event, seq);
+CREATE INDEX by_time ON entries (captured);
+CREATE INDEX by_judge ON entries (judge, seq);
+CREATE UNIQUE INDEX undone ON entries (undoes) WHERE undoes IS NOT NULL;
+CREATE TABLE audit (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    time TEXT NOT NULL,
+    who TEXT NOT NULL,
+    address TEXT NOT NULL,
+    what TEXT NOT NULL,
+    subject TEXT NOT NULL
+);
+CREATE TRIGGER entries_stay BEFORE UPDATE ON entries BEGIN SELECT RAISE(ABORT, 'entries are never changed'); END;
+CREATE TRIGGER entries_last BEFORE DELETE ON entries BEGIN SELECT RAISE(ABORT, 'entries are never deleted'); END;
+CREATE TRIGGER audit_stays BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'the audit is never changed'); END;
+CREATE TRIGGER audit_lasts BEFORE DELETE ON audit BEGIN SELECT RAISE(ABORT, 'the audit is never deleted'); END;
+"""
+
+_VALID = "undoes IS NULL AND NOT EXISTS (SELECT 1 FROM entries AS later WHERE later.undoes = entries.id)"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of the store: a judgement, or the undo of one, whose id is `undoes`."""
+
+    seq: int
+    id: str
+    judgement: Judgement | None
+    undoes: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the entry for an archive."""
+        return self.judgement.to_json() if self.judgement else {"id": self.id, "undoes": self.undoes}
+
+
+@dataclass(frozen=True)
+class AuditLine:
+    """Who did what, when, from which address, and to what."""
+
+    time: str
+    who: str
+    address: str
+    what: str
+    subject: str
+
+
+class Judgements:
+    """The store of a station. May be used by several threads; its file by several processes."""
+
+    def __init__(self, state_dir: Path, repair: bool = False) -> None:
+        """Open, or make, the store below `state_dir`, which exists; `repair`: set a damaged file aside, begin anew.
+
+        UnavailableError where the disk does not let us, InputError where a later rarefault has written it.
+        """
+        self._lock = threading.RLock()
+        path = state_dir / DATABASE
+        with disk(f"the judgements in {path}"):
+            self._database = open_database(path, _TABLES, VERSION, repair)
+
+    def add(self, judgement: Judgement) -> None:
+        """Keep `judgement`; when this returns, it survives a power cut. One that is there already is left alone."""
+        row = (judgement.id, judgement.event, judgement.judge, judgement.captured, json.dumps(judgement.to_json()))
+        with self._lock, disk("a judgement"), transaction(self._database) as database:
+            database.execute(
+                "INSERT OR IGNORE INTO entries (id, event, judge, captured, document) VALUES (?, ?, ?, ?, ?)", row
+            )
+
+    def undo(self, judge: str) -> Judgement | None:
+        """Take back the newest valid judgement of this person and return it; None where there is none."""
+        query = f"SELECT document FROM entries WHERE judge = ? AND {_VALID} ORDER BY seq DESC LIMIT 1"
+        with self._lock, disk("an undo"), transaction(self._database) as database:
+            row = database.execute(query, (judge,)).fetchone()
+            if row is None:
+                return None
+            judgement = read_judgement(json.loads(row[0]))
+            document = json.dumps({"time": iso(time.time())})
+            database.execute(
+                "INSERT INTO entries (id, event, judge, captured, undoes, document) VALUES (?, ?, ?, ?, ?, ?)",
+                (str(uuid.uuid4()), judgement.event, judge, judgement.captured, judgement.id, document),
+            )
+            return judgement
+
+    def latest(self, events: Sequence[str]) -> dict[str, Judgement]:
+        """Return the newest valid judgement of each of these events that has one."""
+        found: dict[str, Judgement] = {}
+        for start in range(0, len(events), AT_ONCE):
+            part = events[start : start + AT_ONCE]
+            marks = ",".join("?" * len(part))
+            rows = self._rows(f"event IN ({marks}) AND {_VALID} ORDER BY seq", *part)
+            found.update({judgement.event: judgement for judgement in rows})
+        return found
+
+    def of_event(self, event: str) -> list[Judgement]:
+        """Return what each judge last said of an event, oldest first."""
+        by_judge = {
+            judgement.judge: judgement for judgement in self._rows(f"event = ? AND {_VALID} ORDER BY seq", event)
+        }
+        return sorted(by_judge.values(), key=lambda judgement: judgement.time)
+
+    def judged_events(self, since: str = "") -> dict[str, Judgement]:
+        """Return the newest valid judgement of every event whose frame was captured at `since` (ISO 8601) or later."""
+        rows = self._rows(f"captured >= ? AND {_VALID} ORDER BY seq", since)
+        return {judgement.event: judgement for judgement in rows}
+
+    def disagreements(self) -> list[list[Judgement]]:
+        """Return what each judge last said, for every event on which two of them say different things."""
+        events = self._select(
+            f"SELECT event FROM entries WHERE {_VALID} GROUP BY event HAVING count(DISTINCT judge) > 1"
+        )
+        said = [self.of_event(event) for (event,) in events]
+        return [judges for judges in said if len({judgement.said for judgement in judges}) > 1]
+
+    def precision(self, since: str = "", by_week: bool = True) -> list[Precision]:
+        """Return the share of right alarms by camera, label and week, of frames captured at `since` or later."""
+        return precisions(self.judged_events(since).values(), by_week)
+
+    def entries(self, after: int = 0, limit: int = 1000) -> list[Entry]:
+        """Return judgements and undos in the order in which they came, those behind number `after`."""
+        query = "SELECT seq, id, undoes, document FROM entries WHERE seq > ? ORDER BY seq LIMIT ?"
+        return [
+            Entry(seq, identity, None if undoes else read_judgement(json.loads(document)), undoes or "")
+            for seq, identity, undoes, document in self._select(query, after, limit)
+        ]
+
+    def audit(self, who: str, address: str, what: str, subject: str) -> None:
+        """Add a line on who did what, from which address, and to what. It is never changed or removed."""
+        row = (iso(time.time()), who, address, what, subject)
+        with self._lock, disk("an audit line"), transaction(self._database) as database:
+            database.execute("INSERT INTO audit (time, who, address, what, subject) VALUES (?, ?, ?, ?, ?)", row)
+
+    def audit_lines(self, limit: int = 100) -> list[AuditLine]:
+        """Return the newest audit lines, newest first."""
+        query = "SELECT time, who, address, what, subject FROM audit ORDER BY seq DESC LIMIT ?"
+        return [AuditLine(*row) for row in self._select(query, limit)]
+
+    def close(self) -> None:
+        """Close the database. Nothing is lost where a crash keeps it from being called."""
+        with self._lock, contextlib.suppress(sqlite3.Error):
+            self._database.close()
+
+    def _rows(self, where: str, *values: object) -> list[Judgement]:
+        rows = self._select(f"SELECT document FROM entries WHERE {where}", *values)
+        return [read_judgement(json.loads(document)) for (document,) in rows]
+
+    def _select(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        with self._lock, disk("the judgements"):
+            return self._database.execute(query, values).fetchall()
