@@ -5,7 +5,7 @@ pictures that no run has seen. For the rest a quick classifier on embeddings is 
 pictures that it judges and without all that show the same thing.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +34,7 @@ def by_embedding(vectors: Vectors, targets: Labels, groups: Sequence[str], class
     `targets` (N,) may be UNKNOWN: such a picture is judged by a classifier of all that have a label.
     """
     known = np.flatnonzero(targets != UNKNOWN)
-    if len(np.unique(targets[known])) < 2:  # noqa: PLR2004  (a choice needs two)
+    if len(np.unique(targets[known])) < 2:
         return None
     found = np.full((len(targets), classes), 1 / classes)
     blank = np.flatnonzero(targets == UNKNOWN)
@@ -47,7 +47,8 @@ def by_embedding(vectors: Vectors, targets: Labels, groups: Sequence[str], class
         if len(judged) and len(np.unique(targets[taught])) > 1:
             model = embedding_classifier(vectors[taught], targets[taught])
             found[judged] = probabilities_of(model, vectors[judged], classes)
-    return found / found.sum(axis=1, keepdims=True)
+    total: Numbers = found.sum(axis=1, keepdims=True)
+    return np.asarray(found / total, np.float64)
 
 
 def by_run(run: Path, settings: Settings, labels: Sequence[str]) -> tuple[Chances, set[str]]:
@@ -81,23 +82,13 @@ def of_decision(decision: Decision, labels: Sequence[str]) -> npt.NDArray[np.flo
     return found / total if total > 0 else np.full(len(labels), 1 / len(labels))
 
 
-def joined(
-    ids: Sequence[str], base: Numbers | None, better: Chances, ask: Callable[[str], npt.NDArray[np.float64] | None] | None
-) -> Numbers | None:
-    """Return (N, K): of each picture what `better` says, else what `ask` answers, else its row of `base`.
+def joined(ids: Sequence[str], base: Numbers | None, better: Chances) -> Numbers | None:
+    """Return (N, K): of each picture what `better` says, else its row of `base`, else the same for every label.
 
-    None where nothing says anything of some picture.
+    None where nothing says anything of any picture.
     """
-    rows = []
-    for place, picture in enumerate(ids):
-        row = better.get(picture)
-        if row is None and ask is not None:
-            row = ask(picture)
-        if row is None and base is not None:
-            row = base[place]
-        rows.append(row)
-    said = [row for row in rows if row is not None]
-    if not said:
+    if base is None and not any(picture in better for picture in ids):
         return None
-    even = np.full(len(said[0]), 1 / len(said[0]))
-    return np.stack([even if row is None else row for row in rows])
+    classes = len(next(iter(better.values()))) if base is None else base.shape[1]
+    even = np.full(classes, 1 / classes)
+    return np.stack([better.get(name, even if base is None else base[row]) for row, name in enumerate(ids)])

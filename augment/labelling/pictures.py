@@ -67,9 +67,7 @@ class Listed:
 
     def of_copies(self, given: Mapping[str, Given]) -> dict[str, Given]:
         """Return the answers, which name a picture by its first path, for the other files of the same content too."""
-        return {
-            path: given[one.paths[0]] for one in self.pictures if one.paths[0] in given for path in one.paths
-        }
+        return {path: given[one.paths[0]] for one in self.pictures if one.paths[0] in given for path in one.paths}
 
 
 def list_pictures(data: DataSettings) -> Listed:
@@ -95,7 +93,9 @@ def list_pictures(data: DataSettings) -> Listed:
         split = "".join(first.sides or ()) if first else ""
         drawn = (first.boxes or ()) if first else ()
         found.append(
-            Picture(digest, tuple(files), first.label if first else "", drawn, (first and first.group) or "", split, others)
+            Picture(
+                digest, tuple(files), first.label if first else "", drawn, (first and first.group) or "", split, others
+            )
         )
     return Listed(source.root, tuple(found), source.unread)
 

@@ -18,7 +18,7 @@ CONTRADICTED, UNCERTAIN, RARE, UNBOXED, UNLABELLED, SPREAD, JUDGE = REASONS = (
 
 @dataclass(frozen=True)
 class Item:
-    """One picture to ask about: its `id` is a path with forward slashes, `label` and `boxes` what its source says.
+    """One picture to ask about: its `id` is a path with forward slashes, `label` what its source says.
 
     `label` is "" where the source says none. `reason` is one of REASONS; `rival` is the label that speaks against it,
     and `chance` how likely that is (0 to 1); "" and None where there is none.
@@ -26,7 +26,6 @@ class Item:
 
     id: str
     label: str
-    boxes: tuple[Box, ...]
     reason: str
     rival: str = ""
     chance: float | None = None
@@ -43,12 +42,13 @@ class Proposal:
 
 @dataclass(frozen=True)
 class Look:
-    """One picture as the page shows it: uint8 (H, W, 3) BGR, upright; `maps` (h, w) by label, on the canvas of `spec`.
+    """One picture as the page shows it: uint8 (H, W, 3) BGR, upright, and the `boxes` that its source draws.
 
-    Without a model `proposal` is None and there are no maps.
+    `maps` (h, w) by label lie on the canvas of `spec`. Without a model there are none.
     """
 
     frame: Frame
+    boxes: tuple[Box, ...] = ()
     proposal: Proposal | None = None
     maps: Mapping[str, Array] = field(default_factory=dict)
     spec: PreprocessSpec | None = None
@@ -75,6 +75,9 @@ class Items(Protocol):
     @property
     def order(self) -> Sequence[Item]:
         """The pictures in the order in which they are shown."""
+
+    def picture(self, item: Item) -> Frame:
+        """Read the picture alone, uint8 (H, W, 3) BGR, upright; InputError where it cannot be read."""
 
     def look(self, item: Item) -> Look:
         """Read the picture and ask the model, where there is one; InputError where it cannot be read."""

@@ -34,9 +34,9 @@ def overlay(
     relative to the map's own maximum. The picture turns grey, because a thermal camera's own false colours would drown
     any other.
     """
-    scale = min(1.0, max_side / max(frame.shape[:2]))
-    size = (max(1, round(frame.shape[1] * scale)), max(1, round(frame.shape[0] * scale)))
-    grey = cv2.cvtColor(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2GRAY)
+    small = fitted(frame, max_side)
+    size = (small.shape[1], small.shape[0])
+    grey = cv2.cvtColor(small, cv2.COLOR_BGR2GRAY)
     heat = over_frame(np.maximum(cam, 0).astype(np.float32), spec, frame.shape[:2], size)
     if full_heat is None:
         heat = np.clip(heat / max(float(heat.max()), 1e-12), 0, 1)
@@ -46,6 +46,15 @@ def overlay(
     weight = (heat * OPACITY)[..., None]
     blended: Frame = (grey[..., None] * (1 - weight) + colours * weight).round().astype(np.uint8)
     return blended
+
+
+def fitted(frame: Frame, max_side: int) -> Frame:
+    """Return the frame, scaled down where a side is longer than `max_side` pixels."""
+    scale = max_side / max(frame.shape[:2])
+    if scale >= 1:
+        return frame
+    size = (max(1, round(frame.shape[1] * scale)), max(1, round(frame.shape[0] * scale)))
+    return cast(Frame, cv2.resize(frame, size, interpolation=cv2.INTER_AREA))
 
 
 def over_frame(cam: Array, spec: PreprocessSpec | None, shape: tuple[int, ...], size: tuple[int, int]) -> Array:
