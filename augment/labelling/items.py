@@ -94,6 +94,23 @@ class SourceItems:
         proposal = propose(evaluation, manifest.head, manifest.input, (height, width))
         return Look(frame, boxes, proposal, evaluation.cams, manifest.input, manifest.head.full_heat)
 
+    def stated_boxes(self, every: bool) -> tuple[dict[str, tuple[Box, ...]], dict[str, tuple[int, int]]]:
+        """Return the boxes that the source draws in pixels by the picture's id, and (width, height) by path.
+
+        Pictures without boxes are read for their size only where `every` is set; one that cannot be read has neither.
+        """
+        asked = [one for one in self._listed.pictures if every or one.drawn]
+        boxes: dict[str, tuple[Box, ...]] = {}
+        sizes: dict[str, tuple[int, int]] = {}
+        for picture in progress(asked, len(asked), "pictures measured"):
+            try:
+                height, width = self._store.read(self._listed.root / picture.paths[0]).frame.shape[:2]
+            except InputError:
+                continue
+            boxes[picture.id] = self.boxes_of(picture, (height, width))
+            sizes |= dict.fromkeys(picture.paths, (width, height))
+        return boxes, sizes
+
     def boxes_of(self, picture: Picture, size: tuple[int, int]) -> tuple[Box, ...]:
         """Return the boxes that the source draws, in pixels; those that cannot be of this picture are left out."""
         found: list[Box] = []
