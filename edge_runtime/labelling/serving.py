@@ -12,14 +12,21 @@ from ..web.server import listen, serve
 LONGEST_END = 10.0  # seconds that answers under way get
 
 
-def show(app: ASGIApp, access: LocalAccess, port: int, browser: bool, say: Callable[[str], None]) -> None:
-    """Serve `app` on 127.0.0.1 until the person presses Ctrl-C; `port` 0 is any free one.
+def show(
+    app: ASGIApp,
+    access: LocalAccess,
+    port: int,
+    browser: bool,
+    say: Callable[[str], None],
+    stop: threading.Event | None = None,
+) -> None:
+    """Serve `app` on 127.0.0.1 until the person presses Ctrl-C or `stop` is set; `port` 0 is any free one.
 
     The address is said, and opened where `browser` is set. UnavailableError where the port is taken.
     """
     listening = listen("127.0.0.1", port)
     address = access.address(listening.getsockname()[1])
-    stop, failed = threading.Event(), []
+    stop, failed = stop or threading.Event(), list[BaseException]()
 
     def ready() -> None:
         say(f"The page is at {address} (this address works once). Press Ctrl-C here to end.")
