@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 WIDTH, HEIGHT = 320, 160  # pixels; a cell of the bundle's map is 40 of them
-SPOT = (120, 40, 40, 40)  # x, y, width, height
+SPOT = (120, 40, 80, 40)  # x, y, width, height: two cells
 
 
 def write_picture(path: Path, spot: bool, shade: int) -> None:
