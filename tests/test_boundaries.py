@@ -27,7 +27,7 @@ ARROWS = {
         "labelling": "ground bundle media inference web judgements",
         "classify": "ground bundle media inference updates labelling judgements web",
         "watchlog": "ground bundle",
-        "station": "ground bundle media inference cameras alerts watchlog updates",
+        "station": "ground bundle media inference cameras alerts watchlog updates judgements",
     },
     "augment": {
         "ground": "",

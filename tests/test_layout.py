@@ -61,6 +61,8 @@ TESTED_ELSEWHERE = {
     "edge_runtime/station/cli": "the commands are run whole: test_service, test_check, test_status, test_event_list",
     "edge_runtime/station/backup/commands": "test_archive",
     "edge_runtime/station/camera_watch": "test_service, test_service_loop",
+    "edge_runtime/station/feedback/commands": "test_archives, which runs the command",
+    "edge_runtime/judgements/settings": "station.toml is read whole: station/test_settings",
     "edge_runtime/station/systemd": "test_service",
     "augment/arrays": "models/test_image_embedding, mini/test_recipe",
     "augment/demo": "the loop is run whole: test_pipeline",

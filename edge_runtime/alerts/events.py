@@ -1,4 +1,4 @@
-"""Events of a station: alarms, updates, heartbeats and samples, each a JSON document with an id and its pictures."""
+"""Events of a station: alarms, updates, heartbeats, samples, feedback; each a JSON document with id and pictures."""
 
 import uuid
 from collections.abc import Mapping
@@ -15,14 +15,15 @@ from .event_pictures import annotated_jpeg, clean_jpeg
 from .votes import Change
 
 SCHEMA_VERSION = 1
-ALARM, UPDATE, HEARTBEAT, SAMPLE = "alarm", "update", "heartbeat", "sample"
+ALARM, UPDATE, HEARTBEAT, SAMPLE, FEEDBACK = "alarm", "update", "heartbeat", "sample", "feedback"
+ARCHIVE = "archive"  # of the files of an event of feedback: no picture, the archive itself
 NO_MODEL = {"name": "", "version": "", "digest": ""}  # the identity that stands for none
-KINDS = (ALARM, UPDATE, HEARTBEAT, SAMPLE)  # in the order in which they are sent
+KINDS = (ALARM, UPDATE, HEARTBEAT, SAMPLE, FEEDBACK)  # in the order in which they are sent
 
 
 @dataclass(frozen=True)
 class Record:
-    """An event to keep and to send. `pictures` are JPEGs by name; `camera` is empty for the station's own.
+    """An event to keep and to send. `pictures` are JPEGs by name, or the archive; `camera` is empty for its own.
 
     `id` never changes, so a receiver recognises an event that arrives twice.
     """
@@ -101,6 +102,10 @@ class Reporter:
     def update(self, content: Mapping[str, Any], moment: Moment, identity: str) -> Record:
         """Return what became of an update of the model; `identity` is the same whenever this one is told."""
         return self._record(UPDATE, "", moment, {"update": dict(content)}, {}, identity)
+
+    def feedback(self, content: Mapping[str, Any], archive: bytes, moment: Moment, identity: str) -> Record:
+        """Return the event that carries a feedback archive; `content` says what is in it."""
+        return self._record(FEEDBACK, "", moment, {"feedback": dict(content)}, {ARCHIVE: archive}, identity)
 
     def _verdict(self, view: JudgedView, label: str) -> dict[str, Any]:
         return {

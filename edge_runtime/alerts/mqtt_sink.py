@@ -1,7 +1,7 @@
 """Events and states over MQTT 5. Needs the extra `station`.
 
 Topics below `rarefault/<station>`: `status` (online|offline, retained, the last will too), `heartbeat`, `update`,
-`<camera>/status` (JSON with status and cause, retained), `<camera>/event`, `<camera>/sample`.
+`feedback`, `<camera>/status` (JSON with status and cause, retained), `<camera>/event`, `<camera>/sample`.
 
 Every connection is a client object of its own: paho would otherwise keep and repeat messages by its own rules, and the
 outbox is the only memory we want.
@@ -26,17 +26,18 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from ..bundle.errors import UnavailableError
 from ..causes import Cause, cause_of_error
-from .events import ALARM, HEARTBEAT, SAMPLE, UPDATE
+from .events import ALARM, FEEDBACK, HEARTBEAT, SAMPLE, UPDATE
 from .outbox import Entry
 from .settings import MqttSection
 from .sink import TAKEN, Answer, Verdict, answer_seconds, payload
 
 ONLINE, OFFLINE = "online", "offline"
-TOPIC_ENDS = {ALARM: "event", SAMPLE: "sample", HEARTBEAT: "heartbeat", UPDATE: "update"}
+TOPIC_ENDS = {ALARM: "event", SAMPLE: "sample", HEARTBEAT: "heartbeat", UPDATE: "update", FEEDBACK: "feedback"}
 
 LEAVE_SECONDS = 1.5
 HEADROOM = 1024  # bytes of a packet that are not its payload
 TRIES_WITH_PICTURES = 2  # without an acknowledgement; then the event goes without them
+TRIES_WITH_AN_ARCHIVE = 4  # likewise; then it is parked, since it is nothing without
 
 # Reason codes of MQTT 5, section 2.4. Below 0x80 all are successes.
 NOBODY, UNSPECIFIED, IMPLEMENTATION, NOT_AUTHORISED, TOO_LARGE, QUOTA = 0x10, 0x80, 0x83, 0x87, 0x95, 0x97
@@ -119,7 +120,10 @@ class MqttSink:
             return Answer(Verdict.REFUSED, f"the event has {len(data)} bytes, the broker takes {link.max_payload}")
         code = link.publish_and_wait(self._event_topic(entry), data)
         if code is None or (code == TOO_LARGE and inline):
-            self._tries[entry.id] = TRIES_WITH_PICTURES if code else self._tries.get(entry.id, 0) + 1
+            tries = self._tries[entry.id] = TRIES_WITH_PICTURES if code else self._tries.get(entry.id, 0) + 1
+            if entry.kind == FEEDBACK and tries >= TRIES_WITH_AN_ARCHIVE:
+                self._tries.pop(entry.id)
+                return Answer(Verdict.REFUSED, f"the broker has not taken {len(data)} bytes in {tries} tries")
             return Answer(Verdict.UNREACHABLE, link.lost or "the broker takes no event of this size")
         self._tries.pop(entry.id, None)
         return self._broker_answer(entry, code)

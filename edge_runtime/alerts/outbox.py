@@ -18,12 +18,13 @@ from typing import Any
 from ..bundle.errors import UnavailableError
 from ..bundle.files import replace_file, sha256_bytes
 from ..durable_sqlite import DAMAGED, DamagedError, disk, is_full, open_database, set_aside, transaction
-from .events import ALARM, HEARTBEAT, SAMPLE, UPDATE, Record
+from .events import ALARM, FEEDBACK, HEARTBEAT, SAMPLE, UPDATE, Record
 
 DATABASE = "outbox.sqlite3"
-FOLDERS = {ALARM: "evidence", UPDATE: "evidence", HEARTBEAT: "evidence", SAMPLE: "samples"}
+FOLDERS = {ALARM: "evidence", UPDATE: "evidence", HEARTBEAT: "evidence", SAMPLE: "samples", FEEDBACK: "feedback"}
+SUFFIXES = {FEEDBACK: "zip"}  # of the files of a kind; of all others jpg
 # Smaller is sent first. Heartbeats and samples have the ranks of 0.1.0, whose outboxes are read, and which reads ours.
-RANKS = {ALARM: -1, UPDATE: 0, HEARTBEAT: 1, SAMPLE: 2}
+RANKS = {ALARM: -1, UPDATE: 0, HEARTBEAT: 1, SAMPLE: 2, FEEDBACK: 3}
 VERSION = 1  # of the tables
 PRUNED_AT_ONCE = 50  # events
 ROOM_TO_OPEN = 8 << 20  # bytes that SQLite is given on a disk too full to open the outbox
@@ -196,6 +197,20 @@ class Outbox:
         with self._lock, disk("the outbox"):
             return [self._entry(row) for row in self._database.execute(query, (kind, limit)).fetchall()]
 
+    def oldest(self, kind: str, after: int = 0, limit: int = 100) -> list[Entry]:
+        """Return entries of `kind` behind number `after`, oldest first."""
+        query = "SELECT seq, id, kind, camera, document, pictures FROM events WHERE kind = ? AND seq > ? "
+        with self._lock, disk("the outbox"):
+            rows = self._database.execute(query + "ORDER BY seq LIMIT ?", (kind, after, limit)).fetchall()
+        return [self._entry(row) for row in rows]
+
+    def find(self, identity: str) -> Entry | None:
+        """Return the entry with this id, if it is known."""
+        query = "SELECT seq, id, kind, camera, document, pictures FROM events WHERE id = ?"
+        with self._lock, disk("the outbox"):
+            row = self._one(query, identity)
+        return self._entry(row) if row else None
+
     def kept_bytes(self, kind: str | None = None) -> int:
         """Return the bytes of pictures on disk, of one kind or of all."""
         rank = None if kind is None else RANKS[kind]
@@ -206,10 +221,14 @@ class Outbox:
     def prune(self) -> None:
         """Keep the budget: the oldest samples go first, then pictures of the oldest alarms that every sink has.
 
+        Archives of feedback go as soon as every sink has them.
+
         At most PRUNED_AT_ONCE events at once, so that no caller waits for long; the next commit goes on.
         """
         with self._lock, contextlib.suppress(UnavailableError), disk("the pictures"):
             for _ in range(PRUNED_AT_ONCE):
+                if self._drop([FEEDBACK]):  # all of it lies in receivers, and its pictures in other events
+                    continue
                 if self.kept_bytes(SAMPLE) > self._budget.samples:
                     dropped = self._drop([SAMPLE])
                 elif self.kept_bytes() > self._budget.total:
@@ -229,7 +248,7 @@ class Outbox:
         if not is_full(self._state_dir, wanted):
             return False
         with self._lock, contextlib.suppress(UnavailableError), disk("the pictures"):
-            for seq, kind, pictures in self._droppable([SAMPLE, ALARM]):
+            for seq, kind, pictures in self._droppable([FEEDBACK, SAMPLE, ALARM]):
                 if freed >= wanted:
                     break
                 freed += self._remove(_files(pictures))
@@ -251,7 +270,12 @@ class Outbox:
                 for picture in json.loads(pictures).values()
             }
             for folder in sorted({*FOLDERS.values()}):
-                for path in [*(self._state_dir / folder).glob("*.jpg"), *(self._state_dir / folder).glob(".spare-*")]:
+                files = [
+                    path
+                    for ending in ("*.jpg", "*.zip", ".spare-*")
+                    for path in (self._state_dir / folder).glob(ending)
+                ]
+                for path in files:
                     if f"{folder}/{path.name}" not in known:
                         path.unlink(missing_ok=True)
 
@@ -297,7 +321,7 @@ class Outbox:
         return True
 
     def _droppable(self, kinds: Sequence[str]) -> sqlite3.Cursor:
-        """Select (seq, kind, pictures) of what may go, in that order: samples, then alarms that every sink has."""
+        """Select (seq, kind, pictures) of what may go: what every sink has, and samples in any case, which go first."""
         marks, sinks = ",".join("?" * len(kinds)), ",".join("?" * len(self.sinks))
         return self._database.execute(
             f"SELECT seq, kind, pictures FROM events WHERE bytes > 0 AND kind IN ({marks}) AND (kind = '{SAMPLE}' OR "
@@ -341,7 +365,7 @@ def _opened(state_dir: Path, repair: bool) -> sqlite3.Connection:
 
 def _file(record: Record, name: str) -> str:
     """Return the path of a picture relative to the state folder."""
-    return f"{FOLDERS[record.kind]}/{record.id}.{name}.jpg"
+    return f"{FOLDERS[record.kind]}/{record.id}.{name}.{SUFFIXES.get(record.kind, 'jpg')}"
 
 
 def _files(pictures: str) -> list[str]:

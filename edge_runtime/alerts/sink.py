@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
+from .events import ARCHIVE
 from .outbox import Entry
 
 
@@ -56,12 +57,13 @@ class Sink(Protocol):
 
 
 def payload(entry: Entry, inline: Collection[str], limit: int | None = None) -> bytes:
-    """Return the event as JSON, with the pictures named by `inline` in it as base64 (`data`).
+    """Return the event as JSON, with the pictures named by `inline`, and an archive, in it as base64 (`data`).
 
-    Where that exceeds `limit` bytes, or a picture is no longer kept, references stand in their place.
+    Where that exceeds `limit` bytes, or a picture is no longer kept, references stand in their place; but an archive
+    stays, since an event of feedback is nothing without it.
     """
     bare = json.dumps(entry.document).encode()
-    data = {name: _read(entry, name) for name in inline if name in entry.pictures}
+    data = {name: _read(entry, name) for name in {*inline, ARCHIVE} if name in entry.pictures}
     pictures = {
         name: {**reference, **({"data": data[name]} if data.get(name) else {})}
         for name, reference in entry.document.get("pictures", {}).items()
@@ -69,7 +71,7 @@ def payload(entry: Entry, inline: Collection[str], limit: int | None = None) -> 
     if not pictures:
         return bare
     whole = json.dumps({**entry.document, "pictures": pictures}).encode()
-    return whole if limit is None or len(whole) <= limit else bare
+    return whole if limit is None or len(whole) <= limit or ARCHIVE in data else bare
 
 
 def answer_seconds(timeout: float, size: int) -> float:

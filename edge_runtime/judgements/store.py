@@ -42,6 +42,11 @@ CREATE TABLE audit (
     what TEXT NOT NULL,
     subject TEXT NOT NULL
 );
+CREATE TABLE departed (        -- what has left in an archive: ids of entries, and `picture` with the id of an event
+    subject TEXT PRIMARY KEY,
+    archive TEXT NOT NULL,
+    time TEXT NOT NULL
+) WITHOUT ROWID;
 CREATE TRIGGER entries_stay BEFORE UPDATE ON entries BEGIN SELECT RAISE(ABORT, 'entries are never changed'); END;
 CREATE TRIGGER entries_last BEFORE DELETE ON entries BEGIN SELECT RAISE(ABORT, 'entries are never deleted'); END;
 CREATE TRIGGER audit_stays BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'the audit is never changed'); END;
@@ -149,10 +154,39 @@ class Judgements:
     def entries(self, after: int = 0, limit: int = 1000) -> list[Entry]:
         """Return judgements and undos in the order in which they came, those behind number `after`."""
         query = "SELECT seq, id, undoes, document FROM entries WHERE seq > ? ORDER BY seq LIMIT ?"
-        return [
-            Entry(seq, identity, None if undoes else read_judgement(json.loads(document)), undoes or "")
-            for seq, identity, undoes, document in self._select(query, after, limit)
-        ]
+        return [_entry(row) for row in self._select(query, after, limit)]
+
+    def waiting(self, limit: int = 20_000) -> list[Entry]:
+        """Return judgements and undos that have left in no archive yet, oldest first."""
+        query = "SELECT seq, id, undoes, document FROM entries WHERE NOT EXISTS "
+        query += "(SELECT 1 FROM departed WHERE subject = entries.id) ORDER BY seq LIMIT ?"
+        return [_entry(row) for row in self._select(query, limit)]
+
+    def departed(self, subjects: Sequence[str]) -> set[str]:
+        """Return which of these have left in an archive: ids of entries, and `picture_subject` of events."""
+        found: set[str] = set()
+        for part in (subjects[start : start + AT_ONCE] for start in range(0, len(subjects), AT_ONCE)):
+            marks = ",".join("?" * len(part))
+            query = f"SELECT subject FROM departed WHERE subject IN ({marks})"
+            found |= {subject for (subject,) in self._select(query, *part)}
+        return found
+
+    def waiting_pictures(self) -> list[str]:
+        """Return the judged events, oldest judgement first, whose picture has left in no archive yet."""
+        query = (
+            "SELECT event FROM entries WHERE NOT EXISTS (SELECT 1 FROM departed WHERE subject = 'picture ' || event) "
+        )
+        return [event for (event,) in self._select(query + "GROUP BY event ORDER BY min(seq)")]
+
+    def note_departed(self, archive: str, subjects: Sequence[str]) -> None:
+        """Note that these have left in the archive of that name ("": are gone), so that no later one holds them."""
+        rows = [(subject, archive, iso(time.time())) for subject in subjects]
+        with self._lock, disk("what has left"), transaction(self._database) as database:
+            database.executemany("INSERT OR IGNORE INTO departed (subject, archive, time) VALUES (?, ?, ?)", rows)
+
+    def archives(self) -> int:
+        """Count the archives that have left."""
+        return int(self._select("SELECT count(DISTINCT archive) FROM departed WHERE archive != ''")[0][0])
 
     def audit(self, who: str, address: str, what: str, subject: str) -> None:
         """Add a line on who did what, from which address, and to what. It is never changed or removed."""
@@ -177,3 +211,13 @@ class Judgements:
     def _select(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         with self._lock, disk("the judgements"):
             return self._database.execute(query, values).fetchall()
+
+
+def picture_subject(event: str) -> str:
+    """Return how `departed` calls the picture of an event."""
+    return f"picture {event}"
+
+
+def _entry(row: Sequence[Any]) -> Entry:
+    seq, identity, undoes, document = row
+    return Entry(seq, identity, None if undoes else read_judgement(json.loads(document)), undoes or "")

@@ -34,7 +34,7 @@ from .status_server import StatusServer
 from .updating.live_updates import LiveUpdates
 from .updating.model_switch import ModelSwitch, fit_model
 from .updating.outcome_reports import OutcomeReports, alarms_of_the_last_day
-from .updating.schedule import UpdateSchedule
+from .updating.schedule import Schedules, UpdateSchedule
 from .updating.signed_reports import SignedReports
 from .updating.start import open_serving
 from .updating.without_model import WithoutModel
@@ -60,7 +60,7 @@ def serve(settings: StationSettings, stop: threading.Event, config: Path | None 
                 if load(settings.station.state_dir).stage is not Stage.FAILED:
                     raise
                 # An update has left no model that can serve: a restart would not mend it, and central has to know.
-                schedule = update_schedule(settings, config)
+                schedule = schedules(settings, config)
                 again = WithoutModel(settings, [plan.name for plan in plans], notifier, schedule, str(error)).run(stop)
                 continue
             assemble(settings, plans, evaluator, notifier, config=config).run(stop)
@@ -124,11 +124,17 @@ def assemble(
     )
 
 
-def update_schedule(settings: StationSettings, config: Path | None) -> UpdateSchedule:
-    """Return what starts the update process, which reads the settings from the file `config`; without it nothing."""
-    command = ("update", "--config", str(config)) if config and settings.updates.url else ()
-    return UpdateSchedule(
-        module_command("edge_runtime.station", *command) if command else (), settings.updates.interval_hours * 3600
+def schedules(settings: StationSettings, config: Path | None) -> Schedules:
+    """Return what starts `update` and `feedback`, which read the settings from the file `config`; without it none."""
+
+    def command(name: str, wanted: object, *options: str) -> Sequence[str]:
+        options = (name, "--config", str(config), *options)
+        return module_command("edge_runtime.station", *options) if config and wanted else ()
+
+    update, feedback = settings.updates, settings.feedback
+    return Schedules(
+        UpdateSchedule(command("update", update.url), update.interval_hours * 3600),
+        UpdateSchedule(command("feedback", feedback.send, "--send"), feedback.hours * 3600, what="feedback"),
     )
 
 
@@ -139,7 +145,7 @@ def _updates(settings: StationSettings, switch: ModelSwitch, notifier: Notifier,
         section=section,
         slots=settings.station.slots,
         switch=switch,
-        schedule=update_schedule(settings, config),
+        schedule=schedules(settings, config),
         daily_alarms=partial(alarms_of_the_last_day, notifier.outbox),
         tell=OutcomeReports(watch.alarm_rules, watch.metrics),
         reports=SignedReports(settings.station.state_dir, settings.station.name),

@@ -17,6 +17,7 @@ from ..cli_errors import Group, config_option
 from .backup.commands import backup_command, restore_command
 from .check import check_bundle, check_station
 from .event_list import events
+from .feedback.commands import feedback
 from .open_outbox import open_outbox
 from .self_test import FAULT, FRAME, Outcome, ask, read_answer
 from .settings import StationSettings, load_station_settings
@@ -34,6 +35,7 @@ def main() -> None:
 
 
 main.add_command(events)
+main.add_command(feedback)
 main.add_command(status)
 for command in (update, import_update, rollback, trust, report, backup_command, restore_command):
     main.add_command(command)

@@ -14,6 +14,7 @@ from ..bundle.errors import InputError
 from ..bundle.store import STATE_DIR
 from ..cameras.address import anchored
 from ..cameras.settings import CameraSettings
+from ..judgements.settings import FeedbackSection
 from ..settings_reader import build, check_name, number, plain_name, read_toml
 from ..updates.settings import UpdatesSection
 from ..updates.slots import Slots
@@ -92,6 +93,7 @@ class StationSettings:
     http: HttpSection = field(default_factory=HttpSection)
     samples: SamplesSection = field(default_factory=SamplesSection)
     updates: UpdatesSection = field(default_factory=UpdatesSection)
+    feedback: FeedbackSection = field(default_factory=FeedbackSection)
 
     def __post_init__(self) -> None:
         names = [camera.name for camera in self.camera]

@@ -20,7 +20,7 @@ from ...updates.slots import Slots
 from ...updates.state import HANDED_OVER, STATE, UPDATES, Stage, UpdateState, load, update_lock
 from .model_switch import Background, LoadedModel, ModelSwitch
 from .probation import Finding, Measures, Probation
-from .schedule import UpdateSchedule
+from .schedule import Schedules
 from .shadow import Shadow
 from .signed_reports import SignedReports
 
@@ -37,7 +37,7 @@ class LiveUpdates:
     section: UpdatesSection
     slots: Slots
     switch: ModelSwitch
-    schedule: UpdateSchedule
+    schedule: Schedules
     daily_alarms: Callable[[], int]
     tell: Callable[[UpdateState], None]
     reports: SignedReports

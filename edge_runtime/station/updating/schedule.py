@@ -1,4 +1,4 @@
-"""Starts the update process as a child of the service: now and then, one at a time, and never beside a candidate."""
+"""Starts a command as a child of the service: now and then, one at a time, and never beside a candidate."""
 
 import logging
 import random
@@ -27,7 +27,10 @@ class UpdateSchedule:
         interval: float,
         first: float = FIRST_SECONDS,
         chance: Callable[[], float] = random.random,
+        what: str = "update",
     ) -> None:
+        """`what` names the process in the log."""
+        self._what = what
         self._command, self._interval, self._first, self._chance = tuple(command), interval, first, chance
         self._due: float | None = None  # monotonic seconds
         self._child: subprocess.Popen[bytes] | None = None
@@ -42,7 +45,7 @@ class UpdateSchedule:
         if self._child is not None:
             self._look_after(self._child, now)
         elif now >= self._due and not busy:
-            log.info("looking for an update")
+            log.info("the %s process starts", self._what)
             self._child = start_child(self._command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
 
     def stop(self) -> None:
@@ -58,6 +61,23 @@ class UpdateSchedule:
         self._failures = self._failures + 1 if code else 0
         wait = self._interval * (1 + SPREAD * self._chance())
         if code:
-            log.warning("the update process ended with code %d; its messages stand before this one", code)
+            log.warning("the %s process ended with code %d; its messages stand before this one", self._what, code)
             wait = min(wait, send_delay(self._failures, self._chance(), first=RETRY_SECONDS, cap=self._interval))
         self._due = now + wait
+
+
+class Schedules:
+    """Several schedules that are looked after together."""
+
+    def __init__(self, *schedules: UpdateSchedule) -> None:
+        self._schedules = schedules
+
+    def tick(self, now: float, busy: bool) -> None:
+        """Start what is due at `now` (monotonic seconds), unless the service is `busy` with a model."""
+        for schedule in self._schedules:
+            schedule.tick(now, busy)
+
+    def stop(self) -> None:
+        """End every process; whatever it was doing, the next one goes on there."""
+        for schedule in self._schedules:
+            schedule.stop()

@@ -23,7 +23,7 @@ from ..metrics import Metrics
 from ..settings import StationSettings
 from ..status_server import StatusServer
 from .outcome_reports import OutcomeReports
-from .schedule import UpdateSchedule
+from .schedule import Schedules
 from .signed_reports import SignedReports
 
 TICK_SECONDS = 1.0
@@ -39,7 +39,7 @@ class WithoutModel:
     settings: StationSettings
     cameras: Sequence[str]
     notifier: Notifier
-    schedule: UpdateSchedule
+    schedule: Schedules
     problem: str
 
     def __post_init__(self) -> None:

@@ -23,7 +23,7 @@ from tests.support.thin_link import thin_link
 
 pytest.importorskip("paho.mqtt", reason="the extra `station` is not installed")
 
-from edge_runtime.alerts.events import HEARTBEAT, SAMPLE, UPDATE, camera_status
+from edge_runtime.alerts.events import FEEDBACK, HEARTBEAT, SAMPLE, UPDATE, camera_status
 from edge_runtime.alerts.mqtt_sink import MqttSink
 from edge_runtime.alerts.outbox import DATABASE, Outbox
 from edge_runtime.alerts.outbox_spool import OutboxSpool
@@ -239,6 +239,26 @@ def test_pictures_stay_behind_where_the_broker_does_not_take_them(site, limit):
     wait_until(lambda: site.outbox.pending("mqtt") == 0)
     wait_until(lambda: len(subscriber.events()) == 2)
     assert ["data" in event["pictures"]["frame"] for event in subscriber.events()] == [True, False]
+
+
+@pytest.mark.parametrize("limit", ["max_packet_size 20000", "message_size_limit 20000"])
+def test_an_archive_travels_whole_or_is_parked(site, limit):
+    site.broker(limit)
+    subscriber = site.subscriber()
+    _, spool = site.sender(site.sink())
+    small, large = (archive_record(size) for size in (1000, 50_000))
+    spool.record(small)
+    spool.record(large)
+    wait_until(lambda: site.outbox.parked("mqtt") == 1)
+    wait_until(lambda: len(subscriber.events("/feedback")) == 1)
+    (event,) = subscriber.events("north-7/feedback")
+    assert base64.b64decode(event["pictures"]["archive"]["data"]) == bytes(1000)
+    assert site.outbox.find(large.id).pictures["archive"].exists()
+
+
+def archive_record(size):
+    one = record(0, kind=FEEDBACK)
+    return replace(one, camera="", pictures={"archive": bytes(size)})
 
 
 def test_over_a_link_too_thin_for_pictures_the_alarm_arrives_without_them(site):

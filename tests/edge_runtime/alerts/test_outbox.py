@@ -2,11 +2,12 @@
 
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from edge_runtime.alerts.events import ALARM, HEARTBEAT, SAMPLE, UPDATE
+from edge_runtime.alerts.events import ALARM, FEEDBACK, HEARTBEAT, SAMPLE, UPDATE
 from edge_runtime.alerts.outbox import DATABASE, Budget, Outbox
 from edge_runtime.bundle.errors import InputError, UnavailableError
 from tests.support.outbox_disks import drain, fill
@@ -254,3 +255,40 @@ def test_an_alarm_waits_until_every_sink_has_it(outbox):
     assert outbox.waits(ALARM)
     outbox.delivered("webhook", entry.seq)
     assert not outbox.waits(ALARM)
+
+
+def test_an_archive_of_feedback_goes_last_and_its_file_goes_once_every_sink_has_it(outbox, tmp_path):
+    archive = replace(record(0, kind=FEEDBACK), camera="", pictures={"archive": b"PK"})
+    for one in (archive, record(1), record(2, kind=HEARTBEAT)):
+        outbox.commit(one)
+    file = tmp_path / "feedback" / f"{archive.id}.archive.zip"
+    outbox.sweep()
+    assert [entry.kind for entry in drained(outbox, "mqtt")] == [ALARM, HEARTBEAT, FEEDBACK]
+    assert file.read_bytes() == b"PK"
+    drained(outbox, "webhook")
+    assert not file.exists()
+    assert outbox.find(archive.id).document["kind"] == FEEDBACK
+
+
+def drained(outbox, sink):
+    entries = []
+    while (entry := outbox.next(sink)) is not None:
+        outbox.delivered(sink, entry.seq)
+        entries.append(entry)
+    return entries
+
+
+def test_a_zip_that_no_event_mentions_is_swept(outbox, tmp_path):
+    stray = tmp_path / "feedback" / "left.archive.zip"
+    stray.write_bytes(b"PK")
+    outbox.sweep()
+    assert not stray.exists()
+
+
+def test_entries_of_a_kind_come_oldest_first_in_pages(outbox):
+    records = [record(number, kind=SAMPLE) for number in range(3)]
+    for one in records:
+        outbox.commit(one)
+    first, second = outbox.oldest(SAMPLE, limit=2)
+    (third,) = outbox.oldest(SAMPLE, after=second.seq)
+    assert [entry.id for entry in (first, second, third)] == [one.id for one in records]

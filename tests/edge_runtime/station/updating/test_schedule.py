@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from edge_runtime.station.updating.schedule import UpdateSchedule
+from edge_runtime.station.updating.schedule import Schedules, UpdateSchedule
 from tests.support.sample_events import wait_until
 
 HOUR = 3600.0
@@ -75,3 +75,11 @@ def test_a_stop_ends_the_process_and_nothing_to_run_is_never_run(tmp_path):
     none = UpdateSchedule((), HOUR, first=0)
     none.tick(1e9, busy=False)
     assert none._child is None
+
+
+def test_several_schedules_are_looked_after_together(tmp_path):
+    logs = [tmp_path / "one", tmp_path / "two"]
+    both = Schedules(*(UpdateSchedule(command(log), HOUR, first=0) for log in logs))
+    both.tick(0.0, busy=False)
+    wait_until(lambda: [runs(log) for log in logs] == [1, 1])
+    both.stop()
