@@ -26,8 +26,8 @@ ARROWS = {
         "judgements": "ground bundle media updates.identity.station_key",
         "labelling": "ground bundle media inference web judgements",
         "classify": "ground bundle media inference updates labelling judgements web",
-        "watchlog": "ground bundle",
-        "station": "ground bundle media inference cameras alerts watchlog updates judgements",
+        "watchlog": "ground bundle web.page_style",
+        "station": "ground bundle media inference cameras alerts watchlog updates judgements web",
     },
     "augment": {
         "ground": "",

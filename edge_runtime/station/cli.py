@@ -14,6 +14,7 @@ from ..alerts.outbox import DELIVERED, Outbox
 from ..bundle.errors import InputError, UnavailableError
 from ..bundle.store import open_bundle
 from ..cli_errors import Group, config_option
+from ..web.commands import hash_password_command
 from .backup.commands import backup_command, restore_command
 from .check import check_bundle, check_station
 from .event_list import events
@@ -37,7 +38,7 @@ def main() -> None:
 main.add_command(events)
 main.add_command(feedback)
 main.add_command(status)
-for command in (update, import_update, rollback, trust, report, backup_command, restore_command):
+for command in (update, import_update, rollback, trust, report, backup_command, restore_command, hash_password_command):
     main.add_command(command)
 
 

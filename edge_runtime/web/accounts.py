@@ -117,7 +117,7 @@ def _read(path: Path) -> tuple[dict[str, Account], tuple[int, int, int]]:
         stamp, mode = _stamp(path), path.stat().st_mode
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}); {remedy}") from None
-    if os.name == "posix" and mode & 0o077:
+    if os.name == "posix" and mode & 0o027:  # its group may read it, as that of /etc/shadow may
         raise InputError(f"{path} may be read or written by others (mode {mode & 0o777:04o}); run chmod 600 {path}")
     content = read_toml(path, remedy)
     try:

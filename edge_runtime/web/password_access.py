@@ -19,7 +19,6 @@ from .sessions import Session, Sessions
 from .templates import Pages
 
 LOG = logging.getLogger(__name__)
-LOGIN_COOKIE = "login"
 Told = Callable[[str, str, str], None]
 """A function that is told (who, address, what) of every login, failed or not, and of every logout."""
 
@@ -36,7 +35,8 @@ class PasswordAccess:
     def __init__(self, accounts: Accounts, pages: Pages, name: str, tls: bool, told: Told | None = None) -> None:
         self._accounts, self._pages, self._tls = accounts, pages, tls
         self._told = told or (lambda *_: None)
-        self._cookie = ("__Host-" if tls else "") + f"session-{name}"
+        prefix = "__Host-" if tls else ""
+        self._cookie, self._before = f"{prefix}session-{name}", f"{prefix}login-{name}"  # before there is a session
         self._sessions, self._limits, self._key = Sessions(), LoginLimits(), secrets.token_bytes(32)
 
     def routes(self) -> Sequence[Route]:
@@ -59,7 +59,7 @@ class PasswordAccess:
         """Return the session's token, or before the login the one of the login form's cookie."""
         if (session := self.session(request)) is not None:
             return session.csrf
-        cookie = request.cookies.get(LOGIN_COOKIE) or request.scope.get(LOGIN_COOKIE)
+        cookie = request.cookies.get(self._before) or request.scope.get(self._before)
         return self._token(cookie) if cookie else ""
 
     def _token(self, cookie: str) -> str:
@@ -69,16 +69,14 @@ class PasswordAccess:
     async def _show(self, request: Request) -> Response:
         if self.session(request) is not None:
             return RedirectResponse(_next(request.query_params.get("next", "")), 303)
-        return self._form(request, "", 200)
+        return self._form(request, self._pages.t("login.expired") if "expired" in request.query_params else "", 200)
 
     def _form(self, request: Request, trouble: str, status: int, name: str = "") -> Response:
-        fresh = secrets.token_urlsafe(32)
-        if known := request.cookies.get(LOGIN_COOKIE):
-            fresh = known
-        request.scope[LOGIN_COOKIE] = fresh
+        cookie = request.cookies.get(self._before) or secrets.token_urlsafe(32)  # the same in all of a browser's tabs
+        request.scope[self._before] = cookie
         goal = _next(request.query_params.get("next", ""))
         answer = self._pages.answer(request, "login.html", {"trouble": trouble, "goal": goal, "name": name}, status)
-        answer.set_cookie(LOGIN_COOKIE, fresh, httponly=True, samesite="strict", secure=self._tls)
+        self._set(answer, self._before, cookie)
         return answer
 
     @require(None)
@@ -102,8 +100,8 @@ class PasswordAccess:
         self._sessions.end(request.cookies.get(self._cookie, ""))
         session = self._sessions.start(account)
         answer = RedirectResponse(goal, 303)
-        answer.set_cookie(self._cookie, session.id, httponly=True, samesite="strict", secure=self._tls)
-        answer.delete_cookie(LOGIN_COOKIE)
+        self._set(answer, self._cookie, session.id)
+        self._set(answer, self._before, "")
         return answer
 
     @require(None)
@@ -112,8 +110,13 @@ class PasswordAccess:
             self._sessions.end(session.id)
             self._tell(session.account.name, request.client.host if request.client else "", "logout")
         answer = RedirectResponse(self.entrance, 303)
-        answer.delete_cookie(self._cookie, secure=self._tls, httponly=True, samesite="strict")
+        self._set(answer, self._cookie, "")
         return answer
+
+    def _set(self, answer: Response, name: str, value: str) -> None:
+        """Give the browser a cookie until it is closed, or take it away where `value` is empty."""
+        age = None if value else 0
+        answer.set_cookie(name, value, max_age=age, httponly=True, samesite="strict", secure=self._tls)
 
     def _tell(self, name: str, address: str, what: str) -> None:
         LOG.info("%s of %s from %s", what, printable(name[:64]), address)

@@ -8,15 +8,15 @@ from urllib.parse import quote, urlsplit
 from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from ..bundle.errors import InputError, RarefaultError
 from ..text_files import printable
 from .access import ACCESS, FORBIDDEN_FORM, SAFE_METHODS, Access
+from .bodies import bounded
 from .templates import Head, Pages
 
 LOG = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ HEADERS = {
     "Content-Security-Policy": POLICY,
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",  # by no-referrer browsers would say "Origin: null" of our own forms
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
@@ -59,8 +59,9 @@ class secured:
                 raise ValueError(f"the route {route.path} does not say who may use it; mark its endpoint with require")
         self._access, self._names = access, {name.lower() for name in (*LOOPBACK_NAMES, *names)}
         self._errors = _Errors(pages, access)
-        app = Starlette(routes=self.routes, exception_handlers=self._errors.handlers())
-        self._app: ASGIApp = RequestBodyLimitMiddleware(app, body_bytes)
+        self._app = Starlette(routes=self.routes, exception_handlers=self._errors.handlers())
+        self._app.router.redirect_slashes = False
+        self._body_bytes = body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -78,15 +79,26 @@ class secured:
             await send(message)
 
         request = Request(scope)
-        host = urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
-        if host.lower() not in self._names:
+        host = _host_name(request.headers.get("host", ""))
+        if not self._is_ours(host):
             refused = self._errors.answer(request, 421, self._errors.pages.t("error.e421", host=printable(host)))
             await refused(scope, receive, send_with_headers)
         elif request.method not in SAFE_METHODS and not _from_here(request):
             refused = self._errors.answer(request, 403, self._errors.pages.t("error.e403_origin"))
             await refused(scope, receive, send_with_headers)
         else:
-            await self._app(scope, receive, send_with_headers)
+            await self._app(scope, bounded(scope, receive, self._body_bytes), send_with_headers)
+
+    def _is_ours(self, host: str) -> bool:
+        return host in self._names or f"*.{host.partition('.')[2]}" in self._names
+
+
+def _host_name(place: str) -> str:
+    """Return the name in HOST:PORT in small letters; empty where there is none."""
+    try:
+        return urlsplit(f"//{place}").hostname or ""
+    except ValueError:  # such as half an IPv6 address
+        return ""
 
 
 def _from_here(request: Request) -> bool:
@@ -94,7 +106,7 @@ def _from_here(request: Request) -> bool:
     if request.headers.get("sec-fetch-site", "same-origin") != "same-origin":
         return False
     origin = request.headers.get("origin")
-    return origin is None or urlsplit(origin).netloc == request.headers.get("host")
+    return origin is None or origin.partition("://")[2] == request.headers.get("host")
 
 
 class _Errors:
@@ -127,9 +139,12 @@ class _Errors:
             came = request.url.path + (f"?{request.url.query}" if request.url.query else "")
             return RedirectResponse(f"{self._access.entrance}?next={quote(came)}", 303)
         key = f"error.e{error.status_code}"
+        stale = error.status_code == 403 and error.detail == FORBIDDEN_FORM
+        if stale and html and request.url.path == self._access.entrance:  # such as a form from before a restart
+            return RedirectResponse(f"{self._access.entrance}?expired=1", 303)
         if error.status_code == 401 and not self._access.entrance:
             key = "error.e401_local"
-        if error.status_code == 403 and error.detail == FORBIDDEN_FORM:
+        if stale:
             key = "error.e403_csrf"
         answer = self.answer(request, error.status_code, self._sentence(key))
         answer.headers.update(error.headers or {})

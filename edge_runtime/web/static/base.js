@@ -66,7 +66,7 @@ export function complain(error) {
 
 const pressed = new Map();  // key -> [words, function]
 
-/** Keys of this page: {"r": [t("events.key_right"), () => ...]}. Shown on "?"; silent in fields and with Ctrl, Alt or Meta. */
+/** Keys of this page: {"r": [words, () => ...]}. Shown on "?"; silent in fields and with Ctrl, Alt or Meta. */
 export function keys(map) {
   for (const [key, entry] of Object.entries(map)) pressed.set(key, entry);
 }

@@ -1,0 +1,34 @@
+"""The style of a page that is one file and loads nothing: reports and the page of a night look like the station's page.
+
+Standard library only, since `edge-classify` writes such a page without any extra.
+"""
+
+import re
+from pathlib import Path
+
+STATIC = Path(__file__).with_name("static")
+OTHER_COLOURS = ":root:has(#other-colours:checked)"  # a box that changes between dark and light, without a script
+
+
+def page_style() -> str:
+    """Return base.css and standalone.css as one sheet, in which the reader's system chooses dark, light or contrast.
+
+    Paper is light. A page may offer `<input type="checkbox" id="other-colours">`.
+    """
+    base = (STATIC / "base.css").read_text(encoding="utf-8")
+    dark, light, contrast = (theme(base, name) for name in ("dark", "light", "contrast"))
+    chosen = [
+        f"@media (prefers-color-scheme: light) {{ :root {{{light}}} {OTHER_COLOURS} {{{dark}}} }}",
+        f"@media (prefers-color-scheme: dark) {{ {OTHER_COLOURS} {{{light}}} }}",
+        f"@media (prefers-contrast: more) {{ :root {{{contrast}}} }}",
+        f"@media print {{ :root, {OTHER_COLOURS} {{{light}}} }}",
+    ]
+    return "\n".join([base, *chosen, (STATIC / "standalone.css").read_text(encoding="utf-8")])
+
+
+def theme(base: str, name: str) -> str:
+    """Return the declarations of the theme called `name` in base.css."""
+    found = re.search(rf'\[data-theme="{name}"\] \{{([^}}]*)\}}', base)
+    if found is None:
+        raise AssertionError(f"base.css has no theme {name}")
+    return found[1]
