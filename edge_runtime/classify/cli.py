@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import click
 import cv2
@@ -26,8 +26,28 @@ from .results import Tally, make_writer
 from .runner import BatchRunner
 from .timing import start_bench
 
+REVIEW = "review"
 
-@click.command(cls=Command, context_settings={"help_option_names": ["-h", "--help"]})
+
+class _Classify(Command):
+    """The command, and in front of it the word `review`; a file of that name alone is written ./review."""
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """Hand over to the other command where the first word asks for it."""
+        if args[:1] == [REVIEW] and len(args) > 1:
+            from .review import review  # needs more packages than the rest
+
+            return review.make_context(f"{info_name} {REVIEW}", args[1:], parent, **extra)
+        return super().make_context(info_name, args, parent, **extra)
+
+    def invoke(self, context: click.Context) -> Any:
+        """Run the command that the context was made for."""
+        return super().invoke(context) if context.command is self else context.command.invoke(context)
+
+
+@click.command(cls=_Classify, context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("paths", metavar="PATH...", nargs=-1)
 @click.option("--bundle", type=click.Path(path_type=Path), envvar="RAREFAULT_BUNDLE", help="Folder of the bundle.")
 @click.option(
@@ -56,10 +76,12 @@ def main(
     else the station's current one, else that of the last --update, which takes the signed repository of the central
     team, or a stick with it; without an address it takes that of the last time, and no PATH is needed.
 
+    `edge-classify review FOLDER` shows the results in a browser, where they are judged for the central team.
+
     Exit codes: 0 nothing flagged; 10 a fault flagged; 11 no fault flagged, but something could not be evaluated;
     1 an error; 2 wrong usage.
     """
-    _settle_process()
+    settle_process()
     if _updated(update, trust) and not paths:
         return
     _check(paths, output, report)
@@ -143,6 +165,11 @@ def _open(folder: Path | None, engine: str, precision: str, workers: int) -> Eva
     return Evaluator(bundle, opened.engine)
 
 
+def open_evaluator(folder: Path | None) -> Evaluator:
+    """Return the bundle in `folder`, else the one that serves, on the best engine; it is said which."""
+    return _open(folder, "auto", "auto", _cores())
+
+
 def _serving() -> Path:
     from .update import serving_bundle  # nothing that a start with --bundle needs
 
@@ -174,7 +201,7 @@ def _open_output(path: Path | None, style: str | None) -> Iterator[IO[str]]:
             stream.close()
 
 
-def _settle_process() -> None:
+def settle_process() -> None:
     """Make settings of the whole process, which a command may do and a library may not."""
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # every failure comes back as a line of ours
     cv2.setNumThreads(1)  # workers do the rest

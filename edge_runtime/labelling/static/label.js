@@ -81,10 +81,10 @@ function address() {
 function tellWhy() {
   byId("reason").textContent = t(`label.reason_${item.reason}`);
   byId("reason").dataset.state = item.reason === "contradicted" ? "warn" : "note";
-  const known = item.label ? t("label.now", { label: item.label }) : t("label.now_none");
+  const known = item.reason === "judge" ? "" : item.label ? t("label.now", { label: item.label }) : t("label.now_none");
   const values = { rival: item.rival, chance: item.chance === null ? "" : percent(item.chance), label: item.label };
   const key = item.reason === "contradicted" && item.chance === null ? "why_two_labels" : `why_${item.reason}`;
-  byId("why").textContent = `${known} ${t(`label.${key}`, values)}`;
+  byId("why").textContent = `${known} ${t(`label.${key}`, values)}`.trim();
   byId("name").textContent = item.id;
   byId("place").textContent = t("label.place", { n: item.number + 1, total: setup.total });
   byId("model-says").textContent = item.proposal ? t("label.model_says", { label: item.proposal.label, chance: percent(item.proposal.probability) }) : "";
@@ -131,7 +131,7 @@ const confirmation = () => isFault(label) ? t("label.confirm_boxes", { label, n:
 
 function says(name) {
   if (name === item?.proposal?.label) return t("label.says_model");
-  if (name === item?.label) return t("label.says_data");
+  if (name === item?.label && item.reason !== "judge") return t("label.says_data");
   return name === item?.rival ? t("label.says_rival") : "";
 }
 
