@@ -39,16 +39,17 @@ ARROWS = {
         "report": "ground data evaluation",
         "stages": "ground data models evaluation training spatial report.contact_sheets",
         "mini": "ground models training",
+        "station_demo": "ground mini models stages",
         "updates": "ground data models evaluation",
         "labelling": "ground data models evaluation training",
-        "commands": "ground data models evaluation training spatial report stages mini updates labelling",
+        "commands": "ground data models evaluation training spatial report stages mini updates station_demo labelling",
     },
 }
 COMMANDS = ("augment.cli", "augment.demo", "augment.study")
 # What of the edge export and augment may import.
 FOR_THE_LAB = (
     *("bundle", "media", "inference", "updates", "web", "judgements", "labelling"),
-    *("settings_reader", "secret_files", "text_files", "cli_errors"),
+    *("settings_reader", "secret_files", "text_files", "cli_errors", "child_process"),
 )
 
 WALLED_OFF = ("torch", "torchvision", "transformers", "diffusers", "onnx", "export", "augment")

@@ -92,6 +92,7 @@ TESTED_ELSEWHERE = {
     "augment/report/figures": "test_build",
     "augment/report/pages": "test_build, test_browser",
     "augment/report/table": "test_build, test_spots",
+    "augment/station_demo/operator": "the demo is run whole: test_commands",
     "augment/updates/fleet_commands": "test_compare_bundles, test_fleet, test_lineage",
     "augment/stages/caption": "test_refine, models/test_production_layout",
 }

@@ -131,11 +131,11 @@ class Report:
         pictures = f'<div class="shots">{shots}</div>' if fits else f"<p>{LEFT_OUT}</p>"
         limit = f", threshold {decision.threshold:.3f}" if decision.threshold is not None else ""
         doubts = self.evaluator.bundle.manifest.doubts(decision.label) if result.fault else []
-        caution = "".join(f"<br><em>{_text(doubt)}</em>" for doubt in doubts)
+        caution = "".join(f'<p class="caution">{_text(doubt)}</p>' for doubt in doubts)
         return (
             f'<li class="card">{pictures}<h3>{_name(result)}</h3><p><strong>{_text(decision.label)}</strong> '
-            f"probability {decision.probability:.3f}{limit}.{caution}{_notes(result)}</p>"
-            f"{_bar(decision.probability, decision.threshold)}</li>"
+            f"probability {decision.probability:.3f}{limit}.{_notes(result)}</p>"
+            f"{_bar(decision.probability, decision.threshold)}{caution}</li>"
         )
 
 
@@ -147,9 +147,14 @@ def _verdict(tally: Tally, whole: bool) -> str:
         state, word, said = "warn", "look", f"No fault flagged, but not everything was looked at.{blind}"
     else:
         state, word, said = "ok", "clear", "No fault flagged in anything that was given."
+    counts = (("bad", tally.faults, "flagged as a fault"), ("ok", tally.clear, "nothing flagged"))
+    figures = "".join(
+        f'<div class="figure" data-state="{kind if count else "off"}"><strong>{count}</strong><span>{what}</span></div>'
+        for kind, count, what in (*counts, ("warn", tally.blind, "not judged"))
+    )
     return (
         f'<section class="card verdict" data-state="{state}"><p class="headline"><span class="pill" '
-        f'data-state="{state}">{word}</span> {said}</p><p>{_text(str(tally))}.</p></section>'
+        f'data-state="{state}">{word}</span> {said}</p><div class="figures">{figures}</div></section>'
     )
 
 
@@ -162,7 +167,9 @@ def _bar(probability: float, threshold: float | None) -> str:
     """Draw a probability as a bar, with a mark at the threshold; the words beside it say the same."""
     mark = "" if threshold is None else f'<b class="mark" style="left:{100 * threshold:.1f}%"></b>'
     state = "" if threshold is None or probability < threshold else ' data-state="bad"'
-    return f'<span class="measure"{state} aria-hidden="true"><i style="width:{100 * probability:.1f}%"></i>{mark}</span>'
+    return (
+        f'<span class="measure"{state} aria-hidden="true"><i style="width:{100 * probability:.1f}%"></i>{mark}</span>'
+    )
 
 
 def _image(jpeg: bytes | None, what: str) -> str:

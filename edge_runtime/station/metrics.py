@@ -27,11 +27,18 @@ class Metrics:
         self.frames_evaluated = self._counter("frames_evaluated", "Frames that got a verdict", camera)
         self.frames_dropped = self._counter("frames_dropped", "Frames passed over because newer ones came", camera)
         self.blind_seconds = self._counter("blind_seconds", "Seconds not evaluated, by cause", ("camera", "cause"))
+        self.maintenance_seconds = self._counter("maintenance_seconds", "Seconds under maintenance", camera)
         self.events = self._counter("events", "Alarms raised", ("camera", "label"))
         self.test_alarms = self._counter("test_alarms", "Test alarms, raised or failed", ("camera", "result"))
         self.frame_tests = self._counter("frame_tests", "Marked frames, arrived or failed", ("camera", "result"))
         self.infer_seconds = Histogram(
             "rarefault_infer_seconds", "Inference of one frame", buckets=INFER_SECONDS, registry=self.registry
+        )
+        self.camera_drift = Gauge(
+            "rarefault_camera_drift",
+            "1 where pictures or scores have left their range",
+            camera,
+            registry=self.registry,
         )
         self._model = Gauge(
             "rarefault_model_info", "The model at work", ("name", "version", "digest"), registry=self.registry

@@ -26,6 +26,15 @@ def page_style() -> str:
     return "\n".join([base, *chosen, (STATIC / "standalone.css").read_text(encoding="utf-8")])
 
 
+def by_system(base: str) -> str:
+    """Return rules by which a page with `data-theme="auto"` is light or of high contrast where the system is."""
+    light, contrast = (theme(base, name) for name in ("light", "contrast"))
+    return (
+        f'\n@media (prefers-color-scheme: light) {{ [data-theme="auto"] {{{light}}} }}\n'
+        f'@media (prefers-contrast: more) {{ [data-theme="auto"] {{{contrast}}} }}\n'
+    )
+
+
 def theme(base: str, name: str) -> str:
     """Return the declarations of the theme called `name` in base.css."""
     found = re.search(rf'\[data-theme="{name}"\] \{{([^}}]*)\}}', base)

@@ -27,6 +27,8 @@ from edge_runtime.clock import instant
 from edge_runtime.inference.engines import load_engine
 from edge_runtime.inference.evaluator import Evaluator
 from edge_runtime.station.assemble import assemble
+from edge_runtime.station.scores.replay import replay
+from edge_runtime.station.scores.score_store import read_scores
 from edge_runtime.station.self_test import FAULT, FRAME, Outcome, ask, read_answer
 from edge_runtime.station.settings import HttpSection, StationSection, StationSettings
 from edge_runtime.watchlog.ledger_query import ledger_path, read_night_of
@@ -142,6 +144,19 @@ def start(tmp_path: Path, packed: Path, camera: FaultServer) -> Iterator[Start]:
     yield begin
     for loop in made:
         loop.end()
+
+
+def test_what_was_raised_is_raised_again_by_a_replay_of_the_stored_scores(start, camera):
+    loop = start()
+    wait_until(lambda: loop.counted("rarefault_frames_evaluated_total{") > 3)
+    camera.frames = RED_FRAMES
+    wait_until(loop.alarms)
+    assert loop.counted("rarefault_camera_drift{") == 0
+    (alarm,) = loop.alarms()
+    loop.end()
+    (again,) = replay(read_scores(loop.state_dir))
+    assert (again.camera, again.label) == ("yard", alarm.document["label"])
+    assert abs(again.raised - datetime.fromisoformat(alarm.document["time"].replace("Z", "+00:00")).timestamp()) < 2
 
 
 def test_an_engine_that_hangs_for_seconds_is_an_overload_in_the_ledger(start):
