@@ -1,17 +1,17 @@
 """Do the first answers help more in the order that `rarefault label` proposes than at random? On real pictures.
 
-    python -m benchmarks.labelling_gain ../shared/data/substation_thermal --boxes ../shared/data/substation_thermal_boxes \
-        --fault line_hotspot --fault substation_hotspot --group line=line_normal,line_hotspot \
-        --group substation=substation_normal,substation_hotspot --out OUT --draws 5
+    python -m benchmarks.labelling_gain ../shared/data/substation_thermal --out OUT --draws 5 \
+        --boxes ../shared/data/substation_thermal_boxes --fault line_hotspot --fault substation_hotspot \
+        --group line=line_normal,line_hotspot --group substation=substation_normal,substation_hotspot
 
-Each draw sets whole groups of pictures apart for testing, which stay as they are. Of the others it hides 30 % of the
-boxed pictures' boxes and flips 5 % of the labels, each to another condition of the same equipment. A model is trained on that, the
-pictures are put in order by the code of `rarefault label --run`, and a SCRIPT, not a person, answers --answers of them
-from what it knows to be true: the first ones in that order, or as many at random. Both are trained again from scratch,
-and so is the data set with every error mended, as the best that answers could do. Measured on the test pictures: recall
-of each fault at 90 % specificity of the held-out healthy ones, where the map points, AUC; and how many of the flipped
-labels and hidden boxes were found. Intervals are of the mean over draws (Student's t, 95 %), those of differences are
-paired by draw. Resumes where it stopped; OUT/results.json holds every figure.
+Each draw sets whole groups of pictures apart for testing, which stay as they are. Of the others it hides the boxes of
+30 % of the boxed pictures and flips 5 % of the labels, each to another condition of the same equipment. A model is
+trained on that, the pictures are put in order by the code of `rarefault label --run`, and a SCRIPT, not a person,
+answers --answers of them from what it knows to be true: the first ones in that order, or as many at random. Both are
+trained again from scratch, and so is the data set with every error mended, as the best that answers could do. Measured
+on the test pictures: recall of the faults at 90 % specificity of the held-out healthy ones, where the map points, AUC;
+and how many of the flipped labels and hidden boxes were found. Intervals are of the mean over draws (Student's t,
+95 %), those of differences are paired by draw. Resumes where it stopped; OUT/results.json holds every figure.
 """
 
 import json
@@ -117,7 +117,6 @@ def prepare(section: DataSettings, out: Path, number: int, size: int) -> Draw:
         cache=str((out / "cache").resolve()),
         data=section,
         train=train,
-        generate=replace(preset.generate, methods=()),
         compare=replace(preset.compare, baseline="real+classic", candidate=ARM),
         export=replace(preset.export, arm=ARM),
     )

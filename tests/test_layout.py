@@ -57,6 +57,8 @@ TESTED_ELSEWHERE = {
     "edge_runtime/cameras/capture_process": "runs as a process of its own: test_camera_group",
     "edge_runtime/cameras/thumbnail": "test_picture_health, test_change_gate",
     "edge_runtime/labelling/items": "test_app, test_proposals",
+    "edge_runtime/labelling/serving": "test_app, classify/test_review",
+    "edge_runtime/classify/opening": "edge-classify is run whole: test_cli",
     "edge_runtime/durable_sqlite": "alerts/test_outbox, watchlog/test_ledger",
     "edge_runtime/station/cli": "the commands are run whole: test_service, test_check, test_status, test_event_list",
     "edge_runtime/station/backup/commands": "test_archive",

@@ -33,6 +33,7 @@ from ..media.image_files import read_image
 from ..updates.identity.station_key import PUBLIC_FILE, open_station_key
 from ..updates.state import UPDATES
 from .inputs import InputFile, Inputs
+from .opening import open_evaluator, settle_process
 from .results import Result
 from .runner import BatchRunner
 from .update import user_state_dir
@@ -110,7 +111,6 @@ def review(
     from ..labelling.app import label_app
     from ..labelling.serving import show
     from ..web.local_access import LocalAccess
-    from .cli import open_evaluator, settle_process
 
     settle_process()
     evaluator = open_evaluator(bundle)

@@ -347,7 +347,7 @@ setup.labels.forEach((name, at) => {
 
 const dialog = byId("else-dialog");
 function somethingElse() { if (item) { byId("else-note").value = ""; dialog.returnValue = ""; dialog.showModal(); } }
-dialog.addEventListener("close", () => { if (dialog.returnValue === "keep") give("something_else", byId("else-note").value.trim()); });
+dialog.addEventListener("close", () => { if (dialog.returnValue === "1") give("something_else", byId("else-note").value.trim()); });
 
 for (const [id, action] of Object.entries({
   "confirm": () => give("label"), "something-else": somethingElse, "cannot-tell": () => give("cannot_tell"), "new-box": newBox,
