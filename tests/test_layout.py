@@ -56,6 +56,9 @@ TESTED_ELSEWHERE = {
     "edge_runtime/alerts/settings": "station.toml is read whole: station/test_settings",
     "edge_runtime/cameras/capture_process": "runs as a process of its own: test_camera_group",
     "edge_runtime/cameras/thumbnail": "test_picture_health, test_change_gate",
+    "edge_runtime/labelling/items": "test_app, test_proposals",
+    "edge_runtime/labelling/serving": "test_app, classify/test_review",
+    "edge_runtime/classify/opening": "edge-classify is run whole: test_cli",
     "edge_runtime/durable_sqlite": "alerts/test_outbox, watchlog/test_ledger",
     "edge_runtime/station/cli": "the commands are run whole: test_service, test_check, test_status, test_event_list",
     "edge_runtime/station/backup/commands": "test_archive",
@@ -91,6 +94,7 @@ TESTED_ELSEWHERE = {
     "augment/report/figures": "test_build",
     "augment/report/pages": "test_build, test_browser",
     "augment/report/table": "test_build, test_spots",
+    "augment/station_demo/operator": "the demo is run whole: test_commands",
     "augment/updates/fleet_commands": "test_compare_bundles, test_fleet, test_lineage",
     "augment/stages/caption": "test_refine, models/test_production_layout",
 }
