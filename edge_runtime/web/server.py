@@ -1,6 +1,7 @@
 """Serves a page by uvicorn, until told to stop. Needs the extra `station` or `field`."""
 
 import asyncio
+import logging
 import socket
 import threading
 from collections.abc import Callable
@@ -115,6 +116,7 @@ def serve(
 
     `ready` is called once it answers. Ends within 5 s after `stop`, whatever streams are open.
     """
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)  # it warns of every form that is none
     streams = OpenStreams()
 
     async def with_streams(scope: Scope, receive: Receive, send: Send) -> None:
