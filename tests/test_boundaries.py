@@ -26,7 +26,7 @@ ARROWS = {
         "judgements": "ground bundle media updates.identity.station_key",
         "classify": "ground bundle media inference updates labelling judgements web",
         "watchlog": "ground bundle web.page_style",
-        "station": "ground bundle media inference cameras alerts watchlog updates web judgements",
+        "station": "ground bundle media inference cameras alerts watchlog updates judgements web",
     },
     "augment": {
         "ground": "",

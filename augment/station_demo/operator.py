@@ -26,7 +26,7 @@ class Operator:
 
     def send(self, form: str, path: str, **fields: str) -> str:
         """Send `fields` to `path` with the token of the page `form`, and return the page that it leads to."""
-        token = re.search(r'name="csrf" value="(\w+)"', self.read(form))
+        token = re.search(r'name="csrf" value="([\w-]+)"', self.read(form))
         if token is None:
             raise UnavailableError(f"the page {form} of the demo's station has no form; see the station's log")
         body = urllib.parse.urlencode({"csrf": token[1], **fields}).encode()

@@ -101,16 +101,12 @@ class Report:
         interrupted = (
             "" if self.whole else '<p class="trouble">The run did not end. What follows is what it had seen.</p>'
         )
-        unseen = "".join(self.unseen)
-        hint = "These are neither healthy nor faulty. Look at them yourself, or mend what is said and run it again."
         page = Template(PAGE.read_text(encoding="utf-8")).substitute(
             mark=OWN_MARK.decode(),
             style=page_style(),
             interrupted=interrupted,
             verdict=_verdict(self.tally, self.whole),
-            unseen=f'<section class="card"><h2>Not judged ({len(self.unseen)})</h2><p>{hint}</p><ul>{unseen}</ul></section>'
-            if unseen
-            else "",
+            unseen=_unseen(self.unseen),
             faults=_section("Flagged as a fault", "faults", self.faults),
             clear=_section("Nothing flagged", "clear", self.clear),
             left_out=_text(self.inputs.summary() or "nothing"),
@@ -133,11 +129,11 @@ class Report:
         pictures = f'<div class="shots">{shots}</div>' if fits else f"<p>{LEFT_OUT}</p>"
         limit = f", threshold {decision.threshold:.3f}" if decision.threshold is not None else ""
         doubts = self.evaluator.bundle.manifest.doubts(decision.label) if result.fault else []
-        caution = "".join(f"<br><em>{_text(doubt)}</em>" for doubt in doubts)
+        caution = "".join(f'<p class="caution">{_text(doubt)}</p>' for doubt in doubts)
         return (
             f'<li class="card">{pictures}<h3>{_name(result)}</h3><p><strong>{_text(decision.label)}</strong> '
-            f"probability {decision.probability:.3f}{limit}.{caution}{_notes(result)}</p>"
-            f"{_bar(decision.probability, decision.threshold)}</li>"
+            f"probability {decision.probability:.3f}{limit}.{_notes(result)}</p>"
+            f"{_bar(decision.probability, decision.threshold)}{caution}</li>"
         )
 
 
@@ -149,10 +145,21 @@ def _verdict(tally: Tally, whole: bool) -> str:
         state, word, said = "warn", "look", f"No fault flagged, but not everything was looked at.{blind}"
     else:
         state, word, said = "ok", "clear", "No fault flagged in anything that was given."
+    counts = (("bad", tally.faults, "flagged as a fault"), ("ok", tally.clear, "nothing flagged"))
+    figures = "".join(
+        f'<div class="figure" data-state="{kind if count else "off"}"><strong>{count}</strong><span>{what}</span></div>'
+        for kind, count, what in (*counts, ("warn", tally.blind, "not judged"))
+    )
     return (
         f'<section class="card verdict" data-state="{state}"><p class="headline"><span class="pill" '
-        f'data-state="{state}">{word}</span> {said}</p><p>{_text(str(tally))}.</p></section>'
+        f'data-state="{state}">{word}</span> {said}</p><div class="figures">{figures}</div></section>'
     )
+
+
+def _unseen(items: list[str]) -> str:
+    hint = "These are neither healthy nor faulty. Look at them yourself, or mend what is said and run it again."
+    named = f"<h2>Not judged ({len(items)})</h2><p>{hint}</p><ul>{''.join(items)}</ul>"
+    return f'<section class="card">{named}</section>' if items else ""
 
 
 def _section(title: str, kind: str, cards: list[str]) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from ..web.page_style import page_style
 from .ledger_query import Interval, Night
 
 PAGE = Path(__file__).with_name("night.html")  # a template of the standard library
@@ -74,15 +75,33 @@ def _interval(interval: Interval) -> dict[str, Any]:
 def to_html(night: Night, station: str) -> str:
     """Return a page without scripts or outside parts; every name is escaped."""
     intervals = "".join(_interval_row(interval) for interval in (*night.blind, *night.maintenance))
+    began = night.until.wall - night.seconds
+    state, share, headline = _verdict(night)
     return Template(PAGE.read_text(encoding="utf-8")).substitute(
+        style=page_style(),
         title=f"{html.escape(station)}: what was watched",
+        state=state,
+        share=share,
+        headline=headline,
         summary=html.escape(log_line(night)),
-        began=_local(night.until.wall - night.seconds, MOMENT),
+        began=_local(began, MOMENT),
         ended=_local(night.until.wall, MOMENT),
+        hours="".join(f"<span>{_local(began + part * night.seconds / 4, MINUTES)}</span>" for part in range(5)),
         cameras="".join(_camera_row(night, name) for name in night.due),
-        intervals=intervals,
-        found="some" if intervals else "none",
+        intervals=intervals or '<tr><td colspan="5">No camera was blind or under maintenance.</td></tr>',
     )
+
+
+def _verdict(night: Night) -> tuple[str, str, str]:
+    """Return the state that colours the page, the share that was watched, and what that means."""
+    share, blind = watched_share(night), {interval.camera for interval in night.blind}
+    if share is None:
+        return "off", "nothing", "No camera was due."
+    if not blind:
+        return "ok", _percent(share), "Every camera was watched all the time."
+    were = "were" if len(blind) > 1 else "was"
+    cameras = f"{len(blind)} of {len(night.due)} camera{'s' if len(night.due) > 1 else ''}"
+    return "warn" if share else "bad", _percent(share), f"{cameras} {were} blind for a time."
 
 
 def _camera_row(night: Night, name: str) -> str:
@@ -96,20 +115,24 @@ def _camera_row(night: Night, name: str) -> str:
         f'<span class="{kind}" style="left:{percent * (on - start):.2f}%;width:{percent * (off - on):.2f}%"></span>'
         for kind, on, off in bars
     )
-    text = "" if share is None else _percent(share)
+    text = "not due" if share is None else _percent(share)
     return (
         f'<tr><th scope="row">{html.escape(name)}</th><td class="number">{text}</td>'
-        f'<td><div class="bar" aria-hidden="true">{spans}</div></td></tr>'
+        f'<td><div class="stretch" aria-hidden="true">{spans}</div></td></tr>'
     )
 
 
 def _interval_row(interval: Interval) -> str:
     about = "about " if interval.estimated else ""
-    return (
-        f"<tr><td>{html.escape(interval.camera)}</td><td>{_local(interval.wall, MOMENT)}</td>"
-        f"<td>{_local(interval.wall + interval.seconds, TIME)}</td><td>{about}{_length(interval.seconds)}</td>"
-        f"<td>{interval.cause.value}: {html.escape(interval.cause.advice)}</td></tr>"
-    )
+    cells = {
+        "Camera": html.escape(interval.camera),
+        "From": _local(interval.wall, MOMENT),
+        "To": _local(interval.wall + interval.seconds, TIME),
+        "Length": f"{about}{_length(interval.seconds)}",
+        "Cause": f"<span><strong>{interval.cause.value}</strong>: {html.escape(interval.cause.advice)}</span>",
+    }
+    row = "".join(f'<td data-label="{name}">{text}</td>' for name, text in cells.items())
+    return f"<tr>{row}</tr>"
 
 
 def _percent(share: float) -> str:

@@ -202,7 +202,7 @@ def smallest_seen(desk: Desk, camera: str) -> str:
     for region, (height, width) in sizes.items():
         pixels = smallest_pixels(manifest, smallest, height, width)
         said = desk.pages.t("night.smallest", n=pixels, share=percent(pixels / min(height, width)))
-        words.append(f"{region}: {said}" if region else said)
+        words.append(f"{region}: {said}" if len(sizes) > 1 else said)
     return "; ".join(words)
 
 

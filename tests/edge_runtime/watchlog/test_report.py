@@ -85,7 +85,7 @@ class Balanced(html.parser.HTMLParser):
         self.stack: list[str] = []
 
     def handle_starttag(self, tag, attrs):
-        if tag != "meta":
+        if tag not in ("meta", "input"):
             self.stack.append(tag)
 
     def handle_endtag(self, tag):
@@ -115,15 +115,17 @@ def test_almost_all_is_not_rounded_to_all(tmp_path):
     ledger.close(at(8))
 
 
-@pytest.mark.parametrize("width", [390, 1280])
-def test_the_page_of_the_night_in_a_browser(tmp_path, opened, width):
+@pytest.mark.parametrize(("width", "colours"), [(390, "light"), (1440, "dark")])
+def test_the_page_of_the_night_in_a_browser(tmp_path, opened, width, colours):
     ledger = Ledger(tmp_path / "ledger.sqlite3", at(0))
     ledger.watch(["yard-with-a-rather-long-name", "gate"], at(1))
     blind(ledger, "gate", Cause.OVEREXPOSED, 2, 3)
     (tmp_path / "night.html").write_text(to_html(ledger.night(4 * 3600, at(4)), "north-7"))
-    page = opened(tmp_path / "night.html", width)
+    page = opened(tmp_path / "night.html", width, colours)
     bars = page.eval_on_selector_all(
-        ".bar span", "all => all.map(one => [one.className, one.style.left, one.style.width])"
+        ".stretch span", "all => all.map(one => [one.className, one.style.left, one.style.width])"
     )
     watched = ["watched", "25%", "75%"]
     assert bars == [watched, ["blind", "50%", "25%"], watched]
+    assert "1 of 2 cameras was blind for a time" in page.locator(".headline").inner_text()
+    assert page.locator("main").bounding_box()["width"] > 0.95 * width

@@ -99,6 +99,7 @@ def test_no_request_of_any_kind_to_any_route_ends_in_a_bug(small):
     for name in ("", "wall", "anna"):
         client = browser_client(small.app, raise_bugs=True)
         clients.append((client, log_in(client, name) if name else ""))
-    statuses = find_no_bug(routes, clients, ["anna", small.pages.address("base.css").split("/")[2], "base.css"], examples=20)
-    assert statuses[200] > 5
-    assert statuses[403] > 5
+    statuses = find_no_bug(
+        routes, clients, ["anna", small.pages.address("base.css").split("/")[2], "base.css"], examples=20
+    )
+    assert {200, 303, 403, 405} <= set(statuses)  # it came to the endpoints, and to what guards them

@@ -19,6 +19,13 @@ async function part(address) {
   return answer.text();
 }
 
+/** The picture is as large as the window lets it be, and the map lies on it. */
+function fit(image) {
+  if (image.naturalHeight) image.parentElement.style.setProperty("--ratio", image.naturalWidth / image.naturalHeight);
+}
+pane?.addEventListener("load", (event) => { if (event.target.matches(".clean")) fit(event.target); }, true);
+for (const image of document.querySelectorAll(".clean")) if (image.complete) fit(image);
+
 function showMap() {
   const button = pane?.querySelector("[data-map]");
   const heat = pane?.querySelector(".heat");
@@ -143,6 +150,10 @@ list?.addEventListener("click", (event) => {
   show(row.dataset.id);
 });
 
+document.getElementById("filter-toggle").addEventListener("click", (event) => {  // on a phone
+  const folded = document.getElementById("filters").classList.toggle("folded");
+  event.currentTarget.setAttribute("aria-expanded", !folded);
+});
 for (const field of document.querySelectorAll("#filters select, #filters input[type=checkbox]")) {
   field.addEventListener("change", () => document.getElementById("filters").requestSubmit());
 }
