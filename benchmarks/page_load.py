@@ -353,7 +353,7 @@ def wait_for(port: int) -> None:
 
 
 def timed(visitor: Visitor, path: str, page: psutil.Process) -> tuple[float, float]:
-    """Milliseconds from the request to the last byte, and of the page's processor time, which a busy machine leaves as it is."""
+    """Milliseconds from the request to the last byte, and those of the page's processor time."""
     began, before = time.perf_counter(), busy(page)
     visitor.get(path)
     return (time.perf_counter() - began) * 1000, (busy(page) - before) * 1000
