@@ -16,6 +16,7 @@ import click
 
 from augment.record_types import ComparisonSummary
 from augment.records import COMPARISON, CURATION, EXPORT, STAGES, SYNTHETIC, Document, R, RunFolder, S, Stage
+from augment.station_demo.commands import station_demo
 from augment.updates.commands import COMMANDS as UPDATE_COMMANDS
 from augment.updates.fleet_commands import COMMANDS as FLEET_COMMANDS
 from edge_runtime.bundle.errors import InputError, UnavailableError
@@ -38,7 +39,7 @@ def main() -> None:
     """Turn few pictures of rare faults into a classifier that finds them, and show what was gained."""
 
 
-for _command in (*UPDATE_COMMANDS, *FLEET_COMMANDS):
+for _command in (*UPDATE_COMMANDS, *FLEET_COMMANDS, station_demo):
     main.add_command(_command)
 
 pipeline_argument = click.argument("pipeline", type=click.Path(path_type=Path))

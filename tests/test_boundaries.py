@@ -38,8 +38,9 @@ ARROWS = {
         "report": "ground data evaluation",
         "stages": "ground data models evaluation training spatial report.contact_sheets",
         "mini": "ground models training",
+        "station_demo": "ground mini models stages",
         "updates": "ground data models evaluation",
-        "commands": "ground data models evaluation training spatial report stages mini updates",
+        "commands": "ground data models evaluation training spatial report stages mini updates station_demo",
     },
 }
 COMMANDS = ("augment.cli", "augment.demo", "augment.study")
@@ -53,6 +54,7 @@ FOR_THE_LAB = (
     "secret_files",
     "text_files",
     "cli_errors",
+    "child_process",
     "web",
 )
 

@@ -19,7 +19,7 @@ from ..inference.engines import available_engines, load_engine, open_engine, var
 from ..updates.state import UpdateRunsError
 from .open_outbox import make_sinks
 from .self_test import FaultPictures, Outcome
-from .settings import HttpSection, StationSettings
+from .settings import HttpSection, StationSection, StationSettings
 from .state_lock import is_running, lock_state_folder
 from .updating.commands import offered
 
@@ -57,6 +57,7 @@ def _state_folder(settings: StationSettings) -> Iterator[Outcome]:
     if not at_work:
         lock_state_folder(settings.station.state_dir).close()  # makes it, and shows that it takes writes
     yield _disk(settings)
+    yield _retention(settings.station)
     if not at_work:
         yield _port(settings.http)
 
@@ -114,6 +115,13 @@ def _disk(settings: StationSettings) -> Outcome:
     if free < LEAST_FREE:
         return Outcome(False, f"{folder} has {free >> 20} MiB left, give it at least {LEAST_FREE >> 20}")
     return Outcome(True, f"{folder} can be written, {free >> 30} GiB free")
+
+
+def _retention(station: StationSection) -> Outcome:
+    what = "pictures, scores and archives of feedback"
+    if not station.retention_days:
+        return Outcome(True, f"{what} are kept as long as there is room for them (retention_days is 0)")
+    return Outcome(True, f"{what} are deleted after {station.retention_days:g} days, delivered or not")
 
 
 def _port(http: HttpSection) -> Outcome:

@@ -20,6 +20,7 @@ from .check import check_bundle, check_station
 from .event_list import events
 from .feedback.commands import feedback
 from .open_outbox import open_outbox
+from .page.commands import page
 from .self_test import FAULT, FRAME, Outcome, ask, read_answer
 from .settings import StationSettings, load_station_settings
 from .state_lock import is_running
@@ -38,6 +39,7 @@ def main() -> None:
 main.add_command(events)
 main.add_command(feedback)
 main.add_command(status)
+main.add_command(page)
 for command in (update, import_update, rollback, trust, report, backup_command, restore_command, hash_password_command):
     main.add_command(command)
 

@@ -7,12 +7,17 @@ from ..causes import Cause
 LATE_TURNS, LATE_SECONDS = 2.0, 3.0  # a verdict is late after so many turns of the floor rate, and so many seconds
 
 
+def late_seconds(floor_rate: float) -> float:
+    """Return the seconds without a verdict after which a camera of this `floor_rate` (frames a second) is blind."""
+    return LATE_TURNS / floor_rate + LATE_SECONDS
+
+
 class WatchState:
     """Knows which cameras get verdicts: one whose frames come but get none in time is as blind as one that is off."""
 
     def __init__(self, floor_rates: Mapping[str, float]) -> None:
         """`floor_rates` by camera, in frames a second."""
-        self._late = {camera: LATE_TURNS / rate + LATE_SECONDS for camera, rate in floor_rates.items()}
+        self._late = {camera: late_seconds(rate) for camera, rate in floor_rates.items()}
         self._judged: dict[str, float] = {}  # monotonic seconds of the newest frame that got a verdict
         self._unfit: dict[str, Cause] = {}  # why frames since then got none
         self._maintained: dict[str, float] = {}  # monotonic seconds since when a camera is under maintenance

@@ -26,6 +26,15 @@ def page_style() -> str:
     return "\n".join([base, own, *chosen])
 
 
+def by_system(base: str) -> str:
+    """Return rules by which a page with `data-theme="auto"` is light or of high contrast where the system is."""
+    light, contrast = (theme(base, name) for name in ("light", "contrast"))
+    return (
+        f'\n@media (prefers-color-scheme: light) {{ [data-theme="auto"] {{{light}}} }}\n'
+        f'@media (prefers-contrast: more) {{ [data-theme="auto"] {{{contrast}}} }}\n'
+    )
+
+
 def theme(sheet: str, name: str) -> str:
     """Return all declarations that the sheet has for the theme called `name`."""
     found = re.findall(rf'\[data-theme="{name}"\] \{{([^}}]*)\}}', sheet)

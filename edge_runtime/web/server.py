@@ -8,10 +8,11 @@ from pathlib import Path
 
 import h11
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from ..bundle.errors import InputError, UnavailableError, os_errors_as
+from .sse import OpenStreams
 
 GRACE_SECONDS = 2  # for answers under way; streams are ended then
 MOST_CONNECTIONS = 256
@@ -45,6 +46,16 @@ class _Impatient(H11Protocol):
         if self._late is not None:
             self._late.cancel()
             self._late = None
+
+
+class _Server(uvicorn.Server):
+    """Ends its streams before it waits for open requests."""
+
+    streams: OpenStreams
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self.streams.end()
+        await super().shutdown(sockets)
 
 
 def certificate_names(cert_file: Path) -> list[str]:
@@ -81,7 +92,14 @@ def serve(
 
     `ready` is called once it answers. Ends within 5 s after `stop`, whatever streams are open.
     """
-    server = uvicorn.Server(_config(app, cert_file, key_file))
+    streams = OpenStreams()
+
+    async def with_streams(scope: Scope, receive: Receive, send: Send) -> None:
+        scope[OpenStreams.KEY] = streams
+        await app(scope, receive, send)
+
+    server = _Server(_config(with_streams, cert_file, key_file))
+    server.streams = streams
 
     def watch() -> None:
         while not stop.is_set():

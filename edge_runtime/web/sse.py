@@ -14,6 +14,22 @@ MOST_VIEWERS = 32
 HEARTBEAT = 15.0  # seconds; so a page knows that nothing new is not a dead connection
 
 
+class OpenStreams:
+    """The streams of one server, which it ends when it stops; they would keep it from stopping."""
+
+    KEY = "rarefault.streams"  # of a request's scope
+
+    def __init__(self) -> None:
+        self.over = False
+        self.events: set[asyncio.Event] = set()
+
+    def end(self) -> None:
+        """End all of them; called in the server's loop."""
+        self.over = True
+        for event in self.events:
+            event.set()
+
+
 class LiveValues:
     """The newest value of something. `publish` may be called from any thread, `answer` from a route's endpoint.
 
@@ -46,10 +62,12 @@ class LiveValues:
 
     async def _stream(self, request: Request) -> AsyncIterator[str]:
         event, shown = asyncio.Event(), 0
+        streams: OpenStreams = request.scope.get(OpenStreams.KEY) or OpenStreams()
+        streams.events.add(event)
         self._viewers[event] = asyncio.get_running_loop()
         try:
             yield "retry: 2000\n\n"
-            while session_of(request) is not None:
+            while (present := session_of(request) is not None) and not streams.over:
                 if self._number != shown:
                     shown = self._number
                     yield f"data: {self._data}\n\n"
@@ -58,6 +76,8 @@ class LiveValues:
                 except asyncio.TimeoutError:
                     yield "event: heartbeat\ndata: {}\n\n"
                 event.clear()
-            yield "event: ended\ndata: {}\n\n"
+            if not present:
+                yield "event: ended\ndata: {}\n\n"
         finally:
+            streams.events.discard(event)
             del self._viewers[event]

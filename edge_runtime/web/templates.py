@@ -16,9 +16,10 @@ from starlette.routing import Route
 
 from . import texts
 from .access import csrf_of, require, session_of
+from .page_style import by_system
 
 OWN = Path(__file__).parent
-THEMES = ("dark", "light", "contrast")
+THEMES = ("auto", "dark", "light", "contrast")
 FOREVER = "public, max-age=31536000, immutable"  # the address of a file holds the digest of all of them
 TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 
@@ -55,6 +56,7 @@ class Pages:
         self.t = texts.read(language)
         self._head = head
         self._files = {path.name: path.read_bytes() for room in folders for path in sorted(room.glob("static/*"))}
+        self._files["base.css"] += by_system(self._files["base.css"].decode()).encode()
         joined = b"".join(name.encode() + data for name, data in sorted(self._files.items()))
         self._digest = hashlib.sha256(joined).hexdigest()[:16]
         self._environment = Environment(
@@ -81,7 +83,7 @@ class Pages:
             "account": session.account if session else None,
             "csrf": csrf_of(request),
             "path": request.url.path,
-            "theme": theme if theme in THEMES else "dark",
+            "theme": theme if theme in THEMES else THEMES[0],
             "language": self.t.language,
             **context,
         }

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import argon2
 from starlette.requests import Request
@@ -92,9 +93,11 @@ class SmallApp:
         return browser_client(self.app, host, scheme)
 
 
-def browser_client(app: object, host: str = HOST, scheme: str = "http") -> TestClient:
+def browser_client(app: Any, host: str = HOST, scheme: str = "http", raise_bugs: bool = False) -> TestClient:
     """A client that asks for pages and keeps cookies, and follows no redirect by itself."""
-    return TestClient(app, f"{scheme}://{host}", headers=HTML, follow_redirects=False, raise_server_exceptions=False)
+    return TestClient(
+        app, f"{scheme}://{host}", headers=HTML, follow_redirects=False, raise_server_exceptions=raise_bugs
+    )
 
 
 def token_in(page: str) -> str:

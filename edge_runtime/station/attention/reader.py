@@ -46,6 +46,10 @@ class AttentionReader:
         found = {"maintenance": self.current.maintenance.get(camera), "snoozed": self.current.snoozed(camera, label)}
         return {name: mark.to_json() for name, mark in found.items() if mark is not None}
 
+    def maintained(self, camera: str) -> bool:
+        """Whether the camera is under maintenance."""
+        return camera in self.current.maintenance
+
     def close(self) -> None:
         """Let go of the list."""
         if self._database is not None:

@@ -152,14 +152,14 @@ export function stream(path, seen, lost = () => {}) {
   open();
 }
 
-const THEMES = ["dark", "light", "contrast"];
+const THEMES = ["auto", "dark", "light", "contrast"];
 document.querySelector("[data-theme-button]")?.addEventListener("click", () => {
   const root = document.documentElement;
   const next = THEMES[(THEMES.indexOf(root.dataset.theme) + 1) % THEMES.length];
   root.dataset.theme = next;
   const secure = location.protocol === "https:" ? "; Secure" : "";
   document.cookie = `theme=${next}; Path=/; Max-Age=31536000; SameSite=Strict${secure}`;
-  announce(t(`common.theme_${next}`));
+  toast(t(`common.theme_${next}`), { seconds: 2 });
 });
 document.querySelector("[data-help]")?.addEventListener("click", help);
 

@@ -4,7 +4,8 @@ import pytest
 
 pytest.importorskip("starlette", reason="the extra station is not installed")
 
-from tests.support.web_pages import SmallApp, log_in
+from tests.support.route_fuzz import find_no_bug
+from tests.support.web_pages import SmallApp, browser_client, log_in
 
 
 @pytest.fixture
@@ -90,3 +91,15 @@ def test_unknown_addresses_and_methods_are_pages_too(small):
     assert client.delete("/").status_code == 405
     assert client.get("/judge").status_code == 405
     assert client.request("TRACE", "/").status_code == 405
+
+
+def test_no_request_of_any_kind_to_any_route_ends_in_a_bug(small):
+    routes = [route for route in small.app.routes if route.path not in ("/bug", "/logout")]
+    clients = []
+    for name in ("", "wall", "anna"):
+        client = browser_client(small.app, raise_bugs=True)
+        clients.append((client, log_in(client, name) if name else ""))
+    statuses = find_no_bug(
+        routes, clients, ["anna", small.pages.address("base.css").split("/")[2], "base.css"], examples=20
+    )
+    assert {200, 303, 403, 405} <= set(statuses)  # it came to the endpoints, and to what guards them

@@ -90,6 +90,6 @@ def test_static_files_are_served_by_name_alone(room, tmp_path):
 
 def test_the_theme_is_one_of_those_that_there_are(tmp_path):
     client = SmallApp(tmp_path).client()
-    for given, theme in (("light", "light"), ("contrast", "contrast"), ('"><script>', "dark"), ("", "dark")):
+    for given, theme in (("light", "light"), ("contrast", "contrast"), ('"><script>', "auto"), ("", "auto")):
         page = client.get("/login", headers={"Cookie": f"theme={given}"}).text
         assert f'data-theme="{theme}"' in page
