@@ -38,12 +38,23 @@ ARROWS = {
         "stages": "ground data models evaluation training spatial report.contact_sheets",
         "mini": "ground models training",
         "updates": "ground data models evaluation",
-        "commands": "ground data models evaluation training spatial report stages mini updates",
+        "feedback": "ground data models evaluation updates",
+        "commands": "ground data models evaluation training spatial report stages mini updates feedback",
     },
 }
 COMMANDS = ("augment.cli", "augment.demo", "augment.study")
 # What of the edge export and augment may import.
-FOR_THE_LAB = ("bundle", "media", "inference", "updates", "settings_reader", "secret_files", "text_files", "cli_errors")
+FOR_THE_LAB = (
+    "bundle",
+    "media",
+    "inference",
+    "updates",
+    "judgements",
+    "settings_reader",
+    "secret_files",
+    "text_files",
+    "cli_errors",
+)
 
 WALLED_OFF = ("torch", "torchvision", "transformers", "diffusers", "onnx", "export", "augment")
 
