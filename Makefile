@@ -3,10 +3,14 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO ?= demo
 
-.PHONY: demo test test-edge coverage chromium mosquitto faketime rtsp check bench clean lock
+.PHONY: demo station-demo test test-edge coverage chromium mosquitto faketime rtsp check bench clean lock
 
 demo: .venv/central
 	$(BIN)/rarefault demo --out $(DEMO)
+
+# A station on rendered cameras, and its page in the browser; Ctrl-C ends it.
+station-demo: .venv/station
+	$(BIN)/rarefault station-demo
 
 test: .venv/dev chromium mosquitto faketime rtsp
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal  # one thread a worker: more would spin against each other
@@ -64,7 +68,7 @@ bench: .venv/dev
 	$(BIN)/python -m benchmarks.kill_resume
 
 clean:
-	rm -rf .venv .venv-* build dist demo .pytest_cache .mypy_cache .ruff_cache *.egg-info
+	rm -rf .venv .venv-* build dist demo station-demo .pytest_cache .mypy_cache .ruff_cache *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Rewrites the lock files from pyproject.toml; look at the difference before committing it.
@@ -91,6 +95,10 @@ LOCK_OPTIONS := -q --no-header --strip-extras --no-emit-index-url --no-emit-find
 .venv/central: .venv/bin/python requirements/central.lock pyproject.toml
 	$(BIN)/python -m pip install -q -r requirements/central.lock
 	$(BIN)/python -m pip install -q --no-deps -e .
+	touch $@
+
+.venv/station: .venv/central requirements/station.lock
+	$(BIN)/python -m pip install -q -r requirements/station.lock
 	touch $@
 
 DEV_LOCKS := dev elpv meaning heic  # heic: the types of its library are checked, and its tests run

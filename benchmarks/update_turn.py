@@ -141,9 +141,8 @@ def measure(settings: StationSettings, new: Bundle) -> None:
 
         def note(views: Sequence[JudgedView], alarms: int) -> None:
             judged.extend((view.camera, time.monotonic()) for view in views if view.evaluation.decision is not None)
-            service.updates.judged(views, alarms)
 
-        service.watch.on_judged = note
+        service.watch.on_judged.append(note)
         thread = threading.Thread(target=service.run, args=(stop,))
         thread.start()
         time.sleep(2 * BEFORE_SECONDS)

@@ -132,10 +132,13 @@ class Cause(str, Enum):
     OVERLOADED = "overloaded", "the station could not keep up; lower rates or use fewer cameras"
     MODEL = "model", "the model gave no usable answer; see `edge-station check`"
     NOT_RUNNING = "not_running", "the service was not running; see its log"
+    MAINTENANCE = "maintenance", "somebody works on it; it is watched again when that ends"
 
     @property
     def status(self) -> str:
-        """The camera's status in events and topics: offline or not_evaluated; a camera without a cause is online."""
+        """The camera's status in events and topics: offline, not_evaluated or maintenance; without a cause online."""
+        if self is Cause.MAINTENANCE:
+            return "maintenance"
         return "not_evaluated" if self in _NOT_EVALUATED else "offline"
 
 

@@ -22,14 +22,18 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture
-def opened(browser: Any) -> Iterator[Callable[[Path, int], Any]]:
-    """`opened(path, width)`: the page at so many pixels. It asks for nothing, fits, says nothing, and passes axe."""
+def opened(browser: Any) -> Iterator[Callable[..., Any]]:
+    """`opened(path, width, colours)`: the page at so many pixels, light or dark.
+
+    It asks for nothing, fits, says nothing, and passes axe.
+    """
     from axe_playwright_python.sync_playwright import Axe
 
     pages = []
 
-    def open_page(path: Path, width: int) -> Any:
-        page = browser.new_page(viewport={"width": width, "height": 844}, bypass_csp=True)  # axe is a script
+    def open_page(path: Path, width: int, colours: str = "light") -> Any:
+        size = {"width": width, "height": 844}
+        page = browser.new_page(viewport=size, color_scheme=colours, bypass_csp=True)  # axe is a script
         pages.append(page)
         asked, said = [], []
         page.on("request", lambda request: asked.append(request.url))

@@ -18,14 +18,15 @@ ARROWS = {
         "bundle": "",
         "ground": "bundle.errors bundle.files",
         "media": "ground bundle",
+        "web": "ground bundle",
         "inference": "ground bundle",
         "cameras": "ground bundle media inference.blank_check",
         "alerts": "ground bundle media inference",
         "updates": "ground bundle media inference alerts",
         "judgements": "ground bundle media updates.identity.station_key",
-        "classify": "ground bundle media inference updates",
-        "watchlog": "ground bundle",
-        "station": "ground bundle media inference cameras alerts watchlog updates judgements",
+        "classify": "ground bundle media inference updates labelling judgements web",
+        "watchlog": "ground bundle web.page_style",
+        "station": "ground bundle media inference cameras alerts watchlog updates judgements web",
     },
     "augment": {
         "ground": "",
@@ -37,9 +38,10 @@ ARROWS = {
         "report": "ground data evaluation",
         "stages": "ground data models evaluation training spatial report.contact_sheets",
         "mini": "ground models training",
+        "station_demo": "ground mini models stages",
         "updates": "ground data models evaluation",
         "feedback": "ground data models evaluation updates",
-        "commands": "ground data models evaluation training spatial report stages mini updates feedback",
+        "commands": "ground data models evaluation training spatial report stages mini updates feedback station_demo",
     },
 }
 COMMANDS = ("augment.cli", "augment.demo", "augment.study")
@@ -54,6 +56,8 @@ FOR_THE_LAB = (
     "secret_files",
     "text_files",
     "cli_errors",
+    "child_process",
+    "web",
 )
 
 WALLED_OFF = ("torch", "torchvision", "transformers", "diffusers", "onnx", "export", "augment")

@@ -19,7 +19,7 @@ from augment.record_types import LeftOut
 from edge_runtime.bundle.errors import InputError
 
 FEEDBACK = "feedback"  # origin of the records, first part of their paths, and name of the folder in a run
-PICTURES, RECORDS = "pictures", "records.json"
+PICTURES, UNLABELLED, RECORDS = "pictures", "unlabelled", "records.json"
 SCHEMA, SCHEMA_VERSION = "rarefault/feedback-records", 1
 
 

@@ -3,11 +3,10 @@
 import base64
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from augment import record_types as types
 from augment.data.image_store import ImageStore, resize_by_area
@@ -16,8 +15,10 @@ from augment.evaluation.learning_curve import ENOUGH, MORE_THAN, PHOTOGRAPH, TOO
 from augment.evaluation.tables import METRIC_NAMES, measured, percent, points
 from augment.json_objects import from_json
 from augment.records import COMPARISON, CURATION, DATASET, EXPORT, STAGES, TRAINING, Document, RunFolder
-from augment.report import contact_sheets, figures, sentences, spots
-from augment.report.table import Table
+from augment.report import contact_sheets, figures, sentences, spots, svg
+from augment.report.pages import render
+from augment.report.stations import NO_BUNDLE, for_stations
+from augment.report.table import Bar, Table, bar
 from augment.settings import load_settings
 from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.files import replace_file, sha256_file
@@ -31,6 +32,24 @@ THUMBNAIL = 96  # pixels of the longer side
 FEW_IMAGES = 30  # test images of a class below which its recall says little: one image is more than 3 points
 FEW_SEEDS = 3
 MINUTES_PER_IMAGE = 5.0  # an assumption, and the page says so
+# Sections in the order of the page, and what stands above them.
+TITLES = {
+    "verdict": "Verdict",
+    "stations": "What it means for the stations",
+    "changes": "Which faults gained or lost",
+    "spots": "Does it see the fault?",
+    "mending": "Which pictures to mend",
+    "photograph": "What to photograph next",
+    "confusion": "What is taken for what",
+    "recall": "Recall of each class",
+    "reliability": "Can its probabilities be believed?",
+    "samples": "Real and generated pictures",
+    "curation": "What curation kept and rejected",
+    "data": "Data",
+    "limits": "Limits",
+    "provenance": "Provenance and settings",
+}
+MAY_LACK = ("spots", "mending", "photograph")  # sections that are left out where a run has nothing for them
 Image = TypeVar("Image", types.DatasetRecord, types.CurationRecord)
 
 
@@ -50,18 +69,16 @@ class Documents:
 
 
 def write_report(folder: RunFolder, minutes_per_image: float = MINUTES_PER_IMAGE) -> Path:
-    """Write RUN/report/index.html and RUN/report/figures/*.png; return the page's path.
+    """Write RUN/report/index.html and RUN/report/figures/*.svg; return the page's path.
 
     `minutes_per_image` is what finding, taking and labelling one picture is taken to cost.
     Raises InputError where a stage's document is missing, export apart, or `minutes_per_image` is not above zero.
     """
     if not minutes_per_image > 0:
         raise InputError(f"the minutes per image are {minutes_per_image:g}; give how long one picture takes, as 5")
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, loader=FileSystemLoader(Path(__file__).parent)
-    )
     content = _content(folder, Documents(folder), minutes_per_image)
-    page = environment.get_template(TEMPLATE).render(**content)
+    shown = [(name, title) for name, title in TITLES.items() if name not in MAY_LACK or content[name]]
+    page = render(TEMPLATE, {**content, "contents": shown})
     path = folder.subfolder("report") / "index.html"
     replace_file(path, page.encode())
     return path
@@ -70,7 +87,8 @@ def write_report(folder: RunFolder, minutes_per_image: float = MINUTES_PER_IMAGE
 def _content(folder: RunFolder, documents: Documents, minutes_per_image: float) -> dict[str, object]:
     summary, trainings = documents.comparison.summary, documents.training.records
     curve = documents.curation.summary.learning_curve
-    packed = _packed(documents.export.summary) if documents.export else None
+    export = documents.export
+    stations = for_stations(export.summary, export.records, summary) if export else None
     difference = sentences.apart(summary, trainings)
     learnt = next(record.images for record in trainings if record.arm == summary.candidate)
     return {
@@ -78,8 +96,11 @@ def _content(folder: RunFolder, documents: Documents, minutes_per_image: float) 
         "verdict": summary.verdict,
         "headline": sentences.HEADLINES[difference][summary.verdict],
         "answers": sentences.answers(summary, trainings),
-        "next_steps": sentences.next_steps(summary, difference, curve, packed.arm if packed else None),
-        "changes": sentences.class_changes(summary),
+        "next_steps": sentences.next_steps(summary, difference, curve, stations.arm if stations else None),
+        "tiles": _tiles(summary, stations.arm if stations else ""),
+        "stations": stations,
+        "no_bundle": NO_BUNDLE,
+        "changes": _changes(summary),
         "gate": sentences.gate_sentences(summary),
         "photograph": _photograph(curve, summary.fault_labels) if curve else None,
         "hours": sentences.hours(sum(learnt["synthetic"].values()), minutes_per_image),
@@ -95,7 +116,6 @@ def _content(folder: RunFolder, documents: Documents, minutes_per_image: float) 
         "limits": limits(documents),
         "stages": _stages(documents),
         "models": _models(documents),
-        "packed": packed,
         "bundle": _bundle(folder),
         "settings": [
             {"stage": found.stage.document, "text": json.dumps(found.inputs.settings, indent=2, ensure_ascii=False)}
@@ -112,63 +132,68 @@ def _photograph(curve: types.LearningCurve, faults: Sequence[str]) -> Table:
     advice = {
         ENOUGH: "none",
         PHOTOGRAPH: "about {}",
-        MORE_THAN: "more than {}: look for another view of it",
+        MORE_THAN: "more than {}",
         TOO_FEW: "too few to say; any new one helps",
     }
     rows = [
-        [label, advice[found.says].format(found.photograph), str(found.now), _share(found.recall[-1])]
+        [label, advice[found.says].format(found.photograph), str(found.now), _recall(found.recall[-1])]
         for label, found in curve.classes.items()
     ]
-    caption = f"Pictures to take so that {100 * curve.recall_target:g} of 100 of each class are found."
+    caption = (
+        f"Pictures to take so that {100 * curve.recall_target:g} of 100 of each class are found. Where it says “more "
+        "than”, more of the same hardly help: look for another view of it."
+    )
     return Table(caption, ["class", "photograph", "training images now", "recall now"], rows, faults)
 
 
-def _share(value: float | None) -> str:
-    return "unknown" if value is None else f"{100 * value:.0f} %"
+def _recall(value: float | None) -> str:
+    return "unknown" if value is None else Bar(f"{100 * value:.0f} %", value)
+
+
+def _tiles(summary: types.ComparisonSummary, packed: str) -> list[dict[str, str]]:
+    """Return the key figures at the top of the page."""
+    metric, name = summary.metric, METRIC_NAMES[summary.metric]
+    shown = list(dict.fromkeys([summary.baseline, summary.candidate]))
+    values = [summary.arms[arm].metrics[metric] for arm in shown]
+    tiles = [
+        {"name": f"{name} of {arm}", "value": f"{100 * found.value:.1f} %", "note": percent(found).partition(" % ")[2]}
+        for arm, found in zip(shown, values, strict=True)
+    ]
+    if len(shown) > 1:
+        change = summary.differences[summary.candidate].metrics[metric]
+        value, _, reach = points(change).removesuffix(" points").partition(" ")
+        tiles.append({"name": f"change of {name}", "value": f"{value} points", "note": reach})
+    groups = f"in {summary.test.groups} groups; no training saw them"
+    tiles.append({"name": "test pictures", "value": str(summary.test.images), "note": groups})
+    return tiles + ([{"name": "in the bundle", "value": packed, "note": ""}] if packed else [])
+
+
+def _changes(summary: types.ComparisonSummary) -> list[dict[str, object]]:
+    """Return for every class that is told of what became of its recall, by baseline and candidate."""
+    shown = list(dict.fromkeys([summary.baseline, summary.candidate]))
+    found: list[dict[str, object]] = []
+    for label, (word, sentence) in zip(sentences.told_classes(summary), sentences.class_changes(summary), strict=True):
+        recalls = [(arm, recall) for arm in shown if (recall := summary.arms[arm].recall[label])]
+        bars = [(arm, bar(recall)) for arm, recall in recalls]
+        found.append({"name": sentences.in_words(label), "word": word, "sentence": sentence, "recalls": bars})
+    return found
 
 
 def _arms(trainings: Sequence[types.TrainingRecord], summary: types.ComparisonSummary) -> Table:
     rows, metrics = [], measured(summary)
-    head = ["arm", "real images", "generated images", *(METRIC_NAMES[metric] for metric in metrics)]
+    head = ["arm", "real and generated images", *(METRIC_NAMES[metric] for metric in metrics)]
     for arm, found in summary.arms.items():
         images = next(record.images for record in trainings if record.arm == arm)
-        cells = [f"{percent(found.metrics[metric])}{_spread(found.metrics[metric])}" for metric in metrics]
-        rows.append([arm, *(str(sum(images[kind].values())) for kind in ("real", "synthetic")), *cells])
+        cells = [_spread_bar(found.metrics[metric]) for metric in metrics]
+        learnt = " + ".join(str(sum(images[kind].values())) for kind in ("real", "synthetic"))
+        rows.append([arm, learnt, *cells])
     caption = f"Mean over the seeds, with its {100 * summary.confidence:g} % interval and spread between seeds."
     return Table(caption, head, rows)
 
 
-def _spread(metric: types.Measured) -> str:
-    return "" if metric.std is None else f", ±{100 * metric.std:.1f}"
-
-
-@dataclass(frozen=True)
-class Packed:
-    """The exported training, and how its thresholds did on the validation images."""
-
-    arm: str
-    seed: str
-    table: Table
-
-
-def _packed(summary: types.ExportSummary) -> Packed:
-    rows = [
-        [label, f"{found.threshold:.2f}", str(found.positives), *_flagged(found)]
-        for label, found in (summary.thresholds or {}).items()
-    ]
-    head = ["fault", "flagged from", "validation images", "found", "false alarms in 100 other pictures"]
-    caption = "Thresholds, and what they do on the validation images that they were chosen on."
-    arm, _, seed = summary.training.rpartition("/seed-")
-    return Packed(arm, seed, Table(caption, head, rows))
-
-
-def _flagged(found: types.Threshold) -> list[str]:
-    """Write recall and false alarms of a threshold with their bounds; few images make wide ones."""
-    alarms = "unknown" if found.false_alarms is None else f"{found.false_alarms:.1f}"
-    return [
-        f"{_share(found.recall)} (at least {_share(found.recall_bound)})",
-        f"{alarms} (at most {found.false_alarms_bound:.1f})",
-    ]
+def _spread_bar(metric: types.Measured) -> Bar:
+    spread = "" if metric.std is None else f", ±{100 * metric.std:.1f}"
+    return Bar(f"{percent(metric)}{spread}", metric.value, metric.low, metric.high)
 
 
 def _differences(summary: types.ComparisonSummary) -> Table:
@@ -193,7 +218,7 @@ def _classes(summary: types.ComparisonSummary) -> Table:
         counts = summary.test.per_class[label]
         recalls = [summary.arms[arm].recall[label] for arm in summary.arms]
         changes = [summary.differences[arm].recall[label] for arm in others]
-        cells = [percent(recall) if recall else "no image" for recall in recalls]
+        cells = [bar(recall) if recall else "no image" for recall in recalls]
         cells += [points(change) if change else "no image" for change in changes]
         rows.append([label, str(counts.images), str(counts.groups), *cells])
     head = ["class", "test images", "groups", *(f"recall, {arm}" for arm in summary.arms)]
@@ -207,11 +232,11 @@ def _spots(folder: RunFolder, summary: types.ComparisonSummary) -> dict[str, obj
         return None
     found = read_mending(folder)
     return {
-        "evidence": spots.evidence_table(summary),
-        "recall": spots.recall_table(summary),
+        "evidence": spots.evidence_table(summary).without(spots.NOTHING),
+        "recall": spots.recall_table(summary).without(spots.NOTHING),
         "sizes": spots.size_table(summary),
         "sentences": spots.sentences(summary),
-        "maps": _sheet(folder, found.maps) if found and found.maps else None,
+        "maps": _tiles_of(folder, found.maps, []) if found and found.maps else [],
     }
 
 
@@ -219,10 +244,9 @@ def _mending(folder: RunFolder) -> dict[str, object] | None:
     found = read_mending(folder)
     if not found or not found.suspects:
         return None
-    return {
-        "table": spots.mending_table(found.suspects),
-        "sheet": _sheet(folder, found.sheet) if found.sheet else None,
-    }
+    table = spots.mending_table(found.suspects)
+    texts = [f"{row[0]} {row[3]}, {row[4]}" for row in table.rows]
+    return {"table": table, "pictures": _tiles_of(folder, found.sheet, texts) if found.sheet else []}
 
 
 def read_mending(folder: RunFolder) -> types.Mending | None:
@@ -240,8 +264,23 @@ def _sheet(folder: RunFolder, path: str) -> str | None:
     return _uri("image/jpeg", encode_jpeg(read_image(place).frame, 70)) if place.exists() else None
 
 
-def _figures(folder: RunFolder, documents: Documents) -> Iterator[tuple[str, bytes, str, str]]:
-    """Yield (name, PNG, what it is, what can be seen in it) of every figure."""
+def _tiles_of(folder: RunFolder, path: str, texts: Sequence[str]) -> list[dict[str, str]]:
+    """Return the pictures of a sheet of large tiles; none where the sheet is gone.
+
+    `texts` say what each shows; those without one keep the caption that is drawn into the sheet.
+    """
+    place = folder.path / path
+    tiles = contact_sheets.large_tiles(read_image(place).frame) if place.exists() else []
+    shown = []
+    for number, tile in enumerate(tiles):
+        text = texts[number] if number < len(texts) else ""
+        uri = _uri("image/jpeg", encode_jpeg(tile.picture if text else tile.captioned, 70))
+        shown.append({"uri": uri, "text": text or f"test picture {number + 1} with its map", "caption": text})
+    return shown
+
+
+def _figures(folder: RunFolder, documents: Documents) -> Iterator[tuple[str, str, str, str]]:
+    """Yield (name, SVG, what it is, what can be seen in it) of every figure."""
     summary = documents.comparison.summary
     arms = [summary.baseline, summary.candidate]
     if curve := documents.curation.summary.learning_curve:
@@ -253,7 +292,10 @@ def _figures(folder: RunFolder, documents: Documents) -> Iterator[tuple[str, byt
         yield f"confusion-{arm}", matrix, title, seen
     title = "How often the likeliest label is right, by its probability; dashed: what the probability promises."
     yield "reliability", figures.reliability(summary, arms), title, sentences.reliability(summary, arms)
-    yield "recall", figures.recall_bars(summary), "Recall on the test set.", sentences.recall_bars(summary)
+    yield "recall", figures.recall_intervals(summary), "Recall on the test set.", sentences.recall_intervals(summary)
+    if summary.differences and summary.baseline != summary.candidate:
+        title = f"How far each arm is from {summary.baseline}, with the range that it leaves; dashed: no difference."
+        yield "differences", figures.differences(summary), title, sentences.differences(summary)
     histories: dict[str, list[list[types.Evaluation]]] = {}
     for record in documents.training.records:
         path = folder.path / record.path / "history.json"
@@ -265,10 +307,10 @@ def _figures(folder: RunFolder, documents: Documents) -> Iterator[tuple[str, byt
         yield "validation", figures.validation_curves(histories), title, sentences.validation_curves(histories)
 
 
-def _figure(folder: RunFolder, name: str, png: bytes, title: str, seen: str) -> dict[str, str]:
+def _figure(folder: RunFolder, name: str, drawing: str, title: str, seen: str) -> dict[str, str]:
     place = folder.subfolder("report/figures")
-    replace_file(place / f"{name}.png", png)
-    return {"uri": _uri("image/png", png), "title": title, "seen": seen}
+    replace_file(place / f"{name}.svg", svg.alone(drawing).encode())
+    return {"svg": Markup(drawing), "title": title, "seen": seen}
 
 
 def _samples(folder: RunFolder, documents: Documents) -> list[dict[str, object]]:
@@ -322,7 +364,7 @@ def _curation(folder: RunFolder, curation: Document[types.CurationRecord, types.
         "table": Table("Rejected by reason.", ["reason", "images"], rows),
         "sheets": [
             {
-                "title": f"{sheet.images} {sheet.kind} pictures of {sheet.label}",
+                "title": f"{sheet.images} {sheet.kind} picture{'s' * (sheet.images != 1)} of {sheet.label}",
                 "uri": uri,
             }
             for sheet in curation.summary.sheets

@@ -1,6 +1,7 @@
 """Contact sheets: pages of small pictures: what curation kept and rejected, what to look at again, what a map shows."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -17,6 +18,7 @@ from edge_runtime.media.jpeg import encode_jpeg, mark_own
 PICTURES, COLUMNS = 40, 8  # of one sheet
 SIDE, LINE = 96, 14  # pixels
 WORDS = 15  # characters of a caption
+BLANK = 240  # a level that JPEG's errors on white do not reach
 LARGE_SIDE, LARGE_COLUMNS, LARGE_WORDS = 240, 4, 38  # of pictures in which a place is to be seen
 BOX_COLOUR, PLACE_COLOUR = (255, 255, 255), (0, 255, 0)  # BGR
 MENDING_FILE = "mending.json"  # beside the comparison's documents
@@ -70,6 +72,27 @@ def write_large(folder: RunFolder, path: str, tiles: Sequence[Frame]) -> str | N
     (folder.path / path).parent.mkdir(parents=True, exist_ok=True)
     replace_file(folder.path / path, mark_own(encode_jpeg(_grid(tiles, LARGE_COLUMNS))))
     return path
+
+
+@dataclass(frozen=True)
+class LargeTile:
+    """A tile of a sheet: its picture without the white around it, and the same with the caption below it."""
+
+    picture: Frame
+    captioned: Frame
+
+
+def large_tiles(sheet: Frame) -> list[LargeTile]:
+    """Return the tiles of a page that `write_large` made."""
+    high, wide = LARGE_SIDE + LINE, LARGE_SIDE
+    corners = [(y, x) for y in range(0, len(sheet), high) for x in range(0, sheet.shape[1], wide)]
+    found = []
+    for tile in (sheet[y : y + high, x : x + wide] for y, x in corners):
+        inked = tile[:LARGE_SIDE].min(axis=2) < BLANK
+        if inked.any():
+            bottom, right = (int(np.flatnonzero(inked.any(axis=axis))[-1]) + 1 for axis in (1, 0))
+            found.append(LargeTile(tile[:bottom, :right], np.vstack([tile[:bottom], tile[LARGE_SIDE:]])))
+    return found
 
 
 def _tile(frame: Frame, caption: str) -> Frame:

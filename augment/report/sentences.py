@@ -141,12 +141,14 @@ def _ship(baseline: str, candidate: str, difference: str) -> dict[str, str]:
 
 def class_changes(summary: ComparisonSummary) -> list[tuple[str, str]]:
     """Return (gained, lost or neither; sentence) for every fault class, and for other classes that lost."""
+    faults = summary.fault_labels
+    return [_change(summary, label, "fault" if label in faults else "no fault") for label in told_classes(summary)]
+
+
+def told_classes(summary: ComparisonSummary) -> list[str]:
+    """Return every fault label, and other labels that lost recall."""
     harmed = summary.differences[summary.candidate].harmed
-    others = [label for label in harmed if label not in summary.fault_labels]
-    return [
-        *(_change(summary, label, "fault") for label in summary.fault_labels),
-        *(_change(summary, label, "no fault") for label in others),
-    ]
+    return list(dict.fromkeys([*summary.fault_labels, *harmed]))
 
 
 def _change(summary: ComparisonSummary, label: str, kind: str) -> tuple[str, str]:
@@ -189,7 +191,16 @@ def in_words(label: str) -> str:
 # What can be seen in the figures, for those who don't see them
 
 
-def recall_bars(summary: ComparisonSummary) -> str:
+def differences(summary: ComparisonSummary) -> str:
+    """Say by how many points each arm differs from the baseline."""
+    found = {arm: difference.metrics[summary.metric] for arm, difference in summary.differences.items()}
+    text = [
+        f"{arm} {100 * one.value:+.1f} ({100 * one.low:+.1f} to {100 * one.high:+.1f})" for arm, one in found.items()
+    ]
+    return f"Lines of the points of {METRIC_NAMES[summary.metric]} that each arm has more: {', '.join(text)}."
+
+
+def recall_intervals(summary: ComparisonSummary) -> str:
     """Name the classes that moved most between baseline and candidate."""
     baseline, candidate = summary.baseline, summary.candidate
     changes = summary.differences[candidate].recall
@@ -197,7 +208,7 @@ def recall_bars(summary: ComparisonSummary) -> str:
     (fall, lowest), (rise, highest) = known[0], known[-1]
     moved = [("rise", highest)] * (rise > 0) + [("fall", lowest)] * (fall < 0)
     text = [f"Largest {word} from {baseline} to {candidate}: {_moved(summary, label)}." for word, label in moved]
-    return " ".join(["Bars of the recall of each class, one for each arm.", *text])
+    return " ".join(["Lines of the recall of each class, one for each arm.", *text])
 
 
 def _recalls(summary: ComparisonSummary, label: str) -> tuple[float, float]:

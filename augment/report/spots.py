@@ -6,7 +6,7 @@ from augment import record_types as types
 from augment.evaluation.mending import BOX
 from augment.evaluation.tables import percent, points
 from augment.report.sentences import in_words
-from augment.report.table import Table
+from augment.report.table import Table, bar
 
 NOTHING = "not measured"
 
@@ -23,7 +23,7 @@ def evidence_table(summary: types.ComparisonSummary) -> Table:
             label,
             arm,
             f"{seen.images} ({seen.boxed})",
-            percent(seen.auc),
+            bar(seen.auc),
             _share(seen.painted_auc),
             points(seen.gap).removesuffix(" points") if seen.gap else NOTHING,
             _share(seen.twin),
@@ -142,4 +142,4 @@ def _faults(summary: types.ComparisonSummary) -> Iterator[tuple[str, str, types.
 
 
 def _share(interval: types.Interval | None) -> str:
-    return percent(interval) if interval else NOTHING
+    return bar(interval) if interval else NOTHING

@@ -1,7 +1,8 @@
 """Alarm rules: votes on judged frames raise alarms, frames worth learning from are kept, test frames are kept apart."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from ..bundle.decision import Rule
 from ..clock import Clock
@@ -20,6 +21,8 @@ class AlarmRules:
     spool: OutboxSpool
     clock: Clock
     samples: SampleSelector
+    # What an alarm or a sample of a label of a camera bears besides: by camera and label.
+    marks: Callable[[str, str], Mapping[str, Any]] = lambda camera, label: {}
     # by camera, region and whether it is a test
     _votes: dict[tuple[str, str, bool], Votes] = field(default_factory=dict, init=False)
 
@@ -42,9 +45,11 @@ class AlarmRules:
         changes = votes.add(decision, view.captured)
         for change in changes:
             if change.raised:
-                self.spool.record(self.reporter.alarm(view, change, self.clock.read(view.captured)))
+                marks = self.marks(view.camera, change.label)
+                self.spool.record(self.reporter.alarm(view, change, self.clock.read(view.captured), marks))
         if not view.test and (reason := self.samples.reason(view, votes.standing)) is not None:
-            self.spool.record(self.reporter.sample(view, reason, self.clock.read(view.captured)))
+            marks = self.marks(view.camera, decision.label)
+            self.spool.record(self.reporter.sample(view, reason, self.clock.read(view.captured), marks))
         return changes
 
     def take_over(self, rules: Mapping[str, CameraRule]) -> None:

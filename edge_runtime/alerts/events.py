@@ -51,15 +51,16 @@ class JudgedView:
     test: bool = False
 
 
-def camera_status(cause: Cause | None, problem: str = "") -> dict[str, str]:
+def camera_status(cause: Cause | None, problem: str = "", until_by: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return a camera's status as topics and heartbeats hold it; `problem` says in a sentence what is misconfigured.
 
-    A misconfigured camera always has one: the advice of the cause, where none is given.
+    A misconfigured camera always has one: the advice of the cause, where none is given. `until_by` says until when a
+    maintenance is to last, and whose it is.
     """
     if cause is Cause.MISCONFIGURED:
         problem = problem or cause.advice
     status = {"status": "online", "cause": ""} if cause is None else {"status": cause.status, "cause": cause.value}
-    return {**status, "problem": problem} if problem else status
+    return {**status, **({"problem": problem} if problem else {}), **(until_by or {})}
 
 
 class Reporter:
@@ -74,8 +75,11 @@ class Reporter:
         """Tell of `bundle` as the model from now on."""
         self._model, self._manifest = bundle.identity(), bundle.manifest
 
-    def alarm(self, view: JudgedView, change: Change, moment: Moment) -> Record:
-        """Return the alarm that `change` raised on `view`, with clean frame and heat map of the raised label."""
+    def alarm(self, view: JudgedView, change: Change, moment: Moment, marks: Mapping[str, Any] | None = None) -> Record:
+        """Return the alarm that `change` raised on `view`, with clean frame and heat map of the raised label.
+
+        `marks` say that a person has put the camera under maintenance or snoozed the label.
+        """
         verdict = self._verdict(view, change.label)
         caption = f"{verdict['label']} {verdict['probability']:.2f} (threshold {verdict['threshold']:.3g}), "
         caption += f"{change.votes} of {change.of} frames"
@@ -86,12 +90,16 @@ class Reporter:
             "frame": clean_jpeg(view.image),
             "heatmap": annotated_jpeg(view.image, view.evaluation.cams[change.label], self._manifest, lines),
         }
-        return self._record(ALARM, view.camera, moment, {**verdict, "votes": change.to_json()}, pictures)
+        content = {**verdict, "votes": change.to_json(), **(marks or {})}
+        return self._record(ALARM, view.camera, moment, content, pictures)
 
-    def sample(self, view: JudgedView, reason: str, moment: Moment) -> Record:
-        """Return a frame worth learning from, because of `reason`, without anything drawn on it."""
+    def sample(self, view: JudgedView, reason: str, moment: Moment, marks: Mapping[str, Any] | None = None) -> Record:
+        """Return a frame worth learning from, because of `reason`, without anything drawn on it; `marks` as of alarms.
+
+        A technician's ladder is in a frame that was taken under maintenance.
+        """
         decision = _decision(view)
-        content = {**self._verdict(view, decision.label), "reason": reason}
+        content = {**self._verdict(view, decision.label), **(marks or {}), "reason": reason}
         content["top"] = [{"label": label, "probability": round(p, 6)} for label, p in decision.top]
         return self._record(SAMPLE, view.camera, moment, content, {"frame": clean_jpeg(view.image)})
 

@@ -256,6 +256,23 @@ class Outbox:
             self._note_dropped(gone)
         return freed > 0
 
+    def picture_times(self) -> dict[str, tuple[str, str]]:
+        """Return by id when each event that has pictures was recorded (ISO 8601), and how far its clock was trusted."""
+        fields = "json_extract(document, '$.recorded'), json_extract(document, '$.clock')"
+        with self._lock, disk("the outbox"):
+            rows = self._database.execute(f"SELECT id, {fields} FROM events WHERE bytes > 0").fetchall()
+        return {identity: (recorded or "", clock or "") for identity, recorded, clock in rows}
+
+    def forget_pictures(self, files: Iterable[str]) -> None:
+        """Note that pictures, as paths below the state folder, are deleted because of their age, delivered or not.
+
+        An event that waits leaves without them; a sample is nothing without its picture, and goes.
+        """
+        with self._lock, disk("the outbox"), transaction(self._database) as database:
+            for identity in {Path(file).name.partition(".")[0] for file in files}:
+                database.execute("DELETE FROM events WHERE id = ? AND kind = ?", (identity, SAMPLE))
+                database.execute("UPDATE events SET bytes = 0 WHERE id = ?", (identity,))
+
     def sweep(self) -> None:
         """Remove pictures that no event mentions, left by a crash. Only for the process that commits, at its start.
 

@@ -6,8 +6,9 @@ one, so a blind camera cannot clear a fault.
 
 import math
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from ..bundle.decision import Decision, Rule
 from ..bundle.errors import InputError
@@ -64,6 +65,17 @@ class Change:
         return {"votes": self.votes, "of": self.of, "needed": self.needed}
 
 
+class Faults(Protocol):
+    """The faults that votes are about; every `Rule` tells them."""
+
+    @property
+    def fault_labels(self) -> tuple[str, ...]:
+        """The labels that count as faults."""
+
+    def kind(self, label: str) -> str:
+        """Return the kind of a fault label."""
+
+
 class Votes:
     """The votes of one camera on every kind of fault.
 
@@ -71,9 +83,9 @@ class Votes:
     flickers from frame to frame, the fault is seen all the same. The alarm bears the label that most of its votes gave.
     """
 
-    def __init__(self, rule: VoteRule, decision: Rule) -> None:
-        self._rule, self._kind = rule, decision.kind
-        self._kinds = tuple(dict.fromkeys(decision.kind(label) for label in decision.fault_labels))
+    def __init__(self, rule: VoteRule, faults: Faults) -> None:
+        self._rule, self._kind = rule, faults.kind
+        self._kinds = tuple(dict.fromkeys(faults.kind(label) for label in faults.fault_labels))
         self._frames: deque[tuple[float, Mapping[str, str]]] = deque(maxlen=rule.window)  # by kind the label
         self._raised_at: dict[str, float] = {}  # by kind: monotonic seconds of the last time
         self._standing: dict[str, str] = {}  # by kind: the label of the alarm
@@ -88,19 +100,23 @@ class Votes:
 
         Two kinds that both reach their thresholds both get a vote.
         """
-        self._frames.append((now, {self._kind(label): label for label in decision.flagged}))
+        return self.count(decision.flagged, now)
+
+    def count(self, flagged: Iterable[str], now: float) -> tuple[Change, ...]:
+        """Count one frame by the labels that it `flagged`; see `add`."""
+        self._frames.append((now, {self._kind(label): label for label in flagged}))
         while now - self._frames[0][0] > self._rule.max_age:
             self._frames.popleft()
         changes = (self._change(kind, now) for kind in self._kinds)
         return tuple(change for change in changes if change is not None)
 
-    def taken_over(self, rule: VoteRule, decision: Rule) -> "Votes":
-        """Return these votes for another bundle, whose `decision` has other kinds or labels perhaps.
+    def taken_over(self, rule: VoteRule, faults: Faults) -> "Votes":
+        """Return these votes for another bundle, whose `faults` have other kinds or labels perhaps.
 
         Votes, standing alarms and cool-downs go on; those for what the other bundle does not know are forgotten.
         """
-        heir = Votes(rule, decision)
-        known = {label: decision.kind(label) for label in decision.fault_labels}
+        heir = Votes(rule, faults)
+        known = {label: faults.kind(label) for label in faults.fault_labels}
         for when, labels in self._frames:
             heir._frames.append((when, {known[label]: label for label in labels.values() if label in known}))
         heir._raised_at = {kind: when for kind, when in self._raised_at.items() if kind in heir._kinds}

@@ -27,6 +27,7 @@ class Decision:
     chances: Mapping[str, float]  # every label's probability; of a fault, whatever the group
     group: str | None = None  # the equipment that is seen, where the head tells it
     group_probability: float | None = None
+    named: tuple[str, ...] = ()  # of each kind of fault the label that it bears in this frame, flagged or not
 
 
 def group_json(decision: Decision) -> dict[str, Any] | None:
@@ -112,7 +113,8 @@ class DecisionRule:
         )
         label = flagged[0] if flagged else ranked[0]
         top = tuple((label, chance[label]) for label in ranked)
-        return Decision(label, chance[label], bool(flagged), self.thresholds.get(label), top, flagged, chance)
+        threshold = self.thresholds.get(label)
+        return Decision(label, chance[label], bool(flagged), threshold, top, flagged, chance, named=self.fault_labels)
 
     def kind(self, label: str) -> str:
         """Return the label itself: each is a kind of its own."""
@@ -203,6 +205,7 @@ class SpatialRule:
             chances,
             group.name,
             float(groups.max()),
+            names,
         )
 
     def probabilities(self, scores: Array) -> Probabilities:

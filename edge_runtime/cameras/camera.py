@@ -16,7 +16,7 @@ from .capture_process import CaptureOrders, note_failure
 from .change_gate import ChangeGate, GateLimits
 from .frame_marker import has_mark
 from .picture_health import HealthLimits, PictureHealth
-from .regions import Region
+from .regions import Region, Unmasked
 from .settings import CameraSettings
 from .shared_frame import Field, SharedFrame
 from .thumbnail import thumbnail_of
@@ -75,6 +75,7 @@ class Camera:
         self._settings, self._address = settings, address
         self._radiometric = radiometric if address.kind is Kind.FOLDER else None  # streams bring 8 bits
         self._regions = settings.named_regions()
+        self._unmasked = Unmasked(settings.masks) if settings.masks else None
         self._frame_event = frame_event
         self._shared = shared or SharedFrame()
         self._shared[Field.OUTAGE] = now
@@ -136,6 +137,7 @@ class Camera:
             shared_memory=self._shared.handle,
             frame_event=self._frame_event,
             radiometric=self._radiometric,
+            masks=self._settings.masks,
         )
         inherited = (self._shared.handle, self._frame_event)
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.DEVNULL}
@@ -186,7 +188,7 @@ class Camera:
         if (newest := self._shared.take_newest()) is None:
             return None
         image, captured = newest
-        thumbnail = thumbnail_of(image)
+        thumbnail = thumbnail_of(image, self._unmasked)
         condition = self._health.check(thumbnail, captured)
         watched_since = captured if self._condition[0] is not None else self._condition[1]
         self._condition = (condition.cause, condition.since if condition.cause else watched_since)

@@ -26,6 +26,7 @@ from ..redact import redact
 from .address import CameraAddress, Kind
 from .frame_marker import draw_mark
 from .readers import BACKLOG, Waits, open_source
+from .regions import Rectangle, paint
 from .rtsp_describe import AnswerTimeout, SourceFailed
 from .shared_frame import MAX_FRAME_BYTES, Field, SharedFrame
 
@@ -46,6 +47,7 @@ class CaptureOrders:
     shared_memory: int  # file descriptor
     frame_event: int  # eventfd that is written at each frame
     radiometric: RadiometricRule | None = None  # the bundle's rule for radiometric pictures in a folder
+    masks: tuple[Rectangle, ...] = ()  # what is painted over
 
     def to_line(self) -> bytes:
         """Return the orders as one line of JSON."""
@@ -57,6 +59,7 @@ class CaptureOrders:
         document = json.loads(line)
         address, rule = document.pop("address"), document.pop("radiometric")
         read = RadiometricRule.from_json(rule) if rule else None
+        document["masks"] = tuple(tuple(mask) for mask in document["masks"])
         return cls(CameraAddress(Kind(address.pop("kind")), **address), **document, radiometric=read)
 
 
@@ -119,6 +122,7 @@ class Capture:
             return False
         while image.nbytes > MAX_FRAME_BYTES:  # no model looks at so many pixels
             image = cast(Frame, cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))
+        paint(image, self.orders.masks)  # before anybody else has the picture
         self.shared.publish(image, now)
         if (token := self.shared.wanted_mark) and (marked := draw_mark(image, token)) is not None:
             self.shared.publish_marked(marked, now, token)

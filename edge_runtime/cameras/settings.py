@@ -8,8 +8,10 @@ from ..bundle.errors import InputError, RarefaultError
 from ..secret_files import find_secret, read_secret, tls_context
 from ..settings_reader import check_name, check_one_of, number, plain_name
 from .address import ENCODED, CameraAddress, Kind, anchored, parse_address, quotable
-from .regions import Region
+from .regions import Rectangle, Region, hidden_share
 
+WHOLE = Region("the picture", 0.0, 0.0, 1.0, 1.0)
+MOST_HIDDEN = 0.99  # of a region by masks
 CHECK_RATE = 5.0  # frames per second that are decoded and checked at least, whatever goes to the model
 
 
@@ -22,7 +24,8 @@ class CameraSettings:
     a sign of life while the camera is opened, `read_timeout` without a frame, `upload_timeout` without a new picture in
     a folder. `ca_file` holds the certificate of a camera with TLS, or that of the authority which vouches for it.
     `frozen_seconds` of identical frames mean a frozen camera; set it above the key frame interval, 0 turns it off.
-    `infrared` says whether the model may judge infrared pictures of a colour camera.
+    `infrared` says whether the model may judge infrared pictures of a colour camera. `masks` are rectangles as regions
+    are; what they hide is painted over before anything sees the picture.
     """
 
     name: str
@@ -31,7 +34,8 @@ class CameraSettings:
     username: str = ""
     password_file: Path | None = None
     ca_file: Path | None = None
-    regions: tuple[tuple[float, float, float, float], ...] = ()
+    regions: tuple[Rectangle, ...] = ()
+    masks: tuple[Rectangle, ...] = ()
     floor_rate: float = 0.5
     top_rate: float = 5.0
     open_timeout: float = number(8.0, low=0.1)
@@ -45,11 +49,21 @@ class CameraSettings:
         check_one_of("url", self.url, "url_file", self.url_file)
         if self.username and self.url and "://" not in self.url:
             raise InputError(f"username is set, but {quotable(self.url)} asks for none; remove username")
-        self.named_regions()  # refuses one that leaves the picture
+        self._check_masks(self.named_regions() or (WHOLE,))  # regions and masks refuse to leave the picture
         if not 0 < self.floor_rate <= self.top_rate:
             raise InputError(
                 f"floor_rate is {self.floor_rate} and top_rate {self.top_rate}, expected 0 < floor_rate <= top_rate"
             )
+
+    def _check_masks(self, regions: Sequence[Region]) -> None:
+        for place, sides in enumerate(self.masks, 1):
+            Region(f"mask-{place}", *sides)
+        for region in regions:
+            if self.masks and hidden_share(self.masks, region) > MOST_HIDDEN:
+                raise InputError(
+                    f"the masks leave nothing of {region.name} that could be judged; make them smaller, or remove "
+                    "the region or the camera"
+                )
 
     @property
     def check_rate(self) -> float:

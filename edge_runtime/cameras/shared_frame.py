@@ -118,7 +118,7 @@ class SharedFrame:
         return self._taken_mark, image
 
     def _write(self, slot: int, number: int, image: Frame, captured: float) -> bool:
-        with self._locked(slot, fcntl.LOCK_EX) as held:
+        with slot_lock(self.handle, slot, fcntl.LOCK_EX) as held:
             if held:
                 room = np.frombuffer(self._memory, np.uint8, image.nbytes, HEAD + slot * SLOT).reshape(image.shape)
                 room[...] = image
@@ -128,7 +128,7 @@ class SharedFrame:
 
     def _read(self, slot: int, after: int) -> tuple[int, Frame, float] | None:
         """Return number, copy and capture time; None where the slot is being written or its number is not above."""
-        with self._locked(slot, fcntl.LOCK_SH) as held:
+        with slot_lock(self.handle, slot, fcntl.LOCK_SH) as held:
             number, captured, height, width = (self[_slot_field(slot) + index] for index in range(4))
             if not held or number <= after:
                 return None  # being replaced: the next call finds the other slot
@@ -140,19 +140,21 @@ class SharedFrame:
                     self._memory.madvise(mmap.MADV_REMOVE, HEAD + slot * SLOT, SLOT)
             return int(number), image, captured
 
-    @contextmanager
-    def _locked(self, slot: int, how: int) -> Iterator[bool]:
-        try:
-            fcntl.lockf(self.handle, how | fcntl.LOCK_NB, 1, slot)
-        except BlockingIOError:
-            yield False
-            return
-        except OSError as error:
-            raise UnavailableError(f"shared memory cannot be locked ({error.strerror}); restart the service") from error
-        try:
-            yield True
-        finally:
-            fcntl.lockf(self.handle, fcntl.LOCK_UN, 1, slot)
+
+@contextmanager
+def slot_lock(handle: int, slot: int, how: int) -> Iterator[bool]:
+    """Hold the record lock of `slot` in the shared file for the block; yields whether it was free, and never waits."""
+    try:
+        fcntl.lockf(handle, how | fcntl.LOCK_NB, 1, slot)
+    except BlockingIOError:
+        yield False
+        return
+    except OSError as error:
+        raise UnavailableError(f"shared memory cannot be locked ({error.strerror}); restart the service") from error
+    try:
+        yield True
+    finally:
+        fcntl.lockf(handle, fcntl.LOCK_UN, 1, slot)
 
 
 def _slot_field(slot: int) -> int:

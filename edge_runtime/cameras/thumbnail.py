@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..bundle.preprocess import Frame
+from .regions import Unmasked
 
 Plane = npt.NDArray[np.float32]
 WIDTH, HEIGHT = 160, 90  # pixels of the thumbnail, whatever the frame's shape
@@ -27,20 +28,33 @@ class Thumbnail:
     size: tuple[int, int]
 
 
-def thumbnail_of(image: Frame) -> Thumbnail:
+def thumbnail_of(image: Frame, unmasked: Unmasked | None = None) -> Thumbnail:
     """Return the thumbnail of an `image` uint8 (H, W, 3) BGR.
 
-    Each of its pixels is the average of four sampled points, which lowers the sensor's noise.
+    Each of its pixels is the average of four sampled points, which lowers the sensor's noise. `unmasked` is of the
+    camera's masks, where it has any: the thumbnail shows the rest alone.
     """
     height, width = image.shape[:2]
-    sampled = cv2.resize(image, (2 * WIDTH, 2 * HEIGHT), interpolation=cv2.INTER_NEAREST)
+    sampled, rows = _sampled(image), _rows(image)
+    if unmasked is not None:
+        sampled = unmasked.fill(sampled, (height, width), _sampled)
+        rows = unmasked.fill(rows, (height, width), _rows)
     grey = cv2.cvtColor(sampled, cv2.COLOR_BGR2GRAY).astype(np.float32)
     luma = cv2.resize(grey, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
     blue, green, red = cv2.split(cv2.resize(sampled, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA))
     strongest = cv2.max(cv2.max(blue, green), red)
     weakest = cv2.min(cv2.min(blue, green), red)
     chroma = cv2.mean(cv2.subtract(strongest, weakest))[0]
-    return Thumbnail(luma, float(chroma), np.ascontiguousarray(image[:: max(1, height // ROWS)]), (height, width))
+    return Thumbnail(luma, float(chroma), rows, (height, width))
+
+
+def _sampled(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    sampled: npt.NDArray[np.uint8] = cv2.resize(image, (2 * WIDTH, 2 * HEIGHT), interpolation=cv2.INTER_NEAREST)
+    return sampled
+
+
+def _rows(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    return np.ascontiguousarray(image[:: max(1, image.shape[0] // ROWS)])
 
 
 def temporal_noise(now: Plane, before: Plane) -> float:

@@ -25,6 +25,7 @@ from ..media.file_kinds import OWN_MARK
 from ..media.heatmap import overlay
 from ..media.jpeg import encode_jpeg
 from ..text_files import printable
+from ..web.page_style import page_style
 from .inputs import Inputs
 from .results import Result, Tally, moment
 
@@ -98,18 +99,14 @@ class Report:
         """Return the page as it stands, UTF-8."""
         manifest, engine = self.evaluator.bundle.manifest, self.evaluator.engine
         interrupted = (
-            "" if self.whole else '<p class="alarm">The run did not end. What follows is what it had seen.</p>'
+            "" if self.whole else '<p class="trouble">The run did not end. What follows is what it had seen.</p>'
         )
-        unseen = "".join(self.unseen)
-        hint = "These are neither healthy nor faulty. Look at them yourself, or mend what is said and run it again."
         page = Template(PAGE.read_text(encoding="utf-8")).substitute(
             mark=OWN_MARK.decode(),
+            style=page_style(),
             interrupted=interrupted,
             verdict=_verdict(self.tally, self.whole),
-            counts=_text(str(self.tally)),
-            unseen=f"<section><h2>Not judged ({len(self.unseen)})</h2><p>{hint}</p><ul>{unseen}</ul></section>"
-            if unseen
-            else "",
+            unseen=_unseen(self.unseen),
             faults=_section("Flagged as a fault", "faults", self.faults),
             clear=_section("Nothing flagged", "clear", self.clear),
             left_out=_text(self.inputs.summary() or "nothing"),
@@ -128,28 +125,55 @@ class Report:
         size = len(result.picture or b"") + len(result.map or b"")
         fits = self.bytes_used[result.fault] + size <= (FAULT_BYTES if result.fault else CLEAR_BYTES)
         self.bytes_used[result.fault] += size if fits else 0
-        pictures = _image(result.picture, "picture") + _image(result.map, "map") if fits else f"<p>{LEFT_OUT}</p>"
+        shots = _image(result.picture, "picture") + _image(result.map, "map")
+        pictures = f'<div class="shots">{shots}</div>' if fits else f"<p>{LEFT_OUT}</p>"
         limit = f", threshold {decision.threshold:.3f}" if decision.threshold is not None else ""
         doubts = self.evaluator.bundle.manifest.doubts(decision.label) if result.fault else []
-        caution = "".join(f"<br><em>{_text(doubt)}</em>" for doubt in doubts)
+        caution = "".join(f'<p class="caution">{_text(doubt)}</p>' for doubt in doubts)
         return (
-            f"<li>{pictures}<h3>{_name(result)}</h3><p><strong>{_text(decision.label)}</strong> "
-            f"probability {decision.probability:.3f}{limit}.{caution}{_notes(result)}</p></li>"
+            f'<li class="card">{pictures}<h3>{_name(result)}</h3><p><strong>{_text(decision.label)}</strong> '
+            f"probability {decision.probability:.3f}{limit}.{_notes(result)}</p>"
+            f"{_bar(decision.probability, decision.threshold)}{caution}</li>"
         )
 
 
 def _verdict(tally: Tally, whole: bool) -> str:
     blind = f" {tally.blind} not judged." if tally.blind else ""
     if tally.faults:
-        return f'<p class="alarm">{tally.faults} flagged as a fault.{blind}</p>'
-    if tally.blind or not whole or not tally.clear:
-        return f'<p class="doubt">No fault flagged, but not everything was looked at.{blind}</p>'
-    return '<p class="fine">No fault flagged in anything that was given.</p>'
+        state, word, said = "bad", "fault", f"{tally.faults} flagged as a fault.{blind}"
+    elif tally.blind or not whole or not tally.clear:
+        state, word, said = "warn", "look", f"No fault flagged, but not everything was looked at.{blind}"
+    else:
+        state, word, said = "ok", "clear", "No fault flagged in anything that was given."
+    counts = (("bad", tally.faults, "flagged as a fault"), ("ok", tally.clear, "nothing flagged"))
+    figures = "".join(
+        f'<div class="figure" data-state="{kind if count else "off"}"><strong>{count}</strong><span>{what}</span></div>'
+        for kind, count, what in (*counts, ("warn", tally.blind, "not judged"))
+    )
+    return (
+        f'<section class="card verdict" data-state="{state}"><p class="headline"><span class="pill" '
+        f'data-state="{state}">{word}</span> {said}</p><div class="figures">{figures}</div></section>'
+    )
+
+
+def _unseen(items: list[str]) -> str:
+    hint = "These are neither healthy nor faulty. Look at them yourself, or mend what is said and run it again."
+    named = f"<h2>Not judged ({len(items)})</h2><p>{hint}</p><ul>{''.join(items)}</ul>"
+    return f'<section class="card">{named}</section>' if items else ""
 
 
 def _section(title: str, kind: str, cards: list[str]) -> str:
     body = f'<ul class="cards {kind}">{"".join(cards)}</ul>' if cards else "<p>None.</p>"
-    return f"<section><h2>{title} ({len(cards)})</h2>{body}</section>"
+    return f'<section class="card"><h2>{title} ({len(cards)})</h2>{body}</section>'
+
+
+def _bar(probability: float, threshold: float | None) -> str:
+    """Draw a probability as a bar, with a mark at the threshold; the words beside it say the same."""
+    mark = "" if threshold is None else f'<b class="mark" style="left:{100 * threshold:.1f}%"></b>'
+    state = "" if threshold is None or probability < threshold else ' data-state="bad"'
+    return (
+        f'<span class="measure"{state} aria-hidden="true"><i style="width:{100 * probability:.1f}%"></i>{mark}</span>'
+    )
 
 
 def _image(jpeg: bytes | None, what: str) -> str:

@@ -23,11 +23,16 @@ from ..inference.evaluator import Evaluator
 from ..logs import log_to_stderr
 from ..updates.state import Stage, load
 from ..watchlog.ledger_writer import LedgerWriter
+from .attention.reader import AttentionReader
 from .camera_watch import CameraWatch
 from .metrics import Metrics
 from .open_outbox import make_sinks, open_outbox
+from .page.live_frames import LiveFrames, LiveWriter, views_of
+from .page.process import PageProcess
+from .retention.retention import retained
+from .scores.keeper import ScoreKeeper
 from .self_test import FIRST_SECONDS, Schedule, SelfTests, prepare_requests
-from .service import Service
+from .service import Part, Service
 from .settings import StationSettings
 from .state_lock import lock_state_folder
 from .status_server import StatusServer
@@ -79,7 +84,8 @@ def open_notifier(settings: StationSettings) -> Iterator[Notifier]:
         prepare_requests(state_dir)
         notifier = Notifier(outbox, sinks, settings.station.heartbeat_seconds)
         try:
-            yield notifier
+            with retained(state_dir, settings.station.retention_days, outbox):
+                yield notifier
         finally:
             notifier.stop()
             log.info("stopped")
@@ -101,7 +107,8 @@ def assemble(
     station, bundle, metrics, clock = settings.station, evaluator.bundle, Metrics(), Clock()
     model = fit_model(settings, [plan.name for plan in plans], evaluator)
     reporter = Reporter(station.name, bundle)
-    alarm_rules = AlarmRules(model.rules, reporter, notifier.spool, clock, SampleSelector(settings.samples))
+    attention, samples = AttentionReader(station.state_dir), SampleSelector(settings.samples)
+    alarm_rules = AlarmRules(model.rules, reporter, notifier.spool, clock, samples, attention.marks)
     ledger = LedgerWriter(station.state_dir, station.name, list(model.rules), station.report_at)
     metrics.set_model(**bundle.identity())
     metrics.watch(notifier.outbox, notifier.spool, notifier.troubles)
@@ -109,8 +116,10 @@ def assemble(
     metrics.expect_tests(running if station.test_alarm_hours else [])  # or an alert would wait for what never comes
     schedule = Schedule(running, station.test_alarm_hours * 3600, time.monotonic() + first_test_seconds)
     cameras = CameraGroup(plans, bundle.manifest.input.radiometric)
-    watch = CameraWatch(plans, evaluator, alarm_rules, ledger, notifier, metrics)
-    self_tests = SelfTests(model.pictures, alarm_rules, schedule, station.state_dir, metrics.count_test)
+    watch = CameraWatch(plans, evaluator, alarm_rules, ledger, notifier, metrics, attention)
+    self_tests = SelfTests(
+        model.pictures, alarm_rules, schedule, station.state_dir, metrics.count_test, attention.maintained
+    )
     return Service(
         cameras=cameras,
         watch=watch,
@@ -121,7 +130,36 @@ def assemble(
         clock=clock,
         server=StatusServer(settings.http, metrics),
         updates=_updates(settings, ModelSwitch(settings, cameras, watch, self_tests, model), notifier, config),
+        parts=[_scores(settings, watch, plans), *_page(settings, watch, plans, config)],
     )
+
+
+def _scores(settings: StationSettings, watch: CameraWatch, plans: Sequence[CameraPlan]) -> Part:
+    """Return what keeps the scores of all judged views and knows how far they drift."""
+    views, bundle = views_of([plan.settings for plan in plans]), watch.evaluator.bundle
+    state_dir, budget = settings.station.state_dir, settings.page.score_bytes
+    keeper = ScoreKeeper(state_dir, budget, bundle, watch.alarm_rules.rules, views, watch.metrics)
+    watch.on_judged.insert(
+        0, keeper.judged
+    )  # the next listener may let another model serve, whose scores these are not
+    watch.on_take_over, watch.drift = keeper.take_over, keeper.document
+    return keeper
+
+
+def _page(
+    settings: StationSettings, watch: CameraWatch, plans: Sequence[CameraPlan], config: Path | None
+) -> list[Part]:
+    """Return the page's process, which reads the settings from the file `config`, and let it have live pictures."""
+    if settings.page.users_file is None or config is None:
+        return []
+    views = views_of(settings.camera)
+    frames = LiveFrames(len(views))
+    rates = {plan.name: plan.least_rate for plan in plans}
+    writer = LiveWriter(frames, views, lambda: watch.evaluator.bundle, rates)
+    watch.on_judged.insert(0, writer.judged)  # before one that may let another model serve
+    handle = str(frames.handle)
+    command = module_command("edge_runtime.station", "page", "--config", str(config), "--live-fd", handle)
+    return [PageProcess(command, frames)]
 
 
 def schedules(settings: StationSettings, config: Path | None) -> Schedules:
@@ -150,5 +188,6 @@ def _updates(settings: StationSettings, switch: ModelSwitch, notifier: Notifier,
         tell=OutcomeReports(watch.alarm_rules, watch.metrics),
         reports=SignedReports(settings.station.state_dir, settings.station.name),
     )
-    watch.on_judged, watch.on_failure = updates.judged, updates.fall_back
+    watch.on_judged.append(updates.judged)
+    watch.on_failure = updates.fall_back
     return updates

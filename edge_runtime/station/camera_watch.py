@@ -1,8 +1,10 @@
 """Judges the frames of the cameras, and reports the state of each camera to ledger, metrics, sinks and log."""
 
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from ..alerts.alarm_rules import AlarmRules
 from ..alerts.events import JudgedView, camera_status
@@ -10,12 +12,15 @@ from ..alerts.notifier import Notifier
 from ..alerts.votes import CameraRule, Change
 from ..bundle.errors import UnavailableError
 from ..bundle.preprocess import Frame
+from ..bundle.store import Bundle
 from ..cameras.camera import CameraState, CapturedFrame
 from ..cameras.settings import CameraPlan
 from ..causes import Cause
+from ..clock import instant, iso
 from ..inference.evaluator import Evaluation, Evaluator
 from ..watchlog.ledger_writer import LedgerWriter
 from ..watchlog.watch_state import WatchState
+from .attention.reader import AttentionReader
 from .metrics import Metrics
 
 log = logging.getLogger(__name__)
@@ -31,15 +36,22 @@ class CameraWatch:
     ledger: LedgerWriter
     notifier: Notifier
     metrics: Metrics
-    # Told of the views of cameras that were judged together, and of the number of alarms that they raised.
-    on_judged: Callable[[Sequence[JudgedView], int], None] = lambda views, alarms: None
+    attention: AttentionReader
+    # Each is told of the views of cameras that were judged together, and of the number of alarms that they raised.
+    on_judged: list[Callable[[Sequence[JudgedView], int], None]] = field(default_factory=list)
     # Told why the engine fails; returns whether another model has taken over, which is then shown the same frames.
     on_failure: Callable[[UnavailableError], bool] = lambda error: False
+    # Told of another bundle and its rules before the first frame is judged by them.
+    on_take_over: Callable[[Bundle, Mapping[str, CameraRule]], None] = lambda bundle, rules: None
+    # Returns the views that have left the range they had, as /status and heartbeat hold them.
+    drift: Callable[[], list[dict[str, Any]]] = list
 
     def __post_init__(self) -> None:
         self._problems = {plan.name: plan.problem for plan in self.plans}
         self._watch_state = WatchState({plan.name: plan.least_rate for plan in self.plans})
         self._causes: dict[str, Cause | None] = {}
+        self._since: dict[str, float] = {}  # monotonic seconds since when a camera is not watched
+        self._told: dict[str, dict[str, str]] = {}  # the status that was last reported, by camera
         self._skipped: dict[str, int] = {}
 
     @property
@@ -49,7 +61,11 @@ class CameraWatch:
 
     def statuses(self) -> dict[str, dict[str, str]]:
         """Return the status of each camera as topics and heartbeats hold it."""
-        return {name: self._status(name, cause) for name, cause in dict(self._causes).items()}
+        return {name: dict(status) for name, status in dict(self._told).items()}
+
+    def since(self) -> dict[str, str]:
+        """Return by camera since when it is not watched (ISO 8601, UTC); a camera that is watched is left out."""
+        return {name: iso(instant(since).wall) for name, since in self._since.items()}
 
     def judge(self, frames: Sequence[CapturedFrame]) -> tuple[set[str], set[str]]:
         """Judge `frames` in one call of the engine.
@@ -78,7 +94,8 @@ class CameraWatch:
                 alarms += change.raised and not view.test
         seen = [view for view in views if not view.test]
         self._note_verdicts(seen)
-        self.on_judged(seen, alarms)
+        for tell in self.on_judged:
+            tell(seen, alarms)
         return {view.camera for view in views if view.test}, raised
 
     def _evaluate(self, parts: Sequence[tuple[CapturedFrame, str, Frame]]) -> list[Evaluation]:
@@ -90,6 +107,7 @@ class CameraWatch:
         self.alarm_rules.take_over(rules)
         self.alarm_rules.reporter.take_over(evaluator.bundle)
         self.metrics.set_model(**evaluator.bundle.identity())
+        self.on_take_over(evaluator.bundle, rules)
 
     def _report_alarm(self, view: JudgedView, change: Change) -> None:
         fields = {"camera": view.camera, "region": view.region, "label": change.label, "test": view.test}
@@ -109,30 +127,42 @@ class CameraWatch:
                 self._watch_state.unfit(camera, unfit[camera])
             else:
                 self._watch_state.judged(camera, captured)
+                self.metrics.verdict_seconds.observe(time.monotonic() - captured)
                 self.metrics.frames_evaluated.labels(camera).inc()
 
     def note(self, states: Mapping[str, CameraState], now: float, elapsed: float) -> None:
         """Report how each camera does `now` (monotonic seconds), `elapsed` seconds after the last call."""
+        maintained = self.attention.tick(instant(now)).maintenance
+        self._watch_state.maintain([name for name in states if name in maintained], now)
         blind = {name: self._watch_state.blind(name, s.cause, s.since, now) for name, s in states.items()}
         self.ledger.note(blind, now)
+        self._since = {name: since for name, (cause, since) in blind.items() if cause is not None}
         for name, (cause, _) in blind.items():
-            if cause is not None:
+            if cause is Cause.MAINTENANCE:
+                self.metrics.maintenance_seconds.labels(name).inc(elapsed)
+            elif cause is not None:
                 self.metrics.blind_seconds.labels(name, cause.value).inc(elapsed)
-            if name not in self._causes or self._causes[name] is not cause:
-                self._causes[name] = cause
-                self._report_change(name, cause)
+            self._causes[name] = cause
+            if (status := self._status(name, cause)) != self._told.get(name):
+                self._told[name] = status
+                self._report_change(name, cause, status)
         for name, state in states.items():
             self.metrics.frames_dropped.labels(name).inc(state.skipped - self._skipped.get(name, 0))
             self._skipped[name] = state.skipped
         self.ledger.tick(now)
 
-    def _report_change(self, camera: str, cause: Cause | None) -> None:
-        self.notifier.set_camera(camera, self._status(camera, cause))
+    def _report_change(self, camera: str, cause: Cause | None, status: Mapping[str, str]) -> None:
+        self.notifier.set_camera(camera, status)
         if cause is None:
             log.info("%s is watched", camera, extra={"fields": {"camera": camera}})
+        elif cause is Cause.MAINTENANCE:
+            fields = {"camera": camera, **status}
+            log.info("%s is under maintenance until %s", camera, status["until"], extra={"fields": fields})
         else:
             fields, why = {"camera": camera, "cause": cause.value}, self._problems[camera] or cause.advice
             log.warning("%s is not watched (%s): %s", camera, cause.value, why, extra={"fields": fields})
 
     def _status(self, camera: str, cause: Cause | None) -> dict[str, str]:
+        if cause is Cause.MAINTENANCE:
+            return camera_status(cause, until_by=self.attention.current.maintenance[camera].to_json())
         return camera_status(cause, self._problems[camera])

@@ -12,13 +12,14 @@ from ..bundle.manifest import Manifest
 from ..bundle.store import Bundle, open_bundle
 from ..cameras.camera import CapturedFrame
 from ..cameras.camera_group import CameraGroup
-from ..cameras.settings import CameraPlan, plan_cameras
+from ..cameras.regions import hidden_share
+from ..cameras.settings import WHOLE, CameraPlan, plan_cameras
 from ..causes import Cause
 from ..inference.engines import available_engines, load_engine, open_engine, variant_run_by
 from ..updates.state import UpdateRunsError
 from .open_outbox import make_sinks
 from .self_test import FaultPictures, Outcome
-from .settings import HttpSection, StationSettings
+from .settings import HttpSection, StationSection, StationSettings
 from .state_lock import is_running, lock_state_folder
 from .updating.commands import offered
 
@@ -56,6 +57,7 @@ def _state_folder(settings: StationSettings) -> Iterator[Outcome]:
     if not at_work:
         lock_state_folder(settings.station.state_dir).close()  # makes it, and shows that it takes writes
     yield _disk(settings)
+    yield _retention(settings.station)
     if not at_work:
         yield _port(settings.http)
 
@@ -115,6 +117,13 @@ def _disk(settings: StationSettings) -> Outcome:
     return Outcome(True, f"{folder} can be written, {free >> 30} GiB free")
 
 
+def _retention(station: StationSection) -> Outcome:
+    what = "pictures, scores and archives of feedback"
+    if not station.retention_days:
+        return Outcome(True, f"{what} are kept as long as there is room for them (retention_days is 0)")
+    return Outcome(True, f"{what} are deleted after {station.retention_days:g} days, delivered or not")
+
+
 def _port(http: HttpSection) -> Outcome:
     try:
         family, address = http.place()
@@ -156,7 +165,9 @@ def _first_frames(plans: Sequence[CameraPlan], manifest: Manifest | None) -> Ite
         while len(told) < len(plans) and time.monotonic() < deadline:
             for frame in cameras.newest(0.2):
                 size = f"{frame.image.shape[1]} x {frame.image.shape[0]} pixels"
-                told[frame.camera] = "; ".join([size, *_smallest_faults(frame, manifest)])
+                masks = cameras.plans[frame.camera].settings.masks
+                hidden = [f"its masks hide {100 * hidden_share(masks, WHOLE):.0f} % of the picture"] if masks else []
+                told[frame.camera] = "; ".join([size, *hidden, *_smallest_faults(frame, manifest)])
         for name, state in cameras.states().items():
             if name in told:
                 yield Outcome(True, f"camera {name}: {told[name]}")

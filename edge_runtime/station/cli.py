@@ -14,11 +14,13 @@ from ..alerts.outbox import DELIVERED, Outbox
 from ..bundle.errors import InputError, UnavailableError
 from ..bundle.store import open_bundle
 from ..cli_errors import Group, config_option
+from ..web.commands import hash_password_command
 from .backup.commands import backup_command, restore_command
 from .check import check_bundle, check_station
 from .event_list import events
 from .feedback.commands import feedback
 from .open_outbox import open_outbox
+from .page.commands import page
 from .self_test import FAULT, FRAME, Outcome, ask, read_answer
 from .settings import StationSettings, load_station_settings
 from .state_lock import is_running
@@ -37,7 +39,8 @@ def main() -> None:
 main.add_command(events)
 main.add_command(feedback)
 main.add_command(status)
-for command in (update, import_update, rollback, trust, report, backup_command, restore_command):
+main.add_command(page)
+for command in (update, import_update, rollback, trust, report, backup_command, restore_command, hash_password_command):
     main.add_command(command)
 
 

@@ -8,8 +8,9 @@ systemd starts it again.
 import logging
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from ..alerts.events import Record, Reporter
 from ..alerts.notifier import Notifier
@@ -31,6 +32,16 @@ BATCH = {"tensorrt": 16, "cuda": 16}  # frames in one call of the engine; on pro
 log = logging.getLogger(__name__)
 
 
+class Part(Protocol):
+    """A part of the service that is looked after once a second, and ended with it."""
+
+    def tick(self, now: float) -> None:
+        """Do what is due at `now` (monotonic seconds)."""
+
+    def stop(self) -> None:
+        """End."""
+
+
 @dataclass
 class Service:
     """A station at work. `assemble` makes it; the parts that it holds are opened by `run`."""
@@ -44,6 +55,7 @@ class Service:
     clock: Clock
     server: StatusServer
     updates: LiveUpdates
+    parts: Sequence[Part] = ()
     _started: float = field(default_factory=time.monotonic, init=False)
     _ticked: float = field(default_factory=time.monotonic, init=False)
 
@@ -64,6 +76,8 @@ class Service:
         finally:
             systemd.notify(systemd.STOPPING)
             self.updates.stop()
+            for part in self.parts:
+                part.stop()
             self.server.stop()
             self.watch.ledger.close(time.monotonic())
 
@@ -82,6 +96,8 @@ class Service:
         self.watch.note(states, now, elapsed)
         self.self_tests.tick(self.cameras, now)
         self.updates.tick(now)
+        for part in self.parts:
+            part.tick(now)
         self.notifier.tick(now, self._heartbeat)
         if trouble := self._silent():
             raise UnavailableError(f"{trouble}, which only a restart mends; report this with the log")
@@ -95,6 +111,7 @@ class Service:
             "uptime_seconds": round(time.monotonic() - self._started),
             "engine": f"{engine.name} {engine.precision}",
             "cameras": self.watch.statuses(),
+            "drift": self.watch.drift(),
             **self.updates.heartbeat(),
         }
         return self.reporter.heartbeat(state, self.clock.read())
@@ -104,6 +121,8 @@ class Service:
         return {
             "station": self.reporter.station,
             "cameras": self.watch.statuses(),
+            "since": self.watch.since(),
+            "drift": self.watch.drift(),
             "disk": disk,
             "model": self.updates.switch.serving.bundle.identity(),
             "update": self.updates.document(),

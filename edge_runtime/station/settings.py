@@ -18,6 +18,7 @@ from ..judgements.settings import FeedbackSection
 from ..settings_reader import build, check_name, number, plain_name, read_toml
 from ..updates.settings import UpdatesSection
 from ..updates.slots import Slots
+from ..web.settings import PageSection
 
 CLOCK_TIME = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 _SECRET_KEY = re.compile(r"(?i)(.*_)?(password|passwd|passphrase|pass|pwd|secret|token|credentials|api_?key)")
@@ -33,7 +34,8 @@ class StationSection:
     alarms that every sink has acknowledged; what waits has no bound.
 
     `engine` and `precision` as in `edge-classify`; `threads` cores for one inference, 0 leaves one to the cameras.
-    `report_at` is the local time of the night's report.
+    `report_at` is the local time of the night's report. Pictures, scores and archives of feedback are deleted after
+    `retention_days`, whether all sinks have them or not; 0 keeps them as long as there is room.
     """
 
     name: str
@@ -46,6 +48,7 @@ class StationSection:
     threads: int = number(0, low=0)
     test_alarm_hours: float = number(12.0, low=0)  # between two test alarms by themselves; 0: none
     report_at: str = "07:00"
+    retention_days: float = number(0.0, low=0)
 
     def __post_init__(self) -> None:
         check_name("the station", self.name)
@@ -94,6 +97,7 @@ class StationSettings:
     samples: SamplesSection = field(default_factory=SamplesSection)
     updates: UpdatesSection = field(default_factory=UpdatesSection)
     feedback: FeedbackSection = field(default_factory=FeedbackSection)
+    page: PageSection = field(default_factory=PageSection)
 
     def __post_init__(self) -> None:
         names = [camera.name for camera in self.camera]

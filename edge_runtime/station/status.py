@@ -22,6 +22,7 @@ from ..updates.errors import advice_on
 from ..watchlog.ledger_query import Night, ledger_path, read_night_of
 from ..watchlog.report import log_line, to_html, to_json
 from .open_outbox import open_outbox
+from .scores.drift import LEFT, read_drift
 from .settings import StationSettings, load_station_settings
 from .state_lock import is_running
 from .updating.signed_reports import on_disk
@@ -42,7 +43,7 @@ def status(config: Path, hours: float, as_json: bool, html: Path | None) -> None
     """Say how the station does. The service may be running or not."""
     settings = load_station_settings(config)
     at_work = is_running(settings.station.state_dir)
-    told = _ask_service(settings) if at_work else {}
+    told = ask_service(settings) if at_work else {}
     ledger = ledger_path(settings.station.state_dir)
     night = Night(hours * HOUR, instant(), {}, ())
     if ledger.exists():
@@ -54,12 +55,12 @@ def status(config: Path, hours: float, as_json: bool, html: Path | None) -> None
     click.echo(json.dumps(document, indent=1) if as_json else _text(document, night))
 
 
-def _ask_service(settings: StationSettings) -> Mapping[str, Any]:
-    """Return what the service says at /status; empty where it does not answer, or another one does."""
+def ask_service(settings: StationSettings, seconds: float = ANSWER_SECONDS) -> Mapping[str, Any]:
+    """Return what the service says at /status; empty where it does not answer in time, or another one does."""
     try:
         host, port = settings.http.place()[1]
         local = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # it runs on this machine
-        with closing(http.client.HTTPConnection(local, port, timeout=ANSWER_SECONDS)) as connection:
+        with closing(http.client.HTTPConnection(local, port, timeout=seconds)) as connection:
             connection.request("GET", "/status")
             document = json.loads(connection.getresponse().read(MAX_ANSWER))
         return document if document["station"] == settings.station.name else {}
@@ -70,7 +71,8 @@ def _ask_service(settings: StationSettings) -> Mapping[str, Any]:
 def _document(
     settings: StationSettings, night: Night, outbox: Outbox, at_work: bool, told: Mapping[str, Any]
 ) -> dict[str, Any]:
-    causes = {i.camera: i.cause for i in night.blind if i.ended >= night.until.monotonic}
+    unwatched = (*night.blind, *night.maintenance)
+    causes = {i.camera: i.cause for i in unwatched if i.ended >= night.until.monotonic}
     problems, otherwise = _problems(outbox), None if at_work else Cause.NOT_RUNNING
     model, update = on_disk(settings)
     return {
@@ -81,6 +83,7 @@ def _document(
             or _status(causes.get(camera.name, otherwise), problems.get(camera.name, ""))
             for camera in settings.camera
         },
+        "drift": [state.to_json() for state in read_drift(settings.station.state_dir) if state.state == LEFT],
         "sinks": {name: {"pending": outbox.pending(name), "parked": outbox.parked(name)} for name in outbox.sinks},
         "night": to_json(night),
         "model": told.get("model") if told else model if model["digest"] else None,
@@ -103,8 +106,11 @@ def _text(document: Mapping[str, Any], night: Night) -> str:
     at_rest = "is NOT running" if document["ever_ran"] else "is NOT running, and has never run here"
     lines = [f"{document['station']}: the service {'is at work' if document['at_work'] else at_rest}"]
     for name, camera in document["cameras"].items():
-        cause = f" ({camera['cause']})" if camera["cause"] else ""
-        lines.append(f"  {name}: {camera['status']}{cause}" + (f": {camera['problem']}" if "problem" in camera else ""))
+        why = camera.get("problem") or (f"until {camera['until']}, by {camera['by']}" if "until" in camera else "")
+        cause = f" ({camera['cause']})" if camera["cause"] not in ("", camera["status"]) else ""
+        lines.append(f"  {name}: {camera['status']}{cause}" + (f": {why}" if why else ""))
+    for view in document["drift"]:
+        lines.append(f"  {' '.join(filter(None, (view['camera'], view['region'])))}: {view['sentence']}")
     for name, counts in document["sinks"].items():
         lines.append(f"  {name}: {counts['pending']} events wait, {counts['parked']} were refused")
     lines += _model_lines(document)

@@ -47,18 +47,23 @@ class Interval:
 class Night:
     """The last `seconds` up to `until`: when each camera should have been watched, and when it was not.
 
-    `spans` are (began, ended) on the ledger's own time axis in seconds, by camera.
+    `spans` are (began, ended) on the ledger's own time axis in seconds, by camera. `maintenance` stands apart from what
+    was blind: nobody expected the camera to be watched then.
     """
 
     seconds: float
     until: Instant
     spans: dict[str, tuple[tuple[float, float], ...]]
     blind: tuple[Interval, ...]
+    maintenance: tuple[Interval, ...] = ()
 
     @property
     def due(self) -> dict[str, float]:
-        """Seconds for which each camera should have been watched."""
-        return {camera: sum(ended - began for began, ended in spans) for camera, spans in self.spans.items()}
+        """Seconds for which each camera should have been watched: all but its maintenance."""
+        due = {camera: sum(ended - began for began, ended in spans) for camera, spans in self.spans.items()}
+        for interval in self.maintenance:
+            due[interval.camera] = max(0.0, due[interval.camera] - interval.seconds)
+        return due
 
 
 def read_night_of(path: Path, seconds: float, now: Instant, at_work: bool) -> Night:
@@ -114,7 +119,8 @@ def read_night(base: sqlite3.Connection, seconds: float, now: Instant, at_work: 
                 blind.append(Interval(camera, Cause.NOT_RUNNING, end, until, end + run.wall_offset, guess))
     cut = [_cut(interval, start, now.monotonic) for interval in blind]
     kept = sorted((i for i in cut if i.seconds >= SHORT_SECONDS), key=lambda i: (i.camera, i.began))
-    return Night(seconds, now, {name: tuple(spans[name]) for name in sorted(spans)}, tuple(kept))
+    blind_, apart = ([i for i in kept if (i.cause is Cause.MAINTENANCE) is wanted] for wanted in (False, True))
+    return Night(seconds, now, {name: tuple(spans[name]) for name in sorted(spans)}, tuple(blind_), tuple(apart))
 
 
 def _blind(base: sqlite3.Connection, run: _Run, camera: str, end: float) -> list[Interval]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from ..web.page_style import page_style
 from .ledger_query import Interval, Night
 
 PAGE = Path(__file__).with_name("night.html")  # a template of the standard library
@@ -24,14 +25,20 @@ def watched_share(night: Night, camera: str | None = None) -> float | None:
 def log_line(night: Night) -> str:
     """Return one line, `watched 97.4 % of camera time; yard-3 blind 02:10-03:40 (frozen)`."""
     share = watched_share(night)
-    if share is None:
-        return "watched nothing: no camera was due"
+    watched = "watched nothing: no camera was due" if share is None else f"watched {_percent(share)} of camera time"
     longest = sorted(night.blind, key=lambda interval: -interval.seconds)
     named = sorted(longest[:MAX_NAMED], key=lambda interval: interval.began)
     parts = [f"{i.camera} blind {_when(i)} ({i.cause.value})" for i in named]
     rest = len(longest) - len(named)
     parts += [f"{rest} shorter interval{'s' if rest > 1 else ''}"] if rest else []
-    return "; ".join([f"watched {_percent(share)} of camera time", *parts])
+    for camera in dict.fromkeys(interval.camera for interval in night.maintenance):
+        parts.append(f"{camera} under maintenance for {_length(_maintenance(night, camera))}")
+    return "; ".join([watched, *parts])
+
+
+def _maintenance(night: Night, camera: str) -> float:
+    """Return for how many seconds the camera was under maintenance."""
+    return sum(interval.seconds for interval in night.maintenance if interval.camera == camera)
 
 
 def to_json(night: Night) -> dict[str, Any]:
@@ -51,6 +58,8 @@ def _camera(night: Night, name: str) -> dict[str, Any]:
         "due_seconds": round(night.due[name], 1),
         "watched_share": None if share is None else round(share, 5),
         "blind": [_interval(interval) for interval in night.blind if interval.camera == name],
+        "maintenance_seconds": round(_maintenance(night, name), 1),
+        "maintenance": [_interval(interval) for interval in night.maintenance if interval.camera == name],
     }
 
 
@@ -65,16 +74,34 @@ def _interval(interval: Interval) -> dict[str, Any]:
 
 def to_html(night: Night, station: str) -> str:
     """Return a page without scripts or outside parts; every name is escaped."""
-    intervals = "".join(_interval_row(interval) for interval in night.blind)
+    intervals = "".join(_interval_row(interval) for interval in (*night.blind, *night.maintenance))
+    began = night.until.wall - night.seconds
+    state, share, headline = _verdict(night)
     return Template(PAGE.read_text(encoding="utf-8")).substitute(
+        style=page_style(),
         title=f"{html.escape(station)}: what was watched",
+        state=state,
+        share=share,
+        headline=headline,
         summary=html.escape(log_line(night)),
-        began=_local(night.until.wall - night.seconds, MOMENT),
+        began=_local(began, MOMENT),
         ended=_local(night.until.wall, MOMENT),
+        hours="".join(f"<span>{_local(began + part * night.seconds / 4, MINUTES)}</span>" for part in range(5)),
         cameras="".join(_camera_row(night, name) for name in night.due),
-        intervals=intervals,
-        found="some" if intervals else "none",
+        intervals=intervals or '<tr><td colspan="5">No camera was blind or under maintenance.</td></tr>',
     )
+
+
+def _verdict(night: Night) -> tuple[str, str, str]:
+    """Return the state that colours the page, the share that was watched, and what that means."""
+    share, blind = watched_share(night), {interval.camera for interval in night.blind}
+    if share is None:
+        return "off", "nothing", "No camera was due."
+    if not blind:
+        return "ok", _percent(share), "Every camera was watched all the time."
+    were = "were" if len(blind) > 1 else "was"
+    cameras = f"{len(blind)} of {len(night.due)} camera{'s' if len(night.due) > 1 else ''}"
+    return "warn" if share else "bad", _percent(share), f"{cameras} {were} blind for a time."
 
 
 def _camera_row(night: Night, name: str) -> str:
@@ -83,24 +110,29 @@ def _camera_row(night: Night, name: str) -> str:
     percent = 100 / night.seconds
     bars = [("watched", began, ended) for began, ended in night.spans[name]]
     bars += [("blind", i.began, i.ended) for i in night.blind if i.camera == name]
+    bars += [("maintenance", i.began, i.ended) for i in night.maintenance if i.camera == name]
     spans = "".join(
         f'<span class="{kind}" style="left:{percent * (on - start):.2f}%;width:{percent * (off - on):.2f}%"></span>'
         for kind, on, off in bars
     )
-    text = "" if share is None else _percent(share)
+    text = "not due" if share is None else _percent(share)
     return (
         f'<tr><th scope="row">{html.escape(name)}</th><td class="number">{text}</td>'
-        f'<td><div class="bar" aria-hidden="true">{spans}</div></td></tr>'
+        f'<td><div class="stretch" aria-hidden="true">{spans}</div></td></tr>'
     )
 
 
 def _interval_row(interval: Interval) -> str:
     about = "about " if interval.estimated else ""
-    return (
-        f"<tr><td>{html.escape(interval.camera)}</td><td>{_local(interval.wall, MOMENT)}</td>"
-        f"<td>{_local(interval.wall + interval.seconds, TIME)}</td><td>{about}{_length(interval.seconds)}</td>"
-        f"<td>{interval.cause.value}: {html.escape(interval.cause.advice)}</td></tr>"
-    )
+    cells = {
+        "Camera": html.escape(interval.camera),
+        "From": _local(interval.wall, MOMENT),
+        "To": _local(interval.wall + interval.seconds, TIME),
+        "Length": f"{about}{_length(interval.seconds)}",
+        "Cause": f"<span><strong>{interval.cause.value}</strong>: {html.escape(interval.cause.advice)}</span>",
+    }
+    row = "".join(f'<td data-label="{name}">{text}</td>' for name, text in cells.items())
+    return f"<tr>{row}</tr>"
 
 
 def _percent(share: float) -> str:

@@ -24,11 +24,15 @@ from ...bundle.files import make_folder, sync_file, sync_folder
 from ...bundle.store import CURRENT_SLOT, read_pointer
 from ...clock import iso
 from ...durable_sqlite import disk, is_full
+from ...judgements.store import DATABASE as JUDGEMENTS
 from ...updates.slots import PREVIOUS
 from ...updates.state import LOCK as UPDATE_LOCK
 from ...updates.state import UPDATES, update_lock
 from ...updates.update_process import INCOMING
 from ...watchlog.ledger_query import ledger_path
+from ..attention.attention import DATABASE as ATTENTION
+from ..retention.retention import DATABASE as RETENTION
+from ..scores.score_store import score_files
 from ..state_lock import LOCK
 
 INDEX = "backup.json"
@@ -45,6 +49,7 @@ SQLITE_WASTE = ("-wal", "-shm", "-journal")
 def back_up(state_dir: Path, target: Path, station: str, pictures: bool = True) -> int:
     """Write the backup to `target`, which only its owner may read: it holds the station's key. Return its bytes.
 
+    Without `pictures` it lacks those, archives of feedback and stored scores.
     UnavailableError where the disk does not take it, or an update process is at work.
     """
     if not state_dir.is_dir():
@@ -104,15 +109,17 @@ def _write(archive: zipfile.ZipFile, state_dir: Path, station: str, pictures: bo
         for pointer in POINTERS:
             if (name := read_pointer(state_dir / pointer)) is not None:
                 archive.writestr(pointer.as_posix(), name)
-    databases = [state_dir / DATABASE, ledger_path(state_dir)]
+    named = [state_dir / name for name in (DATABASE, JUDGEMENTS, ATTENTION, RETENTION)]
+    databases = [*named, ledger_path(state_dir)]
     for path in databases:
         if path.exists():
             _add_database(archive, state_dir, path)
     done = {state_dir / UPDATES, state_dir / SLOTS, *databases}
     done |= set() if pictures else {state_dir / folder for folder in PICTURES}
+    apart = [*databases, *([] if pictures else score_files(state_dir))]
     for path in sorted(state_dir.iterdir()):
         if path not in done:
-            _add_files(archive, state_dir, path, databases)
+            _add_files(archive, state_dir, path, apart)
 
 
 def _add_files(archive: zipfile.ZipFile, state_dir: Path, path: Path, without: list[Path] | None = None) -> None:

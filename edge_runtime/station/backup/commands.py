@@ -15,7 +15,7 @@ archive = click.Path(dir_okay=False, path_type=Path)
 @click.command("backup", cls=Command)
 @config_option
 @click.argument("file", type=archive)
-@click.option("--no-pictures", is_flag=True, help="Leave out the pictures of alarms and samples.")
+@click.option("--no-pictures", is_flag=True, help="Leave out pictures, archives of feedback and stored scores.")
 def backup_command(config: Path, file: Path, no_pictures: bool) -> None:
     """Write the state folder into FILE; the service may be running.
 

@@ -52,7 +52,7 @@ class Feedback:
             entry = self._outbox.find(event)
             if entry is None or not _frame(entry).exists():
                 self._judgements.note_departed("", [picture_subject(event)])
-            elif self._is_young(entry):
+            else:
                 yield Example(event, entry.kind, entry.document, _frame(entry))
         if self._settings.samples.send:  # they travel by themselves
             return
@@ -61,12 +61,8 @@ class Feedback:
             after = page[-1].seq
             gone = self._judgements.departed([picture_subject(entry.id) for entry in page])
             for entry in page:
-                if picture_subject(entry.id) not in gone and _frame(entry).exists() and self._is_young(entry):
+                if picture_subject(entry.id) not in gone and _frame(entry).exists():
                     yield Example(entry.id, entry.kind, entry.document, _frame(entry))
-
-    def _is_young(self, entry: Entry) -> bool:
-        """Whether the settings still let this picture be kept."""
-        return True
 
 
 def _frame(entry: Entry) -> Path:

@@ -14,7 +14,7 @@ from augment.stages import compare, train
 from tests.support.drawn_run import tiny_run
 from tests.support.made_documents import made
 
-WIDTHS = (390, 1280)  # pixels: a phone, a desk
+SHOWN = ((390, "light"), (390, "dark"), (1440, "light"), (1440, "dark"))  # pixels of a phone and of a desk
 
 
 @pytest.fixture(scope="module")
@@ -48,10 +48,36 @@ def _complete_curation(folder: RunFolder) -> None:
     folder.write(made(CURATION, old.inputs.parent, as_plain(old.records), summary))
 
 
-@pytest.mark.parametrize("width", WIDTHS)
-def test_the_page_stands_alone_fits_and_is_accessible(opened, page_path, width):
-    page = opened(page_path, width)
-    assert page.get_by_text("INCONCLUSIVE.").or_(page.get_by_text("PASS.")).or_(page.get_by_text("FAIL.")).is_visible()
+@pytest.mark.parametrize(("width", "colours"), SHOWN)
+def test_the_page_stands_alone_fits_and_is_accessible(opened, page_path, width, colours):
+    page = opened(page_path, width, colours)
+    assert page.locator("#verdict .headline").inner_text().split()[0] in ("INCONCLUSIVE", "PASS", "FAIL")
+    main = page.locator("main").bounding_box()
+    assert main["width"] > (0.8 if width > 1000 else 0.99) * width  # a desk's width is used
+
+
+def test_the_verdict_is_seen_without_scrolling_and_a_box_swaps_the_colours(browser, page_path):
+    page = browser.new_page(viewport={"width": 1440, "height": 900}, color_scheme="dark")
+    page.goto(page_path.as_uri())
+    verdict = page.locator("#verdict").bounding_box()
+    assert verdict["y"] + verdict["height"] < 900
+    dark = page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
+    page.get_by_label("Swap light and dark").check()
+    assert page.evaluate("getComputedStyle(document.documentElement).backgroundColor") != dark
+    page.close()
+
+
+def test_the_contents_stay_in_sight_and_lead_to_each_section(browser, page_path):
+    page = browser.new_page(viewport={"width": 1440, "height": 900})
+    page.goto(page_path.as_uri())
+    links = page.locator(".contents a")
+    for place in range(links.count()):
+        links.nth(place).click()
+        heading = page.locator("section:target h2, #verdict:target .headline").first.bounding_box()
+        assert 0 < heading["y"] < 900
+        assert links.first.is_visible()
+        assert links.first.bounding_box()["y"] > 0
+    page.close()
 
 
 def test_the_page_forbids_itself_any_request(browser, page_path):

@@ -148,7 +148,7 @@ def test_the_gate_is_told_only_where_it_dropped_something():
 
 def test_alternative_texts_say_what_the_figures_show():
     summary = comparison()
-    assert sentences.recall_bars(summary).endswith(
+    assert sentences.recall_intervals(summary).endswith(
         "Largest rise from real to both: burnt fuse, 48 % to 62 %. Largest fall from real to both: sound, 95 % to 80 %."
     )
     assert sentences.confusion_matrix(summary, "real").endswith("sound was called oil leak in 5 of 40 answers.")
@@ -166,5 +166,5 @@ def test_alternative_texts_of_figures_with_little_in_them():
     plain["differences"]["both"]["recall"] = {"hail": None, "worn": change(0.0)}
     summary = from_json(ComparisonSummary, plain)
     assert sentences.confusion_matrix(summary, "real").endswith("It made no mistake.")
-    assert sentences.recall_bars(summary) == "Bars of the recall of each class, one for each arm."
+    assert sentences.recall_intervals(summary) == "Lines of the recall of each class, one for each arm."
     assert sentences.learning_curves(replace(curve(), macro_recall=[None] * 4)).endswith("number of real images.")

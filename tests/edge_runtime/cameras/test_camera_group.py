@@ -15,7 +15,10 @@ import pytest
 from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.radiometric import RadiometricRule
 from edge_runtime.cameras.camera_group import CameraGroup
+from edge_runtime.cameras.frame_marker import SHARE, SIDE, has_mark
+from edge_runtime.cameras.regions import GREY, painted
 from edge_runtime.cameras.settings import CameraPlan, CameraSettings
+from edge_runtime.cameras.shared_frame import MARKED_SLOT, Field
 from edge_runtime.causes import Cause
 from tests.support import ROOT
 from tests.support.camera_waiting import BUSY, Watch, plan
@@ -345,3 +348,34 @@ def marked_frames(cameras: CameraGroup) -> dict[str, int]:
 def test_two_cameras_of_one_name_are_refused():
     with pytest.raises(InputError, match="two cameras are named a"):
         CameraGroup([plan("a", "usb:0"), plan("a", "usb:1")])
+
+
+MASKS = ((0.5, 0.0, 0.5, 0.5), (0.0, 0.9, 0.3, 0.1))
+
+
+def below_the_masks(image):
+    """The pixels that the masks hide, and the number of colours among the others."""
+    hidden = painted(MASKS, *image.shape[:2]) > 0
+    return image[hidden], len(np.unique(image[~hidden]))
+
+
+def test_what_is_masked_leaves_the_capture_process_neither_in_a_frame_nor_in_a_marked_one(tmp_path):
+    (tmp_path / "uploads").mkdir()
+    cv2.imwrite(str(tmp_path / "uploads" / "one.jpg"), cv2.imdecode(np.frombuffer(FRAMES[0], np.uint8), 1))
+    with FaultServer() as server:
+        plans = [plan("stream", server.url(), masks=MASKS), plan("folder", str(tmp_path / "uploads"), masks=MASKS)]
+        with CameraGroup(plans) as cameras:
+            watch = Watch(cameras)
+            watch.until(lambda watch: len(watch.newest) == 2)
+            shared = cameras._cameras["stream"]._shared
+            token = cameras.request_marked_frame("stream")
+            wait_until(lambda: shared[Field.SLOTS + 8 * MARKED_SLOT] == token)
+            _, marked = shared.take_marked()
+    for frame in watch.newest.values():
+        hidden, colours = below_the_masks(frame.image)
+        assert (hidden == GREY).all()
+        assert colours > 50
+    assert has_mark(marked, token)
+    side = min(marked.shape[:2]) // SHARE * SIDE
+    inner = marked[: marked.shape[0] // 2, marked.shape[1] // 2 :][:, side:]  # beside the mark's blocks
+    assert (inner == GREY).all()

@@ -4,7 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from edge_runtime.cameras.picture_health import HealthLimits, PictureHealth
+from edge_runtime.cameras.picture_health import Condition, HealthLimits, PictureHealth
+from edge_runtime.cameras.regions import Unmasked, paint
 from edge_runtime.cameras.thumbnail import temporal_noise, thumbnail_of
 from edge_runtime.causes import Cause
 from tests.support.night_clips import NOISE, THERMAL, normal_night, scene, sensed, thermal
@@ -273,3 +274,36 @@ def test_stills_are_judged_whatever_changed_between_two_of_them_but_not_where_th
     last = sensed(scene(3), 1.0)
     assert [checked(health, last, now).cause for now in (4.0, 9.0, 14.0)] == [None, None, Cause.FROZEN]
     assert checked(health, sensed(scene(3), 1.0), 15.0).fit
+
+
+LEFT, TOP_AND_MIDDLE = ((0, 0, 0.6, 1),), ((0, 0, 1, 0.35), (0.3, 0.3, 0.4, 0.4))
+
+
+@pytest.mark.parametrize(
+    ("cause", "masks"),
+    [*((cause, LEFT) for cause in FAULTS), (Cause.COVERED, TOP_AND_MIDDLE), (Cause.OVEREXPOSED, TOP_AND_MIDDLE)],
+)
+def test_masks_hide_no_fault_and_make_none(cause, masks):
+    picture, health, unmasked = scene(3), PictureHealth(HealthLimits(infrared=False)), Unmasked(masks)
+
+    def shown(frame, now):
+        frame = frame.copy()
+        paint(frame, masks)
+        return health.check(thumbnail_of(frame, unmasked), now)
+
+    for number in range(int(10 / STEP)):
+        last = sensed(picture, 1.0)
+        assert shown(last, number * STEP) == Condition(None, 0.0, True)
+    conditions = [shown(FAULTS[cause](picture, last), 10 + number * STEP) for number in range(int(11 / STEP))]
+    named = {condition.cause for condition in conditions} - {None}
+    assert named == {cause}
+    if cause is not Cause.FROZEN:
+        assert not conditions[0].fit
+
+
+def test_a_night_under_a_mask_has_no_false_cause():
+    masks, health = ((0, 0, 1, 0.4),), PictureHealth()
+    unmasked = Unmasked(masks)
+    for seconds, frame in normal_night(scene(5, (144, 192)), hours=0.5, step=2):
+        paint(frame, masks)
+        assert health.check(thumbnail_of(frame, unmasked), seconds).cause is None, seconds

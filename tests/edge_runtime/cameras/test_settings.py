@@ -78,6 +78,8 @@ def test_the_problem_of_a_mistyped_address_never_quotes_its_login(tmp_path, url)
     ("key", "value", "sentence"),
     [
         ("floor_rate", 9, "expected 0 < floor_rate <= top_rate"),
+        ("masks", ((0.5, 0, 0.6, 1),), "the mask .* leaves the picture"),
+        ("masks", ((0, 0, 1, 0.5), (0, 0.5, 1, 0.5)), "the masks leave nothing of the picture that could be judged"),
         ("regions", ((0.5, 0, 0.6, 1),), "leaves the picture"),
         ("username", "u", "usb:0 asks for none"),
         ("name", "a/b", "a camera is called 'a/b'"),

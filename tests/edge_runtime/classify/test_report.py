@@ -174,14 +174,14 @@ def test_an_interrupted_run_leaves_what_it_had_seen(classify, tmp_path, number):
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
-@pytest.mark.parametrize("width", [390, 1200])
-def test_a_browser_shows_it(evaluator, tmp_path, opened, width):
+@pytest.mark.parametrize(("width", "colours"), [(390, "dark"), (1440, "light")])
+def test_a_browser_shows_it(evaluator, tmp_path, opened, width, colours):
     with open_report(tmp_path / "r.html", evaluator, Inputs([])) as report:
         report.add(Result(Path("a" * 200 + ".HEIC"), "it is HEIC, and its library is missing"))
         for place in range(4):
             report.add(judged(evaluator, cv2.resize(picture(RED), (800, 600)), f"red {place}.png"))
             report.add(judged(evaluator, picture(GREEN), f"green {place}.png"))
         report.whole = True
-    page = opened(tmp_path / "r.html", width)
+    page = opened(tmp_path / "r.html", width, colours)
     assert page.locator("img").count() == 12
     assert all(page.eval_on_selector_all("img", "all => all.map(one => one.naturalWidth > 0)"))

@@ -41,3 +41,21 @@ def test_frames_that_cannot_be_judged_name_their_own_cause(watch_state):
     assert watch_state.blind("yard", None, 50, 60) == (Cause.MODEL, 50)
     watch_state.judged("yard", 61)
     assert watch_state.blind("yard", None, 50, 80) == (Cause.OVERLOADED, 61)
+
+
+def test_under_maintenance_neither_condition_nor_verdicts_count(watch_state):
+    watch_state.judged("yard", 100.0)
+    watch_state.maintain(["yard"], 101.0)
+    assert watch_state.blind("yard", Cause.FROZEN, 99, 102) == (Cause.MAINTENANCE, 101)
+    watch_state.maintain(["yard"], 103.0)
+    assert watch_state.blind("yard", None, 50, 300) == (Cause.MAINTENANCE, 101)
+
+
+def test_what_began_under_maintenance_counts_from_its_end(watch_state):
+    watch_state.maintain(["yard"], 100.0)
+    watch_state.maintain([], 200.0)
+    assert watch_state.blind("yard", Cause.STALLED, 150, 201) == (Cause.STALLED, 200)
+    assert watch_state.blind("yard", Cause.BLACK, 220, 230) == (Cause.BLACK, 220)
+    assert watch_state.blind("yard", None, 120, 201) == (Cause.OVERLOADED, 200)
+    watch_state.judged("yard", 199.0)
+    assert watch_state.blind("yard", None, 120, 201) == (None, 200)

@@ -4,6 +4,7 @@ import sqlite3
 import stat
 import threading
 import zipfile
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,11 @@ from click.testing import CliRunner
 from edge_runtime.alerts.outbox import Outbox
 from edge_runtime.bundle.errors import InputError, UnavailableError
 from edge_runtime.bundle.store import open_bundle, read_pointer
+from edge_runtime.judgements.store import Judgements
+from edge_runtime.station.attention.attention import Attention
 from edge_runtime.station.backup.archive import RESTORING, back_up, restore
 from edge_runtime.station.cli import main
+from edge_runtime.station.retention.retention import Retention
 from edge_runtime.station.state_lock import lock_state_folder
 from edge_runtime.updates.identity.station_key import open_station_key
 from edge_runtime.updates.slots import Slots
@@ -83,6 +87,30 @@ def test_only_its_owner_may_read_a_backup(state, tmp_path):
 def test_pictures_can_be_left_out(state, tmp_path):
     back_up(state, tmp_path / "file.zip", "north-7", pictures=False)
     assert not [name for name in zipfile.ZipFile(tmp_path / "file.zip").namelist() if name.endswith(".jpg")]
+
+
+def test_what_persons_told_and_the_age_of_files_come_back_and_scores_with_the_pictures(state, tmp_path):
+    with closing(Attention(state)) as attention, closing(Judgements(state)) as judgements:
+        attention.acknowledge("event-1", "anna")
+        judgements.audit("anna", "127.0.0.1", "judge", "event-1")
+        with closing(Outbox(state, SINKS)) as outbox, closing(Retention(state, 3, outbox)) as retention:
+            retention.sweep()
+        (state / "scores").mkdir()
+        (state / "scores" / "a.bin").write_bytes(b"scores")
+        (state / "scores" / "drift.json").write_text("{}")
+        for pictures in (True, False):
+            back_up(state, tmp_path / "file.zip", "north-7", pictures)
+            again = tmp_path / f"again-{pictures}"
+            again.mkdir()
+            restore(tmp_path / "file.zip", again)
+            assert (again / "scores" / "a.bin").exists() == pictures
+            assert (again / "scores" / "drift.json").exists()
+            with closing(Attention(again)) as found:
+                assert found.acknowledged(["event-1"])["event-1"].by == "anna"
+            assert (again / "judgements.sqlite3").exists()
+            base = sqlite3.connect(again / "retention.sqlite3")
+            assert base.execute("SELECT count(*) FROM files").fetchone()[0] > 0
+            base.close()
 
 
 def test_a_backup_beside_a_writing_service_holds_whole_databases(state, tmp_path):

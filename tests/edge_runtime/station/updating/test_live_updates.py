@@ -47,14 +47,12 @@ class Running:
         self.service = assemble(self.settings, plans, evaluator, self.notifier, first_test_seconds=1e6)
         self.judged: list[float] = []
         self._stop = threading.Event()
-        self._updates = self.service.updates.judged
-        self.service.watch.on_judged = self._note
+        self.service.watch.on_judged.append(self._note)
         self._thread = threading.Thread(target=self.service.run, args=(self._stop,))
         self._thread.start()
 
     def _note(self, views: Sequence[JudgedView], alarms: int) -> None:
         self.judged += [time.monotonic()] * any(view.evaluation.decision is not None for view in views)
-        self._updates(views, alarms)
 
     def end(self) -> None:
         self._stop.set()

@@ -1,0 +1,20 @@
+"""Pages of `rarefault`: a template of this folder, filled in and in one file with its style."""
+
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from edge_runtime.web.page_style import page_style
+
+
+def render(template: str, content: dict[str, object]) -> str:
+    """Return the page. Whatever is in `content` is escaped, unless it is `Markup`; a missing name is an error."""
+    environment = Environment(
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        loader=FileSystemLoader(Path(__file__).parent),
+    )
+    return environment.get_template(template).render(style=Markup(page_style()), **content)

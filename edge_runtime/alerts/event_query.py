@@ -1,0 +1,141 @@
+"""Selects events of an outbox that another process writes: read-only, by kind, camera, label, time and what is judged.
+
+Every call opens the database for itself, so that any thread may ask, and a database that was set aside is left at once.
+"""
+
+import json
+import sqlite3
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from ..clock import iso
+from ..durable_sqlite import disk
+from .events import ALARM
+from .outbox import DATABASE, Entry
+
+BATCH = 200  # entries that are read at once where they have to be looked at one by one
+COLUMNS = "seq, id, kind, camera, document, pictures"
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which events are wanted, newest first; what is empty or None does not narrow.
+
+    `since` and `until` are seconds since 1970, of the capture. `before` is the number of an entry: only older ones.
+    `keep` is given the ids of some entries and returns those that are wanted, for what another database knows.
+    """
+
+    kind: str = ALARM
+    cameras: Collection[str] = ()
+    labels: Collection[str] = ()
+    since: float | None = None
+    until: float | None = None
+    before: int | None = None
+    tests: bool = False  # whether test alarms are listed too
+    keep: Callable[[Sequence[str]], Collection[str]] | None = None
+    limit: int = 50
+
+
+class EventQuery:
+    """Reads the outbox of `state_dir`, empty where it is not there; UnavailableError where it is unreadable."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self._state_dir, self._path = state_dir, state_dir / DATABASE
+        self._labels: tuple[int, tuple[str, ...]] = (-1, ())  # the newest entry, and the labels up to it
+
+    def select(self, wanted: Selection) -> list[Entry]:
+        """Return at most `limit` entries, newest first."""
+        where, values = _conditions(wanted)
+        query = f"SELECT {COLUMNS} FROM events WHERE {where} ORDER BY seq DESC LIMIT ?"
+        found: list[Entry] = []
+        before, batch = wanted.before or 1 << 62, BATCH if wanted.keep else wanted.limit
+        with self._opened() as base:
+            while base is not None and len(found) < wanted.limit:
+                entries = [self._entry(row) for row in base.execute(query, (*values, before, batch))]
+                kept = wanted.keep([entry.id for entry in entries]) if wanted.keep else None
+                found += [entry for entry in entries if kept is None or entry.id in kept]
+                if len(entries) < batch:
+                    break
+                before = entries[-1].seq
+        return found[: wanted.limit]
+
+    def by_id(self, identity: str) -> Entry | None:
+        """Return the entry of this id, None where there is none."""
+        with self._opened() as base:
+            if base is None:
+                return None
+            row = base.execute(f"SELECT {COLUMNS} FROM events WHERE id = ?", (identity,)).fetchone()
+        return self._entry(row) if row else None
+
+    def deliveries(self, seq: int) -> dict[str, tuple[str, str]]:
+        """Return by sink the state of entry `seq`, and the reason where that is parked."""
+        query = "SELECT sink, state, reason FROM deliveries WHERE seq = ? ORDER BY sink"
+        with self._opened() as base:
+            return {} if base is None else {sink: (state, why) for sink, state, why in base.execute(query, (seq,))}
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Return by sink how many deliveries are in which state, other than delivered."""
+        query = "SELECT sink, state, count(*) FROM deliveries WHERE state != 'delivered' GROUP BY sink, state"
+        found: dict[str, dict[str, int]] = {}
+        with self._opened() as base:
+            for sink, state, count in base.execute(query) if base is not None else ():
+                found.setdefault(sink, {})[state] = count
+        return found
+
+    def newest(self) -> int:
+        """Return the number of the newest alarm, 0 where there is none: it grows when something happens."""
+        with self._opened() as base:
+            return 0 if base is None else _newest(base)
+
+    def labels(self) -> tuple[str, ...]:
+        """Return every label that an alarm bears, in the order of the alphabet."""
+        query = "SELECT DISTINCT json_extract(document, '$.label') FROM events WHERE kind = ? AND seq > ?"
+        with self._opened() as base:
+            if base is None:
+                return ()
+            newest, (seen, labels) = _newest(base), self._labels
+            if newest != seen:
+                fresh = {label for (label,) in base.execute(query, (ALARM, seen)) if label}
+                labels = tuple(sorted({*labels, *fresh}))
+                self._labels = newest, labels
+        return labels
+
+    @contextmanager
+    def _opened(self) -> Iterator[sqlite3.Connection | None]:
+        if not self._path.exists():
+            yield None
+            return
+        address = f"file:{quote(str(self._path))}?mode=ro"
+        with disk(f"the outbox in {self._state_dir}"), closing(sqlite3.connect(address, uri=True, timeout=5)) as base:
+            yield base
+
+    def _entry(self, row: Sequence[Any]) -> Entry:
+        seq, identity, kind, camera, document, pictures = row
+        files = {name: self._state_dir / picture["file"] for name, picture in json.loads(pictures).items()}
+        return Entry(seq, identity, kind, camera, json.loads(document), files)
+
+
+def _newest(base: sqlite3.Connection) -> int:
+    return int(base.execute("SELECT coalesce(max(seq), 0) FROM events WHERE kind = ?", (ALARM,)).fetchone()[0])
+
+
+def _conditions(wanted: Selection) -> tuple[str, list[object]]:
+    """Return the text of WHERE, whose last condition is on the number of the entry, and the values of the others."""
+    parts, values = ["kind = ?"], [wanted.kind]  # type: tuple[list[str], list[object]]
+    if wanted.cameras:
+        parts.append(f"camera IN ({','.join('?' * len(wanted.cameras))})")
+        values += wanted.cameras
+    if wanted.labels:
+        parts.append(f"json_extract(document, '$.label') IN ({','.join('?' * len(wanted.labels))})")
+        values += wanted.labels
+    for moment, compared in ((wanted.since, ">="), (wanted.until, "<")):
+        if moment is not None:
+            parts.append(f"json_extract(document, '$.time') {compared} ?")
+            values.append(iso(moment))
+    if not wanted.tests:
+        parts.append("coalesce(json_extract(document, '$.test'), 0) = 0")
+    return " AND ".join([*parts, "seq < ?"]), values

@@ -1,0 +1,1 @@
+"""What persons told the station to keep quiet about: acknowledged alarms, snoozed labels, cameras under maintenance."""

@@ -1,0 +1,169 @@
+"""What all of the station's pages share: settings, the stores that they read and write, texts, and what forms hold."""
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from starlette.requests import Request
+
+from ...alerts.event_query import EventQuery
+from ...bundle.errors import InputError
+from ...cameras.settings import CameraSettings
+from ...judgements.store import Judgements
+from ...web.access import current
+from ...web.sse import LiveValues
+from ...web.templates import Entry, Head, Pages
+from ..attention.attention import Attention
+from ..settings import StationSettings
+from ..status import ask_service
+from .live_frames import LiveFrames, views_of
+from .served_model import ServedModel
+from .service_status import ANSWER_SECONDS, ServiceStatus
+
+FOLDER = Path(__file__).parent  # of templates and static files
+NAVIGATION = (
+    Entry("/", "nav.live", "live"),
+    Entry("/events", "nav.events", "events"),
+    Entry("/night", "nav.night", "night"),
+    Entry("/thresholds", "nav.thresholds", "threshold"),
+    Entry("/cameras", "nav.cameras", "cameras"),
+)
+MOST_DIGITS = 15  # of a number in an address: no database counts further
+
+
+@dataclass
+class Desk:
+    """The page's side of a station. `frames` is None where no service gives live pictures."""
+
+    settings: StationSettings
+    judgements: Judgements
+    attention: Attention
+    frames: LiveFrames | None = None
+    live: LiveValues = field(default_factory=LiveValues)
+    events: EventQuery = field(init=False)
+    model: ServedModel = field(init=False)
+    service: ServiceStatus = field(init=False)
+    pages: Pages = field(init=False)
+
+    def __post_init__(self) -> None:
+        station = self.settings.station
+        self.events, self.model = EventQuery(station.state_dir), ServedModel(station.slots)
+        self.service = ServiceStatus(partial(ask_service, self.settings, ANSWER_SECONDS))
+        self.pages = Pages([FOLDER], self.head, self.settings.page.language)
+        self.views = views_of(self.settings.camera)
+
+    @property
+    def cameras(self) -> list[str]:
+        """The names of the cameras, in the order of the settings."""
+        return [camera.name for camera in self.settings.camera]
+
+    def camera(self, name: str) -> CameraSettings:
+        """Return the settings of a camera; InputError where none has this name."""
+        found = next((camera for camera in self.settings.camera if camera.name == name), None)
+        if found is None:
+            raise InputError(f"no camera of this station has that name; known are {', '.join(self.cameras) or 'none'}")
+        return found
+
+    def labels(self) -> list[str]:
+        """Return every label that the model may report, and those of events that earlier models raised."""
+        manifest = self.model.manifest()
+        return list(dict.fromkeys([*(manifest.labels if manifest else ()), *self.events.labels()]))
+
+    def head(self) -> Head:
+        """Return what the header of every page shows."""
+        t, told = self.pages.t, self.service.read()
+        cameras = told.get("cameras", {})
+        watched = sum(status.get("status") == "online" for status in cameras.values())
+        expected = sum(status.get("status") != "maintenance" for status in cameras.values())
+        state, words = "ok", t("nav.watched", watched=watched, of=len(cameras))
+        if not told:
+            state, words = "bad", t("nav.no_service")
+        elif watched < expected or told.get("disk"):
+            state = "warn"
+        return Head(self.settings.station.name, state, words, NAVIGATION)
+
+    def audit(self, request: Request, what: str, subject: str) -> None:
+        """Add a line on what the person who asks has done."""
+        self.judgements.audit(current(request).name, request.client.host if request.client else "", what, subject)
+
+
+@contextmanager
+def open_desk(settings: StationSettings, frames: LiveFrames | None = None) -> Iterator[Desk]:
+    """Open the stores that the page writes, make them where they are absent, and close them at the end.
+
+    UnavailableError where the disk does not let us.
+    """
+    state_dir = settings.station.state_dir
+    with ExitStack() as opened:
+        attention = Attention(state_dir)  # makes the folder
+        opened.callback(attention.close)
+        judgements = Judgements(state_dir, repair=True)
+        opened.callback(judgements.close)
+        yield Desk(settings, judgements, attention, frames)
+
+
+async def fields(request: Request) -> dict[str, Any]:
+    """Return what a request carries, a JSON object or a form. InputError where it is neither."""
+    if "application/json" not in request.headers.get("content-type", ""):
+        return {name: value for name, value in (await request.form()).items() if isinstance(value, str)}
+    try:
+        content = await request.json()
+    except (ValueError, RecursionError):
+        content = None
+    if not isinstance(content, dict):
+        raise InputError("the request holds no JSON object; load the page again")
+    return content
+
+
+def text_of(content: dict[str, Any], name: str) -> str:
+    """Return a text of what a request carries, "" where it is absent. InputError where it is none."""
+    value = content.get(name, "")
+    if not isinstance(value, str) or not all(char.isprintable() or char == "\n" for char in value):
+        raise InputError(f"{name} is no text; load the page again")
+    return value
+
+
+def hours_of(content: dict[str, Any]) -> float:
+    """Return the `hours` of what a request carries, above 0. InputError where they are none."""
+    try:
+        hours = float(content.get("hours", ""))
+    except (TypeError, ValueError, OverflowError):
+        hours = 0.0
+    if not 0 < hours <= 24 * 366:
+        raise InputError("hours is no number above 0; choose for how long")
+    return hours
+
+
+def whole_of(text: str) -> int | None:
+    """Return the number that a part of an address spells, None where it is none."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= MOST_DIGITS else None
+
+
+def wall_of(text: str) -> float | None:
+    """Return an ISO 8601 time in seconds since 1970, None where the text is none; without a zone it is local time."""
+    try:
+        return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()  # Python 3.10 knows no Z
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def shown_time(wall: float | None, seconds: bool = False) -> str:
+    """Return local time as a person reads it: of today the hour alone."""
+    if wall is None:
+        return ""
+    moment, clock = time.localtime(wall), "%H:%M:%S" if seconds else "%H:%M"
+    today = time.strftime("%Y-%m-%d", moment) == time.strftime("%Y-%m-%d")
+    return time.strftime(clock if today else f"%Y-%m-%d {clock}", moment)
+
+
+def percent(share: float | None, digits: int = 0) -> str:
+    """Return a share (0 to 1) in percent, never rounded up to a whole that it is not; "" of None."""
+    if share is None:
+        return ""
+    factor = 10**digits
+    return f"{int(share * 100 * factor + 1e-9) / factor:.{digits}f} %"

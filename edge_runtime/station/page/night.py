@@ -1,0 +1,231 @@
+"""The night: what was watched and what was not, the alarms and what persons said of them, and how the station does."""
+
+import time
+from collections import Counter
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from ...alerts.event_query import Selection
+from ...bundle.errors import InputError
+from ...bundle.manifest import Manifest, SmallestFault
+from ...clock import instant, iso
+from ...judgements.records import Verdict
+from ...updates.errors import advice_on
+from ...watchlog.ledger_query import Interval, Night, ledger_path, read_night_of
+from ...watchlog.report import watched_share
+from ...web.access import require
+from ...web.accounts import Role
+from ..scores.drift import LEARNING, LEFT, read_drift
+from ..state_lock import is_running
+from ..updating.signed_reports import on_disk
+from .desk import Desk, percent, shown_time, wall_of
+
+HOUR = 3600.0  # seconds
+PERIODS = {"12h": 12, "24h": 24, "7d": 7 * 24}  # hours
+PRECISION_DAYS = 28
+MOST_ALARMS = 10_000  # that are counted
+MOST_INTERVALS = 200  # in the table of what was not watched
+
+
+class NightPage:
+    """The page of the night, and the part about cameras that the page of cameras shows too."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def routes(self) -> list[Route]:
+        """Return the route."""
+        return [Route("/night", self.page)]
+
+    @require(Role.VIEWER)
+    def page(self, request: Request) -> Response:
+        """Show the report of the last hours."""
+        period = request.query_params.get("period") or "24h"
+        if period not in PERIODS:
+            raise InputError(f"the period is none of {', '.join(PERIODS)}; choose one")
+        seconds = PERIODS[period] * HOUR
+        told, night = self._desk.service.read(), self._night(seconds)
+        share = watched_share(night)
+        context = {
+            "period": period,
+            "periods": list(PERIODS),
+            "covered": "" if share is None else percent(share, 1),
+            "covered_state": "off" if share is None else "ok" if share > 0.99 else "warn" if share > 0.9 else "bad",
+            "began": shown_time(night.until.wall - seconds),
+            "ended": shown_time(night.until.wall),
+            "cameras": [self._camera(night, name) for name in self._desk.cameras],
+            "intervals": self._intervals(night)[:MOST_INTERVALS],
+            "alarms": self._alarms(night.until.wall - seconds),
+            "outbox": self._desk.events.counts(),
+            "sinks": self._sinks(),
+            "precision": self._precision(),
+            "drift": self._drift(),
+            **self._model(told),
+        }
+        return self._desk.pages.answer(request, "night.html", context)
+
+    def _night(self, seconds: float) -> Night:
+        state_dir = self._desk.settings.station.state_dir
+        ledger = ledger_path(state_dir)
+        if not ledger.exists():
+            return Night(seconds, instant(), {}, ())
+        return read_night_of(ledger, seconds, instant(), is_running(state_dir))
+
+    def _camera(self, night: Night, name: str) -> dict[str, Any]:
+        """Return the bar of a camera and what it can see."""
+        start = night.until.monotonic - night.seconds
+        t, share = self._desk.pages.t, watched_share(night, name) if name in night.spans else None
+
+        def part(began: float, ended: float, state: str, words: str) -> dict[str, Any]:
+            return {
+                "from": (began - start) / night.seconds,
+                "to": (ended - start) / night.seconds,
+                "state": state,
+                "words": words,
+            }
+
+        def of(interval: Interval, state: str) -> dict[str, Any]:
+            span = f"{shown_time(interval.wall)} – {shown_time(interval.wall + interval.seconds)}"
+            return part(interval.began, interval.ended, state, f"{t(f'cause.{interval.cause.value}')} {span}")
+
+        spans = [(start, start), *night.spans.get(name, ()), (night.until.monotonic,) * 2]
+        parts = [
+            part(left[1], right[0], "off", t("night.not_due"))
+            for left, right in pairwise(spans)
+            if right[0] - left[1] > 1
+        ]
+        parts += [of(interval, "bad") for interval in night.blind if interval.camera == name]
+        parts += [of(interval, "note") for interval in night.maintenance if interval.camera == name]
+        return {
+            "name": name,
+            "parts": parts,
+            "covered": percent(share, 1),
+            "maintenance": length(sum(i.seconds for i in night.maintenance if i.camera == name)),
+            "blind": length(sum(i.seconds for i in night.blind if i.camera == name)),
+            "smallest": smallest_seen(self._desk, name),
+        }
+
+    def _intervals(self, night: Night) -> list[dict[str, Any]]:
+        found = sorted((*night.blind, *night.maintenance), key=lambda interval: -interval.wall)
+        return [
+            {
+                "camera": interval.camera,
+                "began": shown_time(interval.wall, seconds=True),
+                "ended": shown_time(interval.wall + interval.seconds, seconds=True),
+                "length": length(interval.seconds),
+                "estimated": interval.estimated,
+                "cause": f"cause.{interval.cause.value}",
+                "state": "note" if interval in night.maintenance else "bad",
+                "advice": interval.cause.advice,
+            }
+            for interval in found
+        ]
+
+    def _alarms(self, since: float) -> dict[str, Any]:
+        """Return how many alarms there were, by label, and what persons said of them so far."""
+        entries = self._desk.events.select(Selection(since=since, limit=MOST_ALARMS))
+        latest = self._desk.judgements.latest([entry.id for entry in entries])
+        said = Counter(judgement.verdict for judgement in latest.values())
+        labels = Counter(str(entry.document.get("label", "")) for entry in entries)
+        return {
+            "all": len(entries),
+            "open": len(entries) - len(latest),
+            "right": said[Verdict.RIGHT],
+            "false": said[Verdict.WRONG] + said[Verdict.OTHER],
+            "unsure": said[Verdict.UNSURE],
+            "labels": labels.most_common(),
+        }
+
+    def _sinks(self) -> list[str]:
+        sections = {"mqtt": self._desk.settings.mqtt, "webhook": self._desk.settings.webhook}
+        return [name for name, section in sections.items() if section is not None]
+
+    def _precision(self) -> list[dict[str, Any]]:
+        since = iso(time.time() - PRECISION_DAYS * 24 * HOUR)
+        return [
+            {
+                "camera": found.camera,
+                "label": found.label,
+                "right": found.right,
+                "judged": found.right + found.wrong,
+                "value": found.value,
+                "words": percent(found.value),
+                "interval": " – ".join(percent(end) for end in found.interval),
+            }
+            for found in self._desk.judgements.precision(since, by_week=False)
+        ]
+
+    def _drift(self) -> dict[str, Any]:
+        states = read_drift(self._desk.settings.station.state_dir)
+        return {
+            "left": [
+                {"view": " ".join(filter(None, (one.camera, one.region))), "sentence": one.sentence}
+                for one in states
+                if one.state == LEFT
+            ],
+            "learning": sum(one.state == LEARNING for one in states),
+            "all": len(states),
+        }
+
+    def _model(self, told: Mapping[str, Any]) -> dict[str, Any]:
+        """Return which model serves and how far the newest update is, as the service says, else as the disk does."""
+        model, update = on_disk(self._desk.settings)
+        model, update = told.get("model") or model, told.get("update") or update
+        reason = update.get("reason", "")
+        return {
+            "answers": bool(told),
+            "disk": told.get("disk", ""),
+            "model": model if model.get("digest") else None,
+            "update": {
+                "stage": update.get("stage", ""),
+                "since": shown_time(wall_of(str(update.get("since") or ""))),
+                "why": ": ".join(filter(None, (reason, update.get("detail", "")))),
+                "advice": advice_on(reason) or "",
+            },
+        }
+
+
+def smallest_seen(desk: Desk, camera: str) -> str:
+    """Return in words the smallest fault that the views of a camera can show; "" where the bundle does not tell it."""
+    manifest = desk.model.manifest()
+    if manifest is None or (smallest := manifest.smallest_fault) is None:
+        return ""
+    sizes = view_sizes(desk, camera)
+    if not sizes:
+        return desk.pages.t("night.smallest_unknown")
+    words = []
+    for region, (height, width) in sizes.items():
+        pixels = smallest_pixels(manifest, smallest, height, width)
+        said = desk.pages.t("night.smallest", n=pixels, share=percent(pixels / min(height, width)))
+        words.append(f"{region}: {said}" if len(sizes) > 1 else said)
+    return "; ".join(words)
+
+
+def view_sizes(desk: Desk, camera: str) -> dict[str, tuple[int, int]]:
+    """Return by region the size (height, width) of what was judged last of a camera, where that is known."""
+    found = {}
+    for slot, (name, region) in enumerate(desk.views):
+        seen = desk.frames.about(slot) if desk.frames is not None and slot < desk.frames.views else None
+        if name == camera and seen and (seen[1]["camera"], seen[1]["region"]) == (name, region):
+            height, width = seen[1]["size"]
+            found[region] = (int(height), int(width))
+    return found
+
+
+def smallest_pixels(manifest: Manifest, smallest: SmallestFault, height: int, width: int) -> int:
+    """Return the smallest fault in pixels of a view of this size, whose canvas shows it smaller or larger."""
+    place = manifest.input.placement(height, width)
+    return max(1, round(smallest.pixels * max(width / place.width, height / place.height)))
+
+
+def length(seconds: float) -> str:
+    """Return a length of time in hours, minutes and seconds as `1:02:03`; "" of none."""
+    if seconds < 0.5:
+        return ""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"

@@ -1,0 +1,67 @@
+"""The page's process as a child of the service: started, restarted with growing delays, ended with the service."""
+
+import contextlib
+import logging
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+
+from ...child_process import end_child, start_child
+from ...delays import restart_delay
+from .live_frames import LiveFrames
+
+GOOD_SECONDS = 60.0  # a process that lived so long has begun well: the next wait is the shortest again
+NICENESS = 10  # the watch comes first
+
+log = logging.getLogger(__name__)
+
+
+class PageProcess:
+    """Runs `command` with the descriptor of the live `frames`; without a command there is no page.
+
+    Standard input is a pipe that nobody writes to: where it ends, the service is gone, and the page ends too.
+    """
+
+    def __init__(self, command: Sequence[str] = (), frames: LiveFrames | None = None) -> None:
+        self._command, self._frames = tuple(command), frames
+        self._child: subprocess.Popen[bytes] | None = None
+        self._start_at, self._began, self._failures = 0.0, 0.0, 0
+
+    def tick(self, now: float) -> None:
+        """Start the process, or note that it died; `now` is in monotonic seconds."""
+        if not self._command:
+            return
+        if self._child is not None and (code := self._child.poll()) is not None:
+            end_child(self._child)
+            self._child = None
+            self._failures = 1 if now - self._began > GOOD_SECONDS else self._failures + 1
+            self._start_at = now + (wait := restart_delay(self._failures))
+            log.warning("the page ended with code %d, it starts again in %.0f s; its messages stand above", code, wait)
+        if self._child is None and now >= self._start_at:
+            self._began = now
+            handles = (self._frames.handle,) if self._frames else ()
+            self._child = start_child(self._command, stdin=subprocess.PIPE, pass_fds=handles)
+
+    def stop(self) -> None:
+        """End the process at once: what it wrote is in databases that survive that."""
+        if self._child is not None:
+            end_child(self._child)
+            self._child = None
+        if self._frames is not None:
+            self._frames.close()
+            self._frames = None
+
+
+def follow_parent(stop: threading.Event) -> None:
+    """In the child: make way for the service on the processor, and set `stop` once that is gone."""
+    with contextlib.suppress(OSError):
+        os.nice(NICENESS)
+
+    def wait() -> None:
+        while sys.stdin.buffer.read(1):
+            pass
+        stop.set()
+
+    threading.Thread(target=wait, name="parent", daemon=True).start()

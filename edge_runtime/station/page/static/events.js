@@ -1,0 +1,179 @@
+// Events: moving through the list, judging by keys, undo. The page works by its links without this.
+
+import { complain, keys, post, t, toast } from "./base.js";
+
+const pane = document.getElementById("pane");
+const list = document.getElementById("list");
+let map = false;
+let undo = "/judgements/undo";  // of what was done last on this page
+let turn = 0;  // of the newest event that was asked for; an older answer is dropped
+
+const shown = () => pane?.querySelector(".event");
+const rows = () => [...(list?.querySelectorAll("[data-id]") ?? [])];
+const rowOf = (id) => rows().find((row) => row.dataset.id === id);
+
+async function part(address) {
+  const answer = await fetch(address);
+  if (answer.status === 401) location.reload();
+  if (!answer.ok) throw new Error(answer.statusText);
+  return answer.text();
+}
+
+/** The picture is as large as the window lets it be, and the map lies on it. */
+function fit(image) {
+  if (image.naturalHeight) image.parentElement.style.setProperty("--ratio", image.naturalWidth / image.naturalHeight);
+}
+pane?.addEventListener("load", (event) => { if (event.target.matches(".clean")) fit(event.target); }, true);
+for (const image of document.querySelectorAll(".clean")) if (image.complete) fit(image);
+
+function showMap() {
+  const button = pane?.querySelector("[data-map]");
+  const heat = pane?.querySelector(".heat");
+  if (!button || !heat) return;
+  if (map && !heat.getAttribute("src")) heat.src = heat.dataset.src;
+  heat.hidden = !map;
+  button.setAttribute("aria-pressed", map);
+}
+
+/** Show the event in the pane. */
+async function show(id, remember = true) {
+  const mine = ++turn;
+  try {
+    const text = await part(`/events/${id}?part=1`);
+    if (mine !== turn) return;
+    pane.innerHTML = text;  // escaped where it was made
+  } catch (error) { complain(error); return; }
+  for (const row of rows()) {
+    const link = row.querySelector("a");
+    if (row.dataset.id === id) { link.setAttribute("aria-current", "true"); row.scrollIntoView({ block: "nearest" }); }
+    else link.removeAttribute("aria-current");
+  }
+  const query = list?.dataset.query;
+  if (remember) history.replaceState(null, "", `/events/${id}${query ? `?${query}` : ""}`);
+  showMap();
+}
+
+/** Go `step` rows on; with `open`, to the next one that nobody has judged, where there is one. */
+function move(step, open = false) {
+  const all = rows();
+  const at = all.findIndex((row) => row.dataset.id === shown()?.dataset.event);
+  let to = all[at + step];
+  if (open) to = all.slice(at + 1).find((row) => !("judged" in row.dataset)) ?? to;
+  if (to) show(to.dataset.id);
+  else if (step > 0 && document.getElementById("older")) location.href = document.getElementById("older").href;
+}
+
+async function refresh(id) {
+  const row = rowOf(id);
+  if (row) {
+    const holder = document.createElement("template");
+    holder.innerHTML = await part(`/events/${id}?row=1`);
+    row.replaceWith(holder.content.querySelector("li"));
+  }
+}
+
+async function act(address, body, { forward = false } = {}) {
+  try {
+    const said = await post(address, body);
+    undo = said.undo ?? undo;
+    toast(said.message, { state: "ok", undo: said.undo ? takeBack : null });
+    const id = said.event || shown()?.dataset.event;
+    await refresh(id);
+    if (forward && rows().length > 1) move(1, true);
+    else if (id) await show(id);
+  } catch (error) { complain(error); }
+}
+
+const takeBack = () => act(undo, {});
+const judge = (verdict, label = "") => {
+  const event = shown();
+  if (event) act(`/events/${event.dataset.event}/judge`, { verdict, true_label: label }, { forward: true });
+};
+
+/** Open a dialog whose choices may be taken by number. */
+function choose(dialog) {
+  if (!dialog.dataset.ready) {
+    dialog.dataset.ready = "yes";
+    dialog.querySelector("[data-close]").addEventListener("click", () => dialog.close());
+    dialog.addEventListener("keydown", (event) => {
+      const button = /^[1-9]$/.test(event.key) && dialog.querySelectorAll(".choices button")[Number(event.key) - 1];
+      if (button) { event.preventDefault(); button.click(); }
+    });
+  }
+  dialog.showModal();
+}
+
+function other() {
+  const data = document.getElementById("classes-data");
+  if (!data) return;
+  const dialog = document.getElementById("other");
+  const buttons = JSON.parse(data.textContent).map((label, index) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    if (index < 9) {
+      const key = document.createElement("kbd");
+      key.textContent = index + 1;
+      button.append(key);
+    }
+    button.append(label);
+    button.addEventListener("click", () => { dialog.close(); judge("other", label); });
+    return button;
+  });
+  document.getElementById("classes").replaceChildren(...buttons);
+  choose(dialog);
+}
+
+const acknowledge = () => { if (shown()) act(`/events/${shown().dataset.event}/acknowledge`, {}); };
+const snooze = () => { if (shown()) choose(document.getElementById("snooze")); };
+for (const button of document.querySelectorAll("#snooze [data-hours]")) {
+  button.addEventListener("click", () => {
+    document.getElementById("snooze").close();
+    const { camera, label } = shown().dataset;
+    act(`/cameras/${camera}/snooze`, { label, hours: button.dataset.hours });
+  });
+}
+
+const deeds = { acknowledge, snooze, undo: takeBack };
+pane?.addEventListener("click", (event) => {
+  const button = event.target.closest("button");
+  if (!button) return;
+  if ("map" in button.dataset) { map = !map; showMap(); }
+  else if (button.dataset.verdict === "other") other();
+  else if (button.dataset.verdict) judge(button.dataset.verdict);
+  else if (button.dataset.do) deeds[button.dataset.do]();
+});
+list?.addEventListener("click", (event) => {
+  const row = event.target.closest("[data-id]");
+  if (!row || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  if (getComputedStyle(pane).display === "none") return;  // a phone: the event has a page of its own
+  event.preventDefault();
+  show(row.dataset.id);
+});
+
+document.getElementById("filter-toggle").addEventListener("click", (event) => {  // on a phone
+  const folded = document.getElementById("filters").classList.toggle("folded");
+  event.currentTarget.setAttribute("aria-expanded", !folded);
+});
+for (const field of document.querySelectorAll("#filters select, #filters input[type=checkbox]")) {
+  field.addEventListener("change", () => document.getElementById("filters").requestSubmit());
+}
+document.getElementById("filters").addEventListener("submit", (event) => {
+  for (const field of event.target.elements) if (!field.value) field.disabled = true;  // a short address
+});
+
+const toggle = () => { map = !map; showMap(); };
+const forward = [t("events.key_next"), () => move(1)];
+const back = [t("events.key_previous"), () => move(-1)];
+keys({ j: forward, ArrowDown: forward, k: back, ArrowUp: back, m: [t("event.key_map"), toggle] });
+if (pane?.querySelector(".judge")) {
+  keys({
+    r: [t("verdict.right"), () => judge("right")],
+    w: [t("verdict.wrong"), () => judge("wrong")],
+    o: [t("verdict.other"), other],
+    c: [t("verdict.unsure"), () => judge("unsure")],
+    u: [t("common.undo"), takeBack],
+    a: [t("event.acknowledge"), acknowledge],
+    s: [t("event.snooze"), snooze],
+  });
+}
+keys({ "/": [t("events.key_filter"), () => document.getElementById("camera").focus()] });

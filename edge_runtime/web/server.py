@@ -1,0 +1,140 @@
+"""Serves a page by uvicorn, until told to stop. Needs the extra `station` or `field`."""
+
+import asyncio
+import socket
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import h11
+import uvicorn
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from ..bundle.errors import InputError, UnavailableError, os_errors_as
+from .sse import OpenStreams
+
+GRACE_SECONDS = 2  # for answers under way; streams are ended then
+MOST_CONNECTIONS = 256
+HEAD_SECONDS = 10.0  # in which the head of a request has to arrive
+
+
+class _Impatient(H11Protocol):
+    """Hangs up on whoever does not finish the head of a request, so that such connections do not add up."""
+
+    _late: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._look()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._look()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._forget()
+
+    def _look(self) -> None:
+        if self.conn.their_state is not h11.IDLE:
+            self._forget()
+        elif self._late is None:
+            self._late = self.loop.call_later(HEAD_SECONDS, self.transport.abort)
+
+    def _forget(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
+
+
+class _Server(uvicorn.Server):
+    """Ends its streams before it waits for open requests."""
+
+    streams: OpenStreams
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self.streams.end()
+        await super().shutdown(sockets)
+
+
+def certificate_names(cert_file: Path) -> list[str]:
+    """Return the names and addresses that the certificate is for; InputError where the file holds none in PEM form."""
+    from cryptography import x509
+
+    try:
+        certificate = x509.load_pem_x509_certificate(cert_file.read_bytes())
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return []
+    except (OSError, ValueError) as error:
+        raise InputError(f"cert_file {cert_file} cannot be used ({error}); give a certificate in PEM form") from None
+    return [*names.get_values_for_type(x509.DNSName), *map(str, names.get_values_for_type(x509.IPAddress))]
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens there, port 0 being any free one; UnavailableError where the port is taken."""
+    what = f"the page cannot listen on {host}:{port}"
+    with os_errors_as(UnavailableError, what, "choose another host or port"):
+        found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        return socket.create_server(found[0][4][:2], family=found[0][0], backlog=MOST_CONNECTIONS)
+
+
+def serve(
+    app: ASGIApp,
+    listening: socket.socket,
+    stop: threading.Event,
+    cert_file: Path | None = None,
+    key_file: Path | None = None,
+    ready: Callable[[], None] = lambda: None,
+) -> None:
+    """Answer requests at the `listening` socket until `stop` is set, under TLS where `cert_file` is given.
+
+    `ready` is called once it answers. Ends within 5 s after `stop`, whatever streams are open.
+    """
+    streams = OpenStreams()
+
+    async def with_streams(scope: Scope, receive: Receive, send: Send) -> None:
+        scope[OpenStreams.KEY] = streams
+        await app(scope, receive, send)
+
+    server = _Server(_config(with_streams, cert_file, key_file))
+    server.streams = streams
+
+    def watch() -> None:
+        while not stop.is_set():
+            if server.started:
+                ready()
+                break
+            stop.wait(0.02)
+        stop.wait()
+        server.should_exit = True
+
+    threading.Thread(target=watch, name="stop", daemon=True).start()
+    try:
+        server.run(sockets=[listening])
+    finally:
+        stop.set()
+        listening.close()
+
+
+def _config(app: ASGIApp, cert_file: Path | None, key_file: Path | None) -> uvicorn.Config:
+    config = uvicorn.Config(
+        app,
+        http=_Impatient,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        limit_concurrency=MOST_CONNECTIONS,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        ssl_certfile=cert_file,
+        ssl_keyfile=key_file,
+    )
+    try:
+        config.load()
+    except (OSError, ValueError) as error:
+        raise InputError(f"cert_file {cert_file} and key_file {key_file} cannot be used ({error})") from None
+    return config
