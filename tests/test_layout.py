@@ -62,6 +62,8 @@ TESTED_ELSEWHERE = {
     "edge_runtime/durable_sqlite": "alerts/test_outbox, watchlog/test_ledger",
     "edge_runtime/station/cli": "the commands are run whole: test_service, test_check, test_status, test_event_list",
     "edge_runtime/station/backup/commands": "test_archive",
+    "edge_runtime/station/page/commands": "the page runs whole: test_browser",
+    "edge_runtime/station/page/serving": "the page runs whole: test_browser",
     "edge_runtime/station/camera_watch": "test_service, test_service_loop",
     "edge_runtime/station/feedback/commands": "test_archives, which runs the command",
     "edge_runtime/judgements/settings": "station.toml is read whole: station/test_settings",
