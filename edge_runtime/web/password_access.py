@@ -13,6 +13,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from ..bundle.errors import UnavailableError
 from ..text_files import printable
 from .access import SAFE_METHODS, require
 from .accounts import Account, Accounts
@@ -94,10 +95,10 @@ class PasswordAccess:
             return answer
         account = await self._checked(name, password)
         if account is None:
-            self._tell(name, address, "login refused")
+            await self._tell(name, address, "login refused")
             return self._form(request, self._pages.t("login.wrong"), 401, name)
         self._limits.succeeded(name, address)
-        self._tell(name, address, "login")
+        await self._tell(name, address, "login")
         return self._let_in(request, account, _next(request.query_params.get("next", "")))
 
     async def _checked(self, name: str, password: str) -> Account | None:
@@ -123,7 +124,7 @@ class PasswordAccess:
     async def _log_out(self, request: Request) -> Response:
         if (session := self.session(request)) is not None:
             self._sessions.end(session.id)
-            self._tell(session.account.name, request.client.host if request.client else "", "logout")
+            await self._tell(session.account.name, request.client.host if request.client else "", "logout")
         answer = RedirectResponse(self.entrance, 303)
         self._set(answer, self._cookie, "")
         return answer
@@ -133,9 +134,12 @@ class PasswordAccess:
         age = None if value else 0
         answer.set_cookie(name, value, max_age=age, httponly=True, samesite="strict", secure=self._tls)
 
-    def _tell(self, name: str, address: str, what: str) -> None:
+    async def _tell(self, name: str, address: str, what: str) -> None:
         LOG.info("%s of %s from %s", what, printable(name[:64]), address)
-        self._told(printable(name[:64]), address, what)
+        try:
+            await run_in_threadpool(self._told, printable(name[:64]), address, what)
+        except UnavailableError as error:  # such as a full disk, on which somebody has to look in all the more
+            LOG.warning("this is told in the log alone: %s", error)
 
 
 def _next(goal: str) -> str:

@@ -11,6 +11,7 @@ pytest.importorskip("starlette", reason="the extra station is not installed")
 
 import httpx2
 
+from edge_runtime.bundle.errors import UnavailableError
 from edge_runtime.web import accounts
 from edge_runtime.web.login_limits import FREE
 from edge_runtime.web.password_access import MOST_WAITING
@@ -95,6 +96,14 @@ def test_a_login_without_the_forms_token_is_not_even_tried(small):
     assert small.told == []
     bare = small.client()
     assert session_cookie(post_login(bare, token=token_in(client.get("/login").text))) is None
+
+
+def test_who_looks_in_because_the_disk_is_full_gets_in(small, monkeypatch):
+    def full(*_):
+        raise UnavailableError("the disk is full")
+
+    monkeypatch.setattr(small.access, "_told", full)
+    assert log_in(small.client())
 
 
 def test_wrong_name_and_wrong_password_read_the_same(small):
