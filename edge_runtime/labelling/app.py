@@ -22,6 +22,7 @@ from ..media.heatmap import fitted
 from ..media.jpeg import encode_jpeg
 from ..web.access import Access, current, require
 from ..web.accounts import Role
+from ..web.bodies import json_object
 from ..web.secured import secured
 from ..web.templates import Entry, Head, Pages
 from .items import Box, Item, Items, Look
@@ -159,7 +160,7 @@ class _LabelPage:
 
     @require(Role.OPERATOR)
     async def _answer(self, request: Request) -> Response:
-        content = await _object(request)
+        content = await json_object(request)
         given = content.get("answers")
         if not isinstance(given, list) or not 0 < len(given) <= AT_ONCE:
             raise InputError(f"answers is no list of 1 to {AT_ONCE} answers; load the page again")
@@ -239,17 +240,6 @@ def _jpeg(frame: Frame) -> Response:
 
 def _plain(answer: Answer) -> dict[str, Any]:
     return {"answer": answer.answer, "label": answer.label, "boxes": answer.boxes, "note": answer.note}
-
-
-async def _object(request: Request) -> dict[str, Any]:
-    """Return the JSON object that a request carries; InputError where it carries none."""
-    try:
-        content = await request.json()
-    except (ValueError, RecursionError):
-        content = None
-    if not isinstance(content, dict):
-        raise InputError("the request carries no JSON object; load the page again")
-    return content
 
 
 def _whole(text: str) -> int:
