@@ -23,7 +23,7 @@ from edge_runtime.bundle.store import MANIFEST
 from edge_runtime.child_process import end_child, module_command, start_child
 
 NEEDED = ("argon2", "jinja2", "prometheus_client", "starlette", "uvicorn")  # of the extra `station`
-START_SECONDS, STOP_SECONDS, POLL_SECONDS = 60.0, 20.0, 0.1
+START_SECONDS, STOP_SECONDS, POLL_SECONDS = 120.0, 20.0, 0.1
 STATUS_PORT = 9464
 MAINTENANCE_HOURS = 1
 LOG_LINES = 12  # of a station that did not start
