@@ -40,7 +40,8 @@ ARROWS = {
         "mini": "ground models training",
         "station_demo": "ground mini models stages",
         "updates": "ground data models evaluation",
-        "commands": "ground data models evaluation training spatial report stages mini updates station_demo",
+        "feedback": "ground data models evaluation updates",
+        "commands": "ground data models evaluation training spatial report stages mini updates feedback station_demo",
     },
 }
 COMMANDS = ("augment.cli", "augment.demo", "augment.study")
@@ -50,6 +51,7 @@ FOR_THE_LAB = (
     "media",
     "inference",
     "updates",
+    "judgements",
     "settings_reader",
     "secret_files",
     "text_files",

@@ -91,6 +91,10 @@ TESTED_ELSEWHERE = {
     "augment/report/figures": "test_build",
     "augment/report/pages": "test_build, test_browser",
     "augment/report/table": "test_build, test_spots",
+    "augment/data/feedback": "feedback/test_take",
+    "augment/feedback/commands": "test_take",
+    "augment/feedback/kinship": "test_take",
+    "augment/feedback/store": "test_take",
     "augment/updates/fleet_commands": "test_compare_bundles, test_fleet, test_lineage",
     "augment/stages/caption": "test_refine, models/test_production_layout",
 }
