@@ -25,7 +25,7 @@ from ..state_lock import is_running
 from ..updating.signed_reports import on_disk
 from .desk import Desk, percent, shown_time, wall_of
 
-HOUR = 3600.0  # seconds
+HOUR, DAY = 3600.0, 86400.0  # seconds
 PERIODS = {"12h": 12, "24h": 24, "7d": 7 * 24}  # hours
 PRECISION_DAYS = 28
 MOST_ALARMS = 10_000  # that are counted
@@ -146,7 +146,7 @@ class NightPage:
         return [name for name, section in sections.items() if section is not None]
 
     def _precision(self) -> list[dict[str, Any]]:
-        since = iso(time.time() - PRECISION_DAYS * 24 * HOUR)
+        since = iso((time.time() // DAY - PRECISION_DAYS) * DAY)  # the same question all day: it is counted once
         return [
             {
                 "camera": found.camera,
