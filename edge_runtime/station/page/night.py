@@ -26,7 +26,7 @@ from .desk import Desk, percent, shown_time, wall_of
 
 HOUR, DAY = 3600.0, 86400.0  # seconds
 PERIODS = {"12h": 12, "24h": 24, "7d": 7 * 24}  # hours
-PRECISION_DAYS = 28
+PRECISION_DAYS = 8 * 7
 MOST_INTERVALS = 200  # in the table of what was not watched
 
 
@@ -145,6 +145,10 @@ class NightPage:
 
     def _precision(self) -> list[dict[str, Any]]:
         since = iso((time.time() // DAY - PRECISION_DAYS) * DAY)  # the same question all day: it is counted once
+        weeks: dict[tuple[str, str], list[dict[str, Any]]] = {}
+        for found in self._desk.judgements.precision(since):
+            words = f"{found.week} {percent(found.value)}"
+            weeks.setdefault((found.camera, found.label), []).append({"value": found.value, "words": words})
         return [
             {
                 "camera": found.camera,
@@ -154,6 +158,7 @@ class NightPage:
                 "value": found.value,
                 "words": percent(found.value),
                 "interval": " – ".join(percent(end) for end in found.interval),
+                "weeks": weeks[found.camera, found.label],
             }
             for found in self._desk.judgements.precision(since, by_week=False)
         ]
