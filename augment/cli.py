@@ -41,7 +41,7 @@ def main() -> None:
     """Turn few pictures of rare faults into a classifier that finds them, and show what was gained."""
 
 
-for _command in (*(*UPDATE_COMMANDS, *FLEET_COMMANDS, *FEEDBACK_COMMANDS, *LABEL_COMMANDS, station_demo),):
+for _command in (*UPDATE_COMMANDS, *FLEET_COMMANDS, *FEEDBACK_COMMANDS, *LABEL_COMMANDS, station_demo):
     main.add_command(_command)
 
 pipeline_argument = click.argument("pipeline", type=click.Path(path_type=Path))
