@@ -10,21 +10,26 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from augment.records import COMPARISON, DATASET, STAGES, SYNTHETIC, RunFolder
-from edge_runtime.alerts.events import ALARM, HEARTBEAT, SAMPLE, UPDATE, Record
+from edge_runtime.alerts.events import ALARM, FEEDBACK, HEARTBEAT, SAMPLE, UPDATE, Record
 from edge_runtime.alerts.outbox import Outbox
 from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.manifest import Manifest
 from edge_runtime.bundle.store import open_bundle
+from edge_runtime.causes import Cause
 from edge_runtime.station.settings import load_station_settings
+from edge_runtime.watchlog.ledger import Ledger
+from edge_runtime.watchlog.ledger_query import ledger_path
 from tests.support import ROOT
 from tests.support.colour_bundle import make_bundle
 from tests.support.fake_mjpeg_camera import free_port
+from tests.support.ledger_nights import at, blind
 from tests.support.sample_events import wait_until
 from tests.support.webhook_receiver import SECRET, receiving
 
@@ -287,13 +292,21 @@ def rows(folder: Path, query: str) -> list[tuple[Any, ...]]:
     return found
 
 
-def test_what_the_guide_does_before_a_downgrade_leaves_no_kind_that_the_older_version_does_not_know(tmp_path):
+def test_what_the_guide_does_before_a_downgrade_leaves_nothing_that_the_older_version_does_not_know(tmp_path):
     guide = (ROOT / "docs" / "station.md").read_text()
     (program,) = re.findall(r"python3 - <<'END'\n(import sqlite3\n.*?)\nEND", guide, re.DOTALL)
     outbox = Outbox(tmp_path, ["mqtt"])
-    for kind in (UPDATE, ALARM):
+    for kind in (UPDATE, FEEDBACK, ALARM):
         outbox.commit(Record(f"of {kind}", kind, "", {"kind": kind, "test": False}))
     outbox.close()
+    ledger_path(tmp_path).parent.mkdir()
+    ledger = Ledger(ledger_path(tmp_path), at(0))
+    ledger.watch(["yard"], at(0))
+    for place, cause in enumerate((Cause.MAINTENANCE, Cause.FROZEN)):
+        blind(ledger, "yard", cause, place, place + 1)
+    ledger.close(at(3))
     exec(program.replace("/var/lib/rarefault", str(tmp_path)), {})
     assert rows(tmp_path, "SELECT kind, sink FROM events JOIN deliveries USING (seq)") == [(ALARM, "mqtt")]
     assert rows(tmp_path, "SELECT count(*) FROM deliveries") == [(1,)]
+    with closing(sqlite3.connect(ledger_path(tmp_path))) as base:
+        assert base.execute("SELECT cause FROM blind").fetchall() == [("frozen",)]

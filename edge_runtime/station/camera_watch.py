@@ -1,6 +1,7 @@
 """Judges the frames of the cameras, and reports the state of each camera to ledger, metrics, sinks and log."""
 
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -126,6 +127,7 @@ class CameraWatch:
                 self._watch_state.unfit(camera, unfit[camera])
             else:
                 self._watch_state.judged(camera, captured)
+                self.metrics.verdict_seconds.observe(time.monotonic() - captured)
                 self.metrics.frames_evaluated.labels(camera).inc()
 
     def note(self, states: Mapping[str, CameraState], now: float, elapsed: float) -> None:

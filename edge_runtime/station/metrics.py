@@ -12,7 +12,8 @@ from ..alerts.outbox_spool import OutboxSpool
 from ..bundle.errors import UnavailableError
 from .self_test import FRAME
 
-INFER_SECONDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)  # upper bounds of the histogram
+VERDICT_SECONDS = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 30.0)  # upper bounds of the histograms
+INFER_SECONDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
 Check = Callable[[], str]
 """A function that returns a sentence about what is wrong, empty where all is well."""
@@ -33,6 +34,12 @@ class Metrics:
         self.frame_tests = self._counter("frame_tests", "Marked frames, arrived or failed", ("camera", "result"))
         self.infer_seconds = Histogram(
             "rarefault_infer_seconds", "Inference of one frame", buckets=INFER_SECONDS, registry=self.registry
+        )
+        self.verdict_seconds = Histogram(
+            "rarefault_verdict_seconds",
+            "From the capture of a frame to its verdict",
+            buckets=VERDICT_SECONDS,
+            registry=self.registry,
         )
         self.camera_drift = Gauge(
             "rarefault_camera_drift",

@@ -13,24 +13,26 @@ BODY_SECONDS = 10.0  # in which a body has to arrive
 MOST_TEXT = 1000  # characters of one value, unless an endpoint says otherwise
 
 
-def bounded(scope: Scope, receive: Receive, most: int, seconds: float = BODY_SECONDS) -> Receive:
+def announced(scope: Scope) -> int:
+    """Return how many bytes the request says its body has, 0 where it does not say."""
+    told = dict(scope["headers"]).get(b"content-length", b"")
+    return int(told) if told.isdigit() and len(told) < 16 else 0
+
+
+def bounded(receive: Receive, most: int, seconds: float = BODY_SECONDS) -> Receive:
     """Return `receive` with HTTPException 413 for a body of more than `most` bytes, and 408 for one that comes late."""
     deadline = time.monotonic() + seconds
-    told = dict(scope["headers"]).get(b"content-length", b"")
-    size, whole = (int(told) if told.isdigit() else 0), False
+    size, whole = 0, False
 
     async def receive_bounded() -> Message:
         nonlocal size, whole
         if whole:  # what comes now says that the client is gone, and may take as long as it likes
             return await receive()
-        if size > most:
-            raise HTTPException(413)
         try:
             message = await asyncio.wait_for(receive(), max(0.0, deadline - time.monotonic()))
         except asyncio.TimeoutError:
             raise HTTPException(408) from None
-        if not told:
-            size += len(message.get("body", b""))
+        size += len(message.get("body", b""))
         whole = not message.get("more_body", False)
         if size > most:
             raise HTTPException(413)

@@ -16,7 +16,7 @@ from starlette.types import Message, Receive, Scope, Send
 from ..bundle.errors import InputError, RarefaultError
 from ..text_files import printable
 from .access import ACCESS, FORBIDDEN_FORM, SAFE_METHODS, Access
-from .bodies import bounded
+from .bodies import announced, bounded
 from .templates import Head, Pages
 
 LOG = logging.getLogger(__name__)
@@ -86,8 +86,11 @@ class secured:
         elif request.method not in SAFE_METHODS and not _from_here(request):
             refused = self._errors.answer(request, 403, self._errors.pages.t("error.e403_origin"))
             await refused(scope, receive, send_with_headers)
+        elif announced(scope) > self._body_bytes:
+            refused = self._errors.answer(request, 413, self._errors.pages.t("error.e413"))
+            await refused(scope, receive, send_with_headers)
         else:
-            await self._app(scope, bounded(scope, receive, self._body_bytes), send_with_headers)
+            await self._app(scope, bounded(receive, self._body_bytes), send_with_headers)
 
     def _is_ours(self, host: str) -> bool:
         return host in self._names or f"*.{host.partition('.')[2]}" in self._names

@@ -190,6 +190,12 @@ def overloaded(_: Place) -> Cause | None:
     return WatchState({"yard": 0.5}).blind("yard", None, 0, 100)[0]
 
 
+def under_maintenance(_: Place) -> Cause | None:
+    watch_state = WatchState({"yard": 0.5})
+    watch_state.maintain(["yard"], 1)
+    return watch_state.blind("yard", None, 0, 1)[0]
+
+
 def model(_: Place) -> Cause | None:
     state = WatchState({"yard": 0.5})
     state.unfit("yard", Cause.MODEL)  # as the evaluator says it: inference/test_evaluator
@@ -303,6 +309,7 @@ TABLE: list[tuple[str, Callable[[Place], Cause | None], Cause, str]] = [
     ("frames without a verdict", overloaded, Cause.OVERLOADED, "fewer cameras"),
     ("frames that the model fails at", model, Cause.MODEL, "check"),
     ("a night without the service", not_running, Cause.NOT_RUNNING, "log"),
+    ("somebody works on it", under_maintenance, Cause.MAINTENANCE, "watched again"),
 ]
 
 
@@ -339,7 +346,8 @@ def test_where_frames_come_the_camera_is_not_evaluated_and_else_offline():
     not_evaluated = [cause.value for cause in Cause if cause.status == "not_evaluated"]
     shown = ["black", "frozen", "covered", "overexposed", "noise", "moved", "infrared", "resized"]
     assert not_evaluated == [*shown, "overloaded", "model"]
-    assert {cause.status for cause in Cause} == {"offline", "not_evaluated"}
+    assert {cause.status for cause in Cause} == {"offline", "not_evaluated", "maintenance"}
+    assert [cause for cause in Cause if cause.status == "maintenance"] == [Cause.MAINTENANCE]
 
 
 def test_a_redirect_within_the_host_is_followed(place):

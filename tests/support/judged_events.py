@@ -19,7 +19,7 @@ def alarm_document(number: int, **change: Any) -> dict[str, Any]:
         "probability": 0.91,
         "threshold": 0.5,
         "test": False,
-        "votes": {"votes": 3, "of": 5},
+        "votes": {"votes": 3, "of": 5, "needed": 3},
         "model": {"name": "station", "version": "1", "digest": "a" * 64},
         **change,
     }

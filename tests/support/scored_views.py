@@ -9,6 +9,7 @@ from edge_runtime.alerts.votes import CameraRule, VoteRule, camera_rule
 from edge_runtime.bundle.decision import Rule
 from edge_runtime.inference.blank_check import Health
 from edge_runtime.inference.evaluator import Evaluation
+from edge_runtime.station.scores.drift import LEARNED_HOURS, DriftWatch
 from tests.support.colour_bundle import RULE
 
 MODEL = {"name": "colours", "version": "1", "digest": "c" * 64}
@@ -36,3 +37,20 @@ def scored_view(
 def rust(chance: float) -> list[float]:
     """Logits of the colour bundle that give rust this chance, and leak hardly any."""
     return [0.0, float(np.log(chance / (1 - chance))), -20.0]
+
+
+def show_hours(
+    watch: DriftWatch, hours: range, mean: float = 100.0, chance: float = 0.01, detail: float = 400.0
+) -> None:
+    """Twelve frames of `yard` in each of the hours since 1970."""
+    for hour in hours:
+        for number in range(12):
+            captured = hour * 3600.0 + number * 200
+            view = scored_view(RULE, rust(chance), captured, health=Health(mean, 30.0, detail))
+            watch.note([view], captured)
+
+
+def grown_dark(watch: DriftWatch, first: int = 500_000) -> None:
+    """A week that is learned, and a darker day of `yard`."""
+    show_hours(watch, range(first, first + LEARNED_HOURS))
+    show_hours(watch, range(first + LEARNED_HOURS, first + LEARNED_HOURS + 30), mean=40.0)

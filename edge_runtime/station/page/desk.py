@@ -132,7 +132,7 @@ def hours_of(content: dict[str, Any]) -> float:
     """Return the `hours` of what a request carries, above 0. InputError where they are none."""
     try:
         hours = float(content.get("hours", ""))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         hours = 0.0
     if not 0 < hours <= 24 * 366:
         raise InputError("hours is no number above 0; choose for how long")

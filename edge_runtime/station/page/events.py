@@ -98,8 +98,14 @@ class Filter:
         )
 
 
-def row_of(desk: Desk, entry: Entry, judged: Judgement | None = None, seen: bool = False) -> dict[str, Any]:
-    """Return what a list shows of an alarm, which was `judged` so and `seen` (acknowledged) or not."""
+def rows_of(desk: Desk, entries: Sequence[Entry]) -> list[dict[str, Any]]:
+    """Return what a list shows of these alarms."""
+    ids = [entry.id for entry in entries]
+    judged, seen = desk.judgements.latest(ids), desk.attention.acknowledged(ids)
+    return [_row(desk, entry, judged.get(entry.id), entry.id in seen) for entry in entries]
+
+
+def _row(desk: Desk, entry: Entry, judged: Judgement | None, seen: bool) -> dict[str, Any]:
     document = entry.document
     return {
         "id": entry.id,
@@ -114,7 +120,7 @@ def row_of(desk: Desk, entry: Entry, judged: Judgement | None = None, seen: bool
         "test": bool(document.get("test")),
         "picture": "frame" in entry.pictures and entry.pictures["frame"].exists(),
         "map": "heatmap" in entry.pictures and entry.pictures["heatmap"].exists(),
-        "judged": judged and {**_said(desk, judged)},
+        "judged": judged and _said(desk, judged),
         "seen": seen,
         "quiet": "maintenance" if document.get("maintenance") else "snoozed" if document.get("snoozed") else "",
     }
@@ -160,7 +166,7 @@ class Events:
         if request.query_params.get("part") == "1":
             return self._desk.pages.answer(request, "event.html", {"event": self._detail(entry)})
         if request.query_params.get("row") == "1":
-            context = {"row": self._rows([entry])[0], "query": "", "chosen": entry.id}
+            context = {"row": rows_of(self._desk, [entry])[0], "query": "", "chosen": entry.id}
             return self._desk.pages.answer(request, "event_row.html", context)
         return self._page(request, entry)
 
@@ -176,7 +182,7 @@ class Events:
         more = len(entries) == PAGE_ROWS
         shown = chosen or (entries[0] if entries else None)
         context = {
-            "rows": self._rows(entries),
+            "rows": rows_of(self._desk, entries),
             "event": self._detail(shown) if shown else None,
             "opened": chosen is not None,
             "chosen": shown.id if shown else "",
@@ -191,15 +197,10 @@ class Events:
         }
         return self._desk.pages.answer(request, "events.html", context)
 
-    def _rows(self, entries: Sequence[Entry]) -> list[dict[str, Any]]:
-        ids = [entry.id for entry in entries]
-        judged, seen = self._desk.judgements.latest(ids), self._desk.attention.acknowledged(ids)
-        return [row_of(self._desk, entry, judged.get(entry.id), entry.id in seen) for entry in entries]
-
     def _detail(self, entry: Entry) -> dict[str, Any]:
         """Return what the page of one event shows."""
         desk, document = self._desk, entry.document
-        row = self._rows([entry])[0]
+        row = rows_of(self._desk, [entry])[0]
         seen = desk.attention.acknowledged([entry.id]).get(entry.id)
         said = desk.judgements.of_event(entry.id)
         manifest, snooze = desk.model.manifest(), desk.attention.current().snoozed(entry.camera, row["label"])

@@ -22,7 +22,7 @@ from ...web.access import require
 from ...web.accounts import Role
 from ...web.texts import Texts
 from .desk import Desk, percent, shown_time, wall_of, whole_of
-from .events import row_of
+from .events import rows_of
 from .live_frames import MAX_SIDE, LiveFrame
 
 LOOK_SECONDS = 1.0  # between two looks at the shared memory, for all viewers together
@@ -35,15 +35,17 @@ ALARM_HOURS = 24.0
 class Tile:
     """What one view shows now. `state` is ok, bad, note, warn or off; of the last there is no picture.
 
-    `words` say the state, `detail` what to do about it. `number` is that of the picture, 0 where there is none;
-    `taken` when it was captured, `share` and `threshold` (0 to 1) what the bar shows of `label`.
+    `short` says the state, `words` say it in full where there is no picture, `detail` what to do about it. `number` is
+    that of the picture, 0 where there is none; `taken` when it was captured, `share` and `threshold` (0 to 1) what the
+    bar shows of `label`.
     """
 
     slot: int
     camera: str
     region: str
     state: str
-    words: str
+    short: str
+    words: str = ""
     detail: str = ""
     number: int = 0
     taken: str = ""
@@ -67,27 +69,26 @@ def tile_of(
     """
     status = told.get("cameras", {}).get(view[0])
     if status is None:
-        return Tile(slot, *view, "off", t("live.no_service"), t("live.no_service_detail"))
+        return Tile(slot, *view, "off", t("live.off"), t("live.no_service"), t("live.no_service_detail"))
     cause, since = status.get("cause", ""), shown_time(wall_of(told.get("since", {}).get(view[0], "")))
     maintained = status.get("status") == Cause.MAINTENANCE.status
     if status.get("status") != "online" and not maintained:
         words = t("live.not_evaluated", cause=t(f"cause.{cause}"))
         if since:
             words = t("live.not_evaluated_since", cause=t(f"cause.{cause}"), since=since)
-        return Tile(slot, *view, "off", words, status.get("problem") or Cause(cause).advice)
+        return Tile(slot, *view, "off", t("live.off"), words, status.get("problem") or Cause(cause).advice)
     maintenance = ""
     if maintained:
         maintenance = t("live.maintenance", until=shown_time(wall_of(status.get("until", ""))), by=status.get("by", ""))
     if about is None or too_old(about[1], now):
-        return Tile(slot, *view, "note" if maintained else "off", maintenance or t("live.waiting"))
+        return Tile(slot, *view, "note" if maintained else "off", maintenance or t("live.off"), t("live.waiting"))
     number, said = about
     flagged = said["flagged"]
-    words = maintenance or (t("live.flagged", label=said["label"]) if flagged else t("live.healthy"))
     return Tile(
         slot,
         *view,
         state="note" if maintained else "bad" if flagged else "ok",
-        words=words,
+        short=maintenance or (t("live.flagged", label=said["label"]) if flagged else t("live.healthy")),
         number=number,
         taken=shown_time(wall_of(said["captured"]), seconds=True),
         label=said["label"],
@@ -174,7 +175,7 @@ class Tiles:
 
     def _alarms(self) -> dict[str, Any]:
         entries = self._desk.events.select(Selection(since=time.time() - ALARM_HOURS * 3600, limit=NEWEST_ALARMS))
-        return {"alarms": [row_of(self._desk, entry) for entry in entries]}
+        return {"alarms": rows_of(self._desk, entries)}
 
     @require(Role.VIEWER)
     async def stream(self, request: Request) -> Response:

@@ -80,8 +80,22 @@ def test_the_smallest_fault_is_told_in_pixels_of_each_camera_and_region(tmp_path
     text = '[station]\nname = "s"\nstate_dir = "state"\nbundle = "bundle"\n[http]\nport = 0\n'
     text += f'[[camera]]\nname = "yard"\nurl = "{tmp_path / "frames"}"\n'
     text += f'[[camera]]\nname = "gate"\nurl = "{tmp_path / "frames"}"\nregions = [[0.0, 0.0, 0.5, 0.5]]\n'
+    text += "masks = [[0.0, 0.75, 1.0, 0.25]]\n"
     (tmp_path / "station.toml").write_text(text)
     done = CliRunner().invoke(main, ["check", "--config", str(tmp_path / "station.toml")])
     seen = "the smallest fault that can be seen"
     assert f"camera yard: 320 x 160 pixels; {seen} is 40 pixels, 25.0 % of the shorter side" in done.output
-    assert f"camera gate: 320 x 160 pixels; {seen} in region-1 is 20 pixels, 12.5 % of the shorter" in done.output
+    hidden = "its masks hide 25 % of the picture"
+    assert (
+        f"camera gate: 320 x 160 pixels; {hidden}; {seen} in region-1 is 20 pixels, 12.5 % of the shorter"
+        in done.output
+    )
+
+
+def test_how_long_files_are_kept_is_told(tmp_path):
+    spot_bundle.make_bundle(tmp_path / "bundle")
+    for days, told in ((0, "are kept as long as there is room for them"), (30, "are deleted after 30 days, delivered")):
+        text = f'[station]\nname = "s"\nstate_dir = "state"\nretention_days = {days}\n[http]\nport = 0\n'
+        (tmp_path / "station.toml").write_text(text)
+        done = CliRunner().invoke(main, ["check", "--config", str(tmp_path / "station.toml")])
+        assert f"ok    pictures, scores and archives of feedback {told}" in done.output

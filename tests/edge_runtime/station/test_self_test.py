@@ -7,12 +7,21 @@ from pathlib import Path
 
 import pytest
 
+from edge_runtime.alerts.alarm_rules import AlarmRules
+from edge_runtime.alerts.events import Reporter
+from edge_runtime.alerts.outbox_spool import OutboxSpool
+from edge_runtime.alerts.sample_selection import SampleSelector
+from edge_runtime.alerts.settings import SamplesSection
 from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.store import open_bundle
+from edge_runtime.cameras.camera_group import CameraGroup
+from edge_runtime.cameras.settings import CameraPlan, CameraSettings
+from edge_runtime.clock import Clock
 from edge_runtime.station.self_test import (
     REQUESTS,
     FaultPictures,
     Schedule,
+    SelfTests,
     ask,
     prepare_requests,
     read_answer,
@@ -56,6 +65,16 @@ def test_each_camera_in_its_turn():
 @pytest.mark.parametrize(("cameras", "interval"), [(["yard"], 0), ([], 100)])
 def test_no_test_where_none_is_wanted_or_nobody_is_there(cameras, interval):
     assert Schedule(cameras, interval, first=0).due(1e9) is None
+
+
+@pytest.mark.parametrize("rests", [True, False])
+def test_the_schedule_passes_over_a_camera_under_maintenance(pictures, tmp_path, caplog, rests):
+    cameras = CameraGroup([CameraPlan(CameraSettings("yard", "usb:0"), problem="it is in no fit state")])
+    rules = AlarmRules({}, Reporter("north-7", None), OutboxSpool(None), Clock(), SampleSelector(SamplesSection()))
+    schedule = Schedule(["yard"], 100, first=0)
+    tests = SelfTests(pictures, rules, schedule, tmp_path, lambda *_: None, rests=lambda camera: rests)
+    tests.tick(cameras, 5.0)
+    assert ("no test alarm" in caplog.text) != rests
 
 
 def test_a_request_is_taken_once_and_rubbish_is_put_away(tmp_path, caplog):

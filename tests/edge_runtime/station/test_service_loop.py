@@ -7,6 +7,7 @@ from contextlib import ExitStack, closing, suppress
 from datetime import datetime
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -22,11 +23,13 @@ from edge_runtime.alerts.settings import DecisionSection, Overrides
 from edge_runtime.alerts.sink import Sink
 from edge_runtime.bundle.errors import InputError, UnavailableError
 from edge_runtime.bundle.store import open_bundle
+from edge_runtime.cameras.regions import GREY, Rectangle
 from edge_runtime.cameras.settings import CameraSettings, plan_cameras
-from edge_runtime.clock import instant
+from edge_runtime.clock import instant, iso
 from edge_runtime.inference.engines import load_engine
 from edge_runtime.inference.evaluator import Evaluator
 from edge_runtime.station.assemble import assemble
+from edge_runtime.station.attention.attention import Attention
 from edge_runtime.station.scores.replay import replay
 from edge_runtime.station.scores.score_store import read_scores
 from edge_runtime.station.self_test import FAULT, FRAME, Outcome, ask, read_answer
@@ -64,11 +67,12 @@ class Loop:
         first_test: float = 1e6,
         sinks: Sequence[Sink] = (),
         decision: DecisionSection = DEFAULTS,
+        masks: tuple[Rectangle, ...] = (),
     ) -> None:
         self.state_dir = folder
         settings = StationSettings(
             StationSection("north-7", folder, bundle, test_alarm_hours=1),
-            tuple(CameraSettings(name, url, floor_rate=5, top_rate=5) for name, url in cameras),
+            tuple(CameraSettings(name, url, floor_rate=5, top_rate=5, masks=masks) for name, url in cameras),
             decision,
             http=HttpSection(port=0),
         )
@@ -136,9 +140,10 @@ def start(tmp_path: Path, packed: Path, camera: FaultServer) -> Iterator[Start]:
         first_test: float = 1e6,
         sinks: Sequence[Sink] = (),
         decision: DecisionSection = DEFAULTS,
+        masks: tuple[Rectangle, ...] = (),
     ) -> Loop:
         cameras = [*more, ("yard", camera.url())]
-        made.append(Loop(tmp_path, Engine(packed, act), packed, cameras, first_test, sinks, decision))
+        made.append(Loop(tmp_path, Engine(packed, act), packed, cameras, first_test, sinks, decision, masks))
         return made[-1]
 
     yield begin
@@ -268,3 +273,40 @@ def test_a_sender_that_died_ends_the_service(start):
     loop = start(sinks=[Broken()])
     wait_until(lambda: not loop.running)
     assert "a sender has died, which only a restart mends" in str(loop.error)
+
+
+def test_under_maintenance_frames_are_judged_alarms_bear_the_mark_and_the_time_stands_apart(start, camera):
+    loop = start(decision=DecisionSection(cooldown=0))
+    wait_until(lambda: loop.service.watch.statuses().get("yard") == {"status": "online", "cause": ""})
+    until = 10 * (time.time() // 10) + 3600
+    with closing(Attention(loop.state_dir)) as attention:
+        entry = attention.maintenance("yard", until, "anna")
+        attention.snooze("yard", "rust", until, "bo")
+        wait_until(lambda: loop.service.watch.statuses()["yard"]["status"] == "maintenance")
+        told = {"until": iso(until), "by": "anna"}
+        assert loop.service.watch.statuses()["yard"] == {"status": "maintenance", "cause": "maintenance", **told}
+        assert loop.service.watch.watched == 0
+        camera.frames = RED_FRAMES
+        wait_until(loop.alarms)
+        document = loop.alarms()[0].document
+        assert (document["label"], document["maintenance"]) == ("rust", told)
+        assert document["snoozed"] == {"until": iso(until), "by": "bo"}
+        wait_until(lambda: loop.counted("rarefault_maintenance_seconds_total{") > 2)
+        blind = loop.counted("rarefault_blind_seconds_total{")
+        attention.end(entry.id, "bo")
+        wait_until(lambda: loop.service.watch.statuses()["yard"] == {"status": "online", "cause": ""})
+    night = read_night_of(ledger_path(loop.state_dir), 60, instant(), True)
+    assert [interval.cause.value for interval in night.maintenance] == ["maintenance"]
+    assert night.maintenance[0].seconds > 2
+    assert night.due["yard"] == pytest.approx(sum(b - a for a, b in night.spans["yard"]) - night.maintenance[0].seconds)
+    assert loop.counted("rarefault_blind_seconds_total{") == blind
+
+
+def test_what_a_mask_hides_is_in_no_picture_of_an_alarm(start, camera):
+    camera.frames = RED_FRAMES
+    loop = start(masks=((0.0, 0.0, 0.5, 1.0),), decision=DecisionSection(cooldown=0))
+    wait_until(loop.alarms)
+    frame = cv2.imread(str(loop.alarms()[0].pictures["frame"]))
+    edge = 8  # pixels that the picture's own compression spoils
+    assert abs(frame[:, : frame.shape[1] // 2 - edge].astype(int) - GREY).max() <= 2
+    assert frame[:, frame.shape[1] // 2 + edge :, 2].max() > 150

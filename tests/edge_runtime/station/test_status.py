@@ -16,6 +16,7 @@ from edge_runtime.clock import Clock, instant
 from edge_runtime.station.cli import main
 from edge_runtime.station.metrics import Metrics
 from edge_runtime.station.open_outbox import open_outbox
+from edge_runtime.station.scores.drift import DriftWatch
 from edge_runtime.station.settings import HttpSection, load_station_settings
 from edge_runtime.station.state_lock import lock_state_folder
 from edge_runtime.station.status_server import StatusServer
@@ -25,6 +26,7 @@ from edge_runtime.updates.update_process import commit, fail, start_probation
 from edge_runtime.watchlog.ledger import Ledger
 from edge_runtime.watchlog.ledger_query import ledger_path
 from tests.support import live_models
+from tests.support.scored_views import grown_dark
 
 PROBLEM = "the secret in /secrets/gate cannot be read (No such file or directory); check the file"
 SETTINGS = """
@@ -73,6 +75,12 @@ def test_a_failed_update_is_told_with_what_to_do(config, tmp_path):
     UpdateState().failed(Reason.LATENCY, "one frame takes 9 ms").save(tmp_path / "state")
     output = CliRunner().invoke(main, ["status", "--config", str(config)]).output
     assert f"(latency: one frame takes 9 ms; {Reason.LATENCY.advice})" in output
+
+
+def test_a_camera_that_has_left_its_range_is_told_with_what_to_do(config, tmp_path):
+    grown_dark(DriftWatch(tmp_path / "state", "c" * 64, [("yard", "")]))
+    output = CliRunner().invoke(main, ["status", "--config", str(config)]).output
+    assert "  yard: the picture is darker than in its first week at this time of day, since 2027-01-" in output
 
 
 def test_a_misconfigured_camera_has_the_sentence_that_the_service_gave(config, tmp_path):

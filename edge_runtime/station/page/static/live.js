@@ -22,8 +22,10 @@ function update(value) {
   if (!tile) return;
   const turned = tile.dataset.state !== value.state;
   tile.dataset.state = value.state;
-  for (const words of tile.querySelectorAll("[data-words]")) words.textContent = value.words;
-  tile.querySelector(".pill").dataset.state = value.state;
+  const pill = tile.querySelector(".pill");
+  pill.textContent = value.short;
+  pill.dataset.state = value.state;
+  part(tile, "words").textContent = value.words;
   part(tile, "detail").textContent = value.detail;
   part(tile, "taken").textContent = value.taken;
   part(tile, "label").textContent = value.label;
@@ -36,7 +38,7 @@ function update(value) {
     tile.dataset.number = value.number;
     picture(tile, value.slot, value.number);
   }
-  if (turned && (value.state === "bad" || value.state === "off")) announce(`${value.camera} ${value.region}: ${value.words}`);
+  if (turned && (value.state === "bad" || value.state === "off")) announce(`${value.camera} ${value.region}: ${value.words || value.short}`);
 }
 
 async function alarms(newest) {
@@ -50,7 +52,7 @@ async function alarms(newest) {
 function lost() {
   for (const tile of document.querySelectorAll("[data-slot]")) {
     update({
-      slot: tile.dataset.slot, camera: "", region: "", state: "off", words: t("live.connection"), detail: "", number: 0,
+      slot: tile.dataset.slot, camera: "", region: "", state: "off", short: t("live.off"), words: t("live.connection"), detail: "", number: 0,
       taken: "", label: "", share: 0, threshold: 0, chance: "",
     });
   }

@@ -5,11 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_runtime.inference.blank_check import Health
 from edge_runtime.station.scores import drift
 from edge_runtime.station.scores.drift import LEARNING, LEFT, USUAL, DriftState, DriftWatch, Series, read_drift
-from tests.support.colour_bundle import RULE
-from tests.support.scored_views import rust, scored_view
+from tests.support.scored_views import show_hours
 
 FIRST = 500_000  # an hour of January 2027
 DAY, NIGHT = 110.0, 40.0
@@ -56,24 +54,15 @@ def test_drift_ends_where_the_camera_is_back_and_what_stays_is_learned_anew():
     assert (stays.state, stays.learned[0][0] - FIRST > 24 * 20) == (USUAL, True)
 
 
-def live(watch: DriftWatch, hours: range, mean: float = 100.0, chance: float = 0.01, detail: float = 400.0) -> None:
-    """Twelve frames in each hour."""
-    for hour in hours:
-        for number in range(12):
-            captured = hour * 3600.0 + number * 200
-            view = scored_view(RULE, rust(chance), captured, health=Health(mean, 30.0, detail))
-            watch.note([view], captured)
-
-
 def test_the_watch_learns_for_a_week_tells_what_has_left_and_remembers_over_restarts(tmp_path):
     watch = DriftWatch(tmp_path, "c" * 64, [("yard", "")])
     assert read_drift(tmp_path) == []
-    live(watch, range(FIRST, FIRST + 100))
+    show_hours(watch, range(FIRST, FIRST + 100))
     assert [state.state for state in watch.states()] == [LEARNING]
     again = DriftWatch(tmp_path, "c" * 64, [("yard", "")])  # the hour that had not ended is learned once more
-    live(again, range(FIRST + 99, FIRST + 200))
+    show_hours(again, range(FIRST + 99, FIRST + 200))
     assert [state.state for state in again.states()] == [USUAL]
-    live(again, range(FIRST + 200, FIRST + 230), detail=20.0)
+    show_hours(again, range(FIRST + 200, FIRST + 230), detail=20.0)
     (state,) = again.states()
     assert (state.state, state.measure, state.side) == (LEFT, "detail", "below")
     assert "shows less detail than in its first week" in state.sentence
@@ -84,12 +73,12 @@ def test_the_watch_learns_for_a_week_tells_what_has_left_and_remembers_over_rest
 
 def test_another_model_learns_the_scores_anew_and_keeps_the_pictures(tmp_path):
     watch = DriftWatch(tmp_path, "c" * 64, [("yard", "")])
-    live(watch, range(FIRST, FIRST + 200))
-    live(watch, range(FIRST + 200, FIRST + 230), chance=0.2)
+    show_hours(watch, range(FIRST, FIRST + 200))
+    show_hours(watch, range(FIRST + 200, FIRST + 230), chance=0.2)
     assert [(state.measure, state.side) for state in watch.states()] == [("score", "above")]
     watch.take_over("d" * 64)
     assert [state.state for state in watch.states()] == [LEARNING]
-    live(watch, range(FIRST + 230, FIRST + 260), chance=0.2, mean=200.0)
+    show_hours(watch, range(FIRST + 230, FIRST + 260), chance=0.2, mean=200.0)
     assert [state.measure for state in watch.states()] == ["brightness"]
     anew = DriftWatch(tmp_path, "e" * 64, [("yard", "")])
     assert anew._series["yard", ""]["score"].learned == []
@@ -98,9 +87,9 @@ def test_another_model_learns_the_scores_anew_and_keeps_the_pictures(tmp_path):
 
 def test_flagged_frames_tests_and_a_clock_that_was_never_set_do_not_count(tmp_path):
     watch = DriftWatch(tmp_path, "c" * 64, [("yard", "")])
-    live(watch, range(FIRST, FIRST + 3), chance=0.9)
-    live(watch, range(100, 103))
-    live(watch, range(FIRST + 5, FIRST + 6))
+    show_hours(watch, range(FIRST, FIRST + 3), chance=0.9)
+    show_hours(watch, range(100, 103))
+    show_hours(watch, range(FIRST + 5, FIRST + 6))
     assert watch._series["yard", ""]["score"].learned == []
 
 
