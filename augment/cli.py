@@ -226,8 +226,13 @@ def report(folder: Path, minutes_per_image: float) -> None:
 @levels_option
 @click.option("--all", "whole", is_flag=True, help="List every file and line, not the first few of each kind.")
 @click.option("--format", "shape", type=click.Choice(["text", "json"]), default="text", show_default=True)
-def doctor(data: str, faults: tuple[str, ...], boxes: str, levels: str, whole: bool, shape: str) -> None:
-    """Look through the images in DATA before anything is run, and tell what is wrong with them; writes nothing.
+@click.option("--report", "page", type=click.Path(path_type=Path, dir_okay=False), help="Write a page for others too.")
+def doctor(
+    data: str, faults: tuple[str, ...], boxes: str, levels: str, whole: bool, shape: str, page: Path | None
+) -> None:
+    """Look through the images in DATA before anything is run, and tell what is wrong with them.
+
+    Writes nothing but the page that --report names.
 
     DATA is what --data of `rarefault init` takes, or a run folder or pipeline.toml, whose models are looked at too. The
     exit code is 0 where nothing was found, 3 where there is something to look at, 1 where a run would stop.
@@ -242,11 +247,22 @@ def doctor(data: str, faults: tuple[str, ...], boxes: str, levels: str, whole: b
         if shape == "json":
             click.echo(told.as_json(data, None, told.of_refusal(str(error))))
         raise
+    if page:
+        _write_doctor_page(page, settings.data.source, examined, found)
     if shape == "json":
         click.echo(told.as_json(settings.data.source, examined.summary, found))
     else:
         click.echo(told.page(settings.data.source, examined.summary, examined.records, found, whole))
     raise SystemExit(told.exit_code(found))
+
+
+def _write_doctor_page(path: Path, source: str, examined: "Examined", found: "list[Section]") -> None:
+    from augment.report.doctor_page import doctor_page
+    from edge_runtime.bundle.errors import os_errors_as
+    from edge_runtime.bundle.files import replace_file
+
+    with os_errors_as(InputError, f"{path} cannot be written", "choose another --report"):
+        replace_file(path, doctor_page(source, examined.summary, examined.records, found).encode())
 
 
 def _look_through(section: "DataSettings") -> "tuple[Settings, Examined, list[Section]]":

@@ -1,4 +1,4 @@
-"""The page of `rarefault doctor` for a terminal: what the dataset stage found, the most dangerous first. Pure.
+"""What `rarefault doctor` tells, for a terminal: what the dataset stage found, the most dangerous first. Pure.
 
 A section says what was found, what it costs, and what to do. `exit_code` is for pipelines: 0 nothing found, 3 something
 to look at, 1 something that stops a run.
@@ -23,6 +23,11 @@ from augment.settings import DataSettings
 FINE, LOOK, STOPS = 0, 3, 1  # exit codes
 WIDTH = 110  # characters of a line
 MOST_LINES = 8  # of one section, unless all are asked for
+SAID = {
+    FINE: "Nothing was found that speaks against a run. To begin one: rarefault init RUN --data DATA --fault LABEL",
+    LOOK: "A run goes on in spite of what is listed. Look at it first: what is measured may not hold.",
+    STOPS: "A run stops at its first stage until what is listed first is mended.",
+}
 # Names of folders that hardly name what a picture shows.
 _ODD = {
     "a part of a split": r"train(ing)?|valid(ation)?|val|test(ing)?|dev|holdout",
@@ -172,16 +177,10 @@ def page(
         f"{source}: {summary.images} usable pictures of {len(summary.classes)} classes, layout {summary.layout}",
         "",
     ]
-    lines += [*_table(summary, records), ""]
+    lines += [*aligned(class_rows(summary, records)), ""]
     for number, section in enumerate(found, 1):
         lines += [*_wrapped(f"{number}. {section.title}", ""), *_listed(section, whole), ""]
-    code = exit_code(found)
-    said = {
-        FINE: "Nothing was found that speaks against a run. To begin one: rarefault init RUN --data DATA --fault LABEL",
-        LOOK: "A run goes on in spite of what is listed. Look at it first: what is measured may not hold.",
-        STOPS: "A run stops at its first stage until what is listed first is mended.",
-    }
-    return "\n".join([*lines, said[code]])
+    return "\n".join([*lines, SAID[exit_code(found)]])
 
 
 def as_json(source: str, summary: DatasetSummary | None, found: Sequence[Section]) -> str:
@@ -238,8 +237,8 @@ def _odd_folders(classes: Iterable[str]) -> Section:
     )
 
 
-def _table(summary: DatasetSummary, records: Sequence[DatasetRecord]) -> list[str]:
-    """Return the pictures, groups and sizes of each class."""
+def class_rows(summary: DatasetSummary, records: Sequence[DatasetRecord]) -> list[list[str]]:
+    """Return a head, and for each class its pictures, groups and sizes."""
     groups = Counter(label for label, _ in {(record.label, record.group) for record in records})
     rows = [["class", "pictures", "groups", "train", "val", "test", "smallest", "median", "largest"]]
     for label, sides in summary.classes.items():
@@ -249,4 +248,4 @@ def _table(summary: DatasetSummary, records: Sequence[DatasetRecord]) -> list[st
         sizes = [f"{width} x {height}" for _, width, height in (own[0], own[(len(own) - 1) // 2], own[-1])]
         counts = [sum(sides.values()), groups[label], sides["train"], sides["val"], sides["test"]]
         rows.append([label, *map(str, counts), *sizes])
-    return aligned(rows)
+    return rows

@@ -21,7 +21,7 @@ class AlarmRules:
     spool: OutboxSpool
     clock: Clock
     samples: SampleSelector
-    # What the alarm for a label of a camera bears besides: by camera and label.
+    # What an alarm or a sample of a label of a camera bears besides: by camera and label.
     marks: Callable[[str, str], Mapping[str, Any]] = lambda camera, label: {}
     # by camera, region and whether it is a test
     _votes: dict[tuple[str, str, bool], Votes] = field(default_factory=dict, init=False)
@@ -48,7 +48,8 @@ class AlarmRules:
                 marks = self.marks(view.camera, change.label)
                 self.spool.record(self.reporter.alarm(view, change, self.clock.read(view.captured), marks))
         if not view.test and (reason := self.samples.reason(view, votes.standing)) is not None:
-            self.spool.record(self.reporter.sample(view, reason, self.clock.read(view.captured)))
+            marks = self.marks(view.camera, decision.label)
+            self.spool.record(self.reporter.sample(view, reason, self.clock.read(view.captured), marks))
         return changes
 
     def take_over(self, rules: Mapping[str, CameraRule]) -> None:

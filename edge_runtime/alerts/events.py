@@ -93,10 +93,13 @@ class Reporter:
         content = {**verdict, "votes": change.to_json(), **(marks or {})}
         return self._record(ALARM, view.camera, moment, content, pictures)
 
-    def sample(self, view: JudgedView, reason: str, moment: Moment) -> Record:
-        """Return a frame worth learning from, because of `reason`, without anything drawn on it."""
+    def sample(self, view: JudgedView, reason: str, moment: Moment, marks: Mapping[str, Any] | None = None) -> Record:
+        """Return a frame worth learning from, because of `reason`, without anything drawn on it; `marks` as of alarms.
+
+        A technician's ladder is in a frame that was taken under maintenance.
+        """
         decision = _decision(view)
-        content = {**self._verdict(view, decision.label), "reason": reason}
+        content = {**self._verdict(view, decision.label), **(marks or {}), "reason": reason}
         content["top"] = [{"label": label, "probability": round(p, 6)} for label, p in decision.top]
         return self._record(SAMPLE, view.camera, moment, content, {"frame": clean_jpeg(view.image)})
 

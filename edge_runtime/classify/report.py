@@ -101,16 +101,12 @@ class Report:
         interrupted = (
             "" if self.whole else '<p class="trouble">The run did not end. What follows is what it had seen.</p>'
         )
-        unseen = "".join(self.unseen)
-        hint = "These are neither healthy nor faulty. Look at them yourself, or mend what is said and run it again."
         page = Template(PAGE.read_text(encoding="utf-8")).substitute(
             mark=OWN_MARK.decode(),
             style=page_style(),
             interrupted=interrupted,
             verdict=_verdict(self.tally, self.whole),
-            unseen=f'<section class="card"><h2>Not judged ({len(self.unseen)})</h2><p>{hint}</p><ul>{unseen}</ul></section>'
-            if unseen
-            else "",
+            unseen=_unseen(self.unseen),
             faults=_section("Flagged as a fault", "faults", self.faults),
             clear=_section("Nothing flagged", "clear", self.clear),
             left_out=_text(self.inputs.summary() or "nothing"),
@@ -158,6 +154,12 @@ def _verdict(tally: Tally, whole: bool) -> str:
         f'<section class="card verdict" data-state="{state}"><p class="headline"><span class="pill" '
         f'data-state="{state}">{word}</span> {said}</p><div class="figures">{figures}</div></section>'
     )
+
+
+def _unseen(items: list[str]) -> str:
+    hint = "These are neither healthy nor faulty. Look at them yourself, or mend what is said and run it again."
+    named = f"<h2>Not judged ({len(items)})</h2><p>{hint}</p><ul>{''.join(items)}</ul>"
+    return f'<section class="card">{named}</section>' if items else ""
 
 
 def _section(title: str, kind: str, cards: list[str]) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 FREE = 5  # attempts that fail before the first wait
 LONGEST = 60.0  # seconds; an operator who is kept out by somebody else's guesses waits no longer
-FORGET = 3600.0  # seconds after the last attempt
+FORGIVE = 300.0  # seconds without an attempt, after which one failure less counts
 MOST = 4096  # accounts and addresses that are remembered, each
 
 
@@ -47,7 +47,7 @@ class LoginLimits:
 
     def _known(self, counts: OrderedDict[str, tuple[int, float]], key: str, now: float) -> tuple[int, float]:
         count, last = counts.get(key, (0, now))
-        return (0, now) if now - last > FORGET else (count, last)
+        return max(0, count - int((now - last) / FORGIVE)), last
 
 
 def _wait(failures: int) -> float:

@@ -15,15 +15,15 @@ def page_style() -> str:
 
     Paper is light. A page may offer `<input type="checkbox" id="other-colours">`.
     """
-    base = (STATIC / "base.css").read_text(encoding="utf-8")
-    dark, light, contrast = (theme(base, name) for name in ("dark", "light", "contrast"))
+    base, own = ((STATIC / name).read_text(encoding="utf-8") for name in ("base.css", "standalone.css"))
+    dark, light, contrast = (theme(base + own, name) for name in ("dark", "light", "contrast"))
     chosen = [
         f"@media (prefers-color-scheme: light) {{ :root {{{light}}} {OTHER_COLOURS} {{{dark}}} }}",
         f"@media (prefers-color-scheme: dark) {{ {OTHER_COLOURS} {{{light}}} }}",
         f"@media (prefers-contrast: more) {{ :root {{{contrast}}} }}",
         f"@media print {{ :root, {OTHER_COLOURS} {{{light}}} }}",
     ]
-    return "\n".join([base, *chosen, (STATIC / "standalone.css").read_text(encoding="utf-8")])
+    return "\n".join([base, own, *chosen])
 
 
 def by_system(base: str) -> str:
@@ -35,9 +35,9 @@ def by_system(base: str) -> str:
     )
 
 
-def theme(base: str, name: str) -> str:
-    """Return the declarations of the theme called `name` in base.css."""
-    found = re.search(rf'\[data-theme="{name}"\] \{{([^}}]*)\}}', base)
-    if found is None:
-        raise AssertionError(f"base.css has no theme {name}")
-    return found[1]
+def theme(sheet: str, name: str) -> str:
+    """Return all declarations that the sheet has for the theme called `name`."""
+    found = re.findall(rf'\[data-theme="{name}"\] \{{([^}}]*)\}}', sheet)
+    if not found:
+        raise AssertionError(f"the style sheet has no theme {name}")
+    return "".join(found)

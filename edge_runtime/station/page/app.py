@@ -4,6 +4,7 @@ from ...bundle.errors import InputError
 from ...web.accounts import Accounts
 from ...web.password_access import PasswordAccess
 from ...web.secured import secured
+from ...web.server import certificate_names
 from .cameras import Cameras
 from .desk import Desk
 from .events import Events
@@ -27,4 +28,5 @@ def make_app(desk: Desk, tiles: Tiles) -> secured:
         desk.judgements.audit(who, address, what, "page")
 
     access = PasswordAccess(Accounts.read(section.users_file), desk.pages, station, tls, told)
-    return secured(routes, access, desk.pages, [*section.names, section.host])
+    own = [] if section.cert_file is None else certificate_names(section.cert_file)
+    return secured(routes, access, desk.pages, [*section.names, section.host, *own])

@@ -30,6 +30,7 @@ DATABASE = "retention.sqlite3"
 DAY = 86400.0  # seconds
 SWEEP_SECONDS, CLOCK_SECONDS = 3600.0, 60.0  # between two sweeps, and two looks at the clock
 STOP_SECONDS = 5.0
+AT_ONCE = 200  # files; alarms have to wait for the outbox no longer than that takes
 KEPT_IN = tuple(sorted({*FOLDERS.values(), SCORES}))  # folders of the state folder
 
 VERSION = 1
@@ -86,10 +87,12 @@ class Retention:
             known |= self._first_seen(new, known)
             self._write([(path, known[path]) for path in new], [path for path in known if path not in found])
         old = [path for path in found if self._clock.seconds - known[path] >= self._days * DAY]
-        self._outbox.forget_pictures(old)  # before: what is noted and still there is deleted at the next sweep
-        for path in old:
-            with contextlib.suppress(FileNotFoundError):
-                (self._state_dir / path).unlink()
+        for start in range(0, len(old), AT_ONCE):
+            part = old[start : start + AT_ONCE]
+            self._outbox.forget_pictures(part)  # first: what is noted and still there is deleted at the next sweep
+            for path in part:
+                with contextlib.suppress(FileNotFoundError):
+                    (self._state_dir / path).unlink()
         if old:
             log.info("%d files are older than retention_days = %g and were deleted", len(old), self._days)
         return len(old)

@@ -5,7 +5,6 @@ nothing waits for it: a torn tail is left out when the file is read, and a disk 
 a verdict. The oldest files go first where the budget or the disk is full.
 """
 
-import contextlib
 import json
 import logging
 import math
@@ -267,15 +266,6 @@ def read_scores(state_dir: Path, since: float = -math.inf, until: float = math.i
         if len(block.times):
             blocks.append(block)
     return blocks
-
-
-def delete_scores(state_dir: Path, before: float) -> int:
-    """Delete the files whose last record is older than `before` (wall seconds since 1970); return how many."""
-    old = [path for path in score_files(state_dir) if path.stat().st_mtime < before]
-    for path in old:
-        with contextlib.suppress(FileNotFoundError):
-            path.unlink()
-    return len(old)
 
 
 def _read(path: Path, since: float, until: float) -> ScoreBlock:

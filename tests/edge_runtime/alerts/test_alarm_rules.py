@@ -115,6 +115,17 @@ def test_a_frame_against_the_votes_is_kept_as_a_sample(station):
     assert sample.pictures["frame"].parent.name == "samples"
 
 
+def test_alarms_and_samples_bear_what_a_person_asked_for_and_nothing_is_dropped(station):
+    asked = {"maintenance": {"until": "2026-11-23T14:00:00.000Z", "by": "anna"}}
+    station.alarm_rules.marks = lambda camera, label: asked if (camera, label) == ("gate", "rust") else {}
+    for now in range(2):
+        station.show("gate", RED, now)
+        station.show("yard", RED, now)
+    marks = {alarm.camera: alarm.document.get("maintenance") for alarm in station.alarms()}
+    assert marks == {"gate": asked["maintenance"], "yard": None}
+    assert {sample.camera: sample.document.get("maintenance") for sample in station.outbox.recent(SAMPLE)} == marks
+
+
 def test_each_region_of_a_camera_votes_for_itself(station):
     station.show("gate", RED, 0, region="clamp")
     station.show("gate", RED, 1, region="bushing")

@@ -16,7 +16,7 @@ CODE = re.compile(
     r"|<script.*?</script>|<style.*?</style>",
     re.S,
 )
-SPOKEN = re.compile(r"\b(?:title|alt|placeholder|aria-label|value)=\"([^\"]*)\"")
+SPOKEN = re.compile(r"\b(?:title|alt|placeholder|aria-label)=\"([^\"]*)\"")
 KEY = re.compile(r"""\bt\(\s*["'`]([a-z_]+\.[a-z0-9_]+)["'`]\s*[,)]""")
 START = re.compile(r"""["'`]([a-z_]+\.[a-z0-9_]*)(?:["']\s*(?:~|\+)|\$\{|\{)""")
 LITERAL = re.compile(r"""["'`]([a-z_]+\.[a-z0-9_]+)["'`]""")

@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from edge_runtime.station.scores import score_store
-from edge_runtime.station.scores.score_store import ScoreWriter, delete_scores, limit, read_scores, score_files
+from edge_runtime.station.scores.score_store import ScoreWriter, limit, read_scores, score_files
 from tests.support.colour_bundle import RULE
 from tests.support.scored_views import MODEL, rules_of, rust, scored_view
 from tests.support.spot_bundle import RULE as SPATIAL_RULE
@@ -122,14 +122,3 @@ def test_a_disk_that_takes_nothing_costs_scores_and_no_verdict(tmp_path, caplog)
         scores.take_over(MODEL, rules_of(("yard", "gate")))
     scores.close()
     assert caplog.text.count("scores are not kept for now") == 1
-
-
-def test_files_older_than_the_retention_are_deleted(tmp_path):
-    for _ in range(2):
-        scores = writer(tmp_path)
-        scores.note([scored_view(RULE, rust(0.1), 1.0)])
-        scores.close()
-    for path, age in zip(score_files(tmp_path), (3000, 1000), strict=True):
-        os.utime(path, (time.time() - age, time.time() - age))
-    assert delete_scores(tmp_path, time.time() - 2000) == 1
-    assert len(score_files(tmp_path)) == 1
