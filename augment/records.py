@@ -23,6 +23,7 @@ from edge_runtime.bundle.files import replace_file, sha256_bytes
 
 SCHEMA_VERSION = 1
 JOURNAL = "journal.jsonl"
+ID_DIGITS = 16  # hex digits of the SHA-256 of a real picture's file, which is its id
 
 Identity: TypeAlias = Mapping[str, str] | str  # of a model: name, and sha256 or revision; or a digest alone
 R = TypeVar("R", bound=JsonObject)

@@ -91,14 +91,21 @@ class Visitor:
         return link.getresponse()
 
     def _ask(self, method: str, path: str, body: str | None, headers: dict[str, str], expected: int) -> bytes:
-        self._link.request(method, path, body, {"Cookie": self._cookie, **headers})
-        answer = self._link.getresponse()
+        try:
+            answer = self._answer(method, path, body, headers)
+        except (http.client.RemoteDisconnected, ConnectionError):  # it was idle for too long: browsers try again
+            self._link.close()
+            answer = self._answer(method, path, body, headers)
         data = answer.read()
         if answer.status != expected:
             raise RuntimeError(f"{method} {path}: {answer.status} {data[:200]!r}, expected {expected}")
         for cookie in answer.headers.get_all("Set-Cookie", []):
             self._cookie = "; ".join(filter(None, (self._cookie, cookie.partition(";")[0])))
         return data
+
+    def _answer(self, method: str, path: str, body: str | None, headers: dict[str, str]) -> http.client.HTTPResponse:
+        self._link.request(method, path, body, {"Cookie": self._cookie, **headers})
+        return self._link.getresponse()
 
 
 class Viewer(threading.Thread):
@@ -237,13 +244,14 @@ def measure_viewers(folder: Path, bundle: Path, count: int, viewers: int, pairs:
         wait_for(page)
         wait_until(lambda: watched(http_port) == count)
         for pair in range(pairs):
-            alone = window(http_port, seconds)
             looking = [Viewer(page) for _ in range(viewers)]
+            alone = window(http_port, seconds) if pair % 2 == 0 else {}  # in turns, or a machine that slows would count
             for viewer in looking:
                 viewer.start()
             beside = window(http_port, seconds)
             for viewer in looking:
                 viewer.end()
+            alone = alone or window(http_port, seconds)
             seen = sum(viewer.pictures for viewer in looking)
             lost.append(1 - beside["rate"] / alone["rate"])
             delayed.append(beside["late"] - alone["late"])
@@ -313,9 +321,10 @@ def running(folder: Path, command: str, config: Path) -> Iterator[psutil.Process
         child = subprocess.Popen(arguments, stdout=log, stderr=log)
     try:
         yield psutil.Process(child.pid)
+    except BaseException:
+        print((folder / "log").read_text()[-3000:])
+        raise
     finally:
-        if child.poll() is not None:
-            print((folder / "log").read_text()[-3000:])
         child.send_signal(signal.SIGTERM)
         child.wait(20)
 

@@ -24,6 +24,7 @@ ARROWS = {
         "alerts": "ground bundle media inference",
         "updates": "ground bundle media inference alerts",
         "judgements": "ground bundle media updates.identity.station_key",
+        "labelling": "ground bundle media inference web judgements",
         "classify": "ground bundle media inference updates labelling judgements web",
         "watchlog": "ground bundle web.page_style",
         "station": "ground bundle media inference cameras alerts watchlog updates judgements web",
@@ -40,22 +41,15 @@ ARROWS = {
         "mini": "ground models training",
         "station_demo": "ground mini models stages",
         "updates": "ground data models evaluation",
-        "commands": "ground data models evaluation training spatial report stages mini updates station_demo",
+        "labelling": "ground data models evaluation training",
+        "commands": "ground data models evaluation training spatial report stages mini updates station_demo labelling",
     },
 }
 COMMANDS = ("augment.cli", "augment.demo", "augment.study")
 # What of the edge export and augment may import.
 FOR_THE_LAB = (
-    "bundle",
-    "media",
-    "inference",
-    "updates",
-    "settings_reader",
-    "secret_files",
-    "text_files",
-    "cli_errors",
-    "child_process",
-    "web",
+    *("bundle", "media", "inference", "updates", "web", "judgements", "labelling"),
+    *("settings_reader", "secret_files", "text_files", "cli_errors", "child_process"),
 )
 
 WALLED_OFF = ("torch", "torchvision", "transformers", "diffusers", "onnx", "export", "augment")

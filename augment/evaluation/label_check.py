@@ -57,7 +57,7 @@ def agreement(
             np.concatenate([real[taught], pool[~asked]]), np.concatenate([targets[taught], own[~asked]])
         )
         for model in (knows, sees):
-            total[asked] += np.log(_probabilities(model, pool[asked], len(labels)))
+            total[asked] += np.log(probabilities_of(model, pool[asked], len(labels)))
     ranks = (total > total[np.arange(len(own)), own][:, None] + DOUBT).sum(axis=1)
     known = [label for label in range(len(labels)) if recognised[targets == label].mean() >= LEAST_RECALL]
     return np.where(np.isin(own, known), ranks, 0), [labels[best] for best in total.argmax(axis=1)]
@@ -102,7 +102,7 @@ def embedding_classifier(features: Vectors, targets: Labels) -> Pipeline:
     return model.fit(features.astype(np.float64), targets)
 
 
-def _probabilities(model: Pipeline, features: Vectors, classes: int) -> Numbers:
+def probabilities_of(model: Pipeline, features: Vectors, classes: int) -> Numbers:
     """Return probabilities (N, classes), all of them above 0."""
     found = np.full((len(features), classes), NEVER)
     found[:, model.classes_] = np.maximum(model.predict_proba(features.astype(np.float64)), NEVER)

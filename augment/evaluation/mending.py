@@ -18,6 +18,29 @@ LABEL, BOX = "label", "box"
 MOST = 24  # pictures to look at, of each kind
 
 
+def contradictions(targets: Labels, probabilities: Numbers) -> tuple[Numbers, Labels]:
+    """Return for N pictures by how much the own label is likelier than the likeliest other that is believed, and that.
+
+    The first is negative where the label (N,) is contradicted by the `probabilities` (N, K), and above 0 where no other
+    is believed.
+    """
+    rows = np.arange(len(targets))
+    own = probabilities[rows, targets]
+    believed = probabilities >= _usual(targets, probabilities)
+    believed[rows, targets] = False
+    rivals = np.where(believed, probabilities, -1.0)
+    best = np.asarray(rivals.argmax(axis=1), np.int64)
+    return own - rivals[rows, best], best
+
+
+def _usual(targets: Labels, probabilities: Numbers) -> Numbers:
+    """Return how likely each class is on average for the pictures that bear its label, (K,); 1 for one without."""
+    found = np.ones(probabilities.shape[1])
+    for label in np.unique(targets).tolist():
+        found[label] = probabilities[targets == label, label].mean()
+    return found
+
+
 @dataclass(frozen=True)
 class Judged:
     """N pictures: their ids, sides of the split and classes (N,), and what a classifier thinks of them.
@@ -33,22 +56,9 @@ class Judged:
 
     def doubted(self) -> list[Suspect]:
         """Return the pictures whose label is contradicted, the one first whose label is least likely beside another."""
-        rows = np.arange(len(self.targets))
-        own = self.probabilities[rows, self.targets]
-        believed = self.probabilities >= self._usual()
-        believed[rows, self.targets] = False
-        rivals = np.where(believed, self.probabilities, -1.0)
-        best = rivals.argmax(axis=1)
-        margin = own - rivals[rows, best]
-        order = np.argsort(margin, kind="stable")
-        return [self._suspect(row, LABEL, int(best[row])) for row in order.tolist() if margin[row] < 0][:MOST]
-
-    def _usual(self) -> Numbers:
-        """Return how likely each class is on average for the pictures that bear its label, (K,); 1 for one without."""
-        found = np.ones(len(self.labels))
-        for label in np.unique(self.targets).tolist():
-            found[label] = self.probabilities[self.targets == label, label].mean()
-        return found
+        margins, best = contradictions(self.targets, self.probabilities)
+        order = np.argsort(margins, kind="stable")
+        return [self._suspect(row, LABEL, int(best[row])) for row in order.tolist() if margins[row] < 0][:MOST]
 
     def pointing_elsewhere(self, points: Numbers, faults: Sequence[str]) -> list[Suspect]:
         """Return the pictures that are taken for faulty while their map peaks outside every box, the surest first.

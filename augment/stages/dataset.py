@@ -38,7 +38,7 @@ from augment.models.image_embedding import Fingerprints
 from augment.models.model_folders import pick_device
 from augment.progress import progress
 from augment.record_types import DatasetRecord, DatasetSummary, FileFacts, LeftOut, ToldProblem
-from augment.records import DATASET, Document, Journal, RunFolder, StageInputs, digest_of
+from augment.records import DATASET, ID_DIGITS, Document, Journal, RunFolder, StageInputs, digest_of
 from augment.settings import DataSettings, Settings
 from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.files import sha256_file
@@ -46,7 +46,6 @@ from edge_runtime.media.image_files import MAX_BYTES, ReadImage
 from edge_runtime.media.image_headers import read_header
 from edge_runtime.media.radiometric import UnscaledError
 
-ID_DIGITS = 16  # hex digits of the file's SHA-256
 BATCH = 64  # images between two journal entries
 LARGE_GROUP = 1 / 3  # of all images; beyond this the split has little left to choose
 # Settings that change nothing of the document.

@@ -1,33 +1,49 @@
 """The command `edge-classify`: says of pictures whether they show a fault. It needs the base install only."""
 
 import contextlib
-import ctypes
 import io
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import click
-import cv2
 
 from ..bundle.errors import InputError, os_errors_as
 from ..bundle.manifest import PRECISIONS
-from ..bundle.store import open_bundle
 from ..cli_errors import Command
-from ..inference.engines import ENGINES, open_engine
-from ..inference.evaluator import Evaluator
+from ..inference.engines import ENGINES
 from ..media.file_kinds import Kind, file_kind
 from .inputs import Inputs
+from .opening import cores, open_evaluator, settle_process
 from .path_lists import read_paths
 from .report import open_report
 from .results import Tally, make_writer
 from .runner import BatchRunner
 from .timing import start_bench
 
+REVIEW = "review"
 
-@click.command(cls=Command, context_settings={"help_option_names": ["-h", "--help"]})
+
+class _Classify(Command):
+    """The command, and in front of it the word `review`; a file of that name alone is written ./review."""
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """Hand over to the other command where the first word asks for it."""
+        if args[:1] == [REVIEW] and len(args) > 1:
+            from .review import review  # needs more packages than the rest
+
+            return review.make_context(f"{info_name} {REVIEW}", args[1:], parent, **extra)
+        return super().make_context(info_name, args, parent, **extra)
+
+    def invoke(self, context: click.Context) -> Any:
+        """Run the command that the context was made for."""
+        return super().invoke(context) if context.command is self else context.command.invoke(context)
+
+
+@click.command(cls=_Classify, context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("paths", metavar="PATH...", nargs=-1)
 @click.option("--bundle", type=click.Path(path_type=Path), envvar="RAREFAULT_BUNDLE", help="Folder of the bundle.")
 @click.option(
@@ -56,16 +72,18 @@ def main(
     else the station's current one, else that of the last --update, which takes the signed repository of the central
     team, or a stick with it; without an address it takes that of the last time, and no PATH is needed.
 
+    `edge-classify review FOLDER` shows the results in a browser, where they are judged for the central team.
+
     Exit codes: 0 nothing flagged; 10 a fault flagged; 11 no fault flagged, but something could not be evaluated;
     1 an error; 2 wrong usage.
     """
-    _settle_process()
+    settle_process()
     if _updated(update, trust) and not paths:
         return
     _check(paths, output, report)
-    workers = threads or _cores()
+    workers = threads or cores()
     tally = Tally()
-    evaluator = _open(bundle, engine, precision, workers)
+    evaluator = open_evaluator(bundle, engine, precision, workers)
     inputs = Inputs(_paths(paths), output)
     timing = start_bench(evaluator, workers) if bench else None
     with contextlib.ExitStack() as stack:
@@ -129,29 +147,6 @@ def _paths(arguments: tuple[str, ...]) -> Iterator[Path]:
             yield from read_paths(stream)
 
 
-def _cores() -> int:
-    """Return the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _open(folder: Path | None, engine: str, precision: str, workers: int) -> Evaluator:
-    bundle = open_bundle(folder or _serving())
-    opened = open_engine(bundle, engine, precision, callers=workers, threads=1)
-    model = f"{bundle.manifest.name} {bundle.manifest.version} ({bundle.digest[:12]})"
-    passed_over = f" (passed over {'; '.join(opened.skipped)})" if opened.skipped else ""
-    click.echo(f"{model} on {opened.engine.name} {opened.engine.precision}{passed_over}", err=True)
-    return Evaluator(bundle, opened.engine)
-
-
-def _serving() -> Path:
-    from .update import serving_bundle  # nothing that a start with --bundle needs
-
-    folder, problems = serving_bundle()
-    for problem in problems:
-        click.echo(f"a damaged bundle is passed over: {problem}", err=True)
-    return folder
-
-
 @contextlib.contextmanager
 def _open_output(path: Path | None, style: str | None) -> Iterator[IO[str]]:
     """Open the file, or standard output; names that are no text, or not in a console's encoding, come out escaped.
@@ -172,13 +167,3 @@ def _open_output(path: Path | None, style: str | None) -> Iterator[IO[str]]:
     finally:
         with contextlib.suppress(OSError):  # each result was flushed, so what fails again here has been reported
             stream.close()
-
-
-def _settle_process() -> None:
-    """Make settings of the whole process, which a command may do and a library may not."""
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # every failure comes back as a line of ours
-    cv2.setNumThreads(1)  # workers do the rest
-    if sys.platform == "linux":
-        # glibc raises its threshold for giving memory back while a model loads; a fixed one saves 45 MB on ResNet50.
-        with contextlib.suppress(AttributeError):  # another C library
-            ctypes.CDLL(None).mallopt(-3, 65536)  # M_MMAP_THRESHOLD, bytes

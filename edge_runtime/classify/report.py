@@ -14,15 +14,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from string import Template
 
-import cv2
-
 from ..bundle.errors import InputError, UnavailableError, os_errors_as
 from ..bundle.files import replace_file
 from ..bundle.manifest import Manifest
 from ..bundle.preprocess import Frame
 from ..inference.evaluator import Evaluator
 from ..media.file_kinds import OWN_MARK
-from ..media.heatmap import overlay
+from ..media.heatmap import fitted, overlay
 from ..media.jpeg import encode_jpeg
 from ..text_files import printable
 from ..web.page_style import page_style
@@ -38,7 +36,7 @@ LEFT_OUT = "Its picture is left out, since the page would become too large."
 
 def with_pictures(result: Result, frame: Frame, manifest: Manifest) -> Result:
     """Return the result with its picture as a small JPEG, and where a fault is flagged with its map."""
-    picture = encode_jpeg(_small(frame, FAULT_SIDE if result.fault else CLEAR_SIDE), QUALITY)
+    picture = encode_jpeg(fitted(frame, FAULT_SIDE if result.fault else CLEAR_SIDE), QUALITY)
     evaluation = result.evaluation
     if not result.fault or evaluation is None or evaluation.cam is None:
         return replace(result, picture=picture)
@@ -190,15 +188,6 @@ def _notes(result: Result) -> str:
 
 def _text(text: str) -> str:
     return html.escape(printable(text))
-
-
-def _small(frame: Frame, side: int) -> Frame:
-    scale = side / max(frame.shape[:2])
-    if scale >= 1:
-        return frame
-    size = (max(1, round(frame.shape[1] * scale)), max(1, round(frame.shape[0] * scale)))
-    small: Frame = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
-    return small
 
 
 def _local(moment: float) -> str:

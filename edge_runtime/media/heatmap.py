@@ -34,10 +34,10 @@ def overlay(
     relative to the map's own maximum. The picture turns grey, because a thermal camera's own false colours would drown
     any other.
     """
-    scale = min(1.0, max_side / max(frame.shape[:2]))
-    size = (max(1, round(frame.shape[1] * scale)), max(1, round(frame.shape[0] * scale)))
-    grey = cv2.cvtColor(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2GRAY)
-    heat = _over_frame(np.maximum(cam, 0).astype(np.float32), frame, spec, size)
+    small = fitted(frame, max_side)
+    size = (small.shape[1], small.shape[0])
+    grey = cv2.cvtColor(small, cv2.COLOR_BGR2GRAY)
+    heat = over_frame(np.maximum(cam, 0).astype(np.float32), spec, frame.shape[:2], size)
     if full_heat is None:
         heat = np.clip(heat / max(float(heat.max()), 1e-12), 0, 1)
     else:
@@ -48,11 +48,20 @@ def overlay(
     return blended
 
 
-def _over_frame(cam: Array, frame: Frame, spec: PreprocessSpec | None, size: tuple[int, int]) -> Array:
-    """Return that part of the map that covers the frame, at `size` (width, height) pixels."""
+def fitted(frame: Frame, max_side: int) -> Frame:
+    """Return the frame, scaled down where a side is longer than `max_side` pixels."""
+    scale = max_side / max(frame.shape[:2])
+    if scale >= 1:
+        return frame
+    size = (max(1, round(frame.shape[1] * scale)), max(1, round(frame.shape[0] * scale)))
+    return cast(Frame, cv2.resize(frame, size, interpolation=cv2.INTER_AREA))
+
+
+def over_frame(cam: Array, spec: PreprocessSpec | None, shape: tuple[int, ...], size: tuple[int, int]) -> Array:
+    """Return that part of a map (h, w) that covers a frame of `shape` (height, width), at `size` (width, height)."""
     if spec is None:
         return cast(Array, cv2.resize(cam, size, interpolation=cv2.INTER_CUBIC))
-    place = spec.placement(*frame.shape[:2])
+    place = spec.placement(shape[0], shape[1])
     across, down = size[0] / place.width, size[1] / place.height  # pixels drawn per pixel of the canvas
     canvas = (round(spec.canvas[1] * across), round(spec.canvas[0] * down))
     left, top = round(place.left * across), round(place.top * down)

@@ -41,6 +41,7 @@ def check_station(settings: StationSettings) -> Iterator[Outcome]:
         yield from _up_to_error(_bundle(settings, bundle))
     yield from _cameras(settings, manifest)
     yield from _up_to_error(_sinks(settings))
+    yield from _up_to_error(_page(settings))
     yield from _updates(settings)
 
 
@@ -197,6 +198,18 @@ def _updates(settings: StationSettings) -> Iterator[Outcome]:
         yield Outcome(True, "updates: one is under way")
     except RarefaultError as error:
         yield Outcome(False, f"updates: {error}")
+
+
+def _page(settings: StationSettings) -> Iterator[Outcome]:
+    if settings.page.users_file is None:
+        return
+    try:
+        from ..web.server import try_page  # needs the extra `station`
+    except ModuleNotFoundError as error:
+        raise UnavailableError(
+            f"the page needs the package {error.name}; install rarefault with the extra station"
+        ) from error
+    yield Outcome(True, try_page(settings.page, not is_running(settings.station.state_dir)))
 
 
 def _sinks(settings: StationSettings) -> Iterator[Outcome]:

@@ -69,6 +69,10 @@ class Accounts:
         accounts, stamp = _read(path)
         return cls(path, accounts, stamp)
 
+    def names(self) -> list[str]:
+        """Return all names with their roles, as in `anna (operator)`."""
+        return [f"{account.name} ({account.role.name.lower()})" for account in self._accounts.values()]
+
     def find(self, name: str) -> Account | None:
         """Return the account of this name as the file has it now."""
         self._look_again()

@@ -1,16 +1,19 @@
-"""What a request sends: bounded in size and time, and read as a JSON object whose values are checked one by one."""
+"""What a request sends: bounded in size and time, and read as a JSON object."""
 
 import asyncio
 import json
 import math
 import time
+from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import Message, Receive, Scope
 
+from ..bundle.errors import InputError
+
 BODY_SECONDS = 10.0  # in which a body has to arrive
-MOST_TEXT = 1000  # characters of one value, unless an endpoint says otherwise
+MOST_DIGITS = 20  # of a whole number, with its sign
 
 
 def announced(scope: Scope) -> int:
@@ -41,32 +44,35 @@ def bounded(receive: Receive, most: int, seconds: float = BODY_SECONDS) -> Recei
     return receive_bounded
 
 
-async def json_object(request: Request) -> dict[str, object]:
-    """Return the request's body; HTTPException 400 where it is no JSON object, or holds text that is no Unicode."""
+async def json_object(request: Request) -> dict[str, Any]:
+    """Return the JSON object that the request carries.
+
+    InputError where it carries none, and for what is JSON and can be neither stored nor shown: halves of characters
+    (`"\\ud800"`), numbers that are not finite, and whole ones that no float holds.
+    """
     try:
-        text = (await request.body()).decode()
-        value = json.loads(text)
-        json.dumps(value, ensure_ascii=False).encode()  # "\ud800" is JSON, and can be neither stored nor shown
+        content = json.loads(
+            (await request.body()).decode(), parse_float=_finite, parse_int=_whole, parse_constant=_none
+        )
+        json.dumps(content, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
-        raise HTTPException(400) from None
-    if not isinstance(value, dict):
-        raise HTTPException(400)
+        content = None
+    if not isinstance(content, dict):
+        raise InputError("the request carries no JSON object that can be used; load the page again")
+    return content
+
+
+def _finite(text: str) -> float:
+    if not math.isfinite(value := float(text)):
+        raise ValueError(text)
     return value
 
 
-def text(body: dict[str, object], key: str, most: int = MOST_TEXT) -> str:
-    """Return the text under `key`, "" where there is none; HTTPException 400 where it is no text, or too long."""
-    value = body.get(key) or ""
-    if not isinstance(value, str) or len(value) > most:
-        raise HTTPException(400)
-    return value
+def _whole(text: str) -> int:
+    if len(text) > MOST_DIGITS:
+        raise ValueError(text)
+    return int(text)
 
 
-def number(body: dict[str, object], key: str, low: float, high: float) -> float:
-    """Return the number under `key`; HTTPException 400 where it is none within the bounds."""
-    value = body.get(key)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise HTTPException(400)
-    if not low <= value <= high:
-        raise HTTPException(400)
-    return float(value)
+def _none(text: str) -> float:
+    raise ValueError(text)

@@ -1,6 +1,7 @@
 """Serves a page by uvicorn, until told to stop. Needs the extra `station` or `field`."""
 
 import asyncio
+import logging
 import socket
 import threading
 from collections.abc import Callable
@@ -12,6 +13,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from ..bundle.errors import InputError, UnavailableError, os_errors_as
+from .accounts import Accounts
+from .settings import PageSection
 from .sse import OpenStreams
 
 GRACE_SECONDS = 2  # for answers under way; streams are ended then
@@ -72,12 +75,37 @@ def certificate_names(cert_file: Path) -> list[str]:
     return [*names.get_values_for_type(x509.DNSName), *map(str, names.get_values_for_type(x509.IPAddress))]
 
 
+def try_page(section: PageSection, free: bool) -> str:
+    """Read every file that [page] names, and listen where the port is `free`; return what the page would be.
+
+    RarefaultError where it could not be served.
+    """
+    if section.users_file is None:
+        raise InputError("users_file is not set in [page], so nobody could log in")
+    accounts = Accounts.read(section.users_file)
+    _config(_nothing, section.cert_file, section.key_file)
+    own = [] if section.cert_file is None else certificate_names(section.cert_file)
+    if free:
+        listen(section.host, section.port).close()
+    names = f", by the names {', '.join([*section.names, *own])}" if section.names or own else ""
+    scheme = "http" if section.cert_file is None else "https"
+    return f"page on {scheme}://{section.host}:{section.port}{names}; users: {', '.join(accounts.names()) or 'none'}"
+
+
+async def _nothing(scope: Scope, receive: Receive, send: Send) -> None:
+    """Stand in for an application where only the server's files are tried."""
+
+
 def listen(host: str, port: int) -> socket.socket:
     """Return a socket that listens there, port 0 being any free one; UnavailableError where the port is taken."""
     what = f"the page cannot listen on {host}:{port}"
     with os_errors_as(UnavailableError, what, "choose another host or port"):
         found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        return socket.create_server(found[0][4][:2], family=found[0][0], backlog=MOST_CONNECTIONS)
+        listening = socket.create_server(found[0][4][:2], family=found[0][0], backlog=MOST_CONNECTIONS)
+    # Connections inherit it. Else an answer of two packets waits 40 ms for the acknowledgement of the first one:
+    # asyncio sets it only where a socket knows that its protocol is TCP, and these do not.
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listening
 
 
 def serve(
@@ -92,6 +120,7 @@ def serve(
 
     `ready` is called once it answers. Ends within 5 s after `stop`, whatever streams are open.
     """
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)  # it warns of every form that is none
     streams = OpenStreams()
 
     async def with_streams(scope: Scope, receive: Receive, send: Send) -> None:

@@ -12,6 +12,7 @@ from augment.settings import DataSettings
 from edge_runtime.bundle.errors import InputError
 from edge_runtime.text_files import normal, printable
 
+MASK = "is a mask of another picture, by its name"
 _MASK = re.compile(r"(.+?)[-_. ]+(?:gt|masks?|ground_?truth|seg(?:mentation)?|label(?:s|ids)?)", re.IGNORECASE)
 
 
@@ -74,7 +75,7 @@ def _without_masks(pictures: list[str]) -> tuple[list[str], list[tuple[str, str]
     for picture in pictures:
         match = _MASK.fullmatch(str(PurePosixPath(picture).with_suffix("")))
         if match and match[1] in stems:
-            masks.append((picture, "is a mask of another picture, by its name"))
+            masks.append((picture, MASK))
     left_out = {path for path, _ in masks}
     return [picture for picture in pictures if picture not in left_out], masks
 

@@ -53,7 +53,7 @@ def list_manifest(data: DataSettings) -> Source:
             continue
         if spelling != EXACT:
             spelled[spelling] += 1
-        here = Candidate(found, normal(row.label), row.group and normal(row.group), row.sides, row.boxes or None)
+        here = Candidate(found, normal(row.label), row.group and normal(row.group), row.sides, row.boxes)
         try:
             candidates[found] = here if found not in candidates else _joined(candidates[found], here)
         except ValueError as error:

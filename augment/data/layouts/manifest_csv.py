@@ -1,5 +1,8 @@
 """The CSV manifest: one image a row, columns `path,label` and optionally `group`, `split` and a box `x,y,w,h`.
 
+A row with something in the column `when`, as `rarefault label` writes it, was looked at by a person: without a box it
+says that there is none.
+
 It is read as spreadsheets write it: with commas, semicolons or tabs, a line `sep=;`, empty columns and rows at the end,
 capitals in the header and decimal commas.
 """
@@ -22,6 +25,7 @@ from edge_runtime.text_files import read_text
 REQUIRED = ("path", "label")
 BOX = ("x", "y", "w", "h")
 COLUMNS = (*REQUIRED, "group", "split", *BOX)
+LABELLED = "when"  # a person looked at the picture
 LONGEST_HEADER = 200  # characters of it in a sentence
 DELIMITERS = ",;\t|"
 DECIMAL_COMMA = re.compile(r"-?\d+,\d+")
@@ -30,14 +34,17 @@ THOUSANDS = re.compile(r"-?\d{1,3},\d{3}")  # 1,234 is a number above a thousand
 
 @dataclass(frozen=True)
 class ManifestRow:
-    """One row; `where` names file and line for messages. `boxes` has one box or none, in pixels."""
+    """One row; `where` names file and line for messages.
+
+    `boxes` has one box in pixels, or none where a person saw that there is none; None: the row does not say.
+    """
 
     where: str
     path: str
     label: str
     group: str | None
     sides: tuple[str, ...] | None
-    boxes: tuple[DrawnBox, ...]
+    boxes: tuple[DrawnBox, ...] | None
 
 
 def read_manifest(path: Path) -> tuple[list[ManifestRow], list[Problem]]:
@@ -115,7 +122,8 @@ def _row(names: Sequence[str], cells: Sequence[str], where: str) -> ManifestRow:
     sides = side_of(row["split"]) if row["split"] else None
     if row["split"] and sides is None:
         raise ValueError(f"split is {row['split']!r}, expected train, val, test, trainval or nothing")
-    return ManifestRow(where, row["path"], row["label"], row["group"] or None, sides, _boxes(row, where))
+    boxes = _boxes(row, where) or (() if values.get(LABELLED) else None)
+    return ManifestRow(where, row["path"], row["label"], row["group"] or None, sides, boxes)
 
 
 def _boxes(cells: dict[str, str], where: str) -> tuple[DrawnBox, ...]:

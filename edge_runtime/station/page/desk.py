@@ -16,6 +16,7 @@ from ...bundle.errors import InputError
 from ...cameras.settings import CameraSettings
 from ...judgements.store import Judgements
 from ...web.access import current
+from ...web.bodies import json_object
 from ...web.sse import LiveValues
 from ...web.templates import Entry, Head, Pages
 from ..attention.attention import Attention
@@ -108,16 +109,10 @@ def open_desk(settings: StationSettings, frames: LiveFrames | None = None) -> It
 
 
 async def fields(request: Request) -> dict[str, Any]:
-    """Return what a request carries, a JSON object or a form. InputError where it is neither."""
-    if "application/json" not in request.headers.get("content-type", ""):
-        return {name: value for name, value in (await request.form()).items() if isinstance(value, str)}
-    try:
-        content = await request.json()
-    except (ValueError, RecursionError):
-        content = None
-    if not isinstance(content, dict):
-        raise InputError("the request holds no JSON object; load the page again")
-    return content
+    """Return what a request carries, a JSON object or a form."""
+    if "application/json" in request.headers.get("content-type", ""):
+        return await json_object(request)
+    return {name: value for name, value in (await request.form()).items() if isinstance(value, str)}
 
 
 def text_of(content: dict[str, Any], name: str) -> str:

@@ -174,8 +174,7 @@ class NightPage:
 
     def _model(self, told: Mapping[str, Any]) -> dict[str, Any]:
         """Return which model serves and how far the newest update is, as the service says, else as the disk does."""
-        model, update = on_disk(self._desk.settings)
-        model, update = told.get("model") or model, told.get("update") or update
+        model, update = (told["model"], told["update"]) if told else on_disk(self._desk.settings)
         reason = update.get("reason", "")
         return {
             "answers": bool(told),

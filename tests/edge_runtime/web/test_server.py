@@ -6,6 +6,7 @@ import socket
 import ssl
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -18,10 +19,11 @@ from edge_runtime.web import server
 from edge_runtime.web.access import require
 from edge_runtime.web.accounts import Role
 from edge_runtime.web.secured import secured
-from edge_runtime.web.server import certificate_names, listen, serve
+from edge_runtime.web.server import certificate_names, listen, serve, try_page
+from edge_runtime.web.settings import PageSection
 from edge_runtime.web.sse import LiveValues
 from tests.support.own_certificate import make_certificate
-from tests.support.web_pages import SmallApp, log_in
+from tests.support.web_pages import SmallApp, log_in, write_users
 
 
 class Running:
@@ -49,6 +51,13 @@ class Running:
 def test_a_taken_port_is_told():
     with listen("127.0.0.1", 0) as taken, pytest.raises(UnavailableError, match="choose another host or port"):
         listen("127.0.0.1", taken.getsockname()[1])
+
+
+def test_an_answer_of_two_packets_waits_for_no_acknowledgement():
+    with listen("127.0.0.1", 0) as listening, socket.create_connection(listening.getsockname()):
+        connection, _ = listening.accept()
+        with connection:
+            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
 
 
 def test_it_answers_tells_no_versions_and_gives_the_port_back(tmp_path):
@@ -79,6 +88,23 @@ def test_the_names_of_a_certificate_are_read_from_it(tmp_path):
     (tmp_path / "no.crt").write_text("no certificate")
     with pytest.raises(InputError, match="in PEM form"):
         certificate_names(tmp_path / "no.crt")
+
+
+def test_what_the_settings_of_the_page_name_is_tried(tmp_path):
+    users, certificate = write_users(tmp_path), make_certificate(tmp_path, host="DNS:north-7.example")
+    key = certificate.with_suffix(".key")
+    section = PageSection(users_file=users, host="0.0.0.0", port=0, cert_file=certificate, key_file=key)
+    says = try_page(section, free=True)
+    assert says == "page on https://0.0.0.0:0, by the names north-7.example; users: anna (operator), wall (viewer)"
+    with pytest.raises(InputError, match="cannot be used"):
+        try_page(replace(section, key_file=users), free=True)
+    with pytest.raises(InputError, match="nobody could log in"):
+        try_page(PageSection(), free=True)
+    with listen("127.0.0.1", 0) as taken:
+        used = PageSection(users_file=users, port=taken.getsockname()[1])
+        assert try_page(used, free=False).startswith("page on http://127.0.0.1:")
+        with pytest.raises(UnavailableError, match="choose another"):
+            try_page(used, free=True)
 
 
 def test_a_key_that_does_not_fit_is_told(tmp_path):
