@@ -92,7 +92,6 @@ TESTED_ELSEWHERE = {
     "augment/mini/equipment": "test_scenes",
     "augment/mini/lens": "test_scenes",
     "augment/models/interfaces": "protocols",
-    "augment/report/contact_sheets": "test_build, test_browser",
     "augment/report/figures": "test_build",
     "augment/report/pages": "test_build, test_browser",
     "augment/report/table": "test_build, test_spots",
