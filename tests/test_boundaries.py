@@ -41,10 +41,10 @@ ARROWS = {
         "mini": "ground models training",
         "station_demo": "ground mini models stages",
         "updates": "ground data models evaluation",
-        "feedback": "ground data models evaluation updates",
         "labelling": "ground data models evaluation training",
-        "commands": "ground data models evaluation training spatial report stages mini updates feedback station_demo "
-        "labelling",
+        "feedback": "ground data models evaluation updates",
+        "commands": "ground data models evaluation training spatial report stages mini updates "
+        "station_demo labelling feedback",
     },
 }
 COMMANDS = ("augment.cli", "augment.demo", "augment.study")

@@ -44,7 +44,7 @@ def night(tmp_path, colours):
 
 def test_the_page_tells_covered_time_with_maintenance_apart(night):
     page = night.client("wall")[0].get("/night").text
-    for words in ("71.4 %", "frozen", "0:30:00", "maintenance", "0:15:00", "of 1 judged", "0 of 1"):
+    for words in ("71.4 %", "frozen", "0:30:00", "maintenance", "0:15:00", "of 1 judged", "0 of 1", "Week by week: 20"):
         assert words in page, words  # yard: 75 of 105 minutes
     assert page.count("<title>frozen") == 1
 
