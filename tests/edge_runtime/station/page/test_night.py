@@ -51,8 +51,8 @@ def test_the_page_tells_covered_time_with_maintenance_apart(night):
 
 
 def test_precision_is_told_week_by_week(over):
-    for number, time in enumerate((NOW, NOW - 7 * 86400)):
-        document = alarm_document(number, camera="yard", label="rust", time=iso(time))
+    for number, wall in enumerate((NOW, NOW - 7 * 86400)):
+        document = alarm_document(number, camera="yard", label="rust", time=iso(wall))
         over.desk.judgements.add(judge_event(document, list(Verdict)[number], "anna", "operator"))
     page = over.client("wall")[0].get("/night").text
     assert re.search(r"Week by week: \d{4}-W\d\d 0 %, \d{4}-W\d\d 100 %", page)
