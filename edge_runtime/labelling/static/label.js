@@ -161,7 +161,7 @@ const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
 svg.addEventListener("pointerdown", (event) => {
   if (!item?.width || event.button > 0 || drag) return;
   event.preventDefault();
-  const from = place(event), group = event.target.closest(".box");
+  const from = place(event), group = event.shiftKey ? null : event.target.closest(".box");  // with Shift a new one inside another
   if (group) {
     selected = Number(group.dataset.at);
     drag = { kind: event.target.dataset.corner ?? "move", at: selected, from, box: [...boxes[selected]] };
