@@ -3,6 +3,7 @@
 Members are stored and not compressed, so that no member is larger than the file; their names are a fixed few.
 """
 
+import base64
 import io
 import json
 import re
@@ -43,14 +44,14 @@ class ReceivedArchive:
 
 
 def read_archive(path: Path, keys: Mapping[str, Mapping[str, Any]]) -> ReceivedArchive:
-    """Return what is in the archive at `path`; `keys` are the public keys of enrolled stations by name.
+    """Return what is in the archive at `path`, or in the event that carried it; `keys` are those of enrolled stations.
 
     InputError says what is wrong: the file, its signature, its station, or its content. Nothing of it is used then.
     """
     try:
         if (size := path.stat().st_size) > MOST_BYTES:
             raise InputError(f"it has {size} bytes, an archive of feedback has at most {MOST_BYTES}")
-        data = path.read_bytes()
+        data = _unpacked(path.read_bytes())
         members = _members(data)
         manifest = _verified(members.pop(MANIFEST), keys)
         _check_members(manifest, members)
@@ -65,6 +66,18 @@ def read_archive(path: Path, keys: Mapping[str, Mapping[str, Any]]) -> ReceivedA
         raise InputError(f"{path} is not taken: {error}") from error
     number, created = manifest["number"], str(manifest["created"])
     return ReceivedArchive(sha256_bytes(data), manifest["station"], number, created, entries, examples, members)
+
+
+def _unpacked(data: bytes) -> bytes:
+    """Return the archive in the document of an event of feedback; what is no JSON object is taken as it is."""
+    if not data.startswith(b"{"):
+        return data
+    try:
+        return base64.b64decode(_json(data, "event")["pictures"]["archive"]["data"], validate=True)
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            "it is no event that carries an archive of feedback; give the .zip, or the whole event"
+        ) from error
 
 
 def _members(data: bytes) -> dict[str, bytes]:

@@ -22,7 +22,9 @@ MOST_NAMED = 20  # of what is left out; records.json names all
 )
 @click.pass_context
 def feedback(context: click.Context, run: Path, archives: tuple[Path, ...], fleet: Path) -> None:
-    """Take archives of `edge-station feedback`, or folders of them, into RUN; `rarefault run` goes on from there.
+    """Take archives of `edge-station feedback` into RUN; `rarefault run` goes on from there.
+
+    ARCHIVES are .zip files, folders of them such as a stick, or the events (.json) that carried them.
 
     Only archives that an enrolled station has signed count. A picture goes to the training side, and to none where it
     or its burst looks like a held-out picture. Exit codes: 0 all archives were good; 1 one was not.

@@ -1,5 +1,6 @@
 """Archives that somebody has made or changed to do harm, and those that are fine."""
 
+import base64
 import io
 import json
 import zipfile
@@ -66,6 +67,16 @@ def test_a_whole_archive_of_an_enrolled_station_is_read(site, good):
     assert (read.station, read.number) == ("hill", 1)
     assert [entry["verdict"] for entry in read.entries] == ["wrong"]
     assert list(read.pictures) == [read.examples[0]["file"]]
+
+
+def test_the_event_that_carried_an_archive_serves_as_well(site, good, tmp_path):
+    event, whole = tmp_path / "event.json", read_archive(good, keys(site))
+    event.write_text(json.dumps({"pictures": {"archive": {"data": base64.b64encode(good.read_bytes()).decode()}}}))
+    assert read_archive(event, keys(site)) == whole
+    for other in ("{}", '{"pictures": {"archive": {"data": 5}}}', '{"pictures": {"archive": {"data": "%%%%"}}}', "{"):
+        event.write_text(other)
+        with pytest.raises(InputError, match="is not taken"):
+            read_archive(event, keys(site))
 
 
 def test_an_archive_of_a_stranger_or_with_another_key_is_refused(site, good, tmp_path):
