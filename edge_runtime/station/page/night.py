@@ -54,7 +54,7 @@ class NightPage:
             "periods": list(PERIODS),
             "covered": "" if share is None else percent(share, 1),
             "covered_state": "off" if share is None else "ok" if share > 0.99 else "warn" if share > 0.9 else "bad",
-            "began": shown_time(night.until.wall - seconds),
+            "began": shown_time(night.until.wall - (night.until.monotonic - shown_from(night))),
             "ended": shown_time(night.until.wall),
             "cameras": [self._camera(night, name) for name in self._desk.cameras],
             "intervals": self._intervals(night)[:MOST_INTERVALS],
@@ -76,13 +76,14 @@ class NightPage:
 
     def _camera(self, night: Night, name: str) -> dict[str, Any]:
         """Return the bar of a camera and what it can see."""
-        start = night.until.monotonic - night.seconds
+        start = shown_from(night)
+        shown = max(night.until.monotonic - start, 1.0)
         t, share = self._desk.pages.t, watched_share(night, name) if name in night.spans else None
 
         def part(began: float, ended: float, state: str, words: str) -> dict[str, Any]:
             return {
-                "from": (began - start) / night.seconds,
-                "to": (ended - start) / night.seconds,
+                "from": (began - start) / shown,
+                "to": (ended - start) / shown,
                 "state": state,
                 "words": words,
             }
@@ -190,6 +191,12 @@ class NightPage:
                 "advice": advice_on(reason) or "",
             },
         }
+
+
+def shown_from(night: Night) -> float:
+    """Return where the bars of a night begin, on the ledger's time axis: not before any camera was to be watched."""
+    began = [spans[0][0] for spans in night.spans.values() if spans]
+    return min(began, default=night.until.monotonic - night.seconds)
 
 
 def smallest_seen(desk: Desk, camera: str) -> str:
