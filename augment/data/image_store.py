@@ -75,7 +75,7 @@ class ImageStore:
 
     def path(self, record: DatasetRecord) -> Path:
         """Return the path of the record's file."""
-        if record.origin == FEEDBACK:
+        if self._data.feedback and record.origin == FEEDBACK:
             return Path(self._data.feedback) / PICTURES / record.path.partition("/")[2]
         return self.root / record.path
 
