@@ -91,14 +91,21 @@ class Visitor:
         return link.getresponse()
 
     def _ask(self, method: str, path: str, body: str | None, headers: dict[str, str], expected: int) -> bytes:
-        self._link.request(method, path, body, {"Cookie": self._cookie, **headers})
-        answer = self._link.getresponse()
+        try:
+            answer = self._answer(method, path, body, headers)
+        except (http.client.RemoteDisconnected, ConnectionError):  # it was idle for too long: browsers try again
+            self._link.close()
+            answer = self._answer(method, path, body, headers)
         data = answer.read()
         if answer.status != expected:
             raise RuntimeError(f"{method} {path}: {answer.status} {data[:200]!r}, expected {expected}")
         for cookie in answer.headers.get_all("Set-Cookie", []):
             self._cookie = "; ".join(filter(None, (self._cookie, cookie.partition(";")[0])))
         return data
+
+    def _answer(self, method: str, path: str, body: str | None, headers: dict[str, str]) -> http.client.HTTPResponse:
+        self._link.request(method, path, body, {"Cookie": self._cookie, **headers})
+        return self._link.getresponse()
 
 
 class Viewer(threading.Thread):
@@ -232,45 +239,60 @@ def measure_viewers(folder: Path, bundle: Path, count: int, viewers: int, pairs:
     page, http_port = free_port(), free_port()
     named = [(f"camera-{number}", server.url()) for number, server in enumerate(servers)]
     cameras = "".join(CAMERA.format(name=name, url=url) for name, url in named)
-    lost, delayed, slower = [], [], []
-    with running(folder, "run", configure(folder, bundle, cameras, page, http_port)):
+    lost, delayed, slower, dearer = [], [], [], []
+    with running(folder, "run", configure(folder, bundle, cameras, page, http_port)) as service:
         wait_for(page)
         wait_until(lambda: watched(http_port) == count)
         for pair in range(pairs):
-            alone = window(http_port, seconds)
             looking = [Viewer(page) for _ in range(viewers)]
+            alone = (
+                window(service, http_port, seconds) if pair % 2 == 0 else {}
+            )  # in turns, or a machine that slows would count
             for viewer in looking:
                 viewer.start()
-            beside = window(http_port, seconds)
+            beside = window(service, http_port, seconds)
             for viewer in looking:
                 viewer.end()
+            alone = alone or window(service, http_port, seconds)
             seen = sum(viewer.pictures for viewer in looking)
             lost.append(1 - beside["rate"] / alone["rate"])
             delayed.append(beside["late"] - alone["late"])
             slower.append(beside["age"] - alone["age"])
+            dearer.append(beside["own"] / alone["own"] - 1)
             print(f"pair {pair + 1}: {alone['rate']:.2f} and {beside['rate']:.2f} verdicts a second, "
                   f"{100 * alone['late']:.2f} and {100 * beside['late']:.2f} % later than {LATE} s, mean age "
-                  f"{1000 * alone['age']:.0f} and {1000 * beside['age']:.0f} ms; {seen} pictures seen, "
+                  f"{1000 * alone['age']:.0f} and {1000 * beside['age']:.0f} ms; a verdict's processor time "
+                  f"{1000 * alone['own']:.2f} and {1000 * beside['own']:.2f} ms, the page's share of a core "
+                  f"{100 * alone['page']:.1f} and {100 * beside['page']:.1f} %; {seen} pictures seen, "
                   f"{sum(viewer.gone for viewer in looking)} gone", flush=True)  # fmt: skip
     for server in servers:
         server.stop()
     cost = [one + other for one, other in zip(lost, delayed, strict=True)]
     print(f"{viewers} viewers cost {spread(lost)} of the verdicts and delay {spread(delayed)} more beyond {LATE} s; "
-          f"together {spread(cost)}; a verdict is {1000 * statistics.mean(slower):.0f} ms later")  # fmt: skip
+          f"together {spread(cost)}; a verdict is {1000 * statistics.mean(slower):.0f} ms later, and takes the service "
+          f"{spread(dearer)} more processor time")  # fmt: skip
     return statistics.mean(cost) < LIMIT_SHARE
 
 
-def window(port: int, seconds: float) -> dict[str, float]:
-    """Verdicts a second, the share of late ones and the mean age in seconds, after things have settled."""
+def window(service: psutil.Process, port: int, seconds: float) -> dict[str, float]:
+    """What a while is like, after things have settled: the verdicts a second (`rate`), the share of late ones, their
+    mean age and the service's own processor time for one in seconds, and the page's share of a core.
+    """
     time.sleep(SETTLE_SECONDS)
-    before, began = metrics(port), time.monotonic()
+    (page,) = (child for child in service.children() if "page" in child.cmdline())
+    before, own, page_own, began = metrics(port), busy(service), busy(page), time.monotonic()
     time.sleep(seconds)
     after, elapsed = metrics(port), time.monotonic() - began
     change = {name: value - before.get(name, 0.0) for name, value in after.items()}
     count = change["rarefault_verdict_seconds_count"]
     timely = change[f'rarefault_verdict_seconds_bucket{{le="{LATE}"}}']
-    age = change["rarefault_verdict_seconds_sum"] / count
-    return {"rate": count / elapsed, "late": 1 - timely / count, "age": age}
+    return {
+        "rate": count / elapsed,
+        "late": 1 - timely / count,
+        "age": change["rarefault_verdict_seconds_sum"] / count,
+        "own": (busy(service) - own) / count,
+        "page": (busy(page) - page_own) / elapsed,
+    }
 
 
 def metrics(port: int) -> dict[str, float]:
@@ -313,9 +335,10 @@ def running(folder: Path, command: str, config: Path) -> Iterator[psutil.Process
         child = subprocess.Popen(arguments, stdout=log, stderr=log)
     try:
         yield psutil.Process(child.pid)
+    except BaseException:
+        print((folder / "log").read_text()[-3000:])
+        raise
     finally:
-        if child.poll() is not None:
-            print((folder / "log").read_text()[-3000:])
         child.send_signal(signal.SIGTERM)
         child.wait(20)
 
@@ -330,10 +353,15 @@ def wait_for(port: int) -> None:
 
 
 def timed(visitor: Visitor, path: str, page: psutil.Process) -> tuple[float, float]:
-    """Milliseconds from the request to the last byte, and of the page's processor time, which a busy machine spares."""
-    began, before = time.perf_counter(), sum(page.cpu_times()[:2])
+    """Milliseconds from the request to the last byte, and those of the page's processor time."""
+    began, before = time.perf_counter(), busy(page)
     visitor.get(path)
-    return (time.perf_counter() - began) * 1000, (sum(page.cpu_times()[:2]) - before) * 1000
+    return (time.perf_counter() - began) * 1000, (busy(page) - before) * 1000
+
+
+def busy(process: psutil.Process) -> float:
+    """Seconds of processor time so far, of its own."""
+    return float(sum(process.cpu_times()[:2]))
 
 
 def held(process: psutil.Process) -> float:

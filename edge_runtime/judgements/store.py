@@ -90,6 +90,7 @@ class Judgements:
         UnavailableError where the disk does not let us, InputError where a later rarefault has written it.
         """
         self._lock = threading.RLock()
+        self._precision: tuple[object, list[Precision]] = (None, [])  # the last question, and its answer
         path = state_dir / DATABASE
         with disk(f"the judgements in {path}"):
             self._database = open_database(path, _TABLES, VERSION, repair)
@@ -148,8 +149,16 @@ class Judgements:
         return [judges for judges in said if len({judgement.said for judgement in judges}) > 1]
 
     def precision(self, since: str = "", by_week: bool = True) -> list[Precision]:
-        """Return the share of right alarms by camera, label and week, of frames captured at `since` or later."""
-        return precisions(self.judged_events(since).values(), by_week)
+        """Return the share of right alarms by camera, label and week, of frames captured at `since` or later.
+
+        It is counted once for the same question, until somebody judges or undoes.
+        """
+        ((newest,),) = self._select("SELECT coalesce(max(seq), 0) FROM entries")
+        question, (known, counted) = (since, by_week, newest), self._precision
+        if question != known:
+            counted = precisions(self.judged_events(since).values(), by_week)
+            self._precision = question, counted
+        return list(counted)
 
     def entries(self, after: int = 0, limit: int = 1000) -> list[Entry]:
         """Return judgements and undos in the order in which they came, those behind number `after`."""

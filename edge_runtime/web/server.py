@@ -101,7 +101,11 @@ def listen(host: str, port: int) -> socket.socket:
     what = f"the page cannot listen on {host}:{port}"
     with os_errors_as(UnavailableError, what, "choose another host or port"):
         found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        return socket.create_server(found[0][4][:2], family=found[0][0], backlog=MOST_CONNECTIONS)
+        listening = socket.create_server(found[0][4][:2], family=found[0][0], backlog=MOST_CONNECTIONS)
+    # Connections inherit it. Else an answer of two packets waits 40 ms for the acknowledgement of the first one:
+    # asyncio sets it only where a socket knows that its protocol is TCP, and these do not.
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listening
 
 
 def serve(
@@ -150,6 +154,7 @@ def _config(app: ASGIApp, cert_file: Path | None, key_file: Path | None) -> uvic
         ws="none",
         lifespan="off",
         log_config=None,
+        log_level="warning",
         access_log=False,
         server_header=False,
         proxy_headers=False,

@@ -65,10 +65,14 @@ class Pages:
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
+            auto_reload=False,  # an upgrade beside a running page would mix new templates with old code
+            cache_size=-1,
         )
         self._environment.globals.update(
             t=self.t, static=self.address, script_texts=self._script_texts, script_data=self._script_data
         )
+        for name in self._environment.list_templates(extensions=["html"]):  # nobody waits for that later
+            self._environment.get_template(name)
 
     def answer(self, request: Request, name: str, context: Mapping[str, Any], status: int = 200) -> HTMLResponse:
         """Return the page of the template `name`."""

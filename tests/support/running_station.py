@@ -88,9 +88,10 @@ class Station:
         return self
 
     def watching(self) -> "Station":
-        """Run, and wait until the camera `yard` is watched."""
+        """Run, and wait until this run says that the camera `yard` is watched."""
+        before = len(self.statuses("yard"))  # what an earlier run said is no answer
         self.run()
-        wait_until(lambda: self.status("yard") == {"status": "online", "cause": ""})
+        wait_until(lambda: {"status": "online", "cause": ""} in self.statuses("yard")[before:][-1:])
         return self
 
     def command(self, *arguments: str) -> list[str]:

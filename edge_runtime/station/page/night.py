@@ -10,7 +10,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from ...alerts.event_query import Selection
 from ...bundle.errors import InputError
 from ...bundle.manifest import Manifest, SmallestFault
 from ...clock import instant, iso
@@ -25,10 +24,9 @@ from ..state_lock import is_running
 from ..updating.signed_reports import on_disk
 from .desk import Desk, percent, shown_time, wall_of
 
-HOUR = 3600.0  # seconds
+HOUR, DAY = 3600.0, 86400.0  # seconds
 PERIODS = {"12h": 12, "24h": 24, "7d": 7 * 24}  # hours
-PRECISION_DAYS = 28
-MOST_ALARMS = 10_000  # that are counted
+PRECISION_DAYS = 8 * 7
 MOST_INTERVALS = 200  # in the table of what was not watched
 
 
@@ -128,13 +126,13 @@ class NightPage:
 
     def _alarms(self, since: float) -> dict[str, Any]:
         """Return how many alarms there were, by label, and what persons said of them so far."""
-        entries = self._desk.events.select(Selection(since=since, limit=MOST_ALARMS))
-        latest = self._desk.judgements.latest([entry.id for entry in entries])
-        said = Counter(judgement.verdict for judgement in latest.values())
-        labels = Counter(str(entry.document.get("label", "")) for entry in entries)
+        alarms = dict(self._desk.events.alarm_labels(since))
+        judged = self._desk.judgements.judged_events(iso(since)).items()
+        said = Counter(judgement.verdict for event, judgement in judged if event in alarms)
+        labels = Counter(alarms.values())
         return {
-            "all": len(entries),
-            "open": len(entries) - len(latest),
+            "all": len(alarms),
+            "open": len(alarms) - sum(said.values()),
             "right": said[Verdict.RIGHT],
             "false": said[Verdict.WRONG] + said[Verdict.OTHER],
             "unsure": said[Verdict.UNSURE],
@@ -146,7 +144,11 @@ class NightPage:
         return [name for name, section in sections.items() if section is not None]
 
     def _precision(self) -> list[dict[str, Any]]:
-        since = iso(time.time() - PRECISION_DAYS * 24 * HOUR)
+        since = iso((time.time() // DAY - PRECISION_DAYS) * DAY)  # the same question all day: it is counted once
+        weeks: dict[tuple[str, str], list[dict[str, Any]]] = {}
+        for found in self._desk.judgements.precision(since):
+            words = f"{found.week} {percent(found.value)}"
+            weeks.setdefault((found.camera, found.label), []).append({"value": found.value, "words": words})
         return [
             {
                 "camera": found.camera,
@@ -156,6 +158,7 @@ class NightPage:
                 "value": found.value,
                 "words": percent(found.value),
                 "interval": " – ".join(percent(end) for end in found.interval),
+                "weeks": weeks[found.camera, found.label],
             }
             for found in self._desk.judgements.precision(since, by_week=False)
         ]
@@ -174,8 +177,7 @@ class NightPage:
 
     def _model(self, told: Mapping[str, Any]) -> dict[str, Any]:
         """Return which model serves and how far the newest update is, as the service says, else as the disk does."""
-        model, update = on_disk(self._desk.settings)
-        model, update = told.get("model") or model, told.get("update") or update
+        model, update = (told["model"], told["update"]) if told else on_disk(self._desk.settings)
         reason = update.get("reason", "")
         return {
             "answers": bool(told),

@@ -55,7 +55,7 @@ class PageProcess:
 
 
 def follow_parent(stop: threading.Event) -> None:
-    """In the child: make way for the service on the processor, and set `stop` once that is gone."""
+    """Make way for the service, whose child this process is, on the processor; set `stop` once that is gone."""
     with contextlib.suppress(OSError):
         os.nice(NICENESS)
 

@@ -31,7 +31,7 @@ VERSION = 1  # of the files
 STEPS = 65534  # between the chances 0 and 1
 FLUSH_SECONDS, FLUSH_BYTES = 5.0, 1 << 16  # what waits in memory at most
 PART_SECONDS, PART_BYTES = 6 * 3600.0, 16 << 20  # after which another file begins, so that old ones can go
-RESERVE = 64 << 20  # bytes that the disk keeps for alarms
+LEFT_FOR_ALARMS = 64 << 20  # bytes that the disk keeps for alarms
 RETRY_SECONDS = 60.0  # after a disk that took nothing
 MAX_HEADER = 1 << 20  # bytes
 
@@ -229,11 +229,11 @@ class ScoreWriter:
         files = score_files(self._folder.parent)
         sizes = [file.stat().st_size for file in files]
         while files and (
-            sum(sizes) + self._part_bytes > self._budget or is_full(self._folder, self._part_bytes + RESERVE)
+            sum(sizes) + self._part_bytes > self._budget or is_full(self._folder, self._part_bytes + LEFT_FOR_ALARMS)
         ):
             files.pop(0).unlink()
             sizes.pop(0)
-        if is_full(self._folder, self._part_bytes + RESERVE):
+        if is_full(self._folder, self._part_bytes + LEFT_FOR_ALARMS):
             raise OSError("the disk is almost full")
 
     def _close(self) -> None:

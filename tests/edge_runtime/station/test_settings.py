@@ -12,6 +12,7 @@ from edge_runtime.alerts.votes import VoteRule
 from edge_runtime.bundle.errors import InputError, UnavailableError
 from edge_runtime.cameras.address import parse_address
 from edge_runtime.cameras.settings import CameraSettings
+from edge_runtime.judgements.settings import FeedbackSection
 from edge_runtime.settings_reader import tomllib
 from edge_runtime.station.settings import (
     HttpSection,
@@ -19,6 +20,8 @@ from edge_runtime.station.settings import (
     StationSettings,
     load_station_settings,
 )
+from edge_runtime.updates.settings import UpdatesSection
+from edge_runtime.web.settings import PageSection
 from tests.support import ROOT
 from tests.support.colour_bundle import RULE
 
@@ -255,23 +258,31 @@ EXAMPLE = ROOT / "deploy" / "station.toml"
 KEY = re.compile(r"^# (\[?\[[\w.-]+\]\]?|\w+ = .+?)( +#.*)?$")
 
 
+SECTIONS = {
+    **{"station": StationSection, "mqtt": MqttSection, "webhook": WebhookSection, "http": HttpSection},
+    **{"samples": SamplesSection, "page": PageSection, "feedback": FeedbackSection, "updates": UpdatesSection},
+}
+
+
+def opened_example() -> str:
+    """The example with all that it has commented out."""
+    return "\n".join(KEY.sub(r"\1", line) for line in EXAMPLE.read_text().splitlines())
+
+
 def test_the_example_is_read_with_all_it_has_commented_out(tmp_path):
     bare = load(tmp_path, EXAMPLE.read_text())
     assert bare.decision.rule("yard-3", RULE).votes == VoteRule()
-    opened = "\n".join(KEY.sub(r"\1", line) for line in EXAMPLE.read_text().splitlines())
-    whole = load(tmp_path, opened)
+    whole = load(tmp_path, opened_example())
     assert whole.decision.rule("yard-3", RULE).votes == VoteRule(needed=3, window=5)
     assert whole.webhook is not None
 
 
 def test_the_example_names_every_key_and_shows_its_default():
-    shown = {key: tomllib.loads(f"{key} = {value}")[key] for key, value in assignments(EXAMPLE.read_text())}
-    for section in (StationSection, CameraSettings, MqttSection, WebhookSection, HttpSection, SamplesSection, VoteRule):
-        for item in dataclasses.fields(section):
-            assert re.search(rf"\b{item.name}\b", EXAMPLE.read_text()), f"{section.__name__}.{item.name}"
-            if type(item.default) in (bool, int, float) and item.name not in ("port", "needed", "window"):
-                assert shown[item.name] == item.default, item.name
-
-
-def assignments(text: str) -> list[tuple[str, str]]:
-    return re.findall(r"^(?:# )?(\w+) = (.+?)(?:  +#.*)?$", text, re.MULTILINE)
+    whole = tomllib.loads(opened_example())
+    shown = {kind: whole[name] for name, kind in SECTIONS.items()}
+    shown |= {CameraSettings: whole["camera"][0], VoteRule: whole["decision"]}
+    for kind, values in shown.items():
+        for item in dataclasses.fields(kind):
+            assert re.search(rf"\b{item.name}\b", EXAMPLE.read_text()), f"{kind.__name__}.{item.name}"
+            if type(item.default) in (bool, int, float) and (kind, item.name) != (MqttSection, "port"):
+                assert values[item.name] == item.default, f"{kind.__name__}.{item.name}"

@@ -53,6 +53,13 @@ def test_a_taken_port_is_told():
         listen("127.0.0.1", taken.getsockname()[1])
 
 
+def test_an_answer_of_two_packets_waits_for_no_acknowledgement():
+    with listen("127.0.0.1", 0) as listening, socket.create_connection(listening.getsockname()):
+        connection, _ = listening.accept()
+        with connection:
+            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
+
+
 def test_it_answers_tells_no_versions_and_gives_the_port_back(tmp_path):
     with Running(SmallApp(tmp_path).app) as running:
         connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=10)

@@ -1,0 +1,239 @@
+"""A station with everything on, in a real browser: service, page process, cameras on loopback, Chromium."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("starlette", reason="the extra `station` is not installed")
+pytest.importorskip("prometheus_client", reason="the extra `station` is not installed")
+
+from edge_runtime.judgements.records import Verdict
+from edge_runtime.judgements.store import Judgements
+from tests.support.fake_mjpeg_camera import GREEN_FRAMES, RED_FRAMES, FaultServer, free_port
+from tests.support.sample_events import wait_until
+from tests.support.web_pages import PASSWORDS, write_users
+
+SETTINGS = """
+[station]
+name = "north-7"
+state_dir = "state"
+bundle = "{bundle}"
+engine = "cpu"
+precision = "fp32"
+test_alarm_hours = 0
+
+[[camera]]
+name = "yard"
+url = "{yard}"
+floor_rate = 5
+
+[[camera]]
+name = "gate"
+url = "{gate}"
+floor_rate = 5
+frozen_seconds = 1
+
+[decision]
+cooldown = 0
+
+[http]
+port = {http}
+
+[page]
+users_file = "users.toml"
+port = {page}
+"""
+SIZES = {"dark": (1440, 900), "light": (390, 844)}  # a desk in the control room, and a phone outside
+PAGES = ("/", "/events", "/night", "/thresholds?label=rust", "/cameras")
+
+
+class WholeStation:
+    """`edge-station run` with a camera that is well, and one that is frozen; `log` is what it wrote."""
+
+    def __init__(self, folder: Path, bundle: Path) -> None:
+        self.folder, self.yard, self.gate = folder, FaultServer(), FaultServer("freeze")
+        self.yard.frames = GREEN_FRAMES
+        self.yard.start()
+        self.gate.start()
+        port = free_port()
+        self.address = f"http://127.0.0.1:{port}"
+        places = {"yard": self.yard.url(), "gate": self.gate.url(), "http": free_port(), "page": port}
+        (folder / "station.toml").write_text(SETTINGS.format(bundle=bundle, **places))
+        write_users(folder)
+        command = [sys.executable, "-m", "edge_runtime.station", "run", "--config", str(folder / "station.toml")]
+        with (folder / "log").open("wb") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+        wait_until(lambda: "the page is at" in self.log() or self.process.poll() is not None)
+
+    def log(self) -> str:
+        return (self.folder / "log").read_text()
+
+    def close(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(60)
+        self.yard.stop()
+        self.gate.stop()
+
+
+@pytest.fixture(scope="module")
+def station(tmp_path_factory: Any, colours: Path) -> Iterator[WholeStation]:
+    with closing(WholeStation(tmp_path_factory.mktemp("whole"), colours)) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def asked() -> list[str]:
+    """Every address that the browser asks for."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def page(browser: Any, station: WholeStation, asked: list[str]) -> Iterator[Any]:
+    """A browser in which anna has logged in."""
+    context = browser.new_context(viewport={"width": 1440, "height": 900}, bypass_csp=True)  # axe is a script
+    opened = context.new_page()
+    opened.on("request", lambda request: asked.append(request.url))
+    opened.goto(f"{station.address}/events")
+    opened.fill("#name", "anna")
+    opened.fill("#password", PASSWORDS["anna"])
+    opened.keyboard.press("Enter")
+    opened.wait_for_url(f"{station.address}/events")  # where she wanted to go
+    yield opened
+    context.close()
+
+
+@pytest.fixture(scope="module")
+def alarm(page: Any, station: WholeStation) -> None:
+    """The yard has shown rust until an alarm was raised, which the page of live tiles has told without a reload."""
+    page.goto(f"{station.address}/")
+    page.wait_for_selector(".live[data-slot='0'][data-state='ok'] img:not([hidden])")
+    station.yard.frames = RED_FRAMES
+    page.wait_for_selector(".live[data-slot='0'][data-state='bad']")
+    page.wait_for_selector("#alarms .event-row:has-text('rust')")
+
+
+def verdicts(station: WholeStation) -> list[tuple[Verdict, str, str]]:
+    with closing(Judgements(station.folder / "state")) as kept:
+        return [(one.verdict, one.true_label, one.judge) for one in kept.judged_events().values()]
+
+
+def test_live_tiles_show_what_is_judged_and_a_frozen_camera_is_grey(page, station):
+    page.goto(f"{station.address}/")
+    page.wait_for_selector(".live[data-slot='0'] img:not([hidden])")
+    number = page.get_attribute(".live[data-slot='0']", "data-number")
+    page.wait_for_function(f"document.querySelector('[data-slot=\"0\"]').dataset.number !== '{number}'")
+    page.wait_for_function("document.querySelector('[data-slot=\"0\"] img').naturalWidth === 128")
+    page.wait_for_selector(".live[data-slot='1'][data-state='off']")
+    grey = page.locator(".live[data-slot='1']")
+    assert re.search(r"Not evaluated: frozen since \d\d:\d\d", grey.inner_text())
+    assert grey.locator("img").is_hidden()
+    page.keyboard.press("m")
+    page.wait_for_selector(".live[data-slot='0'] img[src*='map=1']")
+
+
+def test_judging_goes_by_keys_and_can_be_taken_back(page, station, alarm):
+    page.goto(f"{station.address}/events")
+    page.wait_for_selector(".event[data-label='rust'] .judge")
+    page.keyboard.press("m")
+    page.wait_for_function("document.querySelector('.heat').naturalWidth > 0")
+    page.keyboard.press("r")
+    page.wait_for_selector(".toast:has-text('Judged: Right')")
+    assert [found[::2] for found in verdicts(station)] == [(Verdict.RIGHT, "anna")]
+    page.wait_for_selector("#list li[data-judged]")
+    page.keyboard.press("u")
+    page.wait_for_selector(".toast:has-text('Taken back')")
+    assert verdicts(station) == []
+    page.wait_for_selector("#list li:not([data-judged])")
+    page.keyboard.press("o")
+    page.wait_for_selector("dialog[open] .choices button")
+    page.keyboard.press("2")
+    page.wait_for_selector(".toast:has-text('Judged: Other class: leak')")
+    assert verdicts(station) == [(Verdict.OTHER, "leak", "anna")]
+    page.keyboard.press("a")
+    page.wait_for_selector(".pill:has-text('Acknowledged')")
+    page.keyboard.press("s")
+    page.wait_for_selector("dialog[open] [data-hours]")
+    page.keyboard.press("1")
+    page.wait_for_selector(".hint:has-text('Snoozed until')")
+
+
+def test_a_filter_and_the_help_are_reached_by_keys(page, station, alarm):
+    page.goto(f"{station.address}/events")
+    page.keyboard.press("/")
+    assert page.evaluate("document.activeElement.id") == "camera"
+    page.keyboard.press("Escape")
+    page.keyboard.press("?")
+    assert "Can't tell" in page.locator("dialog[open]").inner_text()
+    page.keyboard.press("Escape")
+    page.select_option("#camera", "gate")
+    page.wait_for_url(f"{station.address}/events?camera=gate")
+    page.wait_for_selector("text=No event fits this filter")
+
+
+def test_a_camera_is_put_under_maintenance_and_the_night_tells_it_apart(page, station, alarm):
+    page.goto(f"{station.address}/cameras")
+    page.locator("section:has(h2:text-is('gate')) button:text-is('Begin')").click()
+    page.wait_for_selector(".toast:has-text('gate is under maintenance until')")
+    page.goto(f"{station.address}/")
+    page.wait_for_selector(".live[data-slot='1'][data-state='note']")
+    page.goto(f"{station.address}/night")
+    assert page.locator(".figure:has-text('alarms') strong").first.inner_text() == "1"
+    assert "frozen" in page.locator("table").last.inner_text()
+    page.goto(f"{station.address}/thresholds?label=rust")
+    page.wait_for_selector("#slider")
+    page.focus("#slider")
+    page.keyboard.press("Home")
+    assert page.locator("#sentence").inner_text().startswith("At 0.02 there would have been")
+
+
+@pytest.mark.parametrize("colours_of", SIZES)
+def test_every_page_fits_and_axe_finds_nothing(page, station, alarm, colours_of):
+    from axe_playwright_python.sync_playwright import Axe
+
+    width, height = SIZES[colours_of]
+    page.emulate_media(color_scheme=colours_of)
+    page.set_viewport_size({"width": width, "height": height})
+    event = page.goto(f"{station.address}/events") and page.get_attribute("#list li", "data-id")
+    for path in (*PAGES, f"/events/{event}"):
+        page.goto(f"{station.address}{path}")
+        page.wait_for_selector("main :is(h1, h2)", state="attached")
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
+        found = Axe().run(page).response["violations"]
+        assert [(path, one["id"], [node["html"] for node in one["nodes"]]) for one in found] == []
+    page.set_viewport_size({"width": 1440, "height": 900})
+
+
+def test_a_viewer_may_look_and_has_nothing_that_judges(browser, station, alarm):
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(f"{station.address}/events")
+    page.fill("#name", "wall")
+    page.fill("#password", PASSWORDS["wall"])
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".event")
+    assert page.locator("[data-verdict]").count() == 0
+    page.keyboard.press("r")
+    assert page.locator(".toast").count() == 0
+    context.close()
+
+
+def test_no_request_left_the_machine(page, station, asked):
+    assert len(asked) > 50
+    assert {address for address in asked if not address.startswith((f"{station.address}/", "data:"))} == set()
+
+
+def test_when_the_service_is_killed_its_page_ends_and_nothing_poses_as_live(page, station):
+    page.goto(f"{station.address}/")
+    page.wait_for_selector(".live[data-slot='0'] img:not([hidden])")
+    os.kill(station.process.pid, signal.SIGKILL)
+    page.wait_for_selector("#connection:not([hidden])")
+    page.wait_for_function("[...document.querySelectorAll('.live')].every(tile => tile.dataset.state === 'off')")
+    assert page.locator(".live img:visible").count() == 0
