@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from augment.feedback.commands import COMMANDS as FEEDBACK_COMMANDS
 from augment.labelling.commands import COMMANDS as LABEL_COMMANDS
 from augment.record_types import ComparisonSummary
 from augment.records import COMPARISON, CURATION, EXPORT, STAGES, SYNTHETIC, Document, R, RunFolder, S, Stage
@@ -40,7 +41,7 @@ def main() -> None:
     """Turn few pictures of rare faults into a classifier that finds them, and show what was gained."""
 
 
-for _command in (*UPDATE_COMMANDS, *FLEET_COMMANDS, *LABEL_COMMANDS, station_demo):
+for _command in (*UPDATE_COMMANDS, *FLEET_COMMANDS, *FEEDBACK_COMMANDS, *LABEL_COMMANDS, station_demo):
     main.add_command(_command)
 
 pipeline_argument = click.argument("pipeline", type=click.Path(path_type=Path))

@@ -49,7 +49,7 @@ class DatasetRecord(JsonObject):
     label: str
     split: str  # train, val or test
     group: str  # images that show the same thing share it
-    origin: str  # layout of the source
+    origin: str = ""  # layout of the source, or feedback
     phash: str  # 64 bits in hex
     notes: Sequence[str]
     boxes: Sequence[Box] = ()  # around what makes the image what its label says

@@ -86,6 +86,11 @@ class DataSettings:
         "boxes around faults: a folder of Pascal VOC (.xml) or YOLO (.txt) files named like the images, or a COCO file "
         "(.json); empty: such files beside the images, or in folders labels or Annotations beside them",
     )
+    feedback: str = setting(
+        "",
+        "what stations judged: a folder that `rarefault feedback` filled; empty: the folder feedback beside this file, "
+        "where there is one",
+    )
     radiometric: str = setting(
         "",
         "how pictures of measured values, such as temperatures in 16 bits or floating-point numbers, become grey "
@@ -741,8 +746,11 @@ def load_settings(path: Path) -> Settings:
         raise InputError(f"{path}: {error}") from None
     if wrong := settings.contradictions():
         raise InputError(f"{path}: {'; '.join(wrong)}")
-    source, boxes = (_place(key, getattr(settings.data, key), path.parent) for key in ("source", "boxes"))
-    return replace(settings, data=replace(settings.data, source=source, boxes=boxes))
+    keys = ("source", "boxes", "feedback")
+    source, boxes, feedback = (_place(key, getattr(settings.data, key), path.parent) for key in keys)
+    beside = path.absolute().parent / "feedback"
+    feedback = feedback or (str(beside) if beside.is_dir() else "")
+    return replace(settings, data=replace(settings.data, source=source, boxes=boxes, feedback=feedback))
 
 
 def _place(key: str, given: str, folder: Path) -> str:

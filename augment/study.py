@@ -255,7 +255,9 @@ def pool(plan: Plan) -> ComparisonSummary:
     results: PlainJson = {
         "draws": len(draws),
         "folds": len(draws[0]),
-        "settings": as_json(replace(settings, cache="", data=replace(settings.data, source="", boxes="", fold=0))),
+        "settings": as_json(
+            replace(settings, cache="", data=replace(settings.data, source="", boxes="", feedback="", fold=0))
+        ),
         "images": _images(training.records),
         "adapters": [as_plain(folder.require(ADAPTER).summary) for folders in draws for folder in folders],
         **as_plain(summary),

@@ -42,7 +42,9 @@ ARROWS = {
         "station_demo": "ground mini models stages",
         "updates": "ground data models evaluation",
         "labelling": "ground data models evaluation training",
-        "commands": "ground data models evaluation training spatial report stages mini updates station_demo labelling",
+        "feedback": "ground data models evaluation updates",
+        "commands": "ground data models evaluation training spatial report stages mini updates "
+        "station_demo labelling feedback",
     },
 }
 COMMANDS = ("augment.cli", "augment.demo", "augment.study")

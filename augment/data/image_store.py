@@ -7,6 +7,7 @@ from pathlib import Path
 
 import cv2
 
+from augment.data.feedback import FEEDBACK, PICTURES
 from augment.data.sources import source_root
 from augment.record_types import DatasetRecord, FileFacts
 from augment.settings import Settings
@@ -74,6 +75,8 @@ class ImageStore:
 
     def path(self, record: DatasetRecord) -> Path:
         """Return the path of the record's file."""
+        if self._data.feedback and record.origin == FEEDBACK:
+            return Path(self._data.feedback) / PICTURES / record.path.partition("/")[2]
         return self.root / record.path
 
     def read(self, path: Path) -> ReadImage:

@@ -111,7 +111,8 @@ def assign_sides(members: Sequence[Member], shares: Shares, seed: int) -> dict[s
     allowed = _allowed(member for member in members if member.group not in side_of)
     for sides in sorted(set(allowed.values())):
         free = [member for member in members if allowed.get(member.group) == sides]
-        side_of |= _deal_fold(free, shares, seed) if shares.folds else _deal(free, sides, shares, seed, len(members))
+        folds = shares.folds and TEST in sides
+        side_of |= _deal_fold(free, shares, seed) if folds else _deal(free, sides, shares, seed, len(members))
     if not shares.folds:  # moving a group would test it twice or never
         _cover_classes(members, side_of, allowed)
     return {member.id: side_of[member.group] for member in members}

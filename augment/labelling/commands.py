@@ -97,13 +97,17 @@ def _settings(data: str, run: Path | None, faults: tuple[str, ...], boxes: str, 
 def _evaluator(bundle: Path | None, run: Path | None) -> "Evaluator | None":
     """Return the model that proposes: the bundle that was given, else that of the run, where there is one."""
     own = run / "bundle" if run and (run / "bundle" / "manifest.json").is_file() else None
-    if (place := bundle or own) is None:
-        return None
+    place = bundle or own
+    return open_evaluator(place) if place else None
+
+
+def open_evaluator(bundle: Path) -> "Evaluator":
+    """Return the verified bundle on the best engine that is here."""
     from edge_runtime.bundle.store import open_bundle
     from edge_runtime.inference.engines import open_engine
     from edge_runtime.inference.evaluator import Evaluator
 
-    opened = open_bundle(place)
+    opened = open_bundle(bundle)
     return Evaluator(opened, open_engine(opened, "auto", "auto").engine)
 
 

@@ -9,6 +9,7 @@ from typing import TypeVar
 from markupsafe import Markup
 
 from augment import record_types as types
+from augment.data.feedback import FEEDBACK, read_feedback
 from augment.data.image_store import ImageStore, resize_by_area
 from augment.data.split import SIDES, TRAIN
 from augment.evaluation.learning_curve import ENOUGH, MORE_THAN, PHOTOGRAPH, TOO_FEW
@@ -16,6 +17,8 @@ from augment.evaluation.tables import METRIC_NAMES, measured, percent, points
 from augment.json_objects import from_json
 from augment.records import COMPARISON, CURATION, DATASET, EXPORT, STAGES, TRAINING, Document, RunFolder
 from augment.report import contact_sheets, figures, sentences, spots, svg
+from augment.report.arm_names import meanings
+from augment.report.feedback import feedback
 from augment.report.pages import render
 from augment.report.stations import NO_BUNDLE, for_stations
 from augment.report.table import Bar, Table, bar
@@ -36,6 +39,7 @@ MINUTES_PER_IMAGE = 5.0  # an assumption, and the page says so
 TITLES = {
     "verdict": "Verdict",
     "stations": "What it means for the stations",
+    "feedback": "What people at the stations said",
     "changes": "Which faults gained or lost",
     "spots": "Does it see the fault?",
     "mending": "Which pictures to mend",
@@ -49,7 +53,7 @@ TITLES = {
     "limits": "Limits",
     "provenance": "Provenance and settings",
 }
-MAY_LACK = ("spots", "mending", "photograph")  # sections that are left out where a run has nothing for them
+MAY_LACK = ("feedback", "spots", "mending", "photograph")  # sections that are left out where a run has nothing for them
 Image = TypeVar("Image", types.DatasetRecord, types.CurationRecord)
 
 
@@ -97,9 +101,11 @@ def _content(folder: RunFolder, documents: Documents, minutes_per_image: float) 
         "headline": sentences.HEADLINES[difference][summary.verdict],
         "answers": sentences.answers(summary, trainings),
         "next_steps": sentences.next_steps(summary, difference, curve, stations.arm if stations else None),
+        "names_mean": meanings(summary.arms),
         "tiles": _tiles(summary, stations.arm if stations else ""),
         "stations": stations,
         "no_bundle": NO_BUNDLE,
+        "feedback": feedback(judged.summary) if (judged := read_feedback(folder.path / FEEDBACK)) else None,
         "changes": _changes(summary),
         "gate": sentences.gate_sentences(summary),
         "photograph": _photograph(curve, summary.fault_labels) if curve else None,

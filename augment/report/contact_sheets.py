@@ -18,7 +18,7 @@ from edge_runtime.media.jpeg import encode_jpeg, mark_own
 PICTURES, COLUMNS = 40, 8  # of one sheet
 SIDE, LINE = 96, 14  # pixels
 WORDS = 15  # characters of a caption
-BLANK = 240  # a level that JPEG's errors on white do not reach
+BLANK, STRAY = 240, 0.05  # a level that white hardly falls below in a JPEG, and the share of a row that may
 LARGE_SIDE, LARGE_COLUMNS, LARGE_WORDS = 240, 4, 38  # of pictures in which a place is to be seen
 BOX_COLOUR, PLACE_COLOUR = (255, 255, 255), (0, 255, 0)  # BGR
 MENDING_FILE = "mending.json"  # beside the comparison's documents
@@ -89,8 +89,8 @@ def large_tiles(sheet: Frame) -> list[LargeTile]:
     found = []
     for tile in (sheet[y : y + high, x : x + wide] for y, x in corners):
         inked = tile[:LARGE_SIDE].min(axis=2) < BLANK
-        if inked.any():
-            bottom, right = (int(np.flatnonzero(inked.any(axis=axis))[-1]) + 1 for axis in (1, 0))
+        if inked.mean() > STRAY:
+            bottom, right = (int(np.flatnonzero(inked.mean(axis=axis) > STRAY)[-1]) + 1 for axis in (1, 0))
             found.append(LargeTile(tile[:bottom, :right], np.vstack([tile[:bottom], tile[LARGE_SIDE:]])))
     return found
 

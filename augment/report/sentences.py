@@ -21,11 +21,11 @@ HEADLINES = {
         INCONCLUSIVE: "It is not shown that generated images help, nor that they harm.",
     },
     OTHERWISE: {
-        PASS: "The arm under test is better.",
-        FAIL: "The arm under test is worse.",
-        INCONCLUSIVE: "It is not shown that the arm under test is better, nor that it is worse.",
+        PASS: "The classifier under test is better.",
+        FAIL: "The classifier under test is worse.",
+        INCONCLUSIVE: "It is not shown that the classifier under test is better, nor that it is worse.",
     },
-    NOTHING: {INCONCLUSIVE: "Both arms came to the very same classifier, so there was nothing to compare."},
+    NOTHING: {INCONCLUSIVE: "Both trainings came to the very same classifier, so there was nothing to compare."},
 }
 METRIC_MEANINGS = {
     "accuracy": "how many of 100 test pictures get the right label",
@@ -110,7 +110,7 @@ def next_steps(
             "cpu`."
         )
     if curve and any(found.says != ENOUGH for found in curve.classes.values()):
-        steps.append("Photograph more: the table below says what, and how many.")
+        steps.append("Photograph more: “What to photograph next” below says what, and how many.")
     return steps
 
 
@@ -125,7 +125,7 @@ def _ship(baseline: str, candidate: str, difference: str) -> dict[str, str]:
         return {INCONCLUSIVE: either + "draw boxes around them, or name a method in generate.methods and train.arms."}
     if difference == OTHERWISE:
         return {
-            PASS: f"The classifier of the arm under test ({candidate}) may be shipped.",
+            PASS: f"The classifier under test ({candidate}) may be shipped.",
             FAIL: f"Ship the classifier that it was compared with ({baseline}).",
             INCONCLUSIVE: f"These test pictures do not tell which of {baseline} and {candidate} is better. Add test "
             "pictures or trainings (train.seeds), and run again.",
@@ -177,8 +177,8 @@ def hours(used: int, minutes: float) -> str:
     if not used:
         return ""
     return (
-        f"The arm under test learnt from {used} generated images. If finding, taking and labelling one picture takes "
-        f"{minutes:g} minutes, as many real ones would take {used * minutes / 60:.1f} hours. The minutes are an "
+        f"The classifier under test learnt from {used} generated images. If finding, taking and labelling one picture "
+        f"takes {minutes:g} minutes, as many real ones would take {used * minutes / 60:.1f} hours. The minutes are an "
         "assumption, not a measurement, and a generated picture is worth less than a real one."
     )
 

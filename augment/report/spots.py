@@ -22,6 +22,7 @@ def evidence_table(summary: types.ComparisonSummary) -> Table:
         [
             label,
             arm,
+            "supported" if seen.supported else "not supported",
             f"{seen.images} ({seen.boxed})",
             bar(seen.auc),
             _share(seen.painted_auc),
@@ -29,20 +30,20 @@ def evidence_table(summary: types.ComparisonSummary) -> Table:
             _share(seen.twin),
             _share(seen.keep),
             _share(seen.control_keep),
-            "supported" if seen.supported else "not supported",
         ]
         for label, arm, seen in _faults(summary)
     ]
     head = [
         "fault",
         "arm",
+        "the score rests on the fault",
         "test pictures (with a box)",
         "AUC",
         "AUC painted over",
         "gap",
         "AUC against own painted copy",
     ]
-    head += ["still found when painted over", "still found when painted elsewhere", "the score rests on the fault"]
+    head += ["still found when painted over", "still found when painted elsewhere"]
     caption = (
         "AUC: how often a fault picture scores above a healthy one of the same equipment; 50 % is guessing. Painted "
         "over: the boxes of the fault are painted from their surroundings, and the gap is what the AUC loses by that."

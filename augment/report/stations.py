@@ -10,6 +10,7 @@ from augment.report.table import Bar, Table
 
 NO_BUNDLE = "No bundle was packed, so nothing of this run reaches a station yet. `rarefault export` packs one."
 SURE = "supported"
+HALF = 0.5  # of the faults: below, a label is said to be missed mostly
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,11 @@ def _sentences(
 ) -> list[str]:
     named = packed.network.get("accuracy")
     text = [] if named is None else [f"It gives {100 * named:.0f} of 100 test pictures their right label."]
+    found = {label: at.recall for label, at in (packed.thresholds or {}).items() if at.recall is not None}
+    poor = {label: recall for label, recall in found.items() if recall < HALF}
+    text += [
+        f"It misses most of {in_words(label)}: of 100 it finds {100 * recall:.0f}." for label, recall in poor.items()
+    ]
     if spots:
         unsure = [in_words(label) for label, seen in spots.faults.items() if not seen.supported]
         sure = [in_words(label) for label, seen in spots.faults.items() if seen.supported]
@@ -47,9 +53,12 @@ def _sentences(
                 "station says so beside the alarm; look at the picture before anybody is sent out."
             )
         text.append(_capital(smallest(spots.smallest_fault)))
-    agreed = ", ".join(f"{found.id} for {100 * found.agreement:.1f} %" for found in files)
+    agreed = ", ".join(f"{file.id} for {100 * file.agreement:.1f} %" for file in files)
     if agreed:
-        text.append(f"Its files give the test pictures the label that the trained network gives: {agreed}.")
+        text.append(
+            "It is packed in files of different number formats; a station takes the fastest that its device can run. "
+            f"They give the test pictures the label that the trained network gives: {agreed}."
+        )
     text += [f"{precision} was not packed: {why}." for precision, why in packed.refused.items()]
     return text
 
@@ -71,7 +80,10 @@ def _table(thresholds: Mapping[str, types.Threshold], spots: types.Spots | None)
             str(found.positives),
         ])  # fmt: skip
     head = ["fault", "found", "false alarms in 100 other pictures", "its score rests on the fault", "flagged from"]
-    caption = "Thresholds, and what they do on the validation images that they were chosen on. A picture is one look."
+    caption = (
+        "What the thresholds do on the validation images that they were chosen on. A station wants several flagged "
+        "looks before it raises an alarm."
+    )
     return Table(caption, [*head, "validation images"], rows, list(thresholds))
 
 

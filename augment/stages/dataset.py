@@ -26,6 +26,7 @@ from augment.data.checks import (
     split_hints,
 )
 from augment.data.duplicates import THUMBNAIL, Pairs, Thumbnail, thumbnail_of
+from augment.data.feedback import with_feedback
 from augment.data.image_store import ImageStore, radiometric_hints, unscaled_hint
 from augment.data.layouts.listing import NOT_READ, Candidate, Source, told
 from augment.data.perceptual_hash import Hashes, perceptual_hash
@@ -49,11 +50,11 @@ from edge_runtime.media.radiometric import UnscaledError
 BATCH = 64  # images between two journal entries
 LARGE_GROUP = 1 / 3  # of all images; beyond this the split has little left to choose
 # Settings that change nothing of the document.
-UNUSED = ("source", "boxes", "faults", "phrases", "groups", "kinds", "most_problems")
+UNUSED = ("source", "boxes", "feedback", "faults", "phrases", "groups", "kinds", "most_problems")
 # Settings by which images come and go, or their boxes; an image that stays keeps its side.
 MOVES_NOTHING = ("layout", "levels", "box_units", "least_side", "most_aspect")
 DatasetDocument = Document[DatasetRecord, DatasetSummary]
-Job = tuple[Callable[[Path], ReadImage], Path, str, str]  # what opens a file, the root, the path below it, the digest
+Job = tuple[Callable[[Path], ReadImage], Path, str, str]  # what opens a file, its path, its path in the source, digest
 
 
 def run(
@@ -64,7 +65,7 @@ def run(
     Images that the newest document of `folder` placed with the same settings stay where they are. Raises InputError
     that tells all problems at once, where they do not let a run go on.
     """
-    source = check_source(settings)
+    source = with_feedback(check_source(settings), settings.data.feedback)
     digests = _file_digests(source)
     fingerprints = Fingerprints(settings, folder, pick_device(settings.device))
     parent = _source_digest(source, digests, settings.data.radiometric)
@@ -143,7 +144,7 @@ def _earlier_sides(folder: RunFolder, inputs: StageInputs) -> dict[str, str]:
 def _file_digests(source: Source) -> list[str]:
     """Return the SHA-256 of each candidate's bytes, or "" where there is no regular file of a sensible size."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(lambda candidate: _file_digest(source.root / candidate.path), source.candidates))
+        return list(pool.map(lambda candidate: _file_digest(source.file(candidate)), source.candidates))
 
 
 def _file_digest(path: Path) -> str:
@@ -158,11 +159,15 @@ def _file_digest(path: Path) -> str:
 
 def _source_digest(source: Source, digests: Sequence[str], radiometric: str) -> str:
     """Return a digest of all that the source says and holds, wherever it lies, and of how its files are read."""
-    listed = [
-        [asdict(candidate) | {"boxes": [box.stated() for box in candidate.boxes or ()]}, digest]
-        for candidate, digest in zip(source.candidates, digests, strict=True)
-    ]
+    listed = [[_stated(candidate), digest] for candidate, digest in zip(source.candidates, digests, strict=True)]
     return digest_of([source.layout, listed, source.ignored, *([radiometric] if radiometric else [])])
+
+
+def _stated(candidate: Candidate) -> dict[str, object]:
+    """Return what the source says of a candidate, as JSON; its path says where it comes from."""
+    content = asdict(candidate) | {"boxes": [box.stated() for box in candidate.boxes or ()]}
+    del content["origin"]
+    return content
 
 
 def _read_all(
@@ -182,16 +187,16 @@ def _read_all(
 
 def _jobs(source: Source, digests: Sequence[str], read: Callable[[Path], ReadImage]) -> list[Job]:
     return [
-        (read, source.root, candidate.path, digest)
+        (read, source.file(candidate), candidate.path, digest)
         for candidate, digest in zip(source.candidates, digests, strict=True)
     ]
 
 
 def _read_one(job: Job) -> FileFacts:
     """Read one file: its size, perceptual hash, thumbnail and notes, or the reason why there are none."""
-    read, root, path, digest = job
+    read, file, path, digest = job
     try:
-        image = read(root / path)
+        image = read(file)
     except InputError as error:
         cause = error.__cause__
         return FileFacts(id=path, reason=str(error), span=cause.span if isinstance(cause, UnscaledError) else ())
@@ -208,7 +213,7 @@ def _read_one(job: Job) -> FileFacts:
         notes=list(image.notes),
         span=image.span or (),
         outline=packed_outline(image.frame),
-        traits=traits_of(root / path, image.frame),
+        traits=traits_of(file, image.frame),
     )
 
 
@@ -249,7 +254,8 @@ def _sort_out(
     stated = duplicates.same_value_pairs([image.candidate.group for image in distinct])
     pairs = [kin.alike, bursts, kin.copies, kin.chosen, stated, _block_pairs(settings.data, distinct)]
     members, torn = settle_groups([_member(image, earlier) for image in distinct], np.concatenate(pairs))
-    shares, listed = _shares(settings.data, members)
+    own = [image for image in distinct if not image.candidate.origin]
+    shares, listed = _shares(settings.data, any(image.sides != SIDES for image in own))
     side_of = assign_sides(members, shares, settings.seed)
     group_of = {member.id: member.group for member in members}
     kept = [image for image in distinct if image.id in group_of]
@@ -314,9 +320,9 @@ def _below(root: Path, problem: Problem) -> str:
     return problem.where.replace(f"{root}/", "", 1)
 
 
-def _shares(section: DataSettings, members: Sequence[Member]) -> tuple[Shares, list[Check]]:
-    """Return how the images are dealt, and a check that fails where the source's own lists forbid folds."""
-    if section.folds and any(member.sides != SIDES for member in members):
+def _shares(section: DataSettings, listed: bool) -> tuple[Shares, list[Check]]:
+    """Return how the images are dealt, and a check that fails where lists of the source (`listed`) forbid folds."""
+    if section.folds and listed:
         wrong = Problem(
             "",
             "data.folds cuts all images into folds, but the source has lists of its own for training or testing; "
@@ -340,13 +346,17 @@ def _readable(source: Source, facts: Sequence[FileFacts], section: DataSettings)
 def _sides(candidates: Sequence[Candidate]) -> list[tuple[str, ...]]:
     """Return where each image may stand: a list of the source is respected, what it leaves open is ours to split.
 
-    Where the source has no validation list, validation images come out of its training list.
+    Where the source has no validation list, validation images come out of its training list. What did not come with
+    the source is for training: the test set stays what it is.
     """
-    listed = {candidate.sides for candidate in candidates}
+    listed = {candidate.sides for candidate in candidates if not candidate.origin}
     unlisted = tuple(side for side in SIDES if side == TRAIN or (side,) not in listed)
     training = (TRAIN,) if (VAL,) in listed else (TRAIN, VAL)
     meaning: dict[tuple[str, ...] | None, tuple[str, ...]] = {None: unlisted, (TRAIN,): training}
-    return [meaning.get(candidate.sides, candidate.sides or ()) for candidate in candidates]
+    return [
+        (TRAIN,) if candidate.origin else meaning.get(candidate.sides, candidate.sides or ())
+        for candidate in candidates
+    ]
 
 
 def _distinct(images: list[_Image]) -> tuple[list[_Image], dict[str, str], dict[str, str]]:
@@ -418,7 +428,7 @@ def _boxes(source: Source, images: Sequence[_Image], units: str) -> FoundBoxes:
 
     def turned(image: str) -> bool:
         """Whether the file stores the picture on its side."""
-        header = read_header((source.root / by_id[image].path).read_bytes())
+        header = read_header(source.file(by_id[image].candidate).read_bytes())
         return (header.width, header.height) == (by_id[image].facts.height, by_id[image].facts.width)
 
     pictures = [
@@ -434,7 +444,8 @@ def _hashes(images: Sequence[_Image]) -> Hashes:
 
 def _member(image: _Image, earlier: Mapping[str, str]) -> Member:
     before = earlier.get(image.id)
-    fixed = image.sides[0] if len(image.sides) == 1 else before if before in image.sides else None
+    listed = len(image.sides) == 1 and not image.candidate.origin
+    fixed = image.sides[0] if listed else before if before in image.sides else None
     return Member(image.id, image.candidate.label, image.sides, fixed)
 
 
@@ -448,7 +459,7 @@ def _record(image: _Image, origin: str, side: str, group: str, boxes: FoundBoxes
         label=image.candidate.label,
         split=side,
         group=group,
-        origin=origin,
+        origin=image.candidate.origin or origin,
         phash=image.facts.phash,
         notes=[*image.facts.notes, *boxes.notes[image.id]],
         boxes=boxes.boxes[image.id] or (),

@@ -17,7 +17,7 @@ from ..durable_sqlite import disk
 from .events import ALARM
 from .outbox import DATABASE, Entry
 
-BATCH = 200  # entries that are read at once where they have to be looked at one by one
+BATCH = 500  # ids that are looked at at once where another database knows what is wanted
 COLUMNS = "seq, id, kind, camera, document, pictures"
 
 
@@ -50,18 +50,23 @@ class EventQuery:
     def select(self, wanted: Selection) -> list[Entry]:
         """Return at most `limit` entries, newest first."""
         where, values = _conditions(wanted)
-        query = f"SELECT {COLUMNS} FROM events WHERE {where} ORDER BY seq DESC LIMIT ?"
-        found: list[Entry] = []
-        before, batch = wanted.before or 1 << 62, BATCH if wanted.keep else wanted.limit
         with self._opened() as base:
-            while base is not None and len(found) < wanted.limit:
-                entries = [self._entry(row) for row in base.execute(query, (*values, before, batch))]
-                kept = wanted.keep([entry.id for entry in entries]) if wanted.keep else None
-                found += [entry for entry in entries if kept is None or entry.id in kept]
-                if len(entries) < batch:
-                    break
-                before = entries[-1].seq
-        return found[: wanted.limit]
+            if base is None:
+                return []
+            if wanted.keep is not None:
+                numbers = _kept(base, wanted, where, values)
+                where, values = f"seq IN ({','.join('?' * len(numbers))}) AND seq < ?", list[object](numbers)
+            query = f"SELECT {COLUMNS} FROM events WHERE {where} ORDER BY seq DESC LIMIT ?"
+            before = wanted.before or 1 << 62
+            return [self._entry(row) for row in base.execute(query, (*values, before, wanted.limit))]
+
+    def alarm_labels(self, since: float) -> list[tuple[str, str]]:
+        """Return (id, label) of every alarm captured at `since` (seconds since 1970) or later, tests apart."""
+        where, values = _conditions(Selection(since=since))
+        query = f"SELECT id, json_extract(document, '$.label') FROM events WHERE {where} ORDER BY seq"
+        with self._opened() as base:
+            rows = [] if base is None else base.execute(query, (*values, 1 << 62)).fetchall()
+        return [(identity, label or "") for identity, label in rows]
 
     def by_id(self, identity: str) -> Entry | None:
         """Return the entry of this id, None where there is none."""
@@ -117,6 +122,21 @@ class EventQuery:
         seq, identity, kind, camera, document, pictures = row
         files = {name: self._state_dir / picture["file"] for name, picture in json.loads(pictures).items()}
         return Entry(seq, identity, kind, camera, json.loads(document), files)
+
+
+def _kept(base: sqlite3.Connection, wanted: Selection, where: str, values: Sequence[object]) -> list[int]:
+    """Return the numbers of the newest entries that `keep` wants too, at most `limit`; few documents are read so."""
+    query = f"SELECT seq, id FROM events WHERE {where} ORDER BY seq DESC LIMIT {BATCH}"
+    found: list[int] = []
+    before = wanted.before or 1 << 62
+    while wanted.keep is not None and len(found) < wanted.limit:
+        rows = base.execute(query, (*values, before)).fetchall()
+        kept = wanted.keep([identity for _, identity in rows])
+        found += [seq for seq, identity in rows if identity in kept]
+        if len(rows) < BATCH:
+            break
+        before = rows[-1][0]
+    return found[: wanted.limit]
 
 
 def _newest(base: sqlite3.Connection) -> int:

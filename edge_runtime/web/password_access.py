@@ -1,5 +1,6 @@
 """Getting in by name and password: /login and /logout."""
 
+import asyncio
 import hashlib
 import hmac
 import logging
@@ -7,10 +8,12 @@ import secrets
 from collections.abc import Callable, Sequence
 
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from ..bundle.errors import UnavailableError
 from ..text_files import printable
 from .access import SAFE_METHODS, require
 from .accounts import Account, Accounts
@@ -18,6 +21,7 @@ from .login_limits import LoginLimits
 from .sessions import Session, Sessions
 from .templates import Pages
 
+MOST_WAITING = 20  # logins at once
 LOG = logging.getLogger(__name__)
 Told = Callable[[str, str, str], None]
 """A function that is told (who, address, what) of every login, failed or not, and of every logout."""
@@ -37,6 +41,7 @@ class PasswordAccess:
         self._told = told or (lambda *_: None)
         prefix = "__Host-" if tls else ""
         self._cookie, self._before = f"{prefix}session-{name}", f"{prefix}login-{name}"  # before there is a session
+        self._one, self._waiting = asyncio.Lock(), 0
         self._sessions, self._limits, self._key = Sessions(), LoginLimits(), secrets.token_bytes(32)
 
     def routes(self) -> Sequence[Route]:
@@ -88,13 +93,24 @@ class PasswordAccess:
             answer = self._form(request, self._pages.t("login.wait", n=wait), 429, name)
             answer.headers["Retry-After"] = str(wait)
             return answer
-        account = await run_in_threadpool(self._accounts.check, name, password)
+        account = await self._checked(name, password)
         if account is None:
-            self._tell(name, address, "login refused")
+            await self._tell(name, address, "login refused")
             return self._form(request, self._pages.t("login.wrong"), 401, name)
         self._limits.succeeded(name, address)
-        self._tell(name, address, "login")
+        await self._tell(name, address, "login")
         return self._let_in(request, account, _next(request.query_params.get("next", "")))
+
+    async def _checked(self, name: str, password: str) -> Account | None:
+        """Check one password at a time, and hold no thread while others wait: those are for who is in already."""
+        if self._waiting >= MOST_WAITING:
+            raise HTTPException(503, headers={"Retry-After": "10"})
+        self._waiting += 1
+        try:
+            async with self._one:
+                return await run_in_threadpool(self._accounts.check, name, password)
+        finally:
+            self._waiting -= 1
 
     def _let_in(self, request: Request, account: Account, goal: str) -> Response:
         self._sessions.end(request.cookies.get(self._cookie, ""))
@@ -108,7 +124,7 @@ class PasswordAccess:
     async def _log_out(self, request: Request) -> Response:
         if (session := self.session(request)) is not None:
             self._sessions.end(session.id)
-            self._tell(session.account.name, request.client.host if request.client else "", "logout")
+            await self._tell(session.account.name, request.client.host if request.client else "", "logout")
         answer = RedirectResponse(self.entrance, 303)
         self._set(answer, self._cookie, "")
         return answer
@@ -118,9 +134,12 @@ class PasswordAccess:
         age = None if value else 0
         answer.set_cookie(name, value, max_age=age, httponly=True, samesite="strict", secure=self._tls)
 
-    def _tell(self, name: str, address: str, what: str) -> None:
+    async def _tell(self, name: str, address: str, what: str) -> None:
         LOG.info("%s of %s from %s", what, printable(name[:64]), address)
-        self._told(printable(name[:64]), address, what)
+        try:
+            await run_in_threadpool(self._told, printable(name[:64]), address, what)
+        except UnavailableError as error:  # such as a full disk, on which somebody has to look in all the more
+            LOG.warning("this is told in the log alone: %s", error)
 
 
 def _next(goal: str) -> str:

@@ -154,6 +154,7 @@ def _config(app: ASGIApp, cert_file: Path | None, key_file: Path | None) -> uvic
         ws="none",
         lifespan="off",
         log_config=None,
+        log_level="warning",
         access_log=False,
         server_header=False,
         proxy_headers=False,

@@ -15,7 +15,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from . import texts
-from .access import csrf_of, require, session_of
+from .access import ACCESS, csrf_of, require, session_of
 from .page_style import by_system
 
 OWN = Path(__file__).parent
@@ -85,6 +85,7 @@ class Pages:
         values = {
             "head": context["head"] if "head" in context else self._head(),
             "account": session.account if session else None,
+            "can_log_out": bool(request.scope[ACCESS].entrance),
             "csrf": csrf_of(request),
             "path": request.url.path,
             "theme": theme if theme in THEMES else THEMES[0],

@@ -102,7 +102,7 @@ def browser_client(app: Any, host: str = HOST, scheme: str = "http", raise_bugs:
 
 def token_in(page: str) -> str:
     """The token of the page's form."""
-    found = re.search(r'name="csrf" value="([^"]+)"', page)
+    found = re.search(r'(?:name="csrf" value=|"csrf": )"([^"]+)"', page)
     assert found is not None, page
     return found[1]
 

@@ -36,6 +36,7 @@ class Candidate:
     group: str | None = None
     sides: tuple[str, ...] | None = None
     boxes: tuple[DrawnBox, ...] | None = None
+    origin: str = ""  # "": the source itself; else who else gave it: see `data.feedback`
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,13 @@ class Source:
     passed_over: tuple[tuple[str, str], ...] = ()
     problems: tuple[Problem, ...] = ()
     notes: tuple[str, ...] = ()
+    feedback: Path | None = None  # where the pictures of candidates with an origin lie
+
+    def file(self, candidate: Candidate) -> Path:
+        """Return the path of the candidate's file."""
+        if candidate.origin and self.feedback:
+            return self.feedback / candidate.path.partition("/")[2]
+        return self.root / candidate.path
 
     @property
     def classes(self) -> dict[str, int]:

@@ -53,6 +53,7 @@ async function show(number) {
   picture.src = item.unread ? "" : address();
   picture.alt = t("label.picture_of", { name: item.id });
   if (!item.unread) await picture.decode().catch(() => {});
+  draw();  // now that the page has its size, which grips go by
   stage.removeAttribute("aria-busy");
   stage.dataset.number = String(number);
   shownAt = performance.now();
@@ -102,7 +103,7 @@ function part(name, attributes, parent) {
 
 function unit() {  // pixels of the picture for one of the screen
   const seen = svg.getBoundingClientRect();
-  return item?.width ? Math.max(item.width / seen.width, item.height / seen.height) : 1;
+  return item?.width && seen.width && seen.height ? Math.max(item.width / seen.width, item.height / seen.height) : 1;
 }
 
 function draw() {
@@ -129,10 +130,12 @@ function draw() {
 const size = ([x, y, width, height]) => ({ x: Math.round(x), y: Math.round(y), width: Math.round(width), height: Math.round(height) });
 const confirmation = () => isFault(label) ? t("label.confirm_boxes", { label, n: boxes.length }) : t("label.confirm_label", { label });
 
-function says(name) {
-  if (name === item?.proposal?.label) return t("label.says_model");
-  if (name === item?.label && item.reason !== "judge") return t("label.says_data");
-  return name === item?.rival ? t("label.says_rival") : "";
+function says(name) {  // who says so: the data, the model, or what speaks against the label
+  const said = [];
+  if (name === item?.label && item.reason !== "judge") said.push(t("label.says_data"));
+  if (name === item?.proposal?.label) said.push(t("label.says_model"));
+  else if (name === item?.rival) said.push(t("label.says_rival"));
+  return said.join(" · ");
 }
 
 function drawBox([x, y, width, height], at) {
@@ -161,7 +164,7 @@ const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
 svg.addEventListener("pointerdown", (event) => {
   if (!item?.width || event.button > 0 || drag) return;
   event.preventDefault();
-  const from = place(event), group = event.target.closest(".box");
+  const from = place(event), group = event.shiftKey ? null : event.target.closest(".box");  // with Shift a new one inside another
   if (group) {
     selected = Number(group.dataset.at);
     drag = { kind: event.target.dataset.corner ?? "move", at: selected, from, box: [...boxes[selected]] };

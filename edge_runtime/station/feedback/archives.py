@@ -23,7 +23,7 @@ from ..settings import StationSettings
 
 NAMESPACE = uuid.UUID("c0b7c2a1-54a3-4c1e-8a61-3b8f3a1d6e55")  # of the ids of events of feedback
 PAGE = 50  # samples read at once
-DAY = 86400.0  # seconds
+GONE = Path("gone")  # a file that does not exist
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +66,8 @@ class Feedback:
 
 
 def _frame(entry: Entry) -> Path:
-    return entry.pictures.get("frame", Path("/nonexistent"))
+    """Return the clean frame's file, which may be gone: for room, or by `retention_days`."""
+    return entry.pictures.get("frame", GONE)
 
 
 def secrets_of(settings: StationSettings) -> tuple[str, ...]:
@@ -102,7 +103,7 @@ def write_archives(settings: StationSettings, folder: Path) -> list[Path]:
         if target.is_symlink():
             raise UnavailableError(f"{target} is a link, which may lead off the stick; remove it")
         for entry in outbox.oldest(FEEDBACK):
-            if (file := entry.pictures[ARCHIVE]).exists():
+            if (file := entry.pictures.get(ARCHIVE, GONE)).exists():
                 written.append(target / entry.document["feedback"]["name"])
                 replace_file(written[-1], file.read_bytes())
         while (archive := feedback.next_archive(sender, settings.feedback.bytes)) is not None:
@@ -120,7 +121,7 @@ def hand_over(settings: StationSettings) -> Archive | None:
     if settings.mqtt is None and settings.webhook is None:
         raise InputError("the station has no [mqtt] and no [webhook] to send to; write files with --out FOLDER")
     with opened(settings) as (feedback, outbox, sender):
-        if any(entry.pictures[ARCHIVE].exists() for entry in outbox.oldest(FEEDBACK)):
+        if any(entry.pictures.get(ARCHIVE, GONE).exists() for entry in outbox.oldest(FEEDBACK)):
             return None
         archive = feedback.next_archive(sender, settings.feedback.send_bytes)
         if archive is None:

@@ -29,6 +29,7 @@ from .desk import Desk, percent, shown_time, wall_of, whole_of
 
 PAGE_ROWS = 50
 THUMB_SIDE, THUMB_QUALITY = 320, 80  # pixels, and of its JPEG
+LARGE_PICTURE = 256 << 10  # bytes of a JPEG that is decoded at half its size for a small one
 KEPT_THUMBS = 256  # in memory, about 15 KB each
 MOST_PICTURE = 64 << 20  # bytes of a file that is sent
 PERIODS = {"12h": 12, "24h": 24, "7d": 7 * 24, "30d": 30 * 24}  # hours
@@ -249,7 +250,9 @@ class Events:
                 return self._thumbs[entry.id]
         if "frame" not in entry.pictures:
             raise HTTPException(404)
-        picture = cv2.imdecode(np.frombuffer(_read(entry.pictures["frame"]), np.uint8), cv2.IMREAD_REDUCED_COLOR_2)
+        data = _read(entry.pictures["frame"])
+        how = cv2.IMREAD_REDUCED_COLOR_2 if len(data) > LARGE_PICTURE else cv2.IMREAD_COLOR
+        picture = cv2.imdecode(np.frombuffer(data, np.uint8), how)
         if picture is None:
             raise HTTPException(404)
         scale = min(1.0, THUMB_SIDE / max(picture.shape[:2]))

@@ -188,7 +188,8 @@ def shown_label(decision: Decision, rule: Rule) -> str:
     """Return the fault whose map and bar a live picture shows: the flagged one, else the one nearest its threshold."""
     if decision.flagged:
         return decision.flagged[0]
-    return max(rule.fault_labels, key=lambda label: decision.chances[label] - rule.thresholds[label])
+    named = decision.named or rule.fault_labels
+    return max(named, key=lambda label: decision.chances[label] - rule.thresholds[label])
 
 
 def shrunk(image: Frame) -> Frame:

@@ -10,7 +10,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from ...alerts.event_query import Selection
 from ...bundle.errors import InputError
 from ...bundle.manifest import Manifest, SmallestFault
 from ...clock import instant, iso
@@ -27,8 +26,7 @@ from .desk import Desk, percent, shown_time, wall_of
 
 HOUR, DAY = 3600.0, 86400.0  # seconds
 PERIODS = {"12h": 12, "24h": 24, "7d": 7 * 24}  # hours
-PRECISION_DAYS = 28
-MOST_ALARMS = 10_000  # that are counted
+PRECISION_DAYS = 8 * 7
 MOST_INTERVALS = 200  # in the table of what was not watched
 
 
@@ -56,7 +54,7 @@ class NightPage:
             "periods": list(PERIODS),
             "covered": "" if share is None else percent(share, 1),
             "covered_state": "off" if share is None else "ok" if share > 0.99 else "warn" if share > 0.9 else "bad",
-            "began": shown_time(night.until.wall - seconds),
+            "began": shown_time(night.until.wall - (night.until.monotonic - shown_from(night))),
             "ended": shown_time(night.until.wall),
             "cameras": [self._camera(night, name) for name in self._desk.cameras],
             "intervals": self._intervals(night)[:MOST_INTERVALS],
@@ -78,13 +76,14 @@ class NightPage:
 
     def _camera(self, night: Night, name: str) -> dict[str, Any]:
         """Return the bar of a camera and what it can see."""
-        start = night.until.monotonic - night.seconds
+        start = shown_from(night)
+        shown = max(night.until.monotonic - start, 1.0)
         t, share = self._desk.pages.t, watched_share(night, name) if name in night.spans else None
 
         def part(began: float, ended: float, state: str, words: str) -> dict[str, Any]:
             return {
-                "from": (began - start) / night.seconds,
-                "to": (ended - start) / night.seconds,
+                "from": (began - start) / shown,
+                "to": (ended - start) / shown,
                 "state": state,
                 "words": words,
             }
@@ -128,13 +127,13 @@ class NightPage:
 
     def _alarms(self, since: float) -> dict[str, Any]:
         """Return how many alarms there were, by label, and what persons said of them so far."""
-        entries = self._desk.events.select(Selection(since=since, limit=MOST_ALARMS))
-        latest = self._desk.judgements.latest([entry.id for entry in entries])
-        said = Counter(judgement.verdict for judgement in latest.values())
-        labels = Counter(str(entry.document.get("label", "")) for entry in entries)
+        alarms = dict(self._desk.events.alarm_labels(since))
+        judged = self._desk.judgements.judged_events(iso(since)).items()
+        said = Counter(judgement.verdict for event, judgement in judged if event in alarms)
+        labels = Counter(alarms.values())
         return {
-            "all": len(entries),
-            "open": len(entries) - len(latest),
+            "all": len(alarms),
+            "open": len(alarms) - sum(said.values()),
             "right": said[Verdict.RIGHT],
             "false": said[Verdict.WRONG] + said[Verdict.OTHER],
             "unsure": said[Verdict.UNSURE],
@@ -147,6 +146,10 @@ class NightPage:
 
     def _precision(self) -> list[dict[str, Any]]:
         since = iso((time.time() // DAY - PRECISION_DAYS) * DAY)  # the same question all day: it is counted once
+        weeks: dict[tuple[str, str], list[dict[str, Any]]] = {}
+        for found in self._desk.judgements.precision(since):
+            words = f"{found.week} {percent(found.value)}"
+            weeks.setdefault((found.camera, found.label), []).append({"value": found.value, "words": words})
         return [
             {
                 "camera": found.camera,
@@ -156,6 +159,7 @@ class NightPage:
                 "value": found.value,
                 "words": percent(found.value),
                 "interval": " – ".join(percent(end) for end in found.interval),
+                "weeks": weeks[found.camera, found.label],
             }
             for found in self._desk.judgements.precision(since, by_week=False)
         ]
@@ -187,6 +191,12 @@ class NightPage:
                 "advice": advice_on(reason) or "",
             },
         }
+
+
+def shown_from(night: Night) -> float:
+    """Return where the bars of a night begin, on the ledger's time axis: not before any camera was to be watched."""
+    began = [spans[0][0] for spans in night.spans.values() if spans]
+    return min(began, default=night.until.monotonic - night.seconds)
 
 
 def smallest_seen(desk: Desk, camera: str) -> str:

@@ -145,7 +145,11 @@ export function stream(path, seen, lost = () => {}) {
     source.addEventListener("ended", () => { source.close(); toast(t("common.session_ended")); location.reload(); });
     source.addEventListener("error", () => { source.close(); gone(); again(); });
   };
-  const again = () => { clearTimeout(timer); timer = setTimeout(open, delay); delay = Math.min(delay * 2, 15000); };
+  const enter = async () => {  // where the page was started again, nobody is logged in any more
+    const answer = await fetch(location.href, { method: "HEAD", headers: { Accept: "*/*" } }).catch(() => null);
+    if (answer?.status === 401) location.reload(); else open();
+  };
+  const again = () => { clearTimeout(timer); timer = setTimeout(enter, delay); delay = Math.min(delay * 2, 15000); };
   setInterval(() => {  // a connection may be dead without an error
     if (performance.now() - heard > 35000 && source.readyState !== EventSource.CLOSED) { source.close(); gone(); again(); heard = performance.now(); }
   }, 5000);

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from augment.data.feedback import FEEDBACK, FeedbackDocument, write_feedback
 from augment.evaluation.learning_curve import SHARES
 from augment.json_objects import as_plain
 from augment.records import CURATION, RunFolder
@@ -11,6 +12,7 @@ from augment.report import contact_sheets
 from augment.report.build import write_report
 from augment.settings import write_settings
 from augment.stages import compare, train
+from tests.augment.report.test_feedback import summary as feedback_summary
 from tests.support.drawn_run import tiny_run
 from tests.support.made_documents import made
 
@@ -26,6 +28,8 @@ def page_path(tmp_path_factory):
     _complete_curation(folder)
     train.run(settings, folder)
     compare.run(settings, folder)
+    (folder.path / FEEDBACK).mkdir()
+    write_feedback(folder.path / FEEDBACK, FeedbackDocument(records=[], summary=feedback_summary()))
     return write_report(folder)
 
 

@@ -66,15 +66,15 @@ def test_tables_have_a_cell_for_every_column():
     for table in (spots.evidence_table(found), spots.recall_table(found), spots.size_table(found)):
         assert [len(row) for row in table.rows] == [len(table.head)] * 2
         assert [row[:2] for row in table.rows] == [["hotspot", "real"], ["hotspot", "both"]]
-    assert spots.evidence_table(found).rows[1][-1] == "not supported"
-    assert spots.evidence_table(found).rows[0][5] == "+70.0 (+65.0 to +75.0)"
+    assert spots.evidence_table(found).rows[1][2] == "not supported"
+    assert spots.evidence_table(found).rows[0][6] == "+70.0 (+65.0 to +75.0)"
     assert spots.recall_table(found).rows[0][2] == "80.0 % (75.0 to 85.0); 89.0 % (84.0 to 94.0)"
 
 
 def test_what_needs_boxes_is_told_as_not_measured():
     arm = {"spots": {"faults": {"hotspot": fault(False, boxed=False)}}}
     found = summary(arms={"real": arm, "both": arm})
-    assert spots.evidence_table(found).rows[0][4:9] == [spots.NOTHING] * 5
+    assert spots.evidence_table(found).rows[0][5:10] == [spots.NOTHING] * 5
     assert spots.size_table(found).rows == []
 
 

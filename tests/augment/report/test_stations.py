@@ -7,9 +7,9 @@ from augment.report.table import Bar
 from tests.augment.report.test_spots import summary
 
 
-def packed(training: str = "both/seed-1", **changed: object) -> ExportSummary:
+def packed(training: str = "both/seed-1", recall: float = 0.75, **changed: object) -> ExportSummary:
     threshold = {
-        "threshold": 0.34, "positives": 17, "needed": 5, "fitted": True, "f1": 0.5, "recall": 0.75,
+        "threshold": 0.34, "positives": 17, "needed": 5, "fitted": True, "f1": 0.5, "recall": recall,
         "recall_bound": 0.5, "false_alarms": 2.0, "false_alarms_bound": 3.5,
     }  # fmt: skip
     content = {
@@ -52,3 +52,9 @@ def test_a_class_head_and_a_refused_file_are_told_too():
     found = for_stations(packed(refused={"fp16": "it names 3 of 100 differently"}), [], head)
     assert found.sentences[-1] == "fp16 was not packed: it names 3 of 100 differently."
     assert found.table.rows[0][3] == "not measured"
+
+
+def test_a_fault_that_is_mostly_missed_is_told():
+    told = " ".join(for_stations(packed(recall=0.12), FILES, summary()).sentences)
+    assert "It misses most of hotspot: of 100 it finds 12." in told
+    assert "misses" not in " ".join(for_stations(packed(), FILES, summary()).sentences)

@@ -51,10 +51,18 @@ def numbers(entries) -> list[int]:
         (Selection(kind=SAMPLE), [12]),
         (Selection(labels=["' OR 1=1 --"]), []),
         (Selection(keep=lambda ids: {"event-2", "event-9"} & set(ids)), [9, 2]),
+        (Selection(keep=lambda ids: ids, limit=2, before=9), [7, 6]),
+        (Selection(keep=lambda ids: ids, cameras=["gate"], limit=1), [10]),
+        (Selection(keep=lambda ids: []), []),
     ],
 )
 def test_what_does_not_fit_is_left_out(query, wanted, found):
     assert numbers(query.select(wanted)) == found
+
+
+def test_labels_of_alarms_are_read_without_their_documents(query):
+    assert query.alarm_labels(1.8e9 + 540) == [("event-9", "leak"), ("event-10", "rust"), ("event-11", "leak")]
+    assert len(query.alarm_labels(0)) == 12
 
 
 def test_pages_follow_each_other_without_a_gap(query):
@@ -85,7 +93,7 @@ def test_labels_and_the_newest_number_follow_what_is_written(query, outbox):
 def test_an_outbox_that_is_not_there_is_empty_and_is_not_made(tmp_path):
     query = EventQuery(tmp_path / "state")
     assert (query.select(Selection()), query.by_id("x"), query.labels(), query.newest()) == ([], None, (), 0)
-    assert (query.counts(), query.deliveries(1)) == ({}, {})
+    assert (query.counts(), query.deliveries(1), query.alarm_labels(0)) == ({}, {}, [])
     assert list(tmp_path.iterdir()) == []
 
 
@@ -105,5 +113,6 @@ def test_ten_thousand_events_are_searched_quickly(outbox, tmp_path):
     began = time.process_time()
     found = EventQuery(tmp_path).select(Selection(limit=50))
     assert EventQuery(tmp_path).select(Selection(labels=["leak"], limit=50)) == []  # all are looked at
+    assert EventQuery(tmp_path).select(Selection(keep=lambda ids: [])) == []
     assert time.process_time() - began < 0.5
     assert len(found) == 50

@@ -26,6 +26,7 @@ from edge_runtime.updates.update_process import commit, fail, start_probation
 from edge_runtime.watchlog.ledger import Ledger
 from edge_runtime.watchlog.ledger_query import ledger_path
 from tests.support import live_models
+from tests.support.sample_events import wait_until
 from tests.support.scored_views import grown_dark
 
 PROBLEM = "the secret in /secrets/gate cannot be read (No such file or directory); check the file"
@@ -127,6 +128,24 @@ def test_the_running_service_knows_better_than_a_full_disk(config, tmp_path):
         server.stop()
         assert "  yard: online\n  gate: offline (misconfigured)" in output
         assert "  disk: the ledger cannot be kept (full); the line below is from before\n" in output
+
+
+def test_maintenance_is_told_with_its_end_and_whose_it_is_and_from_the_ledger_where_nobody_answers(config, tmp_path):
+    asked = {"until": "2026-11-23T14:00:00.000Z", "by": "anna"}
+    server = StatusServer(HttpSection(port=0), Metrics())
+    cameras = {"yard": camera_status(Cause.MAINTENANCE, until_by=asked)}
+    server.start({}, lambda: {"station": "north-7", "cameras": cameras})
+    config.write_text(f"{SETTINGS}[http]\nport = {server.port}\n")
+    ledger = Ledger(ledger_path(tmp_path / "state"), instant())
+    ledger.watch(["yard", "gate"], instant())
+    ledger.note({"gate": (Cause.MAINTENANCE, time.monotonic())}, instant())
+    with lock_state_folder(tmp_path / "state"):
+        wait_until(lambda: "gate: maintenance" in CliRunner().invoke(main, ["status", "--config", str(config)]).output)
+        output = CliRunner().invoke(main, ["status", "--config", str(config)]).output
+    ledger.close(instant())
+    server.stop()
+    assert "  yard: maintenance: until 2026-11-23T14:00:00.000Z, by anna\n  gate: maintenance\n" in output
+    assert "gate under maintenance for " in output
 
 
 def test_another_station_at_that_port_is_not_asked(config, tmp_path):

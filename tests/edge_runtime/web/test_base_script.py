@@ -16,6 +16,7 @@ from edge_runtime.web.accounts import Role
 from edge_runtime.web.bodies import json_object
 from edge_runtime.web.secured import secured
 from edge_runtime.web.server import listen, serve
+from edge_runtime.web.sessions import Sessions
 from edge_runtime.web.sse import LiveValues
 from edge_runtime.web.templates import Entry, Head, Pages
 from tests.support.web_pages import PASSWORDS, SmallApp
@@ -176,3 +177,11 @@ def test_the_page_fits_and_axe_finds_nothing(browser, station, logged_in, width,
         (rule["id"], node["html"][:120]) for rule in Axe().run(view).response["violations"] for node in rule["nodes"]
     ] == []
     context.close()
+
+
+def test_where_the_page_was_started_again_its_viewer_is_asked_for_the_password(page, station):
+    page.locator("#seen", has_text="2").wait_for()
+    station.end()
+    station.small.access._sessions = Sessions()  # which are in memory alone
+    station.start()
+    page.get_by_label("Password").wait_for(timeout=20_000)

@@ -17,6 +17,7 @@ def test_the_systems_wish_chooses_among_the_themes_of_the_one_look():
     light, contrast = theme(style, "light"), theme(style, "contrast")
     assert "--ground: #f3f6f9" in light
     assert "--series-0: #0067b1" in light
+    assert "--series-0: #8fd3ff" in contrast
     assert f"@media (prefers-color-scheme: light) {{ :root {{{light}}}" in style
     assert f"@media (prefers-contrast: more) {{ :root {{{contrast}}}" in style
     assert f"@media print {{ :root, {OTHER_COLOURS} {{{light}}}" in style

@@ -1,14 +1,21 @@
 """Logging in and out."""
 
+import asyncio
 import re
+import time
+from collections import Counter
 
 import pytest
 
 pytest.importorskip("starlette", reason="the extra station is not installed")
 
+import httpx2
+
+from edge_runtime.bundle.errors import UnavailableError
 from edge_runtime.web import accounts
 from edge_runtime.web.login_limits import FREE
-from tests.support.web_pages import PASSWORDS, SmallApp, log_in, token_in, write_users
+from edge_runtime.web.password_access import MOST_WAITING
+from tests.support.web_pages import HOST, HTML, PASSWORDS, SmallApp, log_in, token_in, write_users
 
 COOKIE = "session-north-7"
 
@@ -91,6 +98,14 @@ def test_a_login_without_the_forms_token_is_not_even_tried(small):
     assert session_cookie(post_login(bare, token=token_in(client.get("/login").text))) is None
 
 
+def test_who_looks_in_because_the_disk_is_full_gets_in(small, monkeypatch):
+    def full(*_):
+        raise UnavailableError("the disk is full")
+
+    monkeypatch.setattr(small.access, "_told", full)
+    assert log_in(small.client())
+
+
 def test_wrong_name_and_wrong_password_read_the_same(small):
     answers = [
         post_login(small.client(), name, "not the password").text.replace(name, "NAME") for name in ("anna", "nobody")
@@ -110,6 +125,37 @@ def test_brute_force_is_slowed_down_and_the_right_password_waits_too(small):
     assert int(answer.headers["retry-after"]) >= 1
     assert "Too many attempts" in answer.text
     assert session_cookie(answer) is None
+
+
+def test_a_flood_of_logins_is_checked_one_by_one_and_the_pages_of_others_stay_quick(small, monkeypatch):
+    """No more than one hash at a time: each takes 64 MiB; and who waits holds no thread."""
+    client = small.client()
+    token, at_once, most = token_in(client.get("/login").text), [], []
+    real = small.accounts.check
+
+    def slow(name, password):
+        at_once.append(name)
+        most.append(len(at_once))
+        time.sleep(0.05)
+        at_once.remove(name)
+        return real(name, password)
+
+    monkeypatch.setattr(small.accounts, "check", slow)
+    monkeypatch.setattr("edge_runtime.web.login_limits.FREE", 1000)
+
+    async def flood():
+        transport = httpx2.ASGITransport(small.app)
+        async with httpx2.AsyncClient(transport=transport, base_url=f"http://{HOST}", headers=HTML) as many:
+            many.cookies.update(client.cookies)
+            sent = [
+                many.post("/login", data={"name": f"user{n}", "password": "wrong password", "csrf": token})
+                for n in range(MOST_WAITING + 10)
+            ]
+            return Counter(answer.status_code for answer in await asyncio.gather(*sent))
+
+    statuses = asyncio.run(flood())
+    assert max(most) == 1
+    assert statuses == {401: MOST_WAITING, 503: 10}
 
 
 @pytest.mark.parametrize(

@@ -79,4 +79,5 @@ if (button) {
   button.addEventListener("click", toggle);
   keys({ m: [t("live.key_map"), toggle] });
 }
+keys({ f: [t("live.key_full"), () => (document.fullscreenElement ? document.exitFullscreen() : document.documentElement.requestFullscreen())] });
 keys({ e: [t("live.key_events"), () => { location.href = "/events?judged=open"; }] });

@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -89,6 +90,20 @@ def station(tmp_path_factory: Any, colours: Path) -> Iterator[WholeStation]:
         yield made
 
 
+def log_in(page: Any, name: str) -> None:
+    page.fill("#name", name)
+    page.fill("#password", PASSWORDS[name])
+    page.keyboard.press("Enter")
+
+
+def answers(address: str) -> bool:
+    try:
+        with urllib.request.urlopen(address, timeout=5) as answer:
+            return answer.status == 200
+    except OSError:
+        return False
+
+
 @pytest.fixture(scope="module")
 def asked() -> list[str]:
     """Every address that the browser asks for."""
@@ -102,9 +117,7 @@ def page(browser: Any, station: WholeStation, asked: list[str]) -> Iterator[Any]
     opened = context.new_page()
     opened.on("request", lambda request: asked.append(request.url))
     opened.goto(f"{station.address}/events")
-    opened.fill("#name", "anna")
-    opened.fill("#password", PASSWORDS["anna"])
-    opened.keyboard.press("Enter")
+    log_in(opened, "anna")
     opened.wait_for_url(f"{station.address}/events")  # where she wanted to go
     yield opened
     context.close()
@@ -215,9 +228,7 @@ def test_a_viewer_may_look_and_has_nothing_that_judges(browser, station, alarm):
     context = browser.new_context()
     page = context.new_page()
     page.goto(f"{station.address}/events")
-    page.fill("#name", "wall")
-    page.fill("#password", PASSWORDS["wall"])
-    page.keyboard.press("Enter")
+    log_in(page, "wall")
     page.wait_for_selector(".event")
     assert page.locator("[data-verdict]").count() == 0
     page.keyboard.press("r")
@@ -228,6 +239,18 @@ def test_a_viewer_may_look_and_has_nothing_that_judges(browser, station, alarm):
 def test_no_request_left_the_machine(page, station, asked):
     assert len(asked) > 50
     assert {address for address in asked if not address.startswith((f"{station.address}/", "data:"))} == set()
+
+
+def test_a_page_that_is_killed_comes_back_and_the_watch_goes_on(page, station):
+    children = Path(f"/proc/{station.process.pid}/task/{station.process.pid}/children").read_text().split()
+    (child,) = [pid for pid in children if b"--live-fd" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    os.kill(int(child), signal.SIGKILL)
+    wait_until(lambda: "the page ended with code -9" in station.log())
+    wait_until(lambda: answers(f"{station.address}/login"))
+    assert station.process.poll() is None
+    page.goto(f"{station.address}/")  # sessions lie in the memory of the page
+    log_in(page, "anna")
+    page.wait_for_selector(".live[data-slot='0'] img:not([hidden])")
 
 
 def test_when_the_service_is_killed_its_page_ends_and_nothing_poses_as_live(page, station):

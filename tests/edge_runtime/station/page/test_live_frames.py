@@ -10,8 +10,8 @@ import pytest
 
 from edge_runtime.bundle.store import open_bundle
 from edge_runtime.cameras.settings import CameraSettings
-from edge_runtime.station.page.live_frames import MAX_SIDE, LiveFrames, LiveWriter, shrunk, views_of
-from tests.support import ROOT
+from edge_runtime.station.page.live_frames import MAX_SIDE, LiveFrames, LiveWriter, shown_label, shrunk, views_of
+from tests.support import ROOT, spot_bundle
 from tests.support.colour_bundle import make_bundle
 from tests.support.sample_events import judged_view
 
@@ -133,3 +133,10 @@ def test_closing_gives_the_descriptor_back():
     frames.close()
     with pytest.raises(OSError, match="Bad file"):
         os.fstat(frames.handle)
+
+
+def test_a_healthy_picture_shows_the_fault_of_the_equipment_that_is_seen():
+    """Its kind is as probable for all equipment: without that, any tile would name the first label of all."""
+    decision = spot_bundle.RULE.decide(np.array([-3.0, 3.0, -4.0]))
+    assert (decision.label, decision.group) == ("pole_fine", "pole")
+    assert shown_label(decision, spot_bundle.RULE) == "pole_hot"

@@ -1,6 +1,7 @@
 """The night's page: what was watched, what persons said, what each camera can see."""
 
 import json
+import re
 import time
 
 import pytest
@@ -47,6 +48,15 @@ def test_the_page_tells_covered_time_with_maintenance_apart(night):
     for words in ("71.4 %", "frozen", "0:30:00", "maintenance", "0:15:00", "of 1 judged", "0 of 1"):
         assert words in page, words  # yard: 75 of 105 minutes
     assert page.count("<title>frozen") == 1
+
+
+def test_precision_is_told_week_by_week(over):
+    for number, wall in enumerate((NOW, NOW - 7 * 86400)):
+        document = alarm_document(number, camera="yard", label="rust", time=iso(wall))
+        over.desk.judgements.add(judge_event(document, list(Verdict)[number], "anna", "operator"))
+    page = over.client("wall")[0].get("/night").text
+    assert re.search(r"Week by week: \d{4}-W\d\d 0 %, \d{4}-W\d\d 100 %", page)
+    assert "1 of 2" in page
 
 
 def test_alarms_are_counted_by_label_with_what_was_said_so_far(night):

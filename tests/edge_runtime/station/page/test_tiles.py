@@ -122,6 +122,13 @@ def test_the_stream_has_a_fresh_value_while_somebody_looks_and_nothing_is_asked_
         thread.join(10)
 
 
+def test_a_page_that_was_started_by_hand_says_why_it_has_no_pictures(over):
+    over.desk.frames = None
+    client, _ = over.client("wall")
+    assert "This page was started by hand" in client.get("/").text
+    assert client.get("/live/0.jpg").status_code == 404
+
+
 def test_without_a_service_every_tile_is_grey_and_alarms_are_listed(over):
     client, _ = over.client("wall")
     page = client.get("/").text
