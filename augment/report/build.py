@@ -295,7 +295,10 @@ def _figures(folder: RunFolder, documents: Documents) -> Iterator[tuple[str, Fig
         title = "Recall of each class by the number of its real training images; dashed: the recall aimed at."
         yield "learning-curve", figures.learning_curves(curve), title, sentences.learning_curves(curve)
     for arm in arms:
-        title = f"Confusion matrix of {arm}: each row is a true class, each column a label that was given."
+        title = (
+            f"Confusion matrix of {arm}: each row is a true class, each column a label that was given; in full colour "
+            "where it is half of the class or more."
+        )
         matrix, seen = figures.confusion_matrix(summary, arm), sentences.confusion_matrix(summary, arm)
         yield f"confusion-{arm}", matrix, title, seen
     title = "How often the likeliest label is right, by its probability; dashed: what the probability promises."

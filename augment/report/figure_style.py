@@ -20,7 +20,7 @@ from edge_runtime.web.page_style import STATIC, theme
 INCH = 72  # units of the drawing, which are pixels where it is shown at its own size
 NAMES = ("text", "muted", "line", "panel", "accent", "on-accent", "off", *(f"series-{place}" for place in range(8)))
 TEXT, MUTED, LINE, PANEL, ACCENT, ON_ACCENT, OFF, *SERIES = (f"#fe01{place:02x}" for place in range(len(NAMES)))
-STANDS_FOR = re.compile(r"(?<=: )#fe01([0-9a-f]{2})")  # a value inside a style attribute
+STANDS_FOR = re.compile(r"(?<=: )#fe01(0[0-9a-e])")  # a value inside a style attribute
 FONT = "DejaVu Sans"  # comes with matplotlib, so every machine measures text alike
 LETTER = 7.0  # units, the mean width of a character
 SMALLEST, LARGEST = 0.82, 1.3  # how far a page scales a drawing: text has 10 px at least, and narrower boxes scroll

@@ -6,6 +6,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from augment.json_objects import as_plain, from_json
@@ -17,6 +18,7 @@ from augment.report.figure_style import as_svg, light_theme
 from augment.settings import write_settings
 from augment.stages import compare, train
 from edge_runtime.bundle.errors import InputError
+from edge_runtime.web.page_style import STATIC, theme
 from tests.support.drawn_run import tiny_run
 
 
@@ -176,6 +178,23 @@ def test_figures_draw_many_classes_and_classes_without_images(reported):
         assert 300 < float(root.get("width")) < 1000
         assert 400 < float(root.get("height")) < 1500
         assert "class 36" in text
+
+
+@pytest.mark.parametrize("name", ["dark", "light", "contrast"])
+def test_counts_are_legible_on_every_shade_of_every_theme(name):
+    sheet = "".join((STATIC / file).read_text() for file in ("base.css", "standalone.css"))
+    found = dict(re.findall(r"--([\w-]+): (#\w+)", theme(sheet, name)))
+    panel, accent, text, above = (np.array(to_rgb(found[key])) for key in ("panel", "accent", "text", "on-accent"))
+    for share in np.linspace(0, 1, 101):
+        opacity = figures.SHADES(float(share))[3]
+        ends = sorted(map(_luminance, (above if share >= 0.5 else text, opacity * accent + (1 - opacity) * panel)))
+        assert (ends[1] + 0.05) / (ends[0] + 0.05) >= 4.5
+
+
+def _luminance(colour: np.ndarray) -> float:
+    """Relative luminance of sRGB, as WCAG 2 has it."""
+    linear = np.where(colour <= 0.04045, colour / 12.92, ((colour + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])
 
 
 def test_learning_curves_of_many_classes_are_grey_beside_their_mean():
