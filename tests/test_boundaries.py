@@ -51,7 +51,7 @@ COMMANDS = ("augment.cli", "augment.demo", "augment.study")
 # What of the edge export and augment may import.
 FOR_THE_LAB = (
     *("bundle", "media", "inference", "updates", "web", "judgements", "labelling"),
-    *("settings_reader", "secret_files", "text_files", "cli_errors", "child_process"),
+    *("settings_reader", "secret_files", "text_files", "cli_errors", "child_process", "clock"),
 )
 
 WALLED_OFF = ("torch", "torchvision", "transformers", "diffusers", "onnx", "export", "augment")

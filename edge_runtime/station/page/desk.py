@@ -4,7 +4,6 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from starlette.requests import Request
 from ...alerts.event_query import EventQuery
 from ...bundle.errors import InputError
 from ...cameras.settings import CameraSettings
+from ...clock import from_iso
 from ...judgements.store import Judgements
 from ...web.access import current
 from ...web.bodies import json_object
@@ -142,7 +142,7 @@ def whole_of(text: str) -> int | None:
 def wall_of(text: str) -> float | None:
     """Return an ISO 8601 time in seconds since 1970, None where the text is none; without a zone it is local time."""
     try:
-        return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()  # Python 3.10 knows no Z
+        return from_iso(text).timestamp()
     except (ValueError, OverflowError, OSError):
         return None
 
