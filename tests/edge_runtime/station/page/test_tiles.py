@@ -122,6 +122,12 @@ def test_the_stream_has_a_fresh_value_while_somebody_looks_and_nothing_is_asked_
         thread.join(10)
 
 
+def test_tiles_go_on_where_the_outbox_cannot_be_read(over):
+    assert Tiles(over.desk).value()["newest"] == 4
+    (over.settings.station.state_dir / "outbox.sqlite3").write_bytes(b"no database" * 400)
+    assert [one["camera"] for one in Tiles(over.desk).value()["tiles"]] == ["yard", "north"]
+
+
 def test_a_page_that_was_started_by_hand_says_why_it_has_no_pictures(over):
     over.desk.frames = None
     client, _ = over.client("wall")
