@@ -1,9 +1,10 @@
 """Live tiles: for each view the newest judged picture, or the cause why there is none. No old picture is shown."""
 
+import logging
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ...alerts.event_query import Selection
+from ...bundle.errors import UnavailableError
 from ...bundle.preprocess import PreprocessSpec
 from ...causes import Cause
 from ...media.heatmap import overlay
@@ -29,6 +31,8 @@ LOOK_SECONDS = 1.0  # between two looks at the shared memory, for all viewers to
 QUALITY = 80  # of a live JPEG
 NEWEST_ALARMS = 6  # beside the tiles
 ALARM_HOURS = 24.0
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,7 @@ def tile_of(
     if maintained:
         maintenance = t("live.maintenance", until=shown_time(wall_of(status.get("until", ""))), by=status.get("by", ""))
     if about is None or too_old(about[1], now):
-        return Tile(slot, *view, "note" if maintained else "off", maintenance or t("live.off"), t("live.waiting"))
+        return Tile(slot, *view, "note" if maintained else "off", maintenance or t("live.waits"), t("live.waiting"))
     number, said = about
     flagged = said["flagged"]
     return Tile(
@@ -96,6 +100,25 @@ def tile_of(
         threshold=said["threshold"],
         chance=percent(said["probability"]),
     )
+
+
+def summary(t: Texts, tiles: Sequence[Tile]) -> list[dict[str, Any]]:
+    """Return how many tiles are in which state, the worst first, each with the first slot that is."""
+    waiting = [tile for tile in tiles if tile.state == "off" and tile.short == t("live.waits")]
+    off = [tile for tile in tiles if tile.state == "off" and tile not in waiting]
+    by_state = {state: [tile for tile in tiles if tile.state == state] for state in ("bad", "note", "ok")}
+    found = [
+        ("bad", "live.now_faults", by_state["bad"]),
+        ("warn", "live.now_off", off),
+        ("note", "live.now_maintenance", by_state["note"]),
+        ("off", "live.now_waiting", waiting),
+        ("ok", "live.now_healthy", by_state["ok"]),
+    ]
+    return [
+        {"state": state, "words": t(words, n=len(found)), "slot": found[0].slot}
+        for state, words, found in found
+        if found
+    ]
 
 
 def too_old(about: Mapping[str, Any], now: float) -> bool:
@@ -113,6 +136,7 @@ class Tiles:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._drawn: OrderedDict[tuple[int, int, bool], bytes] = OrderedDict()
+        self._alarm = 0
         self._lock = threading.Lock()
 
     def routes(self) -> list[Route]:
@@ -136,13 +160,22 @@ class Tiles:
 
     def value(self) -> dict[str, Any]:
         """Return what the stream shows: the tiles, the header's state and the number of the newest alarm."""
-        head = self._desk.head()
+        head, tiles = self._desk.head(), self.tiles()
         return {
-            "tiles": [asdict(tile) for tile in self.tiles()],
+            "tiles": [asdict(tile) for tile in tiles],
+            "now": summary(self._desk.pages.t, tiles),
             "state": head.state,
             "words": head.state_text,
-            "newest": self._desk.events.newest(),
+            "newest": self._newest(),
         }
+
+    def _newest(self) -> int:
+        """Return the number of the newest alarm; the one before where the outbox cannot be read: tiles go on."""
+        try:
+            self._alarm = self._desk.events.newest()
+        except UnavailableError as error:
+            log.warning("%s", error)
+        return self._alarm
 
     def tiles(self) -> list[Tile]:
         """Return the tiles of all views, and ask the service for pictures."""
@@ -164,8 +197,13 @@ class Tiles:
     @require(Role.VIEWER)
     def page(self, request: Request) -> Response:
         """Show the live tiles and the newest alarms."""
-        newest = self._desk.events.newest()
-        context = {"tiles": self.tiles(), "pictures": self._desk.frames is not None, "newest": newest}
+        tiles = self.tiles()
+        context = {
+            "tiles": tiles,
+            "now": summary(self._desk.pages.t, tiles),
+            "pictures": self._desk.frames is not None,
+            "newest": self._desk.events.newest(),
+        }
         return self._desk.pages.answer(request, "live.html", {**context, **self._alarms()})
 
     @require(Role.VIEWER)
