@@ -34,6 +34,7 @@ NAVIGATION = (
     Entry("/thresholds", "nav.thresholds", "threshold"),
     Entry("/cameras", "nav.cameras", "cameras"),
 )
+STALE_SECONDS = 10.0  # without a look at the cameras, after which what the live page shows is not live any more
 MOST_DIGITS = 15  # of a number in an address: no database counts further
 
 
@@ -45,7 +46,7 @@ class Desk:
     judgements: Judgements
     attention: Attention
     frames: LiveFrames | None = None
-    live: LiveValues = field(default_factory=LiveValues)
+    live: LiveValues = field(default_factory=partial(LiveValues, stale=STALE_SECONDS))
     events: EventQuery = field(init=False)
     model: ServedModel = field(init=False)
     service: ServiceStatus = field(init=False)

@@ -1,9 +1,11 @@
 """Live tiles: for each view the newest judged picture, or the cause why there is none. No old picture is shown."""
 
+import logging
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,6 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ...alerts.event_query import Selection
+from ...bundle.errors import UnavailableError
 from ...bundle.preprocess import PreprocessSpec
 from ...causes import Cause
 from ...media.heatmap import overlay
@@ -29,6 +32,8 @@ LOOK_SECONDS = 1.0  # between two looks at the shared memory, for all viewers to
 QUALITY = 80  # of a live JPEG
 NEWEST_ALARMS = 6  # beside the tiles
 ALARM_HOURS = 24.0
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -111,7 +116,7 @@ class Tiles:
     """The page of live tiles, its stream and its pictures."""
 
     def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+        self._desk, self._newest = desk, 0
         self._drawn: OrderedDict[tuple[int, int, bool], bytes] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -125,23 +130,28 @@ class Tiles:
         ]
 
     def publish(self, stop: threading.Event) -> None:
-        """Show all viewers what is new, once a second until `stop`; without a viewer nothing is asked or drawn."""
-        shown: object = None
+        """Show all viewers what is new, once a second until `stop`; without a viewer nothing is asked or drawn.
+
+        A look that fails is none: where that goes on, the streams end, and browsers say that nothing is live.
+        """
         while not stop.wait(LOOK_SECONDS):
             if not self._desk.live.viewers:
-                shown = None
-            elif (value := self.value()) != shown:
-                self._desk.live.publish(value)
-                shown = value
+                continue
+            try:
+                self._desk.live.publish(self.value())
+            except Exception:  # whatever it is, the next look may do better
+                log.exception("the live page could not look at the cameras")
 
     def value(self) -> dict[str, Any]:
         """Return what the stream shows: the tiles, the header's state and the number of the newest alarm."""
+        with suppress(UnavailableError):  # the service mends its outbox; until then the cameras are to be seen
+            self._newest = self._desk.events.newest()
         head = self._desk.head()
         return {
             "tiles": [asdict(tile) for tile in self.tiles()],
             "state": head.state,
             "words": head.state_text,
-            "newest": self._desk.events.newest(),
+            "newest": self._newest,
         }
 
     def tiles(self) -> list[Tile]:
