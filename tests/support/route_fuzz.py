@@ -27,6 +27,7 @@ KINDS = (
     "application/x-www-form-urlencoded",
     "multipart/form-data",
     "multipart/form-data; boundary=x",
+    "multipart/form-data; boundary=x; charset=utf-7",
 )
 Drawn = tuple[str, str, dict[str, str], bytes]
 Draw = Callable[[st.SearchStrategy[Any]], Any]
