@@ -131,7 +131,7 @@ class Answered:
         total = np.array(self.hand) + np.array(self.page)
         rng = np.random.default_rng(0)
         means = [float(rng.choice(total, len(total)).mean()) for _ in range(2000)]
-        low, high = np.quantile(means, (0.025, 0.975))
+        low, high = (float(edge) for edge in np.quantile(means, (0.025, 0.975)))
         return {
             "pictures": len(total),
             "seconds": round(float(total.mean()), 2), "low": round(low, 2), "high": round(high, 2),

@@ -3,11 +3,12 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import timezone
 from typing import Any
 
 from augment.data.fault_groups import FaultGroups
 from augment.data.feedback import Disagreement, FeedbackRecord, JudgedPrecision
+from edge_runtime.clock import from_iso
 from edge_runtime.judgements.precision import precisions
 from edge_runtime.judgements.records import Judgement, Verdict
 
@@ -118,7 +119,7 @@ def _bursts(examples: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
 def _moment(text: str) -> float | None:
     """Return an ISO 8601 time in seconds since 1970, without a zone as UTC; None where the text is none."""
     try:
-        at = datetime.fromisoformat(text.replace("Z", "+00:00"))
+        at = from_iso(text)
     except ValueError:
         return None
     return (at if at.tzinfo else at.replace(tzinfo=timezone.utc)).timestamp()

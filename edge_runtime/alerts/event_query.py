@@ -10,10 +10,9 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from ..clock import iso
-from ..durable_sqlite import disk
+from ..durable_sqlite import disk, open_read_only
 from .events import ALARM
 from .outbox import DATABASE, Entry
 
@@ -114,8 +113,7 @@ class EventQuery:
         if not self._path.exists():
             yield None
             return
-        address = f"file:{quote(str(self._path))}?mode=ro"
-        with disk(f"the outbox in {self._state_dir}"), closing(sqlite3.connect(address, uri=True, timeout=5)) as base:
+        with disk(f"the outbox in {self._state_dir}"), closing(open_read_only(self._path)) as base:
             yield base
 
     def _entry(self, row: Sequence[Any]) -> Entry:

@@ -2,7 +2,11 @@
 
 import getpass
 import hmac
+import os
 import secrets
+import sys
+import threading
+import webbrowser
 from collections.abc import Sequence
 
 from starlette.exceptions import HTTPException
@@ -29,9 +33,9 @@ class LocalAccess:
         self._token: str | None = secrets.token_urlsafe(32)
         self._cookie = f"session-{secrets.token_hex(4)}"
 
-    def address(self, port: int, host: str = "127.0.0.1") -> str:
+    def address(self, port: int) -> str:
         """Return the address to print and to open; it works once."""
-        return f"http://{host}:{port}/enter/{self._token}"
+        return f"http://127.0.0.1:{port}/enter/{self._token}"
 
     def routes(self) -> Sequence[Route]:
         """Return the route of the printed address."""
@@ -57,6 +61,17 @@ class LocalAccess:
             session = self._sessions.start(self.account)
             answer.set_cookie(self._cookie, session.id, httponly=True, samesite="strict")
         return answer
+
+
+def open_browser(address: str) -> bool:
+    """Open `address` in a browser with windows, in a thread; False where there is no display for one.
+
+    A browser inside the terminal would take Ctrl-C away from the command that runs there.
+    """
+    if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        return False
+    threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
+    return True
 
 
 def _login_name() -> str:

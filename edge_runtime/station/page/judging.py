@@ -10,7 +10,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from ...alerts.events import ALARM
 from ...alerts.outbox import Entry
 from ...bundle.errors import InputError
 from ...judgements.records import Verdict, judge_event
@@ -43,31 +42,40 @@ class Judging:
 
     @require(Role.OPERATOR)
     async def judge(self, request: Request) -> Response:
-        """Keep what a person says of an alarm: `verdict`, for another class `true_label`, and a `note`."""
+        """Keep what a person says of an alarm: `verdict`, for another class `true_label`, `boxes`, and a `note`."""
 
         def work(content: Fields) -> Fields:
-            entry, account = self._alarm(request), current(request)
+            entry, account = self._desk.alarm(request), current(request)
             try:
                 verdict = Verdict(text_of(content, "verdict"))
             except ValueError:
                 raise InputError(f"the verdict is none of {', '.join(known.value for known in Verdict)}") from None
-            label = text_of(content, "true_label") if verdict is Verdict.OTHER else ""
-            if label and label not in self._desk.labels():
-                raise InputError("the other class is none of the model's; choose one of the list")
+            label = self._true_label(entry, content) if verdict is Verdict.OTHER else ""
+            boxes = content.get("boxes") or [] if verdict in (Verdict.RIGHT, Verdict.OTHER) else []
             role, note = account.role.name.lower(), text_of(content, "note")
-            self._desk.judgements.add(judge_event(entry.document, verdict, account.name, role, label, note=note))
+            judgement = judge_event(entry.document, verdict, account.name, role, label, boxes, note)
+            self._desk.judgements.add(judgement)
             self._desk.audit(request, f"judged {verdict.value}{f' {label}' if label else ''}", entry.id)
             words = self._t(f"verdict.{verdict.value}") + (f": {label}" if label else "")
+            words += f", {self._t('event.boxes', n=len(boxes))}" if boxes else ""
             return {"message": self._t("event.judged", words=words), "undo": JUDGEMENTS_UNDO, "event": entry.id}
 
         return await self._done(request, work)
+
+    def _true_label(self, entry: Entry, content: Fields) -> str:
+        """Return the other class: one that the model knows, in its spelling, or a word of the person's own."""
+        said = " ".join(text_of(content, "true_label").split())
+        label = next((known for known in self._desk.labels() if known.casefold() == said.casefold()), said)
+        if label == entry.document.get("label"):
+            raise InputError(f"{label} is what the alarm says; judge it right, or name another class")
+        return label
 
     @require(Role.OPERATOR)
     async def acknowledge(self, request: Request) -> Response:
         """Note that somebody has seen an alarm."""
 
         def work(content: Fields) -> Fields:
-            entry = self._alarm(request)
+            entry = self._desk.alarm(request)
             self._desk.attention.acknowledge(entry.id, current(request).name)
             self._desk.audit(request, "acknowledged", entry.id)
             return {"message": self._t("event.acknowledged"), "undo": ATTENTION_UNDO, "event": entry.id}
@@ -142,12 +150,6 @@ class Judging:
             return {"message": self._t("cameras.ended"), "undo": ATTENTION_UNDO}
 
         return await self._done(request, work)
-
-    def _alarm(self, request: Request) -> Entry:
-        entry = self._desk.events.by_id(request.path_params["id"])
-        if entry is None or entry.kind != ALARM:
-            raise HTTPException(404)
-        return entry
 
     async def _done(self, request: Request, work: Callable[[Fields], Fields]) -> Response:
         """Do the `work` with what the request carries, in a thread since it writes to a disk; answer its result."""

@@ -10,7 +10,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from ...bundle.errors import InputError
 from ...bundle.manifest import Manifest, SmallestFault
 from ...clock import instant, iso
 from ...judgements.records import Verdict
@@ -23,10 +22,10 @@ from ..scores.drift import LEARNING, LEFT, read_drift
 from ..scores.replay import SAME_SECONDS
 from ..state_lock import is_running
 from ..updating.signed_reports import on_disk
-from .desk import Desk, percent, shown_time, wall_of
+from .desk import PERIODS, Desk, percent, period_of, shown_time, wall_of
 
-HOUR, DAY = 3600.0, 86400.0  # seconds
-PERIODS = {"12h": 12, "24h": 24, "7d": 7 * 24}  # hours
+DAY = 86400.0  # seconds
+OFFERED = ("12h", "24h", "7d")  # periods
 PRECISION_DAYS = 8 * 7
 MOST_INTERVALS = 200  # in the table of what was not watched
 
@@ -44,15 +43,13 @@ class NightPage:
     @require(Role.VIEWER)
     def page(self, request: Request) -> Response:
         """Show the report of the last hours."""
-        period = request.query_params.get("period") or "24h"
-        if period not in PERIODS:
-            raise InputError(f"the period is none of {', '.join(PERIODS)}; choose one")
-        seconds = PERIODS[period] * HOUR
+        period = period_of(request.query_params, OFFERED, "24h")
+        seconds = PERIODS[period]
         told, night = self._desk.service.read(), self._night(seconds)
         share = watched_share(night)
         context = {
             "period": period,
-            "periods": list(PERIODS),
+            "periods": OFFERED,
             "covered": "" if share is None else percent(share, 1),
             "covered_state": "off" if share is None else "ok" if share > 0.99 else "warn" if share > 0.9 else "bad",
             "began": shown_time(night.until.wall - (night.until.monotonic - shown_from(night))),
@@ -204,10 +201,12 @@ def shown_from(night: Night) -> float:
 
 
 def smallest_seen(desk: Desk, camera: str) -> str:
-    """Return in words the smallest fault that the views of a camera can show; "" where the bundle does not tell it."""
+    """Return in words the smallest fault that the views of a camera can show, or why that is not known."""
     manifest = desk.model.manifest()
-    if manifest is None or (smallest := manifest.smallest_fault) is None:
-        return ""
+    if manifest is None:
+        return desk.pages.t("night.smallest_no_model")
+    if (smallest := manifest.smallest_fault) is None:
+        return desk.pages.t("night.smallest_untold")
     sizes = view_sizes(desk, camera)
     if not sizes:
         return desk.pages.t("night.smallest_unknown")

@@ -4,8 +4,7 @@ import logging
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -86,7 +85,7 @@ def tile_of(
     if maintained:
         maintenance = t("live.maintenance", until=shown_time(wall_of(status.get("until", ""))), by=status.get("by", ""))
     if about is None or too_old(about[1], now):
-        return Tile(slot, *view, "note" if maintained else "off", maintenance or t("live.off"), t("live.waiting"))
+        return Tile(slot, *view, "note" if maintained else "off", maintenance or t("live.waits"), t("live.waiting"))
     number, said = about
     flagged = said["flagged"]
     return Tile(
@@ -103,6 +102,25 @@ def tile_of(
     )
 
 
+def summary(t: Texts, tiles: Sequence[Tile]) -> list[dict[str, Any]]:
+    """Return how many tiles are in which state, the worst first, each with the first slot that is."""
+    waiting = [tile for tile in tiles if tile.state == "off" and tile.short == t("live.waits")]
+    off = [tile for tile in tiles if tile.state == "off" and tile not in waiting]
+    by_state = {state: [tile for tile in tiles if tile.state == state] for state in ("bad", "note", "ok")}
+    found = [
+        ("bad", "live.now_faults", by_state["bad"]),
+        ("warn", "live.now_off", off),
+        ("note", "live.now_maintenance", by_state["note"]),
+        ("off", "live.now_waiting", waiting),
+        ("ok", "live.now_healthy", by_state["ok"]),
+    ]
+    return [
+        {"state": state, "words": t(words, n=len(found)), "slot": found[0].slot}
+        for state, words, found in found
+        if found
+    ]
+
+
 def too_old(about: Mapping[str, Any], now: float) -> bool:
     """Whether a picture with this text may not be shown as live any more `now` (monotonic seconds)."""
     return bool(now - about["captured_monotonic"] > about["limit"])
@@ -116,8 +134,9 @@ class Tiles:
     """The page of live tiles, its stream and its pictures."""
 
     def __init__(self, desk: Desk) -> None:
-        self._desk, self._newest = desk, 0
+        self._desk = desk
         self._drawn: OrderedDict[tuple[int, int, bool], bytes] = OrderedDict()
+        self._alarm = 0
         self._lock = threading.Lock()
 
     def routes(self) -> list[Route]:
@@ -144,15 +163,22 @@ class Tiles:
 
     def value(self) -> dict[str, Any]:
         """Return what the stream shows: the tiles, the header's state and the number of the newest alarm."""
-        with suppress(UnavailableError):  # the service mends its outbox; until then the cameras are to be seen
-            self._newest = self._desk.events.newest()
-        head = self._desk.head()
+        head, tiles = self._desk.head(), self.tiles()
         return {
-            "tiles": [asdict(tile) for tile in self.tiles()],
+            "tiles": [asdict(tile) for tile in tiles],
+            "now": summary(self._desk.pages.t, tiles),
             "state": head.state,
             "words": head.state_text,
-            "newest": self._newest,
+            "newest": self._newest(),
         }
+
+    def _newest(self) -> int:
+        """Return the number of the newest alarm; the one before where the outbox cannot be read: tiles go on."""
+        try:
+            self._alarm = self._desk.events.newest()
+        except UnavailableError as error:
+            log.warning("%s", error)
+        return self._alarm
 
     def tiles(self) -> list[Tile]:
         """Return the tiles of all views, and ask the service for pictures."""
@@ -174,8 +200,13 @@ class Tiles:
     @require(Role.VIEWER)
     def page(self, request: Request) -> Response:
         """Show the live tiles and the newest alarms."""
-        newest = self._desk.events.newest()
-        context = {"tiles": self.tiles(), "pictures": self._desk.frames is not None, "newest": newest}
+        tiles = self.tiles()
+        context = {
+            "tiles": tiles,
+            "now": summary(self._desk.pages.t, tiles),
+            "pictures": self._desk.frames is not None,
+            "newest": self._desk.events.newest(),
+        }
         return self._desk.pages.answer(request, "live.html", {**context, **self._alarms()})
 
     @require(Role.VIEWER)
