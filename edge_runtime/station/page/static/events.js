@@ -1,6 +1,6 @@
 // Events: moving through the list, judging by keys, undo. The page works by its links without this.
 
-import { announce, complain, keys, post, t, toast } from "./base.js";
+import { announce, breakable, complain, keys, post, t, toast } from "./base.js";
 import { Boxes } from "./boxes.js";
 
 const pane = document.getElementById("pane");
@@ -164,7 +164,7 @@ function other() {
       key.textContent = index + 1;
       button.append(key);
     }
-    button.append(label);
+    button.append(breakable(label));
     button.addEventListener("click", () => { dialog.close(); judge("other", label); });
     return button;
   });
