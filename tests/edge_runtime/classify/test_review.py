@@ -13,7 +13,6 @@ pytest.importorskip("starlette", reason="the page needs the extra `field`")
 pytest.importorskip("securesystemslib", reason="archives are signed")
 
 from augment.station_demo.files import BUNDLE
-from augment.station_demo.pictures import clean_picture, random_sight
 from edge_runtime.bundle.store import open_bundle
 from edge_runtime.classify import opening, review
 from edge_runtime.inference.engines import open_engine
@@ -87,8 +86,8 @@ def test_what_was_answered_leaves_signed_once_and_the_rest_stays(tmp_path, items
 
 def test_the_page_says_of_a_large_picture_what_the_classification_said(tmp_path):
     evaluator = opening.open_evaluator(BUNDLE)  # it decodes large JPEG files at a part of their size
-    sight = random_sight("leaking_transformer", 3)
-    large = cv2.resize(clean_picture(sight), (1440, 810), interpolation=cv2.INTER_NEAREST)
+    small = cv2.imread(str(sorted((BUNDLE / "golden").glob("*.png"))[0]))
+    large = cv2.resize(small, (1440, 810), interpolation=cv2.INTER_NEAREST)
     (tmp_path / "large.jpg").write_bytes(encode_jpeg(large, 90))
     items = review.ReviewItems(tmp_path, evaluator, review.classified(tmp_path, evaluator, print))
     look, seen = items.look(items.order[0]), items.seen["large.jpg"]
