@@ -62,6 +62,7 @@ export function toast(sentence, { undo = null, state = "note", seconds = undo ? 
     line.append(button);
   }
   const toasts = document.getElementById("toasts");
+  for (const button of toasts.querySelectorAll("button")) button.remove();  // it would take back what came after
   toasts.append(line);
   while (toasts.children.length > 3) toasts.firstChild.remove();
   setTimeout(() => line.remove(), seconds * 1000);
