@@ -248,9 +248,9 @@ def write_archives(items: ReviewItems, store: Judgements, sender: Sender, place:
     while True:
         waiting = [event for event in store.waiting_pictures() if event in by_event]
         examples = [_example(event, *by_event[event], identity) for event in waiting]
-        archive = build_archive(
-            sender, store.archives() + 1, iso(time.time()), store.waiting(), examples, ARCHIVE_BYTES
-        )
+        # What was said of the pictures of another folder leaves with those.
+        entries = [entry for entry in store.waiting() if entry.judgement and entry.judgement.event in by_event]
+        archive = build_archive(sender, store.archives() + 1, iso(time.time()), entries, examples, ARCHIVE_BYTES)
         if archive is None:
             break
         path = place / archive.name

@@ -110,7 +110,10 @@ function tell() {
   byId("confirm").firstElementChild.textContent = label ? confirmation() : t("label.confirm");
 }
 
-const confirmation = () => isFault(label) ? t("label.confirm_boxes", { label, n: canvas.boxes.length }) : t("label.confirm_label", { label });
+const confirmation = () => {
+  if (isFault(label)) return t("label.confirm_boxes", { label, n: canvas.boxes.length });
+  return t(canvas.boxes.length ? "label.confirm_no_fault" : "label.confirm_label", { label });
+};
 
 function says(name) {  // who says so: the data, the model, or what speaks against the label
   const said = [];

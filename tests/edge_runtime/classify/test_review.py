@@ -5,6 +5,8 @@ import subprocess
 import sys
 import urllib.request
 import zipfile
+from contextlib import closing
+from dataclasses import replace
 
 import cv2
 import pytest
@@ -18,6 +20,7 @@ from edge_runtime.classify import opening, review
 from edge_runtime.inference.engines import open_engine
 from edge_runtime.inference.evaluator import Evaluator
 from edge_runtime.judgements.records import Verdict
+from edge_runtime.judgements.store import Judgements
 from edge_runtime.labelling.journal import CANNOT_TELL, LABEL, SOMETHING_ELSE, Answer, Journal
 from edge_runtime.media.jpeg import encode_jpeg
 from edge_runtime.updates.identity.station_key import PUBLIC_FILE, verify
@@ -62,6 +65,11 @@ def test_what_was_answered_leaves_signed_once_and_the_rest_stays(tmp_path, items
         journal.give([Answer(names[4], LABEL, "pole_fine")], "anna")
         journal.give([Answer(names[0], LABEL, "pole_hot", (), WIDTH, HEIGHT)], "anna")
         journal.give([Answer(names[1], SOMETHING_ELSE, note="a bird"), Answer(names[2], CANNOT_TELL)], "anna")
+        (state / "updates").mkdir(parents=True, exist_ok=True)
+        with closing(Judgements(state)) as store:  # of another folder, whose page is open too
+            given = journal.current()[names[4]]
+            made = review.judgement_of(items.seen[names[4]], given, items.evaluator.bundle)
+            store.add(replace(made, id="review-elsewhere", event="picture-elsewhere"))
         said = finish()
         assert "5 judgements and 5 pictures" in said[0]
         assert said[-1].endswith("by which they enrol laptop-7")
