@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from pathlib import Path
 
 SYNCED, FREE, STEPPED = "synced", "free", "stepped"
 
@@ -14,6 +15,8 @@ STEP_SECONDS = 1.0  # a jump of wall against monotonic time beyond this is a ste
 SLEW_SHARE = 1e-3  # and beyond this share of the time between two readings; the kernel slews by at most 5e-4
 SETTLE_SECONDS = 600.0  # how long a reading counts as stepped after the step
 EARLIEST = 1_767_225_600.0  # 2026-01-01 UTC: a clock before this has not been set
+
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 _STA_UNSYNC = 0x0040
 
@@ -54,6 +57,11 @@ def instant(monotonic: float | None = None) -> Instant:
     """Return the moment of `monotonic` seconds, or this moment, with the wall time that belongs to it."""
     now, wall = time.monotonic(), time.time()
     return Instant(now, wall) if monotonic is None else Instant(monotonic, wall - (now - monotonic))
+
+
+def boot_id() -> str:
+    """Return the boot ID; monotonic times are comparable only within one boot."""
+    return BOOT_ID.read_text().strip()
 
 
 @dataclass(frozen=True)
@@ -101,6 +109,11 @@ class Clock:
         if self._stepped_at is not None and now - self._stepped_at < SETTLE_SECONDS:
             return STEPPED
         return SYNCED if wall >= EARLIEST and self._synced() else FREE
+
+
+def from_iso(text: str) -> datetime:
+    """Return the moment of an ISO 8601 time, without a zone where the text names none; ValueError where it is none."""
+    return datetime.fromisoformat(text.replace("Z", "+00:00"))  # Python 3.10 knows no Z
 
 
 def iso(wall: float) -> str:

@@ -8,6 +8,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 from .bundle.errors import InputError, UnavailableError
 
@@ -36,6 +37,14 @@ def open_database(path: Path, tables: str, version: int, repair: bool) -> sqlite
         log.error("%s: %s; it is set aside, and the night goes on with a new one", path, error)
     set_aside(path)
     return _prepared(path, tables, version)
+
+
+def open_read_only(path: Path, seconds: float = 5.0) -> sqlite3.Connection:
+    """Open a database that another process writes, waiting at most `seconds` for it; errors come as they are.
+
+    Any thread may use and close it, one at a time.
+    """
+    return sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=seconds, check_same_thread=False)
 
 
 def _is_damage(error: Exception) -> bool:

@@ -1,6 +1,7 @@
 """The architecture, executable: which room may import which, that nobody goes in circles, what never loads together."""
 
 import ast
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -51,7 +52,7 @@ COMMANDS = ("augment.cli", "augment.demo", "augment.study")
 # What of the edge export and augment may import.
 FOR_THE_LAB = (
     *("bundle", "media", "inference", "updates", "web", "judgements", "labelling"),
-    *("settings_reader", "secret_files", "text_files", "cli_errors", "child_process"),
+    *("settings_reader", "secret_files", "text_files", "cli_errors", "child_process", "clock"),
 )
 
 WALLED_OFF = ("torch", "torchvision", "transformers", "diffusers", "onnx", "export", "augment")
@@ -80,6 +81,29 @@ def test_the_whole_edge_imports_with_the_training_stack_walled_off():
 def test_the_wall_holds():
     done = subprocess.run([sys.executable, "-c", PROBE, "cv2"], capture_output=True, text=True, cwd=ROOT)
     assert "the edge reached for cv2" in done.stderr
+
+
+WITHOUT_PAGES = """
+from click.testing import CliRunner
+import edge_runtime.station.assemble
+from edge_runtime.classify.cli import main
+from edge_runtime.station.cli import main as station
+for command in (main, station, *station.commands.values()):
+    assert CliRunner().invoke(command, ["--help"]).exit_code == 0
+done = CliRunner().invoke(main, ["--bundle", "demo", "demo/golden/10.png", "--report", "page.html"])
+assert done.exit_code in (0, 10), done.output
+"""
+
+
+def test_who_judges_pictures_or_watches_without_a_page_needs_none_of_what_pages_need(tmp_path):
+    (tmp_path / "demo").symlink_to(ROOT / "augment" / "station_demo" / "bundle")
+    probe = PROBE.partition("import edge_runtime")[0] + WITHOUT_PAGES
+    for_pages = ("starlette", "uvicorn", "h11", "jinja2", "markupsafe", "argon2", "multipart", "python_multipart")
+    command = [sys.executable, "-c", probe, *for_pages]
+    done = subprocess.run(
+        command, capture_output=True, text=True, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def modules(root: Path, *packages: str) -> dict[str, Path]:

@@ -32,6 +32,8 @@ HOMES = {
     r"ClickException\((str|_shown)\(": "edge_runtime/cli_errors.py",
     r"^\s+import tomllib": "edge_runtime/settings_reader.py",
     r"time\.monotonic\(\), time\.time\(\)": "edge_runtime/clock.py",
+    r"\"\+00:00\"\)": "edge_runtime/clock.py",
+    r"\?mode=ro": "edge_runtime/durable_sqlite.py",
     r"\"predictions\.json\"": "augment/training/predictions.py",
     r"^(EMPTY_SHARE|SNR_CAP)\b": "augment/training/diffusion_loss.py",
     r"^def nearest_distance\b": "augment/models/image_embedding.py",

@@ -8,6 +8,7 @@ from typing import Any
 
 from augment.data.fault_groups import FaultGroups
 from augment.data.feedback import Disagreement, FeedbackRecord, JudgedPrecision
+from edge_runtime.clock import from_iso
 from edge_runtime.judgements.precision import precisions
 from edge_runtime.judgements.records import Judgement, Verdict
 
@@ -105,7 +106,7 @@ def _bursts(examples: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
         example = examples[key]
         camera, name = (example["station"], example.get("camera", "")), f"feedback {key}"
         try:
-            at = datetime.fromisoformat(str(example["time"]).replace("Z", "+00:00"))
+            at = from_iso(str(example["time"]))
         except (KeyError, ValueError):
             found[key] = name
             continue

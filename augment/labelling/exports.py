@@ -19,7 +19,6 @@ from edge_runtime.labelling.items import Box
 from edge_runtime.labelling.journal import LABEL, Given
 
 HEADER = ("path", "label", "group", "split", "x", "y", "w", "h", "who", "when")
-FORMATS = ("coco", "yolo")
 
 
 @dataclass(frozen=True)

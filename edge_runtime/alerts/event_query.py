@@ -10,10 +10,9 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from ..clock import iso
-from ..durable_sqlite import disk
+from ..durable_sqlite import disk, open_read_only
 from .events import ALARM
 from .outbox import DATABASE, Entry
 
@@ -60,9 +59,9 @@ class EventQuery:
             before = wanted.before or 1 << 62
             return [self._entry(row) for row in base.execute(query, (*values, before, wanted.limit))]
 
-    def alarm_labels(self, since: float) -> list[tuple[str, str]]:
-        """Return (id, label) of every alarm captured at `since` (seconds since 1970) or later, tests apart."""
-        where, values = _conditions(Selection(since=since))
+    def alarm_labels(self, since: float, until: float | None = None) -> list[tuple[str, str]]:
+        """Return (id, label) of every alarm captured from `since` until `until` (seconds since 1970), tests apart."""
+        where, values = _conditions(Selection(since=since, until=until))
         query = f"SELECT id, json_extract(document, '$.label') FROM events WHERE {where} ORDER BY seq"
         with self._opened() as base:
             rows = [] if base is None else base.execute(query, (*values, 1 << 62)).fetchall()
@@ -114,8 +113,7 @@ class EventQuery:
         if not self._path.exists():
             yield None
             return
-        address = f"file:{quote(str(self._path))}?mode=ro"
-        with disk(f"the outbox in {self._state_dir}"), closing(sqlite3.connect(address, uri=True, timeout=5)) as base:
+        with disk(f"the outbox in {self._state_dir}"), closing(open_read_only(self._path)) as base:
             yield base
 
     def _entry(self, row: Sequence[Any]) -> Entry:

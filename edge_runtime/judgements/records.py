@@ -5,12 +5,11 @@ import time as clock
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
 from enum import Enum
 from typing import Any
 
 from ..bundle.errors import InputError
-from ..clock import iso
+from ..clock import from_iso, iso
 
 Box = tuple[float, float, float, float]
 """x, y, width and height from the top left corner, as fractions 0..1 of the picture that was judged."""
@@ -131,7 +130,7 @@ def read_judgement(content: Mapping[str, Any]) -> Judgement:
 def week_of(time: str) -> str:
     """Return the ISO week of an ISO 8601 time, as `2026-W48`; InputError where that is no time."""
     try:
-        year, week, _ = datetime.fromisoformat(time.replace("Z", "+00:00")).isocalendar()  # Python 3.10 knows no Z
+        year, week, _ = from_iso(time).isocalendar()
     except ValueError as error:
         raise InputError(f"{time!r} is no time, expected one like 2026-11-23T02:10:00.000Z") from error
     return f"{year:04d}-W{week:02d}"

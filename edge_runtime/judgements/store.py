@@ -19,6 +19,7 @@ from .records import Judgement, read_judgement
 DATABASE = "judgements.sqlite3"
 VERSION = 1  # of the tables
 AT_ONCE = 500  # values in one query
+MOST_WAITING = 20_000  # entries that are read for one archive
 MOST_TRUE_LABELS = 50  # that are offered again
 
 _TABLES = """
@@ -61,7 +62,6 @@ _VALID = "undoes IS NULL AND NOT EXISTS (SELECT 1 FROM entries AS later WHERE la
 class Entry:
     """One line of the store: a judgement, or the undo of one, whose id is `undoes`."""
 
-    seq: int
     id: str
     judgement: Judgement | None
     undoes: str = ""
@@ -147,14 +147,6 @@ class Judgements:
         rows = self._rows(f"captured >= ? AND {_VALID} ORDER BY seq", since)
         return {judgement.event: judgement for judgement in rows}
 
-    def disagreements(self) -> list[list[Judgement]]:
-        """Return what each judge last said, for every event on which two of them say different things."""
-        events = self._select(
-            f"SELECT event FROM entries WHERE {_VALID} GROUP BY event HAVING count(DISTINCT judge) > 1"
-        )
-        said = [self.of_event(event) for (event,) in events]
-        return [judges for judges in said if len({judgement.said for judgement in judges}) > 1]
-
     def precision(self, since: str = "", by_week: bool = True) -> list[Precision]:
         """Return the share of right alarms by camera, label and week, of frames captured at `since` or later.
 
@@ -167,16 +159,11 @@ class Judgements:
             self._precision = question, counted
         return list(counted)
 
-    def entries(self, after: int = 0, limit: int = 1000) -> list[Entry]:
-        """Return judgements and undos in the order in which they came, those behind number `after`."""
-        query = "SELECT seq, id, undoes, document FROM entries WHERE seq > ? ORDER BY seq LIMIT ?"
-        return [_entry(row) for row in self._select(query, after, limit)]
-
-    def waiting(self, limit: int = 20_000) -> list[Entry]:
-        """Return judgements and undos that have left in no archive yet, oldest first."""
-        query = "SELECT seq, id, undoes, document FROM entries WHERE NOT EXISTS "
+    def waiting(self) -> list[Entry]:
+        """Return judgements and undos that have left in no archive yet, the oldest first and only so many."""
+        query = "SELECT id, undoes, document FROM entries WHERE NOT EXISTS "
         query += "(SELECT 1 FROM departed WHERE subject = entries.id) ORDER BY seq LIMIT ?"
-        return [_entry(row) for row in self._select(query, limit)]
+        return [_entry(row) for row in self._select(query, MOST_WAITING)]
 
     def departed(self, subjects: Sequence[str]) -> set[str]:
         """Return which of these have left in an archive: ids of entries, and `picture_subject` of events."""
@@ -235,5 +222,5 @@ def picture_subject(event: str) -> str:
 
 
 def _entry(row: Sequence[Any]) -> Entry:
-    seq, identity, undoes, document = row
-    return Entry(seq, identity, None if undoes else read_judgement(json.loads(document)), undoes or "")
+    identity, undoes, document = row
+    return Entry(identity, None if undoes else read_judgement(json.loads(document)), undoes or "")

@@ -4,6 +4,7 @@ An answer is on disk before the page says that it is kept. Undoing is a line too
 program goes on where it stopped. A torn last line, as a power cut leaves it, is cut off when the journal is opened.
 """
 
+import errno
 import json
 import os
 import threading
@@ -11,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from ..bundle.errors import InputError, UnavailableError, os_errors_as
 from ..bundle.files import lock_file, sync_folder
@@ -66,10 +67,10 @@ class Journal:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path, self._guard = path, threading.Lock()
+        self._path, self._guard = path, threading.RLock()
         with os_errors_as(UnavailableError, f"the journal {path} cannot be written", "choose another --out"):
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file: IO[bytes] = path.open("a+b")
+            self._file = path.open("a+b", buffering=0)  # what a full disk refused must not come later
             sync_folder(path.parent)
         try:
             lock_file(self._file)
@@ -101,9 +102,9 @@ class Journal:
         """Take back the newest action that still counts, whoever did it; return the ids of its pictures."""
         with self._guard:
             standing = self._standing()
-        if not standing:
-            return []
-        self._append(who, undoes=standing[-1].number)
+            if not standing:
+                return []
+            self._append(who, undoes=standing[-1].number)
         return [answer.id for answer in standing[-1].answers]
 
     def current(self) -> dict[str, Given]:
@@ -130,8 +131,8 @@ class Journal:
         """Write all of `data` durably, or take back what of it got onto the disk."""
         end = self._file.seek(0, os.SEEK_END)
         try:
-            self._file.write(data)
-            self._file.flush()
+            if self._file.write(data) != len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.fsync(self._file.fileno())
         except OSError:
             os.ftruncate(self._file.fileno(), end)

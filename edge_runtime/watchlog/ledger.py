@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..causes import Cause
-from ..clock import Instant
+from ..clock import Instant, boot_id
 from ..durable_sqlite import disk, open_database, transaction
-from .ledger_query import Night, boot_id, read_night
+from .ledger_query import Night, read_night
 
 BEAT_SECONDS = 10.0  # at most this much of a run is unknown after a power cut
 

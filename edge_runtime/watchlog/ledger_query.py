@@ -12,10 +12,10 @@ from pathlib import Path
 
 from ..bundle.errors import UnavailableError
 from ..causes import Cause
-from ..clock import Instant
+from ..clock import Instant, boot_id
+from ..durable_sqlite import open_read_only
 
 SHORT_SECONDS = 0.5  # an interval below is not worth a line
-BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 def ledger_path(state_dir: Path) -> Path:
@@ -69,7 +69,7 @@ class Night:
 def read_night_of(path: Path, seconds: float, now: Instant, at_work: bool) -> Night:
     """Return the last `seconds` from a ledger that another process may be writing; `at_work`: one is."""
     try:
-        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as base:
+        with closing(open_read_only(path)) as base:
             return read_night(base, seconds, now if at_work else _now_of_last_run(base, now), at_work)
     except sqlite3.Error as error:
         raise UnavailableError(f"the ledger {path} cannot be read ({error}); has the service run here?") from error
@@ -81,11 +81,6 @@ def _now_of_last_run(base: sqlite3.Connection, now: Instant) -> Instant:
     if row is None or row[0] == boot_id():
         return now
     return Instant(row[1] + max(now.wall - row[2], 0.0), now.wall)
-
-
-def boot_id() -> str:
-    """Return the boot ID; monotonic times are comparable only within one boot."""
-    return BOOT_ID.read_text().strip()
 
 
 @dataclass(frozen=True)

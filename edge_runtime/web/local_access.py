@@ -33,9 +33,9 @@ class LocalAccess:
         self._token: str | None = secrets.token_urlsafe(32)
         self._cookie = f"session-{secrets.token_hex(4)}"
 
-    def address(self, port: int, host: str = "127.0.0.1") -> str:
+    def address(self, port: int) -> str:
         """Return the address to print and to open; it works once."""
-        return f"http://{host}:{port}/enter/{self._token}"
+        return f"http://127.0.0.1:{port}/enter/{self._token}"
 
     def routes(self) -> Sequence[Route]:
         """Return the route of the printed address."""

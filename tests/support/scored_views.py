@@ -1,6 +1,7 @@
 """Judged views with scores that a test chooses, as a station's rule decides on them."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -9,7 +10,7 @@ from edge_runtime.alerts.votes import CameraRule, VoteRule, camera_rule
 from edge_runtime.bundle.decision import Rule
 from edge_runtime.inference.blank_check import Health
 from edge_runtime.inference.evaluator import Evaluation
-from edge_runtime.station.scores.drift import LEARNED_HOURS, DriftWatch
+from edge_runtime.station.scores.drift import LEARNED_HOURS, DriftWatch, _measured
 from tests.support.colour_bundle import RULE
 
 MODEL = {"name": "colours", "version": "1", "digest": "c" * 64}
@@ -43,14 +44,22 @@ def show_hours(
     watch: DriftWatch, hours: range, mean: float = 100.0, chance: float = 0.01, detail: float = 400.0
 ) -> None:
     """Twelve frames of `yard` in each of the hours since 1970."""
+    view = scored_view(RULE, rust(chance), 0.0, health=Health(mean, 30.0, detail))
     for hour in hours:
         for number in range(12):
             captured = hour * 3600.0 + number * 200
-            view = scored_view(RULE, rust(chance), captured, health=Health(mean, 30.0, detail))
-            watch.note([view], captured)
+            watch.note([replace(view, captured=captured)], captured)
+
+
+def teach_hours(watch: DriftWatch, hours: range) -> None:
+    """The medians of hours of `yard` as `show_hours` shows them, without a file on disk for each hour."""
+    view = scored_view(RULE, rust(0.01), 0.0)
+    for name, value in _measured(view).items():
+        for hour in hours:
+            watch._series["yard", ""][name].add(hour, value)
 
 
 def grown_dark(watch: DriftWatch, first: int = 500_000) -> None:
     """A week that is learned, and a darker day of `yard`."""
-    show_hours(watch, range(first, first + LEARNED_HOURS))
+    teach_hours(watch, range(first, first + LEARNED_HOURS))
     show_hours(watch, range(first + LEARNED_HOURS, first + LEARNED_HOURS + 30), mean=40.0)

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...bundle.errors import InputError
-from ...clock import Instant, instant, iso
+from ...clock import Instant, boot_id, instant, iso
 from ...durable_sqlite import disk, open_database, transaction
-from ...watchlog.ledger_query import boot_id
 
 DATABASE = "attention.sqlite3"
 ACKNOWLEDGE, SNOOZE, MAINTENANCE, UNDO = "acknowledge", "snooze", "maintenance", "undo"

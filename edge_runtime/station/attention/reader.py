@@ -4,11 +4,12 @@ import contextlib
 import logging
 import sqlite3
 from pathlib import Path
-from urllib.parse import quote
 
-from ...clock import Instant
-from ...watchlog.ledger_query import boot_id
+from ...clock import Instant, boot_id
+from ...durable_sqlite import open_read_only
 from .attention import DATABASE, NOTHING, VERSION, Current, Entry, holding, newest_entries
+
+WAIT_SECONDS = 0.2  # for the page to finish what it writes; the service has frames to judge
 
 log = logging.getLogger(__name__)
 
@@ -19,8 +20,8 @@ class AttentionReader:
     A list that cannot be read is said once in the log, and what was known of it holds on until it ends.
     """
 
-    def __init__(self, state_dir: Path, boot: str | None = None) -> None:
-        self._path, self._boot = state_dir / DATABASE, boot or boot_id()
+    def __init__(self, state_dir: Path) -> None:
+        self._path, self._boot = state_dir / DATABASE, boot_id()
         self._database: sqlite3.Connection | None = None
         self._seen: tuple[int, int] = (0, 0)  # the file, and SQLite's number of what stands in it
         self._entries: list[Entry] = []
@@ -66,8 +67,7 @@ class AttentionReader:
             return
         if file != self._seen[0] or self._database is None:  # the page has set a damaged one aside
             self.close()
-            address = f"file:{quote(str(self._path))}?mode=ro"
-            self._database = sqlite3.connect(address, uri=True, timeout=0.2, check_same_thread=False)
+            self._database = open_read_only(self._path, WAIT_SECONDS)
         (changes,) = self._database.execute("PRAGMA data_version").fetchone()
         if (file, changes) == self._seen:
             return

@@ -1,19 +1,23 @@
 """What all of the station's pages share: settings, the stores that they read and write, texts, and what forms hold."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from starlette.datastructures import QueryParams
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from ...alerts.event_query import EventQuery
+from ...alerts.events import ALARM
+from ...alerts.outbox import Entry as Alarm
 from ...bundle.errors import InputError
 from ...cameras.settings import CameraSettings
+from ...clock import from_iso
 from ...judgements.store import Judgements
 from ...web.access import current
 from ...web.bodies import json_object
@@ -34,6 +38,9 @@ NAVIGATION = (
     Entry("/thresholds", "nav.thresholds", "threshold"),
     Entry("/cameras", "nav.cameras", "cameras"),
 )
+HOUR = 3600.0  # seconds
+PERIODS = {"12h": 12 * HOUR, "24h": 24 * HOUR, "7d": 7 * 24 * HOUR, "30d": 30 * 24 * HOUR}
+STALE_SECONDS = 10.0  # without a look at the cameras, after which what the live page shows is not live any more
 MOST_DIGITS = 15  # of a number in an address: no database counts further
 
 
@@ -45,7 +52,7 @@ class Desk:
     judgements: Judgements
     attention: Attention
     frames: LiveFrames | None = None
-    live: LiveValues = field(default_factory=LiveValues)
+    live: LiveValues = field(default_factory=partial(LiveValues, stale=STALE_SECONDS))
     events: EventQuery = field(init=False)
     model: ServedModel = field(init=False)
     service: ServiceStatus = field(init=False)
@@ -68,6 +75,13 @@ class Desk:
         found = next((camera for camera in self.settings.camera if camera.name == name), None)
         if found is None:
             raise InputError(f"no camera of this station has that name; known are {', '.join(self.cameras) or 'none'}")
+        return found
+
+    def alarm(self, request: Request) -> Alarm:
+        """Return the alarm that an address names; HTTPException 404 where there is none."""
+        found = self.events.by_id(request.path_params["id"])
+        if found is None or found.kind != ALARM:
+            raise HTTPException(404)
         return found
 
     def labels(self) -> list[str]:
@@ -123,6 +137,14 @@ def text_of(content: dict[str, Any], name: str) -> str:
     return value
 
 
+def period_of(query: QueryParams, known: Collection[str], otherwise: str) -> str:
+    """Return the word for a period in an address, one of the `known` of PERIODS; InputError where it is none."""
+    period = query.get("period") or otherwise
+    if period and period not in known:
+        raise InputError(f"the period is none of {', '.join(known)}; choose one")
+    return period
+
+
 def hours_of(content: dict[str, Any]) -> float:
     """Return the `hours` of what a request carries, above 0. InputError where they are none."""
     try:
@@ -142,7 +164,7 @@ def whole_of(text: str) -> int | None:
 def wall_of(text: str) -> float | None:
     """Return an ISO 8601 time in seconds since 1970, None where the text is none; without a zone it is local time."""
     try:
-        return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()  # Python 3.10 knows no Z
+        return from_iso(text).timestamp()
     except (ValueError, OverflowError, OSError):
         return None
 

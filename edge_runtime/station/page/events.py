@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlencode
 
 import cv2
@@ -18,21 +18,21 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ...alerts.event_query import Selection
-from ...alerts.events import ALARM
 from ...alerts.outbox import DELIVERED, PARKED, Entry
 from ...bundle.errors import InputError
+from ...bundle.preprocess import Frame
 from ...judgements.records import Judgement, Verdict
+from ...media.heatmap import fitted
 from ...media.jpeg import encode_jpeg
 from ...web.access import require
 from ...web.accounts import Role
-from .desk import Desk, percent, shown_time, wall_of, whole_of
+from .desk import PERIODS, Desk, percent, period_of, shown_time, wall_of, whole_of
 
 PAGE_ROWS = 50
 THUMB_SIDE, THUMB_QUALITY = 320, 80  # pixels, and of its JPEG
 LARGE_PICTURE = 256 << 10  # bytes of a JPEG that is decoded at half its size for a small one
 KEPT_THUMBS = 256  # in memory, about 15 KB each
 MOST_PICTURE = 64 << 20  # bytes of a file that is sent
-PERIODS = {"12h": 12, "24h": 24, "7d": 7 * 24, "30d": 30 * 24}  # hours
 OPEN, JUDGED = "open", "judged"
 STATES = {Verdict.RIGHT: "ok", Verdict.WRONG: "warn", Verdict.OTHER: "note", Verdict.UNSURE: "off"}
 
@@ -54,8 +54,7 @@ class Filter:
     def of(cls, query: QueryParams) -> "Filter":
         """Return the filter of an address. InputError where a part of it cannot be one."""
         found = cls(**{name: query.get(name, "") for name in cls.__dataclass_fields__})
-        if found.period and found.period not in PERIODS:
-            raise InputError(f"the period is none of {', '.join(PERIODS)}; choose one")
+        period_of(query, PERIODS, "")
         if found.judged not in ("", OPEN, JUDGED, *(verdict.value for verdict in Verdict)):
             raise InputError("judged is none of the choices; choose one")
         if found.before and whole_of(found.before) is None:
@@ -75,11 +74,11 @@ class Filter:
         """Whether anything is left out beside older pages."""
         return any(value for name, value in vars(self).items() if name != "before")
 
-    def selection(self, desk: Desk, limit: int = PAGE_ROWS) -> Selection:
+    def selection(self, desk: Desk) -> Selection:
         """Return which events these are."""
         since = wall_of(self.since)
         if since is None and self.period:
-            since = time.time() - PERIODS[self.period] * 3600
+            since = time.time() - PERIODS[self.period]
 
         def keep(ids: Sequence[str]) -> Collection[str]:
             latest = desk.judgements.latest(ids)
@@ -95,7 +94,7 @@ class Filter:
             before=whole_of(self.before),
             tests=bool(self.tests),
             keep=keep if self.judged else None,
-            limit=limit,
+            limit=PAGE_ROWS,
         )
 
 
@@ -163,19 +162,13 @@ class Events:
     @require(Role.VIEWER)
     def one(self, request: Request) -> Response:
         """Show one event beside the list; with `part=1` the event alone, and with `row=1` its row."""
-        entry = self._entry(request)
+        entry = self._desk.alarm(request)
         if request.query_params.get("part") == "1":
             return self._desk.pages.answer(request, "event.html", {"event": self._detail(entry)})
         if request.query_params.get("row") == "1":
             context = {"row": rows_of(self._desk, [entry])[0], "query": "", "chosen": entry.id}
             return self._desk.pages.answer(request, "event_row.html", context)
         return self._page(request, entry)
-
-    def _entry(self, request: Request) -> Entry:
-        entry = self._desk.events.by_id(request.path_params["id"])
-        if entry is None or entry.kind != ALARM:
-            raise HTTPException(404)
-        return entry
 
     def _page(self, request: Request, chosen: Entry | None) -> Response:
         wanted = Filter.of(request.query_params)
@@ -238,7 +231,7 @@ class Events:
     @require(Role.VIEWER)
     def picture(self, request: Request) -> Response:
         """Return a picture of an event: the clean frame, the heat map, or a small frame for lists."""
-        entry, name = self._entry(request), request.path_params["name"]
+        entry, name = self._desk.alarm(request), request.path_params["name"]
         if name == "thumb":
             return Response(self._thumb(entry), media_type="image/jpeg")
         if name not in entry.pictures:
@@ -256,9 +249,7 @@ class Events:
         picture = cv2.imdecode(np.frombuffer(data, np.uint8), how)
         if picture is None:
             raise HTTPException(404)
-        scale = min(1.0, THUMB_SIDE / max(picture.shape[:2]))
-        size = (max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale)))
-        data = encode_jpeg(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), THUMB_QUALITY)
+        data = encode_jpeg(fitted(cast(Frame, picture), THUMB_SIDE), THUMB_QUALITY)
         with self._lock:
             self._thumbs[entry.id] = data
             while len(self._thumbs) > KEPT_THUMBS:

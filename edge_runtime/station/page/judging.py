@@ -10,7 +10,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from ...alerts.events import ALARM
 from ...alerts.outbox import Entry
 from ...bundle.errors import InputError
 from ...judgements.records import Verdict, judge_event
@@ -46,7 +45,7 @@ class Judging:
         """Keep what a person says of an alarm: `verdict`, for another class `true_label`, `boxes`, and a `note`."""
 
         def work(content: Fields) -> Fields:
-            entry, account = self._alarm(request), current(request)
+            entry, account = self._desk.alarm(request), current(request)
             try:
                 verdict = Verdict(text_of(content, "verdict"))
             except ValueError:
@@ -76,7 +75,7 @@ class Judging:
         """Note that somebody has seen an alarm."""
 
         def work(content: Fields) -> Fields:
-            entry = self._alarm(request)
+            entry = self._desk.alarm(request)
             self._desk.attention.acknowledge(entry.id, current(request).name)
             self._desk.audit(request, "acknowledged", entry.id)
             return {"message": self._t("event.acknowledged"), "undo": ATTENTION_UNDO, "event": entry.id}
@@ -151,12 +150,6 @@ class Judging:
             return {"message": self._t("cameras.ended"), "undo": ATTENTION_UNDO}
 
         return await self._done(request, work)
-
-    def _alarm(self, request: Request) -> Entry:
-        entry = self._desk.events.by_id(request.path_params["id"])
-        if entry is None or entry.kind != ALARM:
-            raise HTTPException(404)
-        return entry
 
     async def _done(self, request: Request, work: Callable[[Fields], Fields]) -> Response:
         """Do the `work` with what the request carries, in a thread since it writes to a disk; answer its result."""

@@ -10,7 +10,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from ...bundle.errors import InputError
 from ...bundle.manifest import Manifest, SmallestFault
 from ...clock import instant, iso
 from ...judgements.records import Verdict
@@ -20,12 +19,13 @@ from ...watchlog.report import watched_share
 from ...web.access import require
 from ...web.accounts import Role
 from ..scores.drift import LEARNING, LEFT, read_drift
+from ..scores.replay import SAME_SECONDS
 from ..state_lock import is_running
 from ..updating.signed_reports import on_disk
-from .desk import Desk, percent, shown_time, wall_of
+from .desk import PERIODS, Desk, percent, period_of, shown_time, wall_of
 
-HOUR, DAY = 3600.0, 86400.0  # seconds
-PERIODS = {"12h": 12, "24h": 24, "7d": 7 * 24}  # hours
+DAY = 86400.0  # seconds
+OFFERED = ("12h", "24h", "7d")  # periods
 PRECISION_DAYS = 8 * 7
 MOST_INTERVALS = 200  # in the table of what was not watched
 
@@ -43,22 +43,20 @@ class NightPage:
     @require(Role.VIEWER)
     def page(self, request: Request) -> Response:
         """Show the report of the last hours."""
-        period = request.query_params.get("period") or "24h"
-        if period not in PERIODS:
-            raise InputError(f"the period is none of {', '.join(PERIODS)}; choose one")
-        seconds = PERIODS[period] * HOUR
+        period = period_of(request.query_params, OFFERED, "24h")
+        seconds = PERIODS[period]
         told, night = self._desk.service.read(), self._night(seconds)
         share = watched_share(night)
         context = {
             "period": period,
-            "periods": list(PERIODS),
+            "periods": OFFERED,
             "covered": "" if share is None else percent(share, 1),
             "covered_state": "off" if share is None else "ok" if share > 0.99 else "warn" if share > 0.9 else "bad",
             "began": shown_time(night.until.wall - (night.until.monotonic - shown_from(night))),
             "ended": shown_time(night.until.wall),
             "cameras": [self._camera(night, name) for name in self._desk.cameras],
             "intervals": self._intervals(night)[:MOST_INTERVALS],
-            "alarms": self._alarms(night.until.wall - seconds),
+            "alarms": self._alarms(night.until.wall - seconds, night.until.wall),
             "outbox": self._desk.events.counts(),
             "sinks": self._sinks(),
             "precision": self._precision(),
@@ -125,9 +123,12 @@ class NightPage:
             for interval in found
         ]
 
-    def _alarms(self, since: float) -> dict[str, Any]:
-        """Return how many alarms there were, by label, and what persons said of them so far."""
-        alarms = dict(self._desk.events.alarm_labels(since))
+    def _alarms(self, since: float, until: float) -> dict[str, Any]:
+        """Return how many alarms there were, by label, and what persons said of them so far.
+
+        One that a clock which went ahead has dated later than now is of no night; the list of events has it.
+        """
+        alarms = dict(self._desk.events.alarm_labels(since, until + SAME_SECONDS))
         judged = self._desk.judgements.judged_events(iso(since)).items()
         said = Counter(judgement.verdict for event, judgement in judged if event in alarms)
         labels = Counter(alarms.values())

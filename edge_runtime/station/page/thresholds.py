@@ -14,12 +14,11 @@ from ...clock import iso
 from ...judgements.records import Verdict
 from ...web.access import require
 from ...web.accounts import Role
-from ..scores.replay import JudgedAlarm, alarms_at
+from ..scores.replay import SAME_SECONDS, JudgedAlarm, alarms_at
 from ..scores.score_store import ScoreBlock, read_scores
-from .desk import Desk, shown_time, wall_of
+from .desk import HOUR, PERIODS, Desk, period_of, shown_time, wall_of
 
-HOUR = 3600.0  # seconds
-PERIODS = {"12h": 12, "24h": 24, "7d": 7 * 24}  # hours
+OFFERED = ("12h", "24h", "7d")  # periods
 STEPS = 50  # thresholds that are tried, beside the one in force
 BEFORE = HOUR  # that is read besides, so that what stood at the beginning is known
 KEPT, KEPT_SECONDS = 16, 120.0  # answers in memory, and for how long they are good
@@ -43,15 +42,15 @@ class Thresholds:
         query, manifest = request.query_params, self._desk.model.manifest()
         labels = list(manifest.fault_labels) if manifest else []
         label, camera = query.get("label") or (labels or [""])[0], query.get("camera", "")
-        period = query.get("period") or "24h"
+        period = period_of(query, OFFERED, "24h")
         if camera:
             self._desk.camera(camera)
-        if (label and label not in labels) or period not in PERIODS:
-            raise InputError("the label or the period is none of the choices; choose one of the list")
+        if label and label not in labels:
+            raise InputError("the label is none of the model's; choose one of the list")
         context = {
             "labels": labels,
             "cameras": self._desk.cameras,
-            "periods": list(PERIODS),
+            "periods": OFFERED,
             "label": label,
             "camera": camera,
             "period": period,
@@ -65,7 +64,7 @@ class Thresholds:
             counted, known = self._known.get(key, (0.0, {}))
             if known and time.monotonic() - counted < KEPT_SECONDS:
                 return known
-            found = self._count(label, camera, time.time() - PERIODS[period] * HOUR)
+            found = self._count(label, camera, time.time() - PERIODS[period])
             self._known[key] = time.monotonic(), found
             while len(self._known) > KEPT:
                 self._known.pop(next(iter(self._known)))
@@ -74,15 +73,16 @@ class Thresholds:
     def _count(self, label: str, camera: str, since: float) -> dict[str, Any]:
         """Return the `points` of the slider, each a threshold with its alarms, and the one `in_force`.
 
-        Both are of the newest scores that know the label.
+        That is of the newest scores that know the label. What a clock that went ahead has dated later than now is left
+        out, else it would belong to every night until then.
         """
-        blocks = read_scores(self._desk.settings.station.state_dir, since - BEFORE)
+        blocks = read_scores(self._desk.settings.station.state_dir, since - BEFORE, time.time() + SAME_SECONDS)
         known = [block for block in blocks if label in block.labels]
         if not known:
             return {"points": []}
         in_force = _in_force(known[-1], label, camera)
         tried = sorted({*(round(step / STEPS, 4) for step in range(1, STEPS)), in_force})
-        counts = alarms_at(known, label, tried, camera or None, since, self._judged(since))
+        counts = alarms_at(blocks, label, tried, camera or None, since, self._judged(since))
         points = [
             {"threshold": one.threshold, "alarms": one.alarms, "right": one.right, "wrong": one.wrong} for one in counts
         ]

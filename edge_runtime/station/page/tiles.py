@@ -1,5 +1,6 @@
 """Live tiles: for each view the newest judged picture, or the cause why there is none. No old picture is shown."""
 
+import logging
 import threading
 import time
 from collections import OrderedDict
@@ -14,6 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ...alerts.event_query import Selection
+from ...bundle.errors import UnavailableError
 from ...bundle.preprocess import PreprocessSpec
 from ...causes import Cause
 from ...media.heatmap import overlay
@@ -29,6 +31,8 @@ LOOK_SECONDS = 1.0  # between two looks at the shared memory, for all viewers to
 QUALITY = 80  # of a live JPEG
 NEWEST_ALARMS = 6  # beside the tiles
 ALARM_HOURS = 24.0
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -132,6 +136,7 @@ class Tiles:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._drawn: OrderedDict[tuple[int, int, bool], bytes] = OrderedDict()
+        self._alarm = 0
         self._lock = threading.Lock()
 
     def routes(self) -> list[Route]:
@@ -144,14 +149,17 @@ class Tiles:
         ]
 
     def publish(self, stop: threading.Event) -> None:
-        """Show all viewers what is new, once a second until `stop`; without a viewer nothing is asked or drawn."""
-        shown: object = None
+        """Show all viewers what is new, once a second until `stop`; without a viewer nothing is asked or drawn.
+
+        A look that fails is none: where that goes on, the streams end, and browsers say that nothing is live.
+        """
         while not stop.wait(LOOK_SECONDS):
             if not self._desk.live.viewers:
-                shown = None
-            elif (value := self.value()) != shown:
-                self._desk.live.publish(value)
-                shown = value
+                continue
+            try:
+                self._desk.live.publish(self.value())
+            except Exception:  # whatever it is, the next look may do better
+                log.exception("the live page could not look at the cameras")
 
     def value(self) -> dict[str, Any]:
         """Return what the stream shows: the tiles, the header's state and the number of the newest alarm."""
@@ -161,8 +169,16 @@ class Tiles:
             "now": summary(self._desk.pages.t, tiles),
             "state": head.state,
             "words": head.state_text,
-            "newest": self._desk.events.newest(),
+            "newest": self._newest(),
         }
+
+    def _newest(self) -> int:
+        """Return the number of the newest alarm; the one before where the outbox cannot be read: tiles go on."""
+        try:
+            self._alarm = self._desk.events.newest()
+        except UnavailableError as error:
+            log.warning("%s", error)
+        return self._alarm
 
     def tiles(self) -> list[Tile]:
         """Return the tiles of all views, and ask the service for pictures."""

@@ -13,15 +13,13 @@ import threading
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
-from datetime import datetime
 from pathlib import Path
 
 from ...alerts.outbox import FOLDERS, Outbox
 from ...bundle.errors import UnavailableError
-from ...clock import SYNCED, Clock, Instant, instant
+from ...clock import SYNCED, Clock, Instant, boot_id, from_iso, instant
 from ...durable_sqlite import disk, open_database, transaction
 from ...judgements.archive import CONTENT
-from ...watchlog.ledger_query import boot_id
 from ..scores.score_store import FOLDER as SCORES
 from ..scores.score_store import SUFFIX as SCORE_SUFFIX
 from .age_clock import AgeClock
@@ -121,7 +119,7 @@ class Retention:
             for path in seen:
                 moment, clock = recorded.get(event_of(path), ("", ""))
                 if clock == SYNCED and moment:
-                    age = wall - datetime.fromisoformat(moment.replace("Z", "+00:00")).timestamp()
+                    age = wall - from_iso(moment).timestamp()
                     seen[path] = now - max(0.0, age)
         self._first = False
         ages: dict[str, float] = {}  # by event

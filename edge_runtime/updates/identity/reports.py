@@ -11,6 +11,7 @@ from typing import Any
 
 from ...bundle.errors import InputError, UnavailableError, os_errors_as
 from ...bundle.files import make_folder, replace_file
+from ...clock import from_iso
 from ...settings_reader import check_name
 from ..state import Stage
 from .station_key import StationKey, verify
@@ -84,7 +85,7 @@ def read_report(document: Mapping[str, Any]) -> StationReport:
 
 def moment(time: str) -> datetime:
     """Return the moment of an ISO 8601 time that names its zone; ValueError for any other text."""
-    found = datetime.fromisoformat(time.replace("Z", "+00:00"))  # Python 3.10 knows no Z
+    found = from_iso(time)
     if found.tzinfo is None:
         raise ValueError(f"{time} names no zone")
     return found

@@ -35,7 +35,7 @@ def noise(path, seed=0, side=100):
 
 def judged(number, note="", **event):
     judgement = judge_event(alarm_document(number, **event), Verdict.WRONG, "anna", "operator", note=note)
-    return Entry(number, judgement.id, judgement)
+    return Entry(judgement.id, judgement)
 
 
 def shown(number, path, **event):

@@ -1,4 +1,5 @@
 import json
+import resource
 
 import pytest
 
@@ -76,3 +77,18 @@ def test_a_foreign_line_is_told_with_its_number(path, line):
 def test_keys_of_later_versions_are_passed_over(path):
     path.write_text('{"who":"a","when":"b","mood":1,"answers":[{"id":"x","answer":"label","label":"y","angle":3}]}\n')
     assert current(path)["x"].answer == Answer("x", LABEL, "y")
+
+
+def test_what_a_full_disk_refused_does_not_come_later(path):
+    with Journal(path) as journal:
+        journal.give([RUST], "anna")
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 10, before[1]))  # as a disk with 10 bytes left
+        try:
+            with pytest.raises(UnavailableError, match="the answer is not kept"):
+                journal.give([Answer("b.jpg", LABEL, "sound")], "anna")
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        journal.give([Answer("c.jpg", LABEL, "sound")], "anna")
+        assert journal.undo("anna") == ["c.jpg"]
+    assert set(current(path)) == {"a/1.jpg"}

@@ -90,7 +90,7 @@ def test_a_stick_takes_judgements_their_frames_and_hard_examples_and_each_of_the
 
 def test_the_picture_of_an_event_is_not_missed_where_its_judgement_has_left_alone(site, tmp_path):
     with closing(Judgements(site.state)) as judgements:
-        judgements.note_departed("hill-1.zip", [entry.id for entry in judgements.entries()])
+        judgements.note_departed("hill-1.zip", [entry.id for entry in judgements.waiting()])
     path = site.feedback("--out", str(tmp_path)).strip()
     with zipfile.ZipFile(path) as archive:
         assert len([name for name in archive.namelist() if name.startswith("pictures/")]) == 3

@@ -7,7 +7,7 @@ import pytest
 
 from edge_runtime.station.scores import drift
 from edge_runtime.station.scores.drift import LEARNING, LEFT, USUAL, DriftState, DriftWatch, Series, read_drift
-from tests.support.scored_views import show_hours
+from tests.support.scored_views import show_hours, teach_hours
 
 FIRST = 500_000  # an hour of January 2027
 DAY, NIGHT = 110.0, 40.0
@@ -73,7 +73,7 @@ def test_the_watch_learns_for_a_week_tells_what_has_left_and_remembers_over_rest
 
 def test_another_model_learns_the_scores_anew_and_keeps_the_pictures(tmp_path):
     watch = DriftWatch(tmp_path, "c" * 64, [("yard", "")])
-    show_hours(watch, range(FIRST, FIRST + 200))
+    teach_hours(watch, range(FIRST, FIRST + 200))
     show_hours(watch, range(FIRST + 200, FIRST + 230), chance=0.2)
     assert [(state.measure, state.side) for state in watch.states()] == [("score", "above")]
     watch.take_over("d" * 64)
