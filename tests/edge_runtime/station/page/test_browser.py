@@ -252,12 +252,16 @@ def test_every_page_fits_and_axe_finds_nothing(page, station, alarm, colours_of)
 def test_a_viewer_may_look_and_has_nothing_that_judges(browser, station, alarm):
     context = browser.new_context()
     page = context.new_page()
+    page.clock.install()
     page.goto(f"{station.address}/events")
     log_in(page, "wall")
     page.wait_for_selector(".event")
     assert page.locator("[data-verdict]").count() == 0
     page.keyboard.press("r")
     assert page.locator(".toast").count() == 0
+    page.evaluate("document.getElementById('fresh').dataset.newest = '0'")  # as if the list were older than the alarm
+    page.clock.fast_forward(11_000)
+    page.wait_for_selector("#fresh:has-text('An alarm has been raised since')")
     context.close()
 
 
