@@ -39,7 +39,7 @@ from .status_server import StatusServer
 from .updating.live_updates import LiveUpdates
 from .updating.model_switch import ModelSwitch, fit_model
 from .updating.outcome_reports import OutcomeReports, alarms_of_the_last_day
-from .updating.schedule import Schedules, UpdateSchedule
+from .updating.schedule import CommandSchedule, Schedules
 from .updating.signed_reports import SignedReports
 from .updating.start import open_serving
 from .updating.without_model import WithoutModel
@@ -171,8 +171,8 @@ def schedules(settings: StationSettings, config: Path | None) -> Schedules:
 
     update, feedback = settings.updates, settings.feedback
     return Schedules(
-        UpdateSchedule(command("update", update.url), update.interval_hours * 3600),
-        UpdateSchedule(command("feedback", feedback.send, "--send"), feedback.hours * 3600, what="feedback"),
+        CommandSchedule(command("update", update.url), update.interval_hours * 3600),
+        CommandSchedule(command("feedback", feedback.send, "--send"), feedback.hours * 3600, what="feedback"),
     )
 
 
