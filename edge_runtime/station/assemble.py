@@ -139,9 +139,7 @@ def _scores(settings: StationSettings, watch: CameraWatch, plans: Sequence[Camer
     views, bundle = views_of([plan.settings for plan in plans]), watch.evaluator.bundle
     state_dir, budget = settings.station.state_dir, settings.page.score_bytes
     keeper = ScoreKeeper(state_dir, budget, bundle, watch.alarm_rules.rules, views, watch.metrics)
-    watch.on_judged.insert(
-        0, keeper.judged
-    )  # the next listener may let another model serve, whose scores these are not
+    watch.on_judged.insert(0, keeper.judged)  # before one that may let another model serve
     watch.on_take_over, watch.drift = keeper.take_over, keeper.document
     return keeper
 

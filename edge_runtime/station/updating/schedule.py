@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 class CommandSchedule:
-    """Runs `command`, one of ours (none: nothing), every `interval` seconds, the first time `first` seconds after the first tick.
+    """Runs `command` (none: nothing) every `interval` seconds, the first time `first` seconds after the first tick.
 
     Where it fails it runs again sooner. `chance` returns a number in 0..1.
     """

@@ -42,9 +42,8 @@ def test_a_camera_that_drifts_is_told_in_status_and_metrics(packed, tmp_path):
 
 def test_a_model_that_knows_no_fault_is_kept_and_watched_all_the_same(packed, tmp_path):
     plain = DecisionRule(RULE.labels, ())
-    keeper = ScoreKeeper(
-        tmp_path, 1 << 30, open_bundle(packed), {"yard": CameraRule(plain, VoteRule())}, VIEWS[:1], Metrics()
-    )
+    rules = {"yard": CameraRule(plain, VoteRule())}
+    keeper = ScoreKeeper(tmp_path, 1 << 30, open_bundle(packed), rules, VIEWS[:1], Metrics())
     keeper.judged([scored_view(plain, rust(0.2), time.monotonic())])
     keeper.stop()
     assert keeper.document() == []
