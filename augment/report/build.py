@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from markupsafe import Markup
+from matplotlib.figure import Figure
 
 from augment import record_types as types
 from augment.data.feedback import FEEDBACK, read_feedback
@@ -16,9 +17,10 @@ from augment.evaluation.learning_curve import ENOUGH, MORE_THAN, PHOTOGRAPH, TOO
 from augment.evaluation.tables import METRIC_NAMES, measured, percent, points
 from augment.json_objects import from_json
 from augment.records import COMPARISON, CURATION, DATASET, EXPORT, STAGES, TRAINING, Document, RunFolder
-from augment.report import contact_sheets, figures, sentences, spots, svg
+from augment.report import contact_sheets, figures, sentences, spots
 from augment.report.arm_names import meanings
 from augment.report.feedback import feedback
+from augment.report.figure_style import as_svg
 from augment.report.pages import render
 from augment.report.stations import NO_BUNDLE, for_stations
 from augment.report.table import Bar, Table, bar
@@ -285,15 +287,18 @@ def _tiles_of(folder: RunFolder, path: str, texts: Sequence[str]) -> list[dict[s
     return shown
 
 
-def _figures(folder: RunFolder, documents: Documents) -> Iterator[tuple[str, str, str, str]]:
-    """Yield (name, SVG, what it is, what can be seen in it) of every figure."""
+def _figures(folder: RunFolder, documents: Documents) -> Iterator[tuple[str, Figure, str, str]]:
+    """Yield (name, figure, what it is, what can be seen in it) of every figure."""
     summary = documents.comparison.summary
     arms = [summary.baseline, summary.candidate]
     if curve := documents.curation.summary.learning_curve:
         title = "Recall of each class by the number of its real training images; dashed: the recall aimed at."
         yield "learning-curve", figures.learning_curves(curve), title, sentences.learning_curves(curve)
     for arm in arms:
-        title = f"Confusion matrix of {arm}: each row is a true class, each column a label that was given."
+        title = (
+            f"Confusion matrix of {arm}: each row is a true class, each column a label that was given; in full colour "
+            "where it is half of the class or more."
+        )
         matrix, seen = figures.confusion_matrix(summary, arm), sentences.confusion_matrix(summary, arm)
         yield f"confusion-{arm}", matrix, title, seen
     title = "How often the likeliest label is right, by its probability; dashed: what the probability promises."
@@ -313,10 +318,10 @@ def _figures(folder: RunFolder, documents: Documents) -> Iterator[tuple[str, str
         yield "validation", figures.validation_curves(histories), title, sentences.validation_curves(histories)
 
 
-def _figure(folder: RunFolder, name: str, drawing: str, title: str, seen: str) -> dict[str, str]:
-    place = folder.subfolder("report/figures")
-    replace_file(place / f"{name}.svg", svg.alone(drawing).encode())
-    return {"svg": Markup(drawing), "title": title, "seen": seen}
+def _figure(folder: RunFolder, name: str, figure: Figure, title: str, seen: str) -> dict[str, str]:
+    drawing = as_svg(figure, name, title, seen)
+    replace_file(folder.subfolder("report/figures") / f"{name}.svg", drawing.file.encode())
+    return {"svg": Markup(drawing.page), "title": title}
 
 
 def _samples(folder: RunFolder, documents: Documents) -> list[dict[str, object]]:

@@ -1,16 +1,13 @@
 """The command `rarefault station-demo`."""
 
 import importlib.util
-import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 import urllib.error
 import urllib.request
-import webbrowser
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -49,6 +46,7 @@ def station_demo(out: Path, bundle: Path | None, port: int, browser: bool) -> No
         )
     from augment.station_demo.cameras import DemoCameras
     from edge_runtime.web.accounts import hash_password
+    from edge_runtime.web.local_access import open_browser
 
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -66,9 +64,11 @@ def station_demo(out: Path, bundle: Path | None, port: int, browser: bool) -> No
         address = f"http://127.0.0.1:{page}/"
         if _wait_for(address, station, stop, folder / "station.log"):
             _maintain(address, passwords["operator"], folder / "station.log")
+            if page != port:
+                click.echo(f"Port {port} is taken, so the page has another one.")
             _tell(address, passwords, folder)
-            if browser:
-                _open(address)
+            if browser and not open_browser(address):
+                click.echo("No display was found: open the address in a browser of this machine.")
         while not stop.wait(POLL_SECONDS):
             if station.poll() is not None:
                 raise UnavailableError(_ended(station, folder / "station.log"))
@@ -142,12 +142,6 @@ def _maintain(address: str, password: str, log: Path) -> None:
         operator.send("/cameras", f"/cameras/{IN_MAINTENANCE}/maintenance", hours=str(MAINTENANCE_HOURS))
     except OSError as error:
         raise UnavailableError(f"the page refused a maintenance of {IN_MAINTENANCE} ({error}); see {log}") from None
-
-
-def _open(address: str) -> None:
-    """Open `address` in a browser with windows: one inside the terminal would take Ctrl-C away from this command."""
-    if sys.platform != "linux" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
-        threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
 
 
 def _tell(address: str, passwords: dict[str, str], folder: Path) -> None:

@@ -20,6 +20,7 @@ DATABASE = "judgements.sqlite3"
 VERSION = 1  # of the tables
 AT_ONCE = 500  # values in one query
 MOST_WAITING = 20_000  # entries that are read for one archive
+MOST_TRUE_LABELS = 50  # that are offered again
 
 _TABLES = """
 CREATE TABLE entries (
@@ -134,6 +135,12 @@ class Judgements:
             judgement.judge: judgement for judgement in self._rows(f"event = ? AND {_VALID} ORDER BY seq", event)
         }
         return sorted(by_judge.values(), key=lambda judgement: judgement.time)
+
+    def true_labels(self) -> list[str]:
+        """Return what persons have called alarms of another class, the newest first, each once."""
+        query = "SELECT json_extract(document, '$.true_label') AS said, max(seq) FROM entries "
+        query += f"WHERE said != '' AND {_VALID} GROUP BY said ORDER BY max(seq) DESC LIMIT ?"
+        return [said for said, _ in self._select(query, MOST_TRUE_LABELS)]
 
     def judged_events(self, since: str = "") -> dict[str, Judgement]:
         """Return the newest valid judgement of every event whose frame was captured at `since` (ISO 8601) or later."""

@@ -1,12 +1,11 @@
 """Shows a page on the machine of the person who started the command, until they end it."""
 
 import threading
-import webbrowser
 from collections.abc import Callable
 
 from starlette.types import ASGIApp
 
-from ..web.local_access import LocalAccess
+from ..web.local_access import LocalAccess, open_browser
 from ..web.server import listen, serve
 
 LONGEST_END = 10.0  # seconds that answers under way get
@@ -30,8 +29,8 @@ def show(
 
     def ready() -> None:
         say(f"The page is at {address} (this address works once). Press Ctrl-C here to end.")
-        if browser:
-            threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
+        if browser and not open_browser(address):
+            say("No display was found: open the address in a browser of this machine.")
 
     def run() -> None:
         try:

@@ -2,7 +2,11 @@
 
 import getpass
 import hmac
+import os
 import secrets
+import sys
+import threading
+import webbrowser
 from collections.abc import Sequence
 
 from starlette.exceptions import HTTPException
@@ -57,6 +61,17 @@ class LocalAccess:
             session = self._sessions.start(self.account)
             answer.set_cookie(self._cookie, session.id, httponly=True, samesite="strict")
         return answer
+
+
+def open_browser(address: str) -> bool:
+    """Open `address` in a browser with windows, in a thread; False where there is no display for one.
+
+    A browser inside the terminal would take Ctrl-C away from the command that runs there.
+    """
+    if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        return False
+    threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
+    return True
 
 
 def _login_name() -> str:

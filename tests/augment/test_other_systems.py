@@ -20,7 +20,7 @@ from tests.support.rendered_run import ONE_THREAD
 
 WITHOUT_POSIX = """
 import os, shutil, signal, subprocess, sys
-import cv2, diffusers, imagehash, jinja2, onnx, onnxruntime, onnxscript, scipy
+import cv2, diffusers, imagehash, jinja2, matplotlib.pyplot, onnx, onnxruntime, onnxscript, scipy, seaborn
 import sklearn.linear_model, statsmodels, torch, torchvision, transformers
 # These load parts of the libraries when they are imported.
 import augment.models.blip, augment.models.gpt2, augment.models.stable_diffusion, augment.training.lora

@@ -97,7 +97,7 @@ class Desk:
         state, words = "ok", t("nav.watched", watched=watched, of=len(cameras))
         if not told:
             state, words = "bad", t("nav.no_service")
-        elif watched < expected or told.get("disk"):
+        elif watched < expected or not cameras or told.get("disk"):
             state = "warn"
         return Head(self.settings.station.name, state, words, NAVIGATION)
 

@@ -198,7 +198,7 @@ class Events:
         seen = desk.attention.acknowledged([entry.id]).get(entry.id)
         said = desk.judgements.of_event(entry.id)
         manifest, snooze = desk.model.manifest(), desk.attention.current().snoozed(entry.camera, row["label"])
-        labels = manifest.labels if manifest else ()
+        labels = [*(manifest.labels if manifest else ()), *desk.judgements.true_labels()]
         return {
             **row,
             "moment": shown_time(wall_of(document.get("time", "")), seconds=True),
@@ -210,6 +210,7 @@ class Events:
             "marks": [self._mark(name, document[name]) for name in ("maintenance", "snoozed") if document.get(name)],
             "deliveries": self._deliveries(entry),
             "said": [_said(desk, judgement) for judgement in said],
+            "boxes": next((judgement.boxes for judgement in reversed(said) if judgement.boxes), ()),
             "disagree": len({judgement.said for judgement in said}) > 1,
             "seen_by": seen and {"who": seen.by, "when": shown_time(seen.wall)},
             "snoozed": snooze and {"until": shown_time(snooze.until), "by": snooze.by},

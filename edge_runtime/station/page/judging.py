@@ -41,7 +41,7 @@ class Judging:
 
     @require(Role.OPERATOR)
     async def judge(self, request: Request) -> Response:
-        """Keep what a person says of an alarm: `verdict`, for another class `true_label`, and a `note`."""
+        """Keep what a person says of an alarm: `verdict`, for another class `true_label`, `boxes`, and a `note`."""
 
         def work(content: Fields) -> Fields:
             entry, account = self._desk.alarm(request), current(request)
@@ -49,16 +49,25 @@ class Judging:
                 verdict = Verdict(text_of(content, "verdict"))
             except ValueError:
                 raise InputError(f"the verdict is none of {', '.join(known.value for known in Verdict)}") from None
-            label = text_of(content, "true_label") if verdict is Verdict.OTHER else ""
-            if label and label not in self._desk.labels():
-                raise InputError("the other class is none of the model's; choose one of the list")
+            label = self._true_label(entry, content) if verdict is Verdict.OTHER else ""
+            boxes = content.get("boxes") or [] if verdict in (Verdict.RIGHT, Verdict.OTHER) else []
             role, note = account.role.name.lower(), text_of(content, "note")
-            self._desk.judgements.add(judge_event(entry.document, verdict, account.name, role, label, note=note))
+            judgement = judge_event(entry.document, verdict, account.name, role, label, boxes, note)
+            self._desk.judgements.add(judgement)
             self._desk.audit(request, f"judged {verdict.value}{f' {label}' if label else ''}", entry.id)
             words = self._t(f"verdict.{verdict.value}") + (f": {label}" if label else "")
+            words += f", {self._t('event.boxes', n=len(boxes))}" if boxes else ""
             return {"message": self._t("event.judged", words=words), "undo": JUDGEMENTS_UNDO, "event": entry.id}
 
         return await self._done(request, work)
+
+    def _true_label(self, entry: Entry, content: Fields) -> str:
+        """Return the other class: one that the model knows, in its spelling, or a word of the person's own."""
+        said = " ".join(text_of(content, "true_label").split())
+        label = next((known for known in self._desk.labels() if known.casefold() == said.casefold()), said)
+        if label == entry.document.get("label"):
+            raise InputError(f"{label} is what the alarm says; judge it right, or name another class")
+        return label
 
     @require(Role.OPERATOR)
     async def acknowledge(self, request: Request) -> Response:

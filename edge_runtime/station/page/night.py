@@ -197,10 +197,12 @@ def shown_from(night: Night) -> float:
 
 
 def smallest_seen(desk: Desk, camera: str) -> str:
-    """Return in words the smallest fault that the views of a camera can show; "" where the bundle does not tell it."""
+    """Return in words the smallest fault that the views of a camera can show, or why that is not known."""
     manifest = desk.model.manifest()
-    if manifest is None or (smallest := manifest.smallest_fault) is None:
-        return ""
+    if manifest is None:
+        return desk.pages.t("night.smallest_no_model")
+    if (smallest := manifest.smallest_fault) is None:
+        return desk.pages.t("night.smallest_untold")
     sizes = view_sizes(desk, camera)
     if not sizes:
         return desk.pages.t("night.smallest_unknown")

@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -85,7 +85,7 @@ def tile_of(
     if maintained:
         maintenance = t("live.maintenance", until=shown_time(wall_of(status.get("until", ""))), by=status.get("by", ""))
     if about is None or too_old(about[1], now):
-        return Tile(slot, *view, "note" if maintained else "off", maintenance or t("live.off"), t("live.waiting"))
+        return Tile(slot, *view, "note" if maintained else "off", maintenance or t("live.waits"), t("live.waiting"))
     number, said = about
     flagged = said["flagged"]
     return Tile(
@@ -100,6 +100,25 @@ def tile_of(
         threshold=said["threshold"],
         chance=percent(said["probability"]),
     )
+
+
+def summary(t: Texts, tiles: Sequence[Tile]) -> list[dict[str, Any]]:
+    """Return how many tiles are in which state, the worst first, each with the first slot that is."""
+    waiting = [tile for tile in tiles if tile.state == "off" and tile.short == t("live.waits")]
+    off = [tile for tile in tiles if tile.state == "off" and tile not in waiting]
+    by_state = {state: [tile for tile in tiles if tile.state == state] for state in ("bad", "note", "ok")}
+    found = [
+        ("bad", "live.now_faults", by_state["bad"]),
+        ("warn", "live.now_off", off),
+        ("note", "live.now_maintenance", by_state["note"]),
+        ("off", "live.now_waiting", waiting),
+        ("ok", "live.now_healthy", by_state["ok"]),
+    ]
+    return [
+        {"state": state, "words": t(words, n=len(found)), "slot": found[0].slot}
+        for state, words, found in found
+        if found
+    ]
 
 
 def too_old(about: Mapping[str, Any], now: float) -> bool:
@@ -141,9 +160,10 @@ class Tiles:
 
     def value(self) -> dict[str, Any]:
         """Return what the stream shows: the tiles, the header's state and the number of the newest alarm."""
-        head = self._desk.head()
+        head, tiles = self._desk.head(), self.tiles()
         return {
-            "tiles": [asdict(tile) for tile in self.tiles()],
+            "tiles": [asdict(tile) for tile in tiles],
+            "now": summary(self._desk.pages.t, tiles),
             "state": head.state,
             "words": head.state_text,
             "newest": self._newest(),
@@ -177,8 +197,13 @@ class Tiles:
     @require(Role.VIEWER)
     def page(self, request: Request) -> Response:
         """Show the live tiles and the newest alarms."""
-        newest = self._desk.events.newest()
-        context = {"tiles": self.tiles(), "pictures": self._desk.frames is not None, "newest": newest}
+        tiles = self.tiles()
+        context = {
+            "tiles": tiles,
+            "now": summary(self._desk.pages.t, tiles),
+            "pictures": self._desk.frames is not None,
+            "newest": self._desk.events.newest(),
+        }
         return self._desk.pages.answer(request, "live.html", {**context, **self._alarms()})
 
     @require(Role.VIEWER)

@@ -58,6 +58,12 @@ def test_the_page_stands_alone_fits_and_is_accessible(opened, page_path, width, 
     assert page.locator("#verdict .headline").inner_text().split()[0] in ("INCONCLUSIVE", "PASS", "FAIL")
     main = page.locator("main").bounding_box()
     assert main["width"] > (0.8 if width > 1000 else 0.99) * width  # a desk's width is used
+    sizes = page.evaluate(
+        """[...document.querySelectorAll('.drawn svg')].map(drawing =>
+        12 * drawing.getBoundingClientRect().width / drawing.viewBox.baseVal.width)"""
+    )
+    assert len(sizes) >= 6
+    assert 9.8 < min(sizes) <= max(sizes) < 16  # pixels of a figure's letters
 
 
 def test_the_verdict_is_seen_without_scrolling_and_a_box_swaps_the_colours(browser, page_path):

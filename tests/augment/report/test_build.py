@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -5,15 +6,19 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
 
 from augment.json_objects import as_plain, from_json
-from augment.record_types import ComparisonSummary, Evaluation
+from augment.record_types import ClassCurve, ComparisonSummary, Evaluation, LearningCurve
 from augment.records import COMPARISON, CURATION, DATASET, TRAINING, RunFolder
 from augment.report import figures, sentences
 from augment.report.build import Documents, limits, write_report
+from augment.report.figure_style import as_svg, light_theme
 from augment.settings import write_settings
 from augment.stages import compare, train
 from edge_runtime.bundle.errors import InputError
+from edge_runtime.web.page_style import STATIC, theme
 from tests.support.drawn_run import tiny_run
 
 
@@ -56,7 +61,7 @@ def test_the_page_is_whole_and_asks_nothing_of_the_network(reported):
     assert addresses
     assert all(address.startswith(("data:image/", "#")) for address in addresses)
     assert {tag for tag, _ in page.tags}.isdisjoint({"script", "link", "iframe", "object"})
-    assert "url(" not in reported[1].read_text()
+    assert not re.search(r"url\((?!#)", reported[1].read_text())  # what a drawing defines itself is no request
     assert all(attributes.get("alt") for tag, attributes in page.tags if tag == "img")
 
 
@@ -140,6 +145,10 @@ def test_parts_that_a_run_lacks_are_left_out(reported):
     assert "The packed classifier" not in text
 
 
+def drawn(figure: Figure) -> str:
+    return as_svg(figure, "shown", "what it is", "what can be seen").page
+
+
 def test_figures_are_drawings_with_the_same_text_each_time(reported):
     summary = reported[0].require(COMPARISON).summary
     history = [
@@ -151,9 +160,10 @@ def test_figures_are_drawings_with_the_same_text_each_time(reported):
         lambda: figures.differences(summary),
         lambda: figures.validation_curves({"real": [history], "combined": [history, history]}),
     ):
-        drawing = made()
-        assert drawing == made()
-        assert ElementTree.fromstring(drawing).tag == "{http://www.w3.org/2000/svg}svg"
+        text = drawn(made())
+        assert text == drawn(made())
+        assert ElementTree.fromstring(text).tag == "{http://www.w3.org/2000/svg}svg"
+    assert text.count("stroke: var(--series-1)") > text.count("stroke: var(--series-0)")  # two trainings beside one
 
 
 def test_figures_draw_many_classes_and_classes_without_images(reported):
@@ -162,15 +172,52 @@ def test_figures_draw_many_classes_and_classes_without_images(reported):
     arm = {"recall": dict.fromkeys(labels), "confusion": np.zeros((37, 37), int).tolist()}
     summary |= {"labels": labels, "arms": {"real": arm, "combined": arm}}
     summary = from_json(ComparisonSummary, summary)
-    for drawing in (figures.confusion_matrix(summary, "real"), figures.recall_intervals(summary)):
-        root = ElementTree.fromstring(drawing)
-        assert 400 < float(root.get("width")) < 1000
+    for figure in (figures.confusion_matrix(summary, "real"), figures.recall_intervals(summary)):
+        text = drawn(figure)
+        root = ElementTree.fromstring(text)
+        assert 300 < float(root.get("width")) < 1000
         assert 400 < float(root.get("height")) < 1500
-        assert "class 36" in drawing
+        assert "class 36" in text
+
+
+@pytest.mark.parametrize("name", ["dark", "light", "contrast"])
+def test_counts_are_legible_on_every_shade_of_every_theme(name):
+    sheet = "".join((STATIC / file).read_text() for file in ("base.css", "standalone.css"))
+    found = dict(re.findall(r"--([\w-]+): (#\w+)", theme(sheet, name)))
+    panel, accent, text, above = (np.array(to_rgb(found[key])) for key in ("panel", "accent", "text", "on-accent"))
+    for share in np.linspace(0, 1, 101):
+        opacity = figures.SHADES(float(share))[3]
+        ends = sorted(map(_luminance, (above if share >= 0.5 else text, opacity * accent + (1 - opacity) * panel)))
+        assert (ends[1] + 0.05) / (ends[0] + 0.05) >= 4.5
+
+
+def _luminance(colour: np.ndarray) -> float:
+    """Relative luminance of sRGB, as WCAG 2 has it."""
+    linear = np.where(colour <= 0.04045, colour / 12.92, ((colour + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])
+
+
+def test_learning_curves_of_many_classes_are_grey_beside_their_mean():
+    for count, grey in ((3, 0), (12, 12)):
+        found = ClassCurve(images=[2, 4, 9], recall=[None, 0.5, 0.6], now=9, says="enough", photograph=0)
+        classes = {f"class {place}": found for place in range(count)}
+        curve = LearningCurve(recall_target=0.9, shares=[0.2, 0.5, 1], macro_recall=[None, 0.5, 0.6], classes=classes)
+        text = drawn(figures.learning_curves(curve))
+        assert text.count("stroke: var(--off)") == grey
+        assert ("mean over the classes" in text) == bool(grey)
+        assert ("class 2" in text) != bool(grey)
+
+
+def test_a_curve_without_any_recall_is_drawn_as_its_aim_alone():
+    found = ClassCurve(images=[0, 0], recall=[None, None], now=0, says="too few", photograph=0)
+    curve = LearningCurve(recall_target=0.9, shares=[0.5, 1], macro_recall=[None, None], classes={"leak": found})
+    assert "recall in cross-validation" in drawn(figures.learning_curves(curve))
 
 
 def test_each_figure_is_a_file_of_its_own_with_the_colours_of_paper(reported):
     folder, _ = reported
     names = {path.name for path in (folder.path / "report/figures").iterdir()}
     assert {"recall.svg", "reliability.svg", "differences.svg", "confusion-real.svg"} <= names
-    assert "<style>" in (folder.path / "report/figures/recall.svg").read_text()
+    text = (folder.path / "report/figures/recall.svg").read_text()
+    assert light_theme()["series-1"] in text
+    assert "var(" not in text

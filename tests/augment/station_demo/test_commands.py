@@ -2,6 +2,7 @@
 
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -10,7 +11,6 @@ import pytest
 
 from augment.station_demo.cameras import IN_MAINTENANCE
 from augment.station_demo.operator import Operator
-from tests.support.fake_mjpeg_camera import free_port
 from tests.support.interrupts import HEARING_INTERRUPTS
 
 for package in ("argon2", "starlette", "uvicorn"):
@@ -22,11 +22,11 @@ PROMISED_SECONDS = 60.0  # until the first alarm is on the page
 def demo(tmp_path):
     """The running command, its output so far, and when it began."""
     command = [sys.executable, "-m", "augment.cli", "station-demo", "--no-browser"]
-    command += ["--out", str(tmp_path / "out"), "--port", str(free_port())]
     output = tmp_path / "output"
-    with output.open("wb") as file:
+    with output.open("wb") as file, socket.create_server(("127.0.0.1", 0)) as taken:
+        command += ["--out", str(tmp_path / "out"), "--port", str(taken.getsockname()[1])]
         process = subprocess.Popen([*HEARING_INTERRUPTS, *command], stdout=file, stderr=file)
-    yield process, output
+        yield process, output
     if process.poll() is None:
         process.terminate()
         process.wait(60)
@@ -51,6 +51,7 @@ def test_the_first_alarm_is_on_the_page_within_a_minute_and_an_interrupt_ends_al
     process, output = demo
     began = time.monotonic()
     told = within(90, lambda: re.search(r"page: (http://\S+)\n  operator  password (\w+)\n", output.read_text()))
+    assert "is taken, so the page has another one" in output.read_text()
     person = Operator(told[1], "operator", told[2])
     within(90, lambda: re.search(r"/events/[0-9a-f-]{36}", person.read("/events")))
     seconds = time.monotonic() - began

@@ -1,5 +1,9 @@
 """The address that a command prints."""
 
+import queue
+import sys
+import webbrowser
+
 import pytest
 
 pytest.importorskip("starlette", reason="the extra station is not installed")
@@ -8,7 +12,7 @@ from starlette.routing import Route
 
 from edge_runtime.web.access import current, require
 from edge_runtime.web.accounts import Role
-from edge_runtime.web.local_access import LocalAccess
+from edge_runtime.web.local_access import LocalAccess, open_browser
 from edge_runtime.web.secured import secured
 from edge_runtime.web.templates import Head, Pages
 from tests.support.web_pages import browser_client, token_in
@@ -54,3 +58,16 @@ def test_a_post_needs_the_sessions_token(tool):
     client.get(access.address(9465))
     assert client.post("/").status_code == 403
     assert client.post("/", data={"csrf": token_in(client.get("/").text)}).status_code == 200
+
+
+def test_no_browser_is_opened_where_there_is_no_display(monkeypatch):
+    opened = queue.SimpleQueue()
+    monkeypatch.setattr(webbrowser, "open", opened.put)
+    monkeypatch.setattr(sys, "platform", "linux")
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    assert not open_browser("http://127.0.0.1:1/")  # a text browser would take the terminal
+    monkeypatch.setenv("DISPLAY", ":0")
+    assert open_browser("http://127.0.0.1:2/")
+    assert opened.get(timeout=10) == "http://127.0.0.1:2/"
+    assert opened.empty()

@@ -1,11 +1,14 @@
 // Events: moving through the list, judging by keys, undo. The page works by its links without this.
 
-import { complain, keys, post, t, toast } from "./base.js";
+import { announce, complain, keys, post, t, toast } from "./base.js";
+import { Boxes } from "./boxes.js";
 
 const pane = document.getElementById("pane");
 const list = document.getElementById("list");
 let map = false;
 let undo = "/judgements/undo";  // of what was done last on this page
+let canvas = null;  // the boxes on the picture of the event that is shown
+const drafts = new Map();  // event -> boxes, as shares of the picture, that are drawn and not kept yet
 let turn = 0;  // of the newest event that was asked for; an older answer is dropped
 
 const shown = () => pane?.querySelector(".event");
@@ -35,13 +38,52 @@ function showMap() {
   button.setAttribute("aria-pressed", map);
 }
 
+const scaled = (boxes, across, down) => boxes.map(([x, y, width, height]) => [x * across, y * down, width * across, height * down]);
+
+/** The boxes that are drawn now, as shares of the picture. */
+const drawn = () => (canvas?.width ? scaled(canvas.boxes, 1 / canvas.width, 1 / canvas.height) : []);
+
+/** Show what boxes the event has; they are drawn by who may judge. */
+function prepare() {
+  const svg = pane?.querySelector(".boxes"), image = pane?.querySelector(".clean"), data = document.getElementById("boxes-data");
+  canvas = null;
+  if (!svg || !image || !data) return;
+  const id = shown().dataset.event, kept = JSON.parse(data.textContent), tools = pane.querySelector(".box-tools");
+  const changed = () => {
+    if (!tools || !canvas) return;
+    const waits = JSON.stringify(canvas.boxes) !== JSON.stringify(scaled(kept, canvas.width, canvas.height));
+    if (waits) drafts.set(id, drawn()); else drafts.delete(id);
+    tools.querySelector("[data-do=unbox]").disabled = canvas.selected < 0;
+    const hint = tools.querySelector("[data-box-hint]");
+    hint.textContent = t(waits ? "event.boxes_wait" : "event.draw");
+    hint.dataset.state = waits ? "warn" : "";
+  };
+  const begin = () => {
+    const { naturalWidth: width, naturalHeight: height } = image, draft = drafts.get(id);
+    const made = new Boxes(svg, { changed, fingers: false, free: Boolean(tools) });
+    canvas = made;
+    made.begin(width, height, scaled(draft ?? kept, width, height));
+  };
+  if (image.complete && image.naturalWidth) begin(); else image.addEventListener("load", begin, { once: true });
+}
+prepare();
+
+/** Where the focus is within the pane, to be there again when it is written anew. */
+function focusPlace() {
+  const button = pane.contains(document.activeElement) ? document.activeElement.closest("button") : null;
+  const name = ["verdict", "do", "map"].find((name) => button && name in button.dataset);
+  return name && `button[data-${name}${button.dataset[name] ? `="${button.dataset[name]}"` : ""}]`;
+}
+
 /** Show the event in the pane. */
 async function show(id, remember = true) {
   const mine = ++turn;
   try {
     const text = await part(`/events/${id}?part=1`);
     if (mine !== turn) return;
+    const place = focusPlace();
     pane.innerHTML = text;  // escaped where it was made
+    if (place) pane.querySelector(place)?.focus();
   } catch (error) { complain(error); return; }
   for (const row of rows()) {
     const link = row.querySelector("a");
@@ -51,6 +93,9 @@ async function show(id, remember = true) {
   const query = list?.dataset.query;
   if (remember) history.replaceState(null, "", `/events/${id}${query ? `?${query}` : ""}`);
   showMap();
+  prepare();
+  const { label, camera, chance } = shown().dataset;
+  announce(t("event.shown", { label, camera, chance }));
 }
 
 /** Go `step` rows on; with `open`, to the next one that nobody has judged, where there is one. */
@@ -72,9 +117,10 @@ async function refresh(id) {
   }
 }
 
-async function act(address, body, { forward = false } = {}) {
+async function act(address, body, { forward = false, kept = () => {} } = {}) {
   try {
     const said = await post(address, body);
+    kept();
     undo = said.undo ?? undo;
     toast(said.message, { state: "ok", undo: said.undo ? takeBack : null });
     const id = said.event || shown()?.dataset.event;
@@ -86,8 +132,10 @@ async function act(address, body, { forward = false } = {}) {
 
 const takeBack = () => act(undo, {});
 const judge = (verdict, label = "") => {
-  const event = shown();
-  if (event) act(`/events/${event.dataset.event}/judge`, { verdict, true_label: label }, { forward: true });
+  const id = shown()?.dataset.event;
+  if (!id) return;
+  const boxes = verdict === "right" || verdict === "other" ? drawn() : [];
+  act(`/events/${id}/judge`, { verdict, true_label: label, boxes }, { forward: true, kept: () => drafts.delete(id) });
 };
 
 /** Open a dialog whose choices may be taken by number. */
@@ -96,6 +144,7 @@ function choose(dialog) {
     dialog.dataset.ready = "yes";
     dialog.querySelector("[data-close]").addEventListener("click", () => dialog.close());
     dialog.addEventListener("keydown", (event) => {
+      if (event.target.matches("input")) return;
       const button = /^[1-9]$/.test(event.key) && dialog.querySelectorAll(".choices button")[Number(event.key) - 1];
       if (button) { event.preventDefault(); button.click(); }
     });
@@ -120,8 +169,14 @@ function other() {
     return button;
   });
   document.getElementById("classes").replaceChildren(...buttons);
+  document.getElementById("own").reset();
   choose(dialog);
 }
+document.getElementById("own").addEventListener("submit", (event) => {
+  event.preventDefault();
+  document.getElementById("other").close();
+  judge("other", document.getElementById("word").value);
+});
 
 const acknowledge = () => { if (shown()) act(`/events/${shown().dataset.event}/acknowledge`, {}); };
 const snooze = () => { if (shown()) choose(document.getElementById("snooze")); };
@@ -133,7 +188,9 @@ for (const button of document.querySelectorAll("#snooze [data-hours]")) {
   });
 }
 
-const deeds = { acknowledge, snooze, undo: takeBack };
+const box = () => canvas?.free && canvas.addInTheMiddle();
+const unbox = () => canvas?.free && canvas.remove();
+const deeds = { acknowledge, snooze, undo: takeBack, box, unbox };
 pane?.addEventListener("click", (event) => {
   const button = event.target.closest("button");
   if (!button) return;
@@ -164,7 +221,8 @@ document.getElementById("filters").addEventListener("submit", (event) => {
 const toggle = () => { map = !map; showMap(); };
 const forward = [t("events.key_next"), () => move(1)];
 const back = [t("events.key_previous"), () => move(-1)];
-keys({ j: forward, ArrowDown: forward, k: back, ArrowUp: back, m: [t("event.key_map"), toggle] });
+const arrow = (words, across, down) => [words, (event) => { if (!canvas?.arrow(event, across, down) && down) move(down); }];
+keys({ j: forward, ArrowDown: arrow(forward[0], 0, 1), k: back, ArrowUp: arrow(back[0], 0, -1), m: [t("event.key_map"), toggle] });
 if (pane?.querySelector(".judge")) {
   keys({
     r: [t("verdict.right"), () => judge("right")],
@@ -174,6 +232,13 @@ if (pane?.querySelector(".judge")) {
     u: [t("common.undo"), takeBack],
     a: [t("event.acknowledge"), acknowledge],
     s: [t("event.snooze"), snooze],
+    b: [t("boxes.new"), box],
+    x: [t("boxes.remove"), unbox],
+    Delete: [t("boxes.remove"), unbox],
+    ArrowLeft: arrow(t("boxes.key_arrows"), -1, 0),
+    ArrowRight: arrow(t("boxes.key_arrows"), 1, 0),
+    Escape: [t("boxes.key_leave"), () => canvas?.leave()],
   });
 }
 keys({ "/": [t("events.key_filter"), () => document.getElementById("camera").focus()] });
+addEventListener("resize", () => canvas?.draw());  // the grips keep their size

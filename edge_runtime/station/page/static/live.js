@@ -41,6 +41,21 @@ function update(value) {
   if (turned && (value.state === "bad" || value.state === "off")) announce(`${value.camera} ${value.region}: ${value.words || value.short}`);
 }
 
+/** What is wrong, in a line: each part leads to its first tile. */
+function summary(parts) {
+  const line = document.getElementById("now"), text = JSON.stringify(parts);
+  if (line.dataset.shown === text) return;
+  line.dataset.shown = text;
+  line.replaceChildren(...parts.map(({ state, words, slot }) => {
+    const link = document.createElement("a");
+    link.className = "pill";
+    link.dataset.state = state;
+    link.href = `#view-${slot}`;
+    link.textContent = words;
+    return link;
+  }));
+}
+
 async function alarms(newest) {
   const list = document.getElementById("alarms");
   if (list.dataset.newest === String(newest)) return;
@@ -50,6 +65,7 @@ async function alarms(newest) {
 }
 
 function lost() {
+  summary([{ state: "bad", words: t("live.connection"), slot: 0 }]);
   for (const tile of document.querySelectorAll("[data-slot]")) {
     update({
       slot: tile.dataset.slot, camera: "", region: "", state: "off", short: t("live.off"), words: t("live.connection"), detail: "", number: 0,
@@ -60,6 +76,7 @@ function lost() {
 
 stream("/live/stream", (value) => {
   value.tiles.forEach(update);
+  summary(value.now);
   const state = document.querySelector("#head-state .pill");
   if (state) { state.dataset.state = value.state; state.textContent = value.words; }
   alarms(value.newest);

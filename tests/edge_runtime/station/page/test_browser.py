@@ -178,6 +178,28 @@ def test_judging_goes_by_keys_and_can_be_taken_back(page, station, alarm):
     page.wait_for_selector(".hint:has-text('Snoozed until')")
 
 
+def test_a_box_by_keys_and_mouse_is_kept_with_a_word_of_the_judge_s_own(page, station, alarm):
+    page.goto(f"{station.address}/events")
+    page.wait_for_selector(".event[data-label='rust'] .boxes[viewBox]")
+    page.keyboard.press("b")
+    page.keyboard.press("ArrowLeft")
+    assert page.locator("[data-box-hint]").inner_text().startswith("Not kept yet")
+    area = page.locator(".evidence").bounding_box()
+    page.mouse.move(area["x"] + 8, area["y"] + 8)
+    page.mouse.down()
+    page.mouse.move(area["x"] + area["width"] / 4, area["y"] + area["height"] / 2, steps=3)
+    page.mouse.up()
+    page.keyboard.press("o")
+    page.fill("dialog[open] #word", "1 old nest")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".toast:has-text('Other class: 1 old nest, 2 boxes')")
+    assert verdicts(station) == [(Verdict.OTHER, "1 old nest", "anna")]
+    page.wait_for_function("document.querySelectorAll('.boxes .box').length === 2")
+    assert not page.locator("[data-box-hint]").inner_text().startswith("Not kept")
+    page.keyboard.press("u")
+    page.wait_for_selector(".toast:has-text('Taken back')")
+
+
 def test_a_filter_and_the_help_are_reached_by_keys(page, station, alarm):
     page.goto(f"{station.address}/events")
     page.keyboard.press("/")

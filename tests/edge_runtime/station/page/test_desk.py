@@ -15,6 +15,7 @@ def told(**statuses: str):
 @pytest.mark.parametrize(
     ("answer", "state", "words"),
     [
+        (told(), "warn", "0 of 0 watched"),
         ({}, "bad", "The service does not answer"),
         (told(yard="online", north="online"), "ok", "2 of 2 watched"),
         (told(yard="online", north="offline"), "warn", "1 of 2 watched"),

@@ -31,11 +31,34 @@ def test_a_judgement_is_kept_with_its_judge_and_audited(over, post, verdict):
     assert ("anna", f"judged {verdict}", "event-0") in audited(over)
 
 
-def test_another_class_has_to_be_one_of_the_model_s(over, post):
-    assert post("/events/event-0/judge", verdict="other", true_label="leak").status_code == 200
-    assert over.desk.judgements.latest(["event-0"])["event-0"].true_label == "leak"
-    assert post("/events/event-0/judge", verdict="other", true_label="lion").status_code == 400
-    assert post("/events/event-0/judge", verdict="other").status_code == 400
+def test_another_class_is_one_of_the_model_s_or_a_person_s_own_word(over, post):
+    for said, kept in (("leak", "leak"), (" LEAK ", "leak"), ("bird's  nest", "bird's nest")):
+        assert post("/events/event-0/judge", verdict="other", true_label=said).status_code == 200
+        assert over.desk.judgements.latest(["event-0"])["event-0"].true_label == kept
+    client, _ = over.client("anna")
+    assert "s nest" in client.get("/events/event-1?part=1").text.partition("classes-data")[2]  # offered again
+    own = over.desk.events.by_id("event-0").document["label"]
+    for wrong in ("", "   ", own, "x" * 201):
+        assert post("/events/event-0/judge", verdict="other", true_label=wrong).status_code == 400
+
+
+def test_boxes_are_kept_with_the_verdicts_that_say_there_is_a_fault_and_shown_again(over, post):
+    box = [0.25, 0.5, 0.125, 0.25]
+    for verdict, said in (("right", ""), ("other", "leak")):
+        assert "1 box" in post("/events/event-0/judge", verdict=verdict, true_label=said, boxes=[box]).json()["message"]
+        assert over.desk.judgements.latest(["event-0"])["event-0"].boxes == (tuple(box),)
+    client, _ = over.client("wall")
+    assert "[[0.25, 0.5, 0.125, 0.25]]" in client.get("/events/event-0?part=1").text
+    post("/events/event-0/judge", verdict="wrong", boxes=[box])
+    assert over.desk.judgements.latest(["event-0"])["event-0"].boxes == ()
+
+
+@pytest.mark.parametrize(
+    "boxes", ["all", 7, [[0, 0, 1]], [[0.5, 0.5, 0.6, 0.1]], [["a"] * 4], [[0, 0, 0.1, 0.1]] * 65, {"a": 1}]
+)
+def test_boxes_that_are_none_are_refused(over, post, boxes):
+    assert post("/events/event-0/judge", verdict="right", boxes=boxes).status_code == 400
+    assert over.desk.judgements.latest(["event-0"]) == {}
 
 
 @pytest.mark.parametrize(

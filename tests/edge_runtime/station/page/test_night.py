@@ -72,7 +72,8 @@ def test_a_period_is_one_of_a_few(night, period, status):
 
 def test_a_station_that_never_ran_has_a_page_too(over):
     page = over.client("wall")[0].get("/night").text
-    assert "Every camera was watched all the time" in page
+    assert "Nothing is recorded of this time" in page
+    assert "watched all the time" not in page
     assert "Nothing is learned yet" in page
     assert "colours 1" in page
 
@@ -91,7 +92,7 @@ def test_the_smallest_fault_is_told_in_pixels_of_each_camera(tmp_path):
 
 
 def test_a_model_without_that_figure_has_none(over):
-    assert smallest_seen(over.desk, "yard") == ""
+    assert smallest_seen(over.desk, "yard") == "not measured by this model"
 
 
 def test_a_camera_that_drifts_is_told(over):

@@ -2,11 +2,12 @@
 
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 
 from edge_runtime.station.page.live_frames import LiveFrame
-from edge_runtime.station.page.tiles import Tiles, drawn, tile_of, too_old
+from edge_runtime.station.page.tiles import Tiles, drawn, summary, tile_of, too_old
 from edge_runtime.web import texts
 from tests.support.sample_events import judged_view, wait_until
 
@@ -141,3 +142,16 @@ def test_without_a_service_every_tile_is_grey_and_alarms_are_listed(over):
     assert page.count("<p data-words>Not evaluated: the service does not answer") == 2
     assert "The service does not answer" in page
     assert "No alarm in the last 24 hours" in client.get("/live/alarms").text  # all are older
+
+
+def test_the_line_above_the_tiles_counts_what_is_wrong_first():
+    tiles = [tile(ONLINE, {**ABOUT, "flagged": False}), tile(FROZEN), tile(WORKED_ON), tile(ONLINE), tile(ONLINE, None)]
+    tiles = [replace(one, slot=slot) for slot, one in enumerate([*tiles, tiles[3]])]
+    assert [(one["state"], one["words"], one["slot"]) for one in summary(T, tiles)] == [
+        ("bad", "2 faults seen", 3),
+        ("warn", "1 not evaluated", 1),
+        ("note", "1 under maintenance", 2),
+        ("off", "1 waits for a picture", 4),
+        ("ok", "1 without fault", 0),
+    ]
+    assert summary(T, []) == []
