@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from ...alerts.outbox import Entry
 from ...bundle.errors import InputError
 from ...judgements.records import Verdict, judge_event
 from ...web.access import current, require
