@@ -71,7 +71,7 @@ def as_svg(figure: Figure, name: str, title: str, seen: str) -> Drawing:
     inside = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", inside, count=1, flags=re.DOTALL)
     # Nothing refers to a group's identifier, and every figure has the same ones.
     inside = re.sub(r'<g id="[^"]*">', "<g>", re.sub(r'<g id="[^"]*"/>', "", inside))
-    inside = re.sub(r"\n\s*", "\n", inside)
+    inside = re.sub(r"\n\s*", "\n", re.sub(r'(?<= d=")[^"]*', _shorter, inside))
     told = "".join(
         f'<{tag} id="{name}-{tag}">{escape(said)}</{tag}>' for tag, said in (("title", title), ("desc", seen))
     )
@@ -87,6 +87,11 @@ def as_svg(figure: Figure, name: str, title: str, seen: str) -> Drawing:
         f"'{FONT}'", f"'{FONT}', sans-serif"
     )
     return Drawing(head + size + page, f'{head}background: {light["panel"]}">{file}')
+
+
+def _shorter(path: re.Match[str]) -> str:
+    """Return a path without spaces around its letters, to a hundredth of a unit: half of a large matrix is paths."""
+    return re.sub(r"\s*([MLCQz])\s*", r"\1", re.sub(r"(\.\d\d)\d+", r"\1", path[0]))
 
 
 def light_theme() -> dict[str, str]:

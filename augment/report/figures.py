@@ -53,7 +53,7 @@ def confusion_matrix(summary: ComparisonSummary, arm: str) -> Figure:
     drawn = axes(side, side)
     seaborn.heatmap(
         shares, vmin=0, vmax=1, cmap=SHADES, cbar=False, annot=words if small else False, fmt="", linewidths=1,
-        linecolor=PANEL, xticklabels=summary.labels, yticklabels=summary.labels, ax=drawn,
+        linecolor=PANEL, clip_on=False, xticklabels=summary.labels, yticklabels=summary.labels, ax=drawn,
     )  # fmt: skip
     for word, share in zip(drawn.texts, shares.flat, strict=False):  # none is written where there are many classes
         word.set_color(ON_ACCENT if share >= 0.5 else TEXT)

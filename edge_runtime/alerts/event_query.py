@@ -59,9 +59,9 @@ class EventQuery:
             before = wanted.before or 1 << 62
             return [self._entry(row) for row in base.execute(query, (*values, before, wanted.limit))]
 
-    def alarm_labels(self, since: float) -> list[tuple[str, str]]:
-        """Return (id, label) of every alarm captured at `since` (seconds since 1970) or later, tests apart."""
-        where, values = _conditions(Selection(since=since))
+    def alarm_labels(self, since: float, until: float | None = None) -> list[tuple[str, str]]:
+        """Return (id, label) of every alarm captured from `since` until `until` (seconds since 1970), tests apart."""
+        where, values = _conditions(Selection(since=since, until=until))
         query = f"SELECT id, json_extract(document, '$.label') FROM events WHERE {where} ORDER BY seq"
         with self._opened() as base:
             rows = [] if base is None else base.execute(query, (*values, 1 << 62)).fetchall()

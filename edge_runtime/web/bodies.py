@@ -6,6 +6,7 @@ import math
 import time
 from typing import Any
 
+from python_multipart.multipart import parse_options_header
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import Message, Receive, Scope
@@ -20,6 +21,12 @@ def announced(scope: Scope) -> int:
     """Return how many bytes the request says its body has, 0 where it does not say."""
     told = dict(scope["headers"]).get(b"content-length", b"")
     return int(told) if told.isdigit() and len(told) < 16 else 0
+
+
+def is_utf8(request: Request) -> bool:
+    """Whether the request names no other character set for its body. By some, text holds halves of characters."""
+    _, options = parse_options_header(request.headers.get("content-type"))
+    return options.get(b"charset", b"utf-8").lower() in (b"utf-8", b"utf8")
 
 
 def bounded(receive: Receive, most: int, seconds: float = BODY_SECONDS) -> Receive:

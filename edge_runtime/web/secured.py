@@ -16,7 +16,7 @@ from starlette.types import Message, Receive, Scope, Send
 from ..bundle.errors import InputError, RarefaultError
 from ..text_files import printable
 from .access import ACCESS, FORBIDDEN_FORM, SAFE_METHODS, Access
-from .bodies import announced, bounded
+from .bodies import announced, bounded, is_utf8
 from .templates import Head, Pages
 
 LOG = logging.getLogger(__name__)
@@ -85,6 +85,9 @@ class secured:
             await refused(scope, receive, send_with_headers)
         elif request.method not in SAFE_METHODS and not _from_here(request):
             refused = self._errors.answer(request, 403, self._errors.pages.t("error.e403_origin"))
+            await refused(scope, receive, send_with_headers)
+        elif not is_utf8(request):
+            refused = self._errors.answer(request, 415, self._errors.pages.t("error.e415"))
             await refused(scope, receive, send_with_headers)
         elif announced(scope) > self._body_bytes:
             refused = self._errors.answer(request, 413, self._errors.pages.t("error.e413"))

@@ -28,6 +28,7 @@ KINDS = (
     "multipart/form-data",
     "multipart/form-data; boundary=x",
 )
+REFUSED_KIND = "multipart/form-data; boundary=x; charset=utf-7"
 Drawn = tuple[str, str, dict[str, str], bytes]
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 
@@ -56,7 +57,10 @@ def drawn_requests(route: Route, words: list[str], known: Iterable[str]) -> st.S
         methods = sorted(route.methods or ())
         method = draw(st.sampled_from([*methods * 5, "POST", "PUT"]))
         path = PARAMETER.sub(lambda _: quote(_utf8(draw(value)), safe=""), route.path)
-        accept, kind = draw(st.sampled_from(["text/html", "application/json", "*/*"])), draw(st.sampled_from(KINDS))
+        accept, kind = (
+            draw(st.sampled_from(["text/html", "application/json", "*/*"])),
+            draw(st.sampled_from([*KINDS * 5, REFUSED_KIND])),
+        )
         return (
             method,
             f"{path}?{urlencode(draw(pairs))}",

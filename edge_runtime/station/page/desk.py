@@ -41,6 +41,7 @@ NAVIGATION = (
 )
 HOUR = 3600.0  # seconds
 PERIODS = {"12h": 12 * HOUR, "24h": 24 * HOUR, "7d": 7 * 24 * HOUR, "30d": 30 * 24 * HOUR}
+STALE_SECONDS = 10.0  # without a look at the cameras, after which what the live page shows is not live any more
 MOST_DIGITS = 15  # of a number in an address: no database counts further
 
 
@@ -52,7 +53,7 @@ class Desk:
     judgements: Judgements
     attention: Attention
     frames: LiveFrames | None = None
-    live: LiveValues = field(default_factory=LiveValues)
+    live: LiveValues = field(default_factory=partial(LiveValues, stale=STALE_SECONDS))
     events: EventQuery = field(init=False)
     model: ServedModel = field(init=False)
     service: ServiceStatus = field(init=False)

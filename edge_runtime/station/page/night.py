@@ -19,6 +19,7 @@ from ...watchlog.report import length, watched_share
 from ...web.access import require
 from ...web.accounts import Role
 from ..scores.drift import LEARNING, LEFT, read_drift
+from ..scores.replay import SAME_SECONDS
 from ..state_lock import is_running
 from ..updating.signed_reports import on_disk
 from .desk import PERIODS, Desk, percent, period_of, shown_time, wall_of
@@ -55,7 +56,7 @@ class NightPage:
             "ended": shown_time(night.until.wall),
             "cameras": [self._camera(night, name) for name in self._desk.cameras],
             "intervals": self._intervals(night)[:MOST_INTERVALS],
-            "alarms": self._alarms(night.until.wall - seconds),
+            "alarms": self._alarms(night.until.wall - seconds, night.until.wall),
             "outbox": self._desk.events.counts(),
             "sinks": self._sinks(),
             "precision": self._precision(),
@@ -122,9 +123,12 @@ class NightPage:
             for interval in found
         ]
 
-    def _alarms(self, since: float) -> dict[str, Any]:
-        """Return how many alarms there were, by label, and what persons said of them so far."""
-        alarms = dict(self._desk.events.alarm_labels(since))
+    def _alarms(self, since: float, until: float) -> dict[str, Any]:
+        """Return how many alarms there were, by label, and what persons said of them so far.
+
+        One that a clock which went ahead has dated later than now is of no night; the list of events has it.
+        """
+        alarms = dict(self._desk.events.alarm_labels(since, until + SAME_SECONDS))
         judged = self._desk.judgements.judged_events(iso(since)).items()
         said = Counter(judgement.verdict for event, judgement in judged if event in alarms)
         labels = Counter(alarms.values())

@@ -14,7 +14,7 @@ from ...clock import iso
 from ...judgements.records import Verdict
 from ...web.access import require
 from ...web.accounts import Role
-from ..scores.replay import JudgedAlarm, alarms_at
+from ..scores.replay import SAME_SECONDS, JudgedAlarm, alarms_at
 from ..scores.score_store import ScoreBlock, read_scores
 from .desk import HOUR, PERIODS, Desk, period_of, shown_time, wall_of
 
@@ -73,15 +73,16 @@ class Thresholds:
     def _count(self, label: str, camera: str, since: float) -> dict[str, Any]:
         """Return the `points` of the slider, each a threshold with its alarms, and the one `in_force`.
 
-        Both are of the newest scores that know the label.
+        That is of the newest scores that know the label. What a clock that went ahead has dated later than now is left
+        out, else it would belong to every night until then.
         """
-        blocks = read_scores(self._desk.settings.station.state_dir, since - BEFORE)
+        blocks = read_scores(self._desk.settings.station.state_dir, since - BEFORE, time.time() + SAME_SECONDS)
         known = [block for block in blocks if label in block.labels]
         if not known:
             return {"points": []}
         in_force = _in_force(known[-1], label, camera)
         tried = sorted({*(round(step / STEPS, 4) for step in range(1, STEPS)), in_force})
-        counts = alarms_at(known, label, tried, camera or None, since, self._judged(since))
+        counts = alarms_at(blocks, label, tried, camera or None, since, self._judged(since))
         points = [
             {"threshold": one.threshold, "alarms": one.alarms, "right": one.right, "wrong": one.wrong} for one in counts
         ]

@@ -149,14 +149,17 @@ class Tiles:
         ]
 
     def publish(self, stop: threading.Event) -> None:
-        """Show all viewers what is new, once a second until `stop`; without a viewer nothing is asked or drawn."""
-        shown: object = None
+        """Show all viewers what is new, once a second until `stop`; without a viewer nothing is asked or drawn.
+
+        A look that fails is none: where that goes on, the streams end, and browsers say that nothing is live.
+        """
         while not stop.wait(LOOK_SECONDS):
             if not self._desk.live.viewers:
-                shown = None
-            elif (value := self.value()) != shown:
-                self._desk.live.publish(value)
-                shown = value
+                continue
+            try:
+                self._desk.live.publish(self.value())
+            except Exception:  # whatever it is, the next look may do better
+                log.exception("the live page could not look at the cameras")
 
     def value(self) -> dict[str, Any]:
         """Return what the stream shows: the tiles, the header's state and the number of the newest alarm."""

@@ -123,18 +123,25 @@ class _Stream:
 
 
 def _streams(blocks: Sequence[ScoreBlock], camera: str | None = None, label: str | None = None) -> Iterable[_Stream]:
-    """Return the streams of `camera`, of those labels alone that are of one kind with `label`; None means all."""
+    """Return the streams of `camera`, of those labels alone that are of one kind with `label`; None means all.
+
+    A model that does not know the kind, and one that judged nothing of a view, are parts too: by them the votes of the
+    running service forgot what they do not know.
+    """
+    asked = {
+        kind for block in blocks for name, kind in zip(block.labels, block.header.kinds, strict=True) if name == label
+    }
     streams: dict[tuple[str, str, str], _Stream] = {}
     for block in sorted(blocks, key=lambda block: (block.header.run, block.header.part)):
         header = block.header
         kind_of = dict(zip(header.labels, header.kinds, strict=True))
-        kinds = {name: kind for name, kind in kind_of.items() if label is None or kind == kind_of.get(label)}
+        kinds = {name: kind for name, kind in kind_of.items() if label is None or kind in asked}
         columns = [header.labels.index(name) for name in kinds]
         order = np.argsort(block.view_index, kind="stable")
         bounds = np.searchsorted(block.view_index[order], np.arange(len(header.views) + 1))
         for place, (name, region) in enumerate(header.views):
             rows = order[bounds[place] : bounds[place + 1]]
-            if not len(rows) or not columns or camera not in (None, name):
+            if camera not in (None, name):
                 continue
             stream = streams.setdefault((header.run, name, region), _Stream(name, region))
             votes, thresholds, codes = header.votes[name], header.thresholds[name], block.codes[rows][:, columns]
@@ -153,10 +160,10 @@ def _play(stream: _Stream, thresholds: Mapping[str, float]) -> list[ReplayedAlar
     alarms: list[ReplayedAlarm] = []
     standing: dict[str, int] = {}  # by label the place in `alarms`
     votes: Votes | None = None
-    last = float(stream.parts[-1].times[-1])
+    last = max((float(part.times[-1]) for part in stream.parts if len(part.times)), default=0.0)
     for part in stream.parts:
         votes = Votes(part.votes, part.faults) if votes is None else votes.taken_over(part.votes, part.faults)
-        for time, change in _changes(votes, part, thresholds):
+        for time, change in _changes(votes, part, thresholds) if len(part.times) else ():
             if change.raised:
                 standing[change.label] = len(alarms)
                 kind = part.faults.kind(change.label)

@@ -64,6 +64,7 @@ export function complain(error) {
   toast(t("common.failed", { why: error.message }), { state: "bad", seconds: 10 });
 }
 
+const SILENT = 15000;  // milliseconds without a word, of which the station says one every 5 s at least
 const pressed = new Map();  // key -> [words, function]
 
 /** Keys of this page: {"r": [words, () => ...]}. Shown on "?"; silent in fields and with Ctrl, Alt or Meta. */
@@ -125,7 +126,11 @@ export function help() {
  */
 export function stream(path, seen, lost = () => {}) {
   const bar = document.getElementById("connection");
-  let source, timer, delay = 1000, heard = performance.now(), down = false;
+  let source, timer, delay = 1000, heard, down = false;
+  // Two clocks: one may be set, and the other stands still while a computer sleeps.
+  const hear = () => { heard = [performance.now(), Date.now()]; };
+  const silent = () => performance.now() - heard[0] > SILENT || Math.abs(Date.now() - heard[1]) > SILENT;
+  hear();
   const gone = () => {
     if (down) return;
     down = true;
@@ -136,7 +141,7 @@ export function stream(path, seen, lost = () => {}) {
   const open = () => {
     source = new EventSource(path);
     const alive = () => {
-      heard = performance.now();
+      hear();
       delay = 1000;
       if (down) { down = false; bar.hidden = true; announce(t("common.connection_back")); }
     };
@@ -151,8 +156,8 @@ export function stream(path, seen, lost = () => {}) {
   };
   const again = () => { clearTimeout(timer); timer = setTimeout(enter, delay); delay = Math.min(delay * 2, 15000); };
   setInterval(() => {  // a connection may be dead without an error
-    if (performance.now() - heard > 35000 && source.readyState !== EventSource.CLOSED) { source.close(); gone(); again(); heard = performance.now(); }
-  }, 5000);
+    if (silent() && source.readyState !== EventSource.CLOSED) { source.close(); gone(); again(); hear(); }
+  }, 1000);
   open();
 }
 

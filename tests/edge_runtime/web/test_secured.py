@@ -103,3 +103,14 @@ def test_no_request_of_any_kind_to_any_route_ends_in_a_bug(small):
         routes, clients, ["anna", small.pages.address("base.css").split("/")[2], "base.css"], examples=20
     )
     assert {200, 303, 403, 405} <= set(statuses)  # it came to the endpoints, and to what guards them
+
+
+@pytest.mark.parametrize("charset", ["utf-7", "unicode_escape", "undefined", '"UTF-7"'])
+def test_a_form_in_another_character_set_is_refused_since_by_some_text_holds_halves_of_characters(small, charset):
+    body = b'--x\r\nContent-Disposition: form-data; name="csrf"\r\n\r\n+2AA-\\ud800\r\n--x--\r\n'
+    kind = f"multipart/form-data; boundary=x; charset={charset}"
+    refused = small.client().post("/login", content=body, headers={"Content-Type": kind})
+    assert refused.status_code == 415
+    assert "What was sent is not written in UTF-8." in refused.text
+    fine = small.client().post("/login", content=body, headers={"Content-Type": kind.replace(charset, "UTF-8")})
+    assert fine.status_code == 303  # to the login again: the token is wrong

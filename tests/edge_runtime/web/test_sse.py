@@ -114,3 +114,25 @@ def test_there_are_never_too_many_viewers():
 
     assert asyncio.run(watch()) == 503
     assert values.viewers == 0
+
+
+def test_a_stream_ends_where_nobody_says_any_more_that_its_value_holds():
+    values = LiveValues(heartbeat=0.05, stale=0.3)
+    values.publish({"n": 1})
+
+    async def watch():
+        stream = values.answer(request_by(Door())).body_iterator
+        said = ""
+        for _ in range(4):
+            said += await asyncio.wait_for(anext(stream), 5)
+            values.publish({"n": 1})  # it holds on
+        async for part in stream:
+            said += part
+        with pytest.raises(HTTPException) as refused:  # what is stale is shown to nobody new
+            values.answer(request_by(Door()))
+        return said, refused.value.status_code
+
+    said, status = asyncio.run(watch())
+    assert said.count('data: {"n"') == 1
+    assert "event: ended" not in said
+    assert status == 503

@@ -5,11 +5,14 @@ import { announce, keys, stream, t } from "./base.js";
 const part = (tile, name) => tile.querySelector(`[data-${name}]`);
 const button = document.getElementById("map");
 let map = false;
+const LATE = 5000;  // milliseconds in which a picture has to come
 
 /** Show a picture, or hide it where `number` is 0: an old one never poses as live. */
 function picture(tile, slot, number) {
   const image = part(tile, "picture");
   image.hidden = !number;
+  if (number) image.dataset.asked ||= performance.now();
+  else delete image.dataset.asked;
   if (number) image.src = `/live/${slot}.jpg?n=${number}${map ? "&map=1" : ""}`;
   else image.removeAttribute("src");
   part(tile, "dark").hidden = Boolean(number);
@@ -84,8 +87,13 @@ stream("/live/stream", (value) => {
 
 for (const image of document.querySelectorAll("[data-picture]")) {
   image.addEventListener("error", () => { image.hidden = true; });
-  image.addEventListener("load", () => { image.hidden = !image.getAttribute("src"); });
+  image.addEventListener("load", () => { image.hidden = !image.getAttribute("src"); delete image.dataset.asked; });
 }
+
+// The words may come and the picture not: then the one before does not stay under the time of the new one.
+setInterval(() => {
+  for (const image of document.querySelectorAll("[data-asked]")) if (performance.now() - image.dataset.asked > LATE) image.hidden = true;
+}, 1000);
 
 function toggle() {
   map = !map;

@@ -60,7 +60,7 @@ def test_precision_is_told_week_by_week(over):
 
 
 def test_alarms_are_counted_by_label_with_what_was_said_so_far(night):
-    found = NightPage(night.desk)._alarms(NOW - 3600)
+    found = NightPage(night.desk)._alarms(NOW - 3600, NOW)
     assert (found["all"], found["open"], found["false"], found["right"]) == (3, 2, 1, 0)
     assert found["labels"] == [("rust", 2), ("leak", 1)]
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from edge_runtime.clock import iso
+from edge_runtime.clock import Instant, iso
 from edge_runtime.judgements.records import Verdict, judge_event
 from edge_runtime.station.scores.score_store import ScoreWriter
 from tests.support.judged_events import alarm_document
@@ -64,3 +64,18 @@ def test_without_scores_the_page_says_so(over):
 @pytest.mark.parametrize("query", ["label=lion", "camera=lion", "period=1y"])
 def test_what_there_is_not_is_refused(over, query):
     assert over.client("wall")[0].get(f"/thresholds?{query}").status_code == 400
+
+
+def test_scores_that_a_wrong_clock_has_dated_later_than_now_are_of_no_night(scored, monkeypatch):
+    rules = rules_of(("yard",), thresholds={"rust": 0.9})
+    monkeypatch.setattr(
+        "edge_runtime.station.scores.score_store.instant", lambda _: Instant(0.0, time.time() + 365 * 86400)
+    )
+    monkeypatch.setattr("edge_runtime.station.scores.score_store.iso", lambda wall: iso(wall + 365 * 86400))
+    writer = ScoreWriter(scored.settings.station.state_dir, 1 << 30, MODEL, rules, [("yard", "")])
+    for second in range(4):
+        writer.note([scored_view(rules["yard"].decision, rust(0.95), 1000.0 + second)])
+    writer.close()
+    page = scored.client("wall")[0].get("/thresholds?label=rust").text
+    assert counts(page)[0.4] == 2
+    assert "in force: 0.40" in page

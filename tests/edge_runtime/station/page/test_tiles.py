@@ -117,6 +117,15 @@ def test_the_stream_has_a_fresh_value_while_somebody_looks_and_nothing_is_asked_
         assert published == []
         over.desk.live._viewers[object()] = None
         wait_until(lambda: published, 20)
+        damaged = over.settings.station.state_dir / "outbox.sqlite3"
+        damaged.write_bytes(b"no database " * 100)
+        over.desk.service.read = lambda: 1 // 0  # a bug that nobody foresaw
+        del published[:]
+        thread.join(1.5)
+        assert published == []
+        del over.desk.service.read  # what failed does not end the looks, and a damaged outbox fails none
+        wait_until(lambda: published, 20)
+        assert published[0]["newest"] == 4
     finally:
         over.desk.live._viewers.clear()
         stop.set()

@@ -4,6 +4,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -176,3 +178,55 @@ def test_a_night_of_sixteen_cameras_is_replayed_in_two_seconds(threshold):
     alarms_at([block], "rust", [threshold])
     assert time.process_time() - began < 2
     assert len(order) == 691_200
+
+
+class Known:
+    """A rule that knows these labels with their kinds, all at the threshold 0.5."""
+
+    def __init__(self, kinds: dict[str, str]) -> None:
+        self.fault_labels, self.kind = tuple(kinds), kinds.__getitem__
+        self.thresholds = dict.fromkeys(kinds, 0.5)
+
+    def seen(self, captured: float, camera: str, *flagged: str) -> SimpleNamespace:
+        named = {self.kind(label): label for label in (*self.fault_labels, *flagged)}.values()
+        chances = {label: 0.9 if label in flagged else 0.1 for label in self.fault_labels}
+        decision = SimpleNamespace(chances=chances, named=named)
+        return SimpleNamespace(
+            camera=camera, region="", captured=captured, test=False, evaluation=SimpleNamespace(decision=decision)
+        )
+
+
+KNOWN = [Known({"leak": "leak", "rust": "rust"}), Known({"rust": "rust"}), Known({"drip": "leak", "pool": "leak"})]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(KNOWN), st.lists(st.tuples(st.sampled_from("ab"), st.booleans()), min_size=1, max_size=8)
+        ),
+        min_size=2,
+        max_size=5,
+    )
+)
+def test_a_model_that_knows_less_makes_the_replay_forget_what_the_votes_forgot(turns):
+    votes, began, at = VoteRule(needed=2, window=3, cooldown=20.0), time.monotonic() - 5000, 0
+    with TemporaryDirectory() as folder:
+        rules = {camera: CameraRule(turns[0][0], votes) for camera in "ab"}
+        writer = ScoreWriter(Path(folder), 1 << 30, MODEL, rules, [("a", ""), ("b", "")])
+        live = {camera: Votes(votes, turns[0][0]) for camera in "ab"}
+        raised = []
+        for known, frames in turns:
+            writer.take_over(MODEL, {camera: CameraRule(known, votes) for camera in "ab"})
+            live = {camera: one.taken_over(votes, known) for camera, one in live.items()}
+            for camera, faulty in frames:
+                at += 1
+                flagged = known.fault_labels[at % len(known.fault_labels) :][:1] if faulty else ()
+                writer.note([known.seen(began + at, camera, *flagged)])
+                raised += [
+                    (camera, change.label) for change in live[camera].count(flagged, began + at) if change.raised
+                ]
+        writer.close()
+        blocks = read_scores(Path(folder))
+    assert [(alarm.camera, alarm.label) for alarm in replay(blocks)] == raised
+    for label in {label for block in blocks for label in block.labels}:
+        assert alarms_at(blocks, label, [0.5])[0].alarms == sum(one == label for _, one in raised)
