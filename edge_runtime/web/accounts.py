@@ -1,4 +1,7 @@
-"""Who may use a station's page: the users file with argon2 hashes, and the roles. Needs the extra `station`."""
+"""Who may use a station's page: the users file with argon2 hashes, and the roles.
+
+argon2 is imported where a password is: only a station has any, and it alone has the package.
+"""
 
 import logging
 import os
@@ -7,9 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
-
-import argon2
-from argon2.exceptions import InvalidHashError, VerificationError
 
 from ..bundle.errors import InputError
 from ..settings_reader import build, check_name, read_toml
@@ -107,6 +107,8 @@ def hash_password(password: str) -> str:
             f"the password has {len(password)} characters, expected {LEAST_LETTERS} to {MOST_PASSWORD}; "
             "a sentence of four words is easy to keep in mind"
         )
+    import argon2
+
     return argon2.PasswordHasher().hash(password.encode("utf-8", "surrogatepass"))
 
 
@@ -133,6 +135,9 @@ def _read(path: Path) -> tuple[dict[str, Account], tuple[int, int, int]]:
 
 
 def _account(name: str, user: _UserSection) -> Account:
+    import argon2
+    from argon2.exceptions import InvalidHashError
+
     check_name("a user", name)
     roles = {role.name.lower(): role for role in Role}
     if user.role not in roles:
@@ -148,6 +153,8 @@ def _account(name: str, user: _UserSection) -> Account:
 
 def _unknown_hash(accounts: Mapping[str, Account]) -> str:
     """Return a hash that no password has, as costly as those of the file."""
+    import argon2
+
     hasher = argon2.PasswordHasher()
     for account in accounts.values():
         hasher = argon2.PasswordHasher.from_parameters(argon2.extract_parameters(account.password))
@@ -156,6 +163,9 @@ def _unknown_hash(accounts: Mapping[str, Account]) -> str:
 
 
 def _verify(hashed: str, password: bytes) -> bool:
+    import argon2
+    from argon2.exceptions import InvalidHashError, VerificationError
+
     try:
         return argon2.PasswordHasher().verify(hashed, password)
     except (VerificationError, InvalidHashError):
