@@ -3,6 +3,7 @@
 argon2 is imported where a password is: only a station has any, and it alone has the package.
 """
 
+import importlib.util
 import logging
 import os
 import time
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 
-from ..bundle.errors import InputError
+from ..bundle.errors import InputError, UnavailableError
 from ..settings_reader import build, check_name, read_toml
 
 LOG = logging.getLogger(__name__)
@@ -63,7 +64,11 @@ class Accounts:
 
     @classmethod
     def read(cls, path: Path) -> "Accounts":
-        """Read the file at `path`; InputError where others may read it, or where an entry cannot be used."""
+        """Read the file at `path`; InputError where others may read it, or where an entry cannot be used.
+
+        UnavailableError where the package argon2 is missing.
+        """
+        _check_argon2()
         accounts, stamp = _read(path)
         return cls(path, accounts, stamp)
 
@@ -101,7 +106,11 @@ class Accounts:
 
 
 def hash_password(password: str) -> str:
-    """Return the argon2id hash of a new password by RFC 9106's parameters; InputError where it is short or long."""
+    """Return the argon2id hash of a new password by RFC 9106's parameters; InputError where it is short or long.
+
+    UnavailableError where the package argon2 is missing.
+    """
+    _check_argon2()
     if len(password) < LEAST_LETTERS or len(password.encode("utf-8", "surrogatepass")) > MOST_PASSWORD:
         raise InputError(
             f"the password has {len(password)} characters, expected {LEAST_LETTERS} to {MOST_PASSWORD}; "
@@ -110,6 +119,11 @@ def hash_password(password: str) -> str:
     import argon2
 
     return argon2.PasswordHasher().hash(password.encode("utf-8", "surrogatepass"))
+
+
+def _check_argon2() -> None:
+    if importlib.util.find_spec("argon2") is None:
+        raise UnavailableError("passwords need the package argon2-cffi; install rarefault with the extra station")
 
 
 def _stamp(path: Path) -> tuple[int, int, int]:

@@ -1,11 +1,9 @@
 """`edge-station hash-password`: a line for the users file."""
 
-import importlib.util
 import sys
 
 import click
 
-from ..bundle.errors import UnavailableError
 from ..cli_errors import Command
 from ..settings_reader import check_name
 from .accounts import hash_password
@@ -19,8 +17,6 @@ def hash_password_command(name: str, role: str) -> None:
 
     Where nobody is asked, the password is read from standard input. It is shown nowhere, and never an argument.
     """
-    if importlib.util.find_spec("argon2") is None:
-        raise UnavailableError("passwords need the package argon2; install rarefault with the extra station")
     check_name("a user", name)
     if sys.stdin.isatty():
         password = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
