@@ -158,7 +158,7 @@ def test_a_name_that_is_no_text_keeps_no_picture_from_being_judged(tmp_path, bun
     assert name in [item.id for item in items.order]
     access = LocalAccess("anna")
     with Journal(tmp_path / "visit-review.jsonl") as journal:
-        finish = review._finish(items, journal, tmp_path / "out", "laptop-7")
+        finish = review._finish(items, journal, tmp_path / "out", "laptop-7", print)
         client = TestClient(label_app(items, journal, access, finish, "review"), base_url="http://127.0.0.1")
         client.get(access.address(80).partition("127.0.0.1:80")[2])
         assert name in [item["id"] for item in client.get("/items").json()["items"]]
