@@ -1,0 +1,31 @@
+"""What a capture process publishes. The process as a whole is tested with its cameras, in test_camera_group."""
+
+import os
+from contextlib import closing
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from edge_runtime.cameras import capture_process
+from edge_runtime.cameras.capture_process import Capture
+from edge_runtime.cameras.regions import GREY
+from edge_runtime.cameras.shared_frame import SharedFrame
+
+
+@pytest.mark.parametrize(("height", "width"), [(123, 145), (61, 99), (124, 144)])
+def test_a_picture_too_large_is_masked_before_its_pixels_are_mixed(monkeypatch, height, width):
+    monkeypatch.setattr(capture_process, "MAX_FRAME_BYTES", 60 * 72 * 3)
+    mask = (0.73, 0.34, 0.19, 0.31)
+    image = np.zeros((height, width, 3), np.uint8)
+    left, top = int(mask[0] * width), int(mask[1] * height)
+    image[top : int((mask[1] + mask[3]) * height), left : int((mask[0] + mask[2]) * width)] = 255  # what nobody may see
+    event = os.eventfd(0)
+    with closing(SharedFrame()) as shared:
+        capture = Capture(SimpleNamespace(masks=(mask,), frame_event=event), shared)
+        assert capture._publish(image, 1.0)
+        seen, _ = shared.take_newest()
+    os.close(event)
+    assert seen.shape[0] < height
+    assert seen.max() <= GREY
+    assert (seen == GREY).any()
