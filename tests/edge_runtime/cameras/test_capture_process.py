@@ -1,5 +1,6 @@
 """What a capture process publishes. The process as a whole is tested with its cameras, in test_camera_group."""
 
+import math
 import os
 from contextlib import closing
 from types import SimpleNamespace
@@ -13,13 +14,15 @@ from edge_runtime.cameras.regions import GREY
 from edge_runtime.cameras.shared_frame import SharedFrame
 
 
-@pytest.mark.parametrize(("height", "width"), [(123, 145), (61, 99), (124, 144)])
-def test_a_picture_too_large_is_masked_before_its_pixels_are_mixed(monkeypatch, height, width):
-    monkeypatch.setattr(capture_process, "MAX_FRAME_BYTES", 60 * 72 * 3)
-    mask = (0.73, 0.34, 0.19, 0.31)
+@pytest.mark.parametrize(
+    ("height", "width", "mask"), [(123, 144, (0.73, 0.34, 0.19, 0.31)), (72, 77, (0.23, 0.36, 0.4, 0.1))]
+)
+def test_a_picture_too_large_is_masked_before_its_pixels_are_mixed(monkeypatch, height, width, mask):
+    monkeypatch.setattr(capture_process, "MAX_FRAME_BYTES", height * width)
     image = np.zeros((height, width, 3), np.uint8)
     left, top = int(mask[0] * width), int(mask[1] * height)
-    image[top : int((mask[1] + mask[3]) * height), left : int((mask[0] + mask[2]) * width)] = 255  # what nobody may see
+    bottom, right = math.ceil((mask[1] + mask[3]) * height), math.ceil((mask[0] + mask[2]) * width)
+    image[top:bottom, left:right] = 255  # what nobody may see
     event = os.eventfd(0)
     with closing(SharedFrame()) as shared:
         capture = Capture(SimpleNamespace(masks=(mask,), frame_event=event), shared)
