@@ -59,13 +59,15 @@ def label(
     with Journal(manifest.with_suffix(".jsonl")) as journal:
 
         def finish() -> list[str]:
-            return write_results(items, listed, journal.current(), manifest, exports)
+            said = write_results(items, listed, journal.current(), manifest, exports)
+            for sentence in said:
+                click.echo(printable(sentence))  # the terminal keeps what the page shows for a moment
+            return said
 
         if not write_only:
             _look_at_all(items, settings, listed, run, manifest)
             _show_page(items, journal, finish, who, port, not no_browser)
-        for sentence in finish():
-            click.echo(printable(sentence))
+        finish()
 
 
 def default_manifest(source: str, root: Path) -> Path:

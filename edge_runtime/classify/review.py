@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..bundle.errors import InputError, os_errors_as
+from ..bundle.errors import InputError, UnavailableError, os_errors_as
 from ..bundle.files import make_folder, replace_file, sha256_bytes, sha256_file
 from ..bundle.heads import SpatialHead
 from ..bundle.manifest import Manifest
@@ -87,9 +87,9 @@ class ReviewItems:
         return read_image(self.seen[item.id].path, radiometric=self.evaluator.bundle.manifest.input.radiometric).frame
 
     def look(self, item: Item) -> Look:
-        """Read the picture and judge it again, with its maps."""
+        """Read the picture and judge it as it was classified, maybe decoded at a part of its size, with its maps."""
         frame, manifest = self.picture(item), self.evaluator.bundle.manifest
-        evaluation = self.evaluator.evaluate(frame)
+        evaluation = self.evaluator.evaluate(read_image(self.seen[item.id].path, manifest.input).frame)
         proposal = propose(evaluation, manifest.head, manifest.input, (frame.shape[0], frame.shape[1]))
         return Look(frame, (), proposal, evaluation.cams, manifest.input, manifest.head.full_heat)
 
@@ -109,9 +109,14 @@ def review(
 
     Answers are kept beside FOLDER at once, and the same command goes on where you stopped. No picture is touched.
     """
-    from ..labelling.app import label_app
-    from ..labelling.serving import show
-    from ..web.local_access import LocalAccess
+    try:
+        from ..labelling.app import label_app
+        from ..labelling.serving import show
+        from ..web.local_access import LocalAccess
+    except ModuleNotFoundError as error:
+        raise UnavailableError(
+            f"the page needs the package {error.name}; install rarefault with the extra field"
+        ) from error
 
     settle_process()
     evaluator = open_evaluator(bundle)
@@ -121,12 +126,11 @@ def review(
         raise InputError(f"{folder} holds no picture that could be judged; edge-classify {folder} tells why")
     place = (out or folder.parent).resolve()
     with Journal(place / f"{folder.name}-review.jsonl") as journal:
-        finish = _finish(items, journal, place, station or socket.gethostname())
+        finish = _finish(items, journal, place, station or socket.gethostname(), click.echo)
         access = LocalAccess(who)
         app = label_app(items, journal, access, finish, "edge-classify review")
         show(app, access, port, not no_browser, lambda line: click.echo(line, err=True))
-        for sentence in finish():
-            click.echo(sentence)
+        finish()
 
 
 def classified(folder: Path, evaluator: Evaluator, say: Callable[[str], None]) -> dict[str, Seen]:
@@ -174,8 +178,10 @@ def judgement_of(seen: Seen, given: Given, bundle: Bundle) -> Judgement:
     if answer.answer == LABEL:
         verdict = verdict_of(seen.label, answer.label, bundle.manifest)
         true_label = answer.label if verdict is Verdict.OTHER else ""
+    elif answer.answer == SOMETHING_ELSE and note not in ("", seen.label):
+        verdict, true_label, note = Verdict.OTHER, note, ""  # a word of the person's own
     elif answer.answer == SOMETHING_ELSE:
-        note = f"something else: {note or 'not said what'}"
+        note = "something else, not said what"
     shares = [
         [x / answer.width, y / answer.height, width / answer.width, height / answer.height]
         for x, y, width, height in answer.boxes
@@ -209,14 +215,19 @@ def verdict_of(said: str, answered: str, manifest: Manifest) -> Verdict:
     return Verdict.WRONG if said in manifest.fault_labels and healthy == [answered] else Verdict.OTHER
 
 
-def _finish(items: ReviewItems, journal: Journal, place: Path, station: str) -> "Finish":
+def _finish(items: ReviewItems, journal: Journal, place: Path, station: str, say: Callable[[str], None]) -> "Finish":
+    """Return what hands in the answers so far and says on the terminal too where they are, which stays to be read."""
+
     def finish() -> Sequence[str]:
         state_dir = user_state_dir()
         make_folder(state_dir / UPDATES)
         store = Judgements(state_dir)
         try:
             _note(items, journal.current(), store)
-            return write_archives(items, store, Sender(station, open_station_key(state_dir / UPDATES)), place)
+            said = write_archives(items, store, Sender(station, open_station_key(state_dir / UPDATES)), place)
+            for sentence in said:
+                say(sentence)
+            return said
         finally:
             store.close()
 
@@ -244,9 +255,9 @@ def write_archives(items: ReviewItems, store: Judgements, sender: Sender, place:
     while True:
         waiting = [event for event in store.waiting_pictures() if event in by_event]
         examples = [_example(event, *by_event[event], identity) for event in waiting]
-        archive = build_archive(
-            sender, store.archives() + 1, iso(time.time()), store.waiting(), examples, ARCHIVE_BYTES
-        )
+        # What was said of the pictures of another folder leaves with those.
+        entries = [entry for entry in store.waiting() if entry.judgement and entry.judgement.event in by_event]
+        archive = build_archive(sender, store.archives() + 1, iso(time.time()), entries, examples, ARCHIVE_BYTES)
         if archive is None:
             break
         path = place / archive.name
@@ -257,7 +268,9 @@ def write_archives(items: ReviewItems, store: Judgements, sender: Sender, place:
         said.append(f"{path} written: {archive.entries} judgements and {archive.pictures} pictures")
         said += [f"left out: {reason}" for reason in archive.unusable.values()]
     key = user_state_dir() / UPDATES / PUBLIC_FILE
-    return [*said, f"central enrols this laptop once by {key}"] if said else ["nothing new to hand in"]
+    if not said:
+        return ["nothing new to hand in"]
+    return [*said, f"hand it to the central team, the first time with {key}, by which they enrol {sender.station}"]
 
 
 def _example(event: str, name: str, seen: Seen, model: Mapping[str, str]) -> Example:

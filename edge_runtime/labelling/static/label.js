@@ -1,5 +1,5 @@
 // One picture: its label, and boxes by mouse, touch and keys. Boxes are in pixels of the upright picture.
-import { announce, complain, keys, post, t, toast } from "./base.js";
+import { announce, breakable, complain, keys, post, t, toast } from "./base.js";
 import { Boxes } from "./boxes.js";
 
 const setup = JSON.parse(document.getElementById("setup").textContent);
@@ -110,7 +110,10 @@ function tell() {
   byId("confirm").firstElementChild.textContent = label ? confirmation() : t("label.confirm");
 }
 
-const confirmation = () => isFault(label) ? t("label.confirm_boxes", { label, n: canvas.boxes.length }) : t("label.confirm_label", { label });
+const confirmation = () => {
+  if (isFault(label)) return t("label.confirm_boxes", { label, n: canvas.boxes.length });
+  return t(canvas.boxes.length ? "label.confirm_no_fault" : "label.confirm_label", { label });
+};
 
 function says(name) {  // who says so: the data, the model, or what speaks against the label
   const said = [];
@@ -217,8 +220,7 @@ setup.labels.forEach((name, at) => {
   button.type = "button";
   button.dataset.label = name;
   button.setAttribute("role", "radio");
-  const words = document.createElement("span"), said = document.createElement("span"), cap = document.createElement("kbd");
-  words.textContent = name;
+  const words = breakable(name), said = document.createElement("span"), cap = document.createElement("kbd");
   said.className = "says";
   cap.textContent = at < 9 ? String(at + 1) : "";
   cap.hidden = at >= 9;

@@ -14,7 +14,7 @@ import numpy as np
 from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from ...alerts.event_query import Selection
@@ -150,6 +150,7 @@ class Events:
         """Return the routes."""
         return [
             Route("/events", self.index),
+            Route("/events/newest", self.newest),
             Route("/events/{id}", self.one),
             Route("/events/{id}/{name}.jpg", self.picture),
         ]
@@ -158,6 +159,13 @@ class Events:
     def index(self, request: Request) -> Response:
         """Show the list, and beside it the first event."""
         return self._page(request, None)
+
+    @require(Role.VIEWER)
+    def newest(self, request: Request) -> Response:
+        """Tell the number of the newest alarm and the state in the header, for a list that stays open."""
+        head = self._desk.head()
+        told = {"newest": self._desk.events.newest(), "state": head.state, "words": head.state_text}
+        return JSONResponse(told)
 
     @require(Role.VIEWER)
     def one(self, request: Request) -> Response:
@@ -187,6 +195,7 @@ class Events:
             "cameras": self._desk.cameras,
             "labels": self._desk.labels(),
             "periods": list(PERIODS),
+            "newest": self._desk.events.newest(),
             "verdicts": [verdict.value for verdict in Verdict],
         }
         return self._desk.pages.answer(request, "events.html", context)

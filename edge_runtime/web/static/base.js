@@ -13,6 +13,14 @@ export function t(key, values = {}) {
   return text.replace(/\{(\w+)\}/g, (whole, word) => (word in values ? String(values[word]) : whole));
 }
 
+/** The words of a label, which may be broken behind each underscore. */
+export function breakable(label) {
+  const parts = label.split(/(?<=_)/).flatMap((part) => [document.createElement("wbr"), part]);
+  const words = document.createElement("span");
+  words.append(...parts.slice(1));
+  return words;
+}
+
 /** POST `body` (an object, as JSON) to `path` with the session's token; the answer's JSON. Throws an Error with a sentence. */
 export async function post(path, body = {}) {
   let answer;
@@ -54,6 +62,7 @@ export function toast(sentence, { undo = null, state = "note", seconds = undo ? 
     line.append(button);
   }
   const toasts = document.getElementById("toasts");
+  for (const button of toasts.querySelectorAll("button")) button.remove();  // it would take back what came after
   toasts.append(line);
   while (toasts.children.length > 3) toasts.firstChild.remove();
   setTimeout(() => line.remove(), seconds * 1000);

@@ -4,13 +4,18 @@ import { complain, post, toast } from "./base.js";
 
 const SAID = "said";
 
+/** Show the page anew, with what was said, and the focus on the same camera. */
+function again(said, place) {
+  sessionStorage.setItem(SAID, JSON.stringify({ ...said, place }));
+  location.reload();
+}
+
 for (const form of document.querySelectorAll("form[data-post]")) {
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     try {
       const said = await post(form.getAttribute("action"), Object.fromEntries(new FormData(form)));
-      sessionStorage.setItem(SAID, JSON.stringify(said));
-      location.reload();
+      again(said, form.closest("section").getAttribute("aria-labelledby"));
     } catch (error) { complain(error); }
   });
 }
@@ -20,9 +25,9 @@ if (said) {
   sessionStorage.removeItem(SAID);
   const undo = async () => {
     try {
-      sessionStorage.setItem(SAID, JSON.stringify(await post(said.undo)));
-      location.reload();
+      again(await post(said.undo), said.place);
     } catch (error) { complain(error); }
   };
+  document.querySelector(`section[aria-labelledby="${said.place}"] button`)?.focus({ preventScroll: true });
   toast(said.message, { state: "ok", undo: said.undo ? undo : null });
 }

@@ -1,6 +1,6 @@
 // Events: moving through the list, judging by keys, undo. The page works by its links without this.
 
-import { announce, complain, keys, post, t, toast } from "./base.js";
+import { announce, breakable, complain, keys, post, t, toast } from "./base.js";
 import { Boxes } from "./boxes.js";
 
 const pane = document.getElementById("pane");
@@ -168,7 +168,7 @@ function other() {
       key.textContent = index + 1;
       button.append(key);
     }
-    button.append(label);
+    button.append(breakable(label));
     button.addEventListener("click", () => { dialog.close(); judge("other", label); });
     return button;
   });
@@ -246,3 +246,17 @@ if (pane?.querySelector(".judge")) {
 }
 keys({ "/": [t("events.key_filter"), () => document.getElementById("camera").focus()] });
 addEventListener("resize", () => canvas?.draw());  // the grips keep their size
+
+const LOOK = 10000;  // milliseconds between two looks for a newer alarm
+const fresh = document.getElementById("fresh");
+setInterval(async () => {
+  const answer = await fetch("/events/newest").catch(() => null);
+  if (answer?.status === 401) location.reload();
+  if (!answer?.ok) return;
+  const { newest, state, words } = await answer.json();
+  const pill = document.querySelector("#head-state .pill");
+  if (pill) { pill.dataset.state = state; pill.textContent = words; }
+  if (newest <= Number(fresh.dataset.newest) || !fresh.hidden) return;
+  fresh.hidden = false;
+  fresh.querySelector("span").textContent = t("events.fresh");
+}, LOOK);

@@ -131,3 +131,9 @@ def test_before_has_to_be_a_number():
 
     with pytest.raises(InputError, match="before is no number"):
         Filter.of(QueryParams("before=-1"))
+
+
+def test_a_list_that_stays_open_learns_of_a_newer_alarm(viewer):
+    told = viewer.get("/events/newest").json()
+    assert f'data-newest="{told["newest"]}"' in viewer.get("/events").text
+    assert (told["state"], told["words"]) == ("bad", "The service does not answer")
