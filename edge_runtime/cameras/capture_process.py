@@ -120,9 +120,10 @@ class Capture:
     def _publish(self, image: Frame | None, now: float) -> bool:
         if image is None:
             return False
+        paint(image, self.orders.masks)  # before anybody else has the picture, and before pixels are mixed
         while image.nbytes > MAX_FRAME_BYTES:  # no model looks at so many pixels
             image = cast(Frame, cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))
-        paint(image, self.orders.masks)  # before anybody else has the picture
+            paint(image, self.orders.masks)
         self.shared.publish(image, now)
         if (token := self.shared.wanted_mark) and (marked := draw_mark(image, token)) is not None:
             self.shared.publish_marked(marked, now, token)
