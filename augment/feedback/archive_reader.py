@@ -49,7 +49,9 @@ def read_archive(path: Path, keys: Mapping[str, Mapping[str, Any]]) -> ReceivedA
     InputError says what is wrong: the file, its signature, its station, or its content. Nothing of it is used then.
     """
     try:
-        if (size := path.stat().st_size) > MOST_BYTES:
+        if not stat.S_ISREG((status := path.stat()).st_mode):
+            raise InputError("it is no file; give the .zip that `edge-station feedback` wrote")
+        if (size := status.st_size) > MOST_BYTES:
             raise InputError(f"it has {size} bytes, an archive of feedback has at most {MOST_BYTES}")
         data = _unpacked(path.read_bytes())
         members = _members(data)
@@ -169,7 +171,10 @@ def _check_text(text: object) -> None:
 
 
 def _json(data: bytes, name: str) -> Any:
+    """Return what is JSON; InputError also for numbers and halves of characters that no file of ours could hold."""
     try:
-        return json.loads(data)
+        value = json.loads(data)
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
     except (ValueError, RecursionError) as error:
         raise InputError(f"its {name} is no JSON") from error
+    return value

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import timezone
 from typing import Any
 
 from augment.data.fault_groups import FaultGroups
@@ -101,20 +101,28 @@ def _truth(
 def _bursts(examples: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     """Name the burst of every example: frames of one camera, each within BURST_SECONDS of the one before."""
     found: dict[str, str] = {}
-    last: dict[tuple[str, str], tuple[datetime, str]] = {}
-    for key in sorted(examples, key=lambda key: str(examples[key].get("time", ""))):
-        example = examples[key]
+    last: dict[tuple[str, str], tuple[float, str]] = {}
+    times = {key: _moment(str(example.get("time", ""))) for key, example in examples.items()}
+    for key in sorted(examples, key=lambda key: (times[key] or 0.0, key)):
+        example, at = examples[key], times[key]
         camera, name = (example["station"], example.get("camera", "")), f"feedback {key}"
-        try:
-            at = from_iso(str(example["time"]))
-        except (KeyError, ValueError):
+        if at is None:
             found[key] = name
             continue
         before = last.get(camera)
-        if before is not None and (at - before[0]).total_seconds() <= BURST_SECONDS:
+        if before is not None and at - before[0] <= BURST_SECONDS:
             name = before[1]
         found[key], last[camera] = name, (at, name)
     return found
+
+
+def _moment(text: str) -> float | None:
+    """Return an ISO 8601 time in seconds since 1970, without a zone as UTC; None where the text is none."""
+    try:
+        at = from_iso(text)
+    except ValueError:
+        return None
+    return (at if at.tzinfo else at.replace(tzinfo=timezone.utc)).timestamp()
 
 
 def disagreements(judgements: Mapping[str, Sequence[Judgement]]) -> list[Disagreement]:

@@ -81,10 +81,12 @@ def list_pictures(data: DataSettings) -> Listed:
     if not paths:
         raise InputError(f"{source.root} holds no picture that can be read; give the folder that holds the images")
     with ThreadPoolExecutor() as pool:
-        digests = list(pool.map(lambda path: sha256_file(source.root / path)[:ID_DIGITS], paths))
+        digests = list(pool.map(lambda path: _digest(source.root / path), paths))
     same: dict[str, list[str]] = {}
     for path, digest in zip(paths, digests, strict=True):
-        same.setdefault(digest, []).append(path)
+        if digest:
+            same.setdefault(digest, []).append(path)
+    unread = [(path, "cannot be read as a file") for path, digest in zip(paths, digests, strict=True) if not digest]
     found = []
     for digest, files in same.items():
         named = [listed[path] for path in files if path in listed]
@@ -97,7 +99,15 @@ def list_pictures(data: DataSettings) -> Listed:
                 digest, tuple(files), first.label if first else "", drawn, (first and first.group) or "", split, others
             )
         )
-    return Listed(source.root, tuple(found), source.unread)
+    return Listed(source.root, tuple(found), (*source.unread, *unread))
+
+
+def _digest(path: Path) -> str:
+    """Return the id of a file's content, "" of what cannot be read; a FIFO would block for ever."""
+    try:
+        return sha256_file(path)[:ID_DIGITS] if path.is_file() else ""
+    except OSError:
+        return ""
 
 
 def _without_label(source: Source) -> list[str]:

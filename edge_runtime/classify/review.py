@@ -5,6 +5,7 @@ feedback archive, signed by this laptop's own key.
 """
 
 import json
+import os
 import socket
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -141,7 +142,8 @@ def classified(folder: Path, evaluator: Evaluator, say: Callable[[str], None]) -
 
     found: dict[str, Seen] = {}
     for result in BatchRunner(evaluator).run(pictures()):
-        name = result.path.relative_to(folder).as_posix()
+        # A name may hold bytes that are no text: a page and a journal can hold neither.
+        name = os.fsencode(result.path.relative_to(folder).as_posix()).decode("utf-8", "backslashreplace")
         if name not in found and (seen := _seen(result)) is not None:
             found[name] = seen
         elif name not in found:

@@ -104,11 +104,14 @@ class Judgements:
                 "INSERT OR IGNORE INTO entries (id, event, judge, captured, document) VALUES (?, ?, ?, ?, ?)", row
             )
 
-    def undo(self, judge: str) -> Judgement | None:
-        """Take back the newest valid judgement of this person and return it; None where there is none."""
-        query = f"SELECT document FROM entries WHERE judge = ? AND {_VALID} ORDER BY seq DESC LIMIT 1"
+    def undo(self, judge: str, identity: str = "") -> Judgement | None:
+        """Take back the valid judgement with the id `identity`, "": the newest, of this person and return it.
+
+        None where there is none.
+        """
+        query = f"SELECT document FROM entries WHERE judge = ? AND ? IN ('', id) AND {_VALID} ORDER BY seq DESC LIMIT 1"
         with self._lock, disk("an undo"), transaction(self._database) as database:
-            row = database.execute(query, (judge,)).fetchone()
+            row = database.execute(query, (judge, identity)).fetchone()
             if row is None:
                 return None
             judgement = read_judgement(json.loads(row[0]))

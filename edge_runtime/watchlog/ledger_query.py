@@ -108,7 +108,7 @@ def read_night(base: sqlite3.Connection, seconds: float, now: Instant, at_work: 
             span = max(began + run.shift, start), min(until, now.monotonic)
             if span[1] > span[0]:
                 spans.setdefault(camera, []).append(span)
-            blind += _blind(base, run, camera, end)
+            blind += _blind(base, run, camera, began + run.shift, end)
             if until > end:
                 guess = successor.gap_estimated if successor else False
                 blind.append(Interval(camera, Cause.NOT_RUNNING, end, until, end + run.wall_offset, guess))
@@ -118,13 +118,17 @@ def read_night(base: sqlite3.Connection, seconds: float, now: Instant, at_work: 
     return Night(seconds, now, {name: tuple(spans[name]) for name in sorted(spans)}, tuple(blind_), tuple(apart))
 
 
-def _blind(base: sqlite3.Connection, run: _Run, camera: str, end: float) -> list[Interval]:
-    """Return a run's intervals without overlaps: a cause may begin before the last one ended, if found later."""
+def _blind(base: sqlite3.Connection, run: _Run, camera: str, start: float, end: float) -> list[Interval]:
+    """Return a run's intervals from `start` to `end`, without overlaps: no second counts twice, nor one not due.
+
+    A cause may begin before the last one ended, if found later. What was noted behind the last sign of life of a run
+    that was killed belongs to the time in which it did not run.
+    """
     query = "SELECT cause, began, ended FROM blind WHERE run = ? AND camera = ? ORDER BY began, id"
     found: list[Interval] = []
     for cause, began, ended in base.execute(query, (run.id, camera)).fetchall():
-        begins = max(began + run.shift, found[-1].ended if found else -float("inf"))
-        ends = end if ended is None else ended + run.shift
+        begins = max(began + run.shift, found[-1].ended if found else start)
+        ends = end if ended is None else min(ended + run.shift, end)
         if ends > begins:
             found.append(Interval(camera, Cause(cause), begins, ends, begins + run.wall_offset))
     return found

@@ -59,7 +59,7 @@ class Accounts:
     def __init__(self, path: Path, accounts: Mapping[str, Account], stamp: tuple[int, int, int]) -> None:
         self._path, self._accounts, self._stamp = path, dict(accounts), stamp
         self._looked = time.monotonic()
-        self._dummy = _unknown_hash(accounts)
+        self._dummy, self._trouble = _unknown_hash(accounts), ""
 
     @classmethod
     def read(cls, path: Path) -> "Accounts":
@@ -96,8 +96,11 @@ class Accounts:
             if _stamp(self._path) == self._stamp:
                 return
             self._accounts, self._stamp = _read(self._path)
+            self._trouble = ""
         except (InputError, OSError) as error:
-            LOG.warning("the users file changed and cannot be used, the accounts before stay: %s", error)
+            if str(error) != self._trouble:
+                LOG.warning("the users file changed and cannot be used, the accounts before stay: %s", error)
+            self._trouble = str(error)
 
 
 def hash_password(password: str) -> str:

@@ -173,11 +173,16 @@ class Attention:
                 raise InputError(f"entry {entry} is no snooze and no maintenance; load the page again")
             return self._add(found[0].kind, by, camera=found[0].camera, label=found[0].label)
 
-    def undo(self, by: str) -> Entry | None:
-        """Take back the newest entry of this person that was not undone, and return it; None where there is none."""
+    def undo(self, by: str, entry: int | None = None) -> Entry | None:
+        """Take back the `entry` of this id, None: the newest, of this person that was not undone, and return it.
+
+        None where there is none.
+        """
         with self._lock:
-            query = f"WHERE by = ? AND kind != '{UNDO}' AND {_NOT_UNDONE} ORDER BY id DESC LIMIT 1"
-            found = self._select(query, by)
+            query = (
+                f"WHERE by = ? AND coalesce(?, id) = id AND kind != '{UNDO}' AND {_NOT_UNDONE} ORDER BY id DESC LIMIT 1"
+            )
+            found = self._select(query, by, entry)
             if not found:
                 return None
             last = found[0]

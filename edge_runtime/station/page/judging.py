@@ -15,6 +15,7 @@ from ...bundle.errors import InputError
 from ...judgements.records import Verdict, judge_event
 from ...web.access import current, require
 from ...web.accounts import Role
+from ..attention import attention
 from .desk import Desk, fields, hours_of, shown_time, text_of, whole_of
 
 JUDGEMENTS_UNDO, ATTENTION_UNDO = "/judgements/undo", "/attention/undo"
@@ -22,7 +23,10 @@ Fields = dict[str, Any]
 
 
 class Judging:
-    """The routes that write. Each answers a JSON object: `message` for the person, `undo` the address of its undo."""
+    """The routes that write. Each answers a JSON object: `message` for the person, `undo` the address of its undo.
+
+    That names what it takes back: several persons may share an account, and one person may have two windows.
+    """
 
     def __init__(self, desk: Desk) -> None:
         self._desk, self._t = desk, desk.pages.t
@@ -58,7 +62,11 @@ class Judging:
             self._desk.audit(request, f"judged {verdict.value}{f' {label}' if label else ''}", entry.id)
             words = self._t(f"verdict.{verdict.value}") + (f": {label}" if label else "")
             words += f", {self._t('event.boxes', n=len(boxes))}" if boxes else ""
-            return {"message": self._t("event.judged", words=words), "undo": JUDGEMENTS_UNDO, "event": entry.id}
+            return {
+                "message": self._t("event.judged", words=words),
+                "undo": f"{JUDGEMENTS_UNDO}?id={judgement.id}",
+                "event": entry.id,
+            }
 
         return await self._done(request, work)
 
@@ -76,18 +84,18 @@ class Judging:
 
         def work(content: Fields) -> Fields:
             entry = self._desk.alarm(request)
-            self._desk.attention.acknowledge(entry.id, current(request).name)
+            seen = self._desk.attention.acknowledge(entry.id, current(request).name)
             self._desk.audit(request, "acknowledged", entry.id)
-            return {"message": self._t("event.acknowledged"), "undo": ATTENTION_UNDO, "event": entry.id}
+            return {"message": self._t("event.acknowledged"), "undo": _undo_of(seen), "event": entry.id}
 
         return await self._done(request, work)
 
     @require(Role.OPERATOR)
     async def undo_judgement(self, request: Request) -> Response:
-        """Take back the newest judgement of this person."""
+        """Take back the judgement with this `id`, or the newest, of this person."""
 
         def work(content: Fields) -> Fields:
-            undone = self._desk.judgements.undo(current(request).name)
+            undone = self._desk.judgements.undo(current(request).name, request.query_params.get("id", ""))
             if undone is None:
                 return {"message": self._t("event.nothing_to_undo")}
             self._desk.audit(request, "took a judgement back", undone.event)
@@ -97,10 +105,12 @@ class Judging:
 
     @require(Role.OPERATOR)
     async def undo_attention(self, request: Request) -> Response:
-        """Take back the newest acknowledgement, snooze or maintenance of this person."""
+        """Take back the acknowledgement, snooze or maintenance with this `id`, or the newest, of this person."""
 
         def work(content: Fields) -> Fields:
-            undone = self._desk.attention.undo(current(request).name)
+            given = request.query_params.get("id")
+            entry = None if given is None else whole_of(given) or 0  # 0 is none's
+            undone = self._desk.attention.undo(current(request).name, entry)
             if undone is None:
                 return {"message": self._t("event.nothing_to_undo")}
             self._desk.audit(request, f"took back {undone.kind}", undone.event or undone.camera)
@@ -117,9 +127,9 @@ class Judging:
             if label and label not in self._desk.labels():
                 raise InputError("the label is none of the model's; choose one of the list")
             until = time.time() + hours_of(content) * 3600
-            self._desk.attention.snooze(camera, label, until, current(request).name)
+            entry = self._desk.attention.snooze(camera, label, until, current(request).name)
             self._desk.audit(request, f"snoozed {label or 'all labels'} until {shown_time(until)}", camera)
-            return {"message": self._t("event.snoozed", until=shown_time(until)), "undo": ATTENTION_UNDO}
+            return {"message": self._t("event.snoozed", until=shown_time(until)), "undo": _undo_of(entry)}
 
         return await self._done(request, work)
 
@@ -130,10 +140,10 @@ class Judging:
         def work(content: Fields) -> Fields:
             camera = self._desk.camera(request.path_params["camera"]).name
             until = time.time() + hours_of(content) * 3600
-            self._desk.attention.maintenance(camera, until, current(request).name)
+            entry = self._desk.attention.maintenance(camera, until, current(request).name)
             self._desk.audit(request, f"maintenance until {shown_time(until)}", camera)
             message = self._t("cameras.maintained", camera=camera, until=shown_time(until))
-            return {"message": message, "undo": ATTENTION_UNDO}
+            return {"message": message, "undo": _undo_of(entry)}
 
         return await self._done(request, work)
 
@@ -147,10 +157,14 @@ class Judging:
                 raise HTTPException(404)
             ended = self._desk.attention.end(number, current(request).name)
             self._desk.audit(request, f"ended {ended.kind}", ended.camera)
-            return {"message": self._t("cameras.ended"), "undo": ATTENTION_UNDO}
+            return {"message": self._t("cameras.ended"), "undo": _undo_of(ended)}
 
         return await self._done(request, work)
 
     async def _done(self, request: Request, work: Callable[[Fields], Fields]) -> Response:
         """Do the `work` with what the request carries, in a thread since it writes to a disk; answer its result."""
         return JSONResponse(await run_in_threadpool(work, await fields(request)))
+
+
+def _undo_of(entry: attention.Entry) -> str:
+    return f"{ATTENTION_UNDO}?id={entry.id}"

@@ -4,7 +4,6 @@ import contextlib
 import logging
 import os
 import subprocess
-import sys
 import threading
 from collections.abc import Sequence
 
@@ -60,7 +59,7 @@ def follow_parent(stop: threading.Event) -> None:
         os.nice(NICENESS)
 
     def wait() -> None:
-        while sys.stdin.buffer.read(1):
+        while os.read(0, 1):  # sys.stdin has a lock, which a page that ends by itself would stumble over
             pass
         stop.set()
 

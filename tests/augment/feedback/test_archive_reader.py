@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import os
 import zipfile
 
 import cv2
@@ -147,6 +148,8 @@ def test_links_compression_and_two_members_of_one_name_are_refused(site, good):
         (b"[]", "malformed"),
         (b"{", "no JSON"),
         (b"[" * 200_000, "no JSON"),
+        (b'{"entries": [], "examples": [], "more": NaN}', "no JSON"),
+        (b'{"entries": [], "examples": [], "more": "\\ud800"}', "no JSON"),
         (json.dumps({"entries": [{"id": 5}], "examples": []}).encode(), "malformed"),
         (json.dumps({"entries": [{"id": "x", "verdict": "right"}], "examples": []}).encode(), "judgement"),
         (json.dumps({"entries": [], "examples": []}).encode(), "without an example"),
@@ -176,3 +179,9 @@ def test_a_picture_that_is_none_and_a_later_version_are_refused(site, good):
     good.write_bytes(whole)
     with pytest.raises(InputError, match="version 2"):
         read_archive(resigned(site, good, about=lambda manifest: manifest.update(schema_version=2)), keys(site))
+
+
+def test_what_is_no_file_is_not_opened_since_a_fifo_would_block_for_ever(site, tmp_path):
+    os.mkfifo(tmp_path / "fifo.zip")
+    with pytest.raises(InputError, match="no file"):
+        read_archive(tmp_path / "fifo.zip", keys(site))

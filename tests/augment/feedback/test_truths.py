@@ -93,3 +93,12 @@ def test_precision_and_corrections_are_counted():
     examples = {key: example(int(key[-1])) for key in judged}
     records = [truth.record for truth in truths(judged, examples, Labels(LABELS, GROUPS))]
     assert corrected(records) == {"line_hot": {"line": 3}}
+
+
+def test_times_with_and_without_a_zone_make_bursts_by_the_moment_that_they_name():
+    times = ["2026-11-23T03:01:00+01:00", "2026-11-23T02:00:00", "2026-11-23T02:09:00.000Z", "yesterday", "0001-01-01"]
+    examples = {f"hill event-{at}": example(at, time) for at, time in enumerate(times)}
+    judged = {key: [said(int(key[-1]), Verdict.RIGHT)] for key in examples}
+    groups = [truth.record.group for truth in truths(judged, examples, Labels(LABELS, GROUPS))]
+    assert groups[0] == groups[1] == groups[2]
+    assert len(set(groups)) == 3

@@ -1,3 +1,4 @@
+import os
 import shutil
 
 import numpy as np
@@ -62,3 +63,10 @@ def test_look_alikes_are_one_group_and_what_cannot_be_read_stops_nothing(yard, t
     assert len(set(groups.values())) > 5
     assert "broken.png" in next(iter(looks.unread.values()))
     assert np.isfinite(looks.vectors).all()
+
+
+def test_what_is_no_file_is_told_and_not_opened_since_a_fifo_would_block_for_ever(yard):
+    os.mkfifo(yard / "pole_hot" / "waiting.png")
+    found = listed(yard)
+    assert len(found.pictures) == 9
+    assert [path for path, _ in found.unread] == ["pole_hot/waiting.png"]

@@ -1,5 +1,7 @@
 import json
+import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +16,8 @@ import pytest
 pytest.importorskip("starlette", reason="the page needs the extra `field`")
 pytest.importorskip("securesystemslib", reason="archives are signed")
 
+from starlette.testclient import TestClient
+
 from augment.station_demo.files import BUNDLE
 from edge_runtime.bundle.store import open_bundle
 from edge_runtime.classify import opening, review
@@ -21,9 +25,11 @@ from edge_runtime.inference.engines import open_engine
 from edge_runtime.inference.evaluator import Evaluator
 from edge_runtime.judgements.records import Verdict
 from edge_runtime.judgements.store import Judgements
+from edge_runtime.labelling.app import label_app
 from edge_runtime.labelling.journal import CANNOT_TELL, LABEL, SOMETHING_ELSE, Answer, Journal
 from edge_runtime.media.jpeg import encode_jpeg
 from edge_runtime.updates.identity.station_key import PUBLIC_FILE, verify
+from edge_runtime.web.local_access import LocalAccess
 from tests.support.interrupts import HEARING_INTERRUPTS
 from tests.support.spot_bundle import make_bundle
 from tests.support.spotted_pictures import HEIGHT, WIDTH, write_yard
@@ -139,3 +145,22 @@ def test_the_command_shows_its_page_and_ends_by_itself_when_asked(tmp_path, bund
         assert process.wait(30) == 0
     assert (tmp_path / "visit-review.jsonl").exists()
     assert not list(tmp_path.glob("*.zip"))
+
+
+def test_a_name_that_is_no_text_keeps_no_picture_from_being_judged(tmp_path, bundle, state):
+    folder = write_yard(tmp_path / "visit", fine=1, hot=1)
+    strange = os.fsencode(folder) + b"/two\nlines \xff\xfe.png"
+    shutil.copy(next(folder.rglob("hot*.png")), strange)
+    opened = open_bundle(bundle)
+    evaluator = Evaluator(opened, open_engine(opened).engine)
+    items = review.ReviewItems(folder, evaluator, review.classified(folder, evaluator, print))
+    name = "two\nlines \\xff\\xfe.png"
+    assert name in [item.id for item in items.order]
+    access = LocalAccess("anna")
+    with Journal(tmp_path / "visit-review.jsonl") as journal:
+        finish = review._finish(items, journal, tmp_path / "out", "laptop-7", print)
+        client = TestClient(label_app(items, journal, access, finish, "review"), base_url="http://127.0.0.1")
+        client.get(access.address(80).partition("127.0.0.1:80")[2])
+        assert name in [item["id"] for item in client.get("/items").json()["items"]]
+        journal.give([Answer(name, LABEL, "pole_hot", (), WIDTH, HEIGHT)], "anna")
+        assert "1 judgements and 1 pictures" in finish()[0]

@@ -40,6 +40,7 @@ def test_a_test_alarm_is_not_judged():
         {"boxes": [[0.1, 0.1, 0.1, 0.1]] * 65},
         {"boxes": "everywhere"},
         {"probability": 1.1},
+        {"probability": 10**400},
         {"probability": True},
         {"judge": ""},
         {"judge": "an\x1b[2Jna"},

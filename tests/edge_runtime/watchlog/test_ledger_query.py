@@ -90,3 +90,23 @@ def test_a_ledger_before_the_first_run_is_an_empty_night(tmp_path):
     open_database(path, SCHEMA, VERSION, repair=True).close()
     night = read_night_of(path, 3600, at(0), at_work=True)
     assert (night.due, night.blind) == ({}, ())
+
+
+def test_watched_blind_and_maintenance_add_up_to_what_was_due_where_a_run_was_killed(tmp_path):
+    path = tmp_path / "ledger.sqlite3"
+    first = Ledger(path, at(0), boot="a")
+    first.watch(["one"], at(0))
+    first.note({"one": (Cause.FROZEN, at(-0.1).monotonic)}, at(0))  # before anybody was to watch it
+    first.note({"one": (None, at(0.2).monotonic)}, at(0.2))
+    first.beat(at(1))
+    first.note({"one": (Cause.MAINTENANCE, at(0.9).monotonic)}, at(1.1))
+    first.note({"one": (Cause.BLACK, at(1.2).monotonic)}, at(1.2))
+    first.note({"one": (None, at(1.3).monotonic)}, at(1.3))  # then it is killed, an hour before the next run
+    second = Ledger(path, at(2), boot="a")
+    second.watch(["one"], at(2))
+    night = second.night(10 * 3600, at(3))
+    told = [(i.cause, round(i.seconds / 3600, 3)) for i in (*night.blind, *night.maintenance)]
+    assert told == [(Cause.FROZEN, 0.2), (Cause.NOT_RUNNING, 1.0), (Cause.MAINTENANCE, 0.1)]
+    assert night.due["one"] == pytest.approx(2.9 * 3600)
+    assert watched_share(night) == pytest.approx(1.7 / 2.9)
+    second.close(at(3))

@@ -6,7 +6,7 @@ import { Boxes } from "./boxes.js";
 const pane = document.getElementById("pane");
 const list = document.getElementById("list");
 let map = false;
-let undo = "/judgements/undo";  // of what was done last on this page
+const undos = [];  // addresses that take back what was done on this page, the newest last
 let canvas = null;  // the boxes on the picture of the event that is shown
 const drafts = new Map();  // event -> boxes, as shares of the picture, that are drawn and not kept yet
 let turn = 0;  // of the newest event that was asked for; an older answer is dropped
@@ -121,8 +121,8 @@ async function act(address, body, { forward = false, kept = () => {} } = {}) {
   try {
     const said = await post(address, body);
     kept();
-    undo = said.undo ?? undo;
-    toast(said.message, { state: "ok", undo: said.undo ? takeBack : null });
+    if (said.undo) undos.push(said.undo);
+    toast(said.message, { state: "ok", undo: said.undo ? () => takeBack(said.undo) : null });
     const id = said.event || shown()?.dataset.event;
     await refresh(id);
     if (forward && rows().length > 1) move(1, true);
@@ -130,7 +130,11 @@ async function act(address, body, { forward = false, kept = () => {} } = {}) {
   } catch (error) { complain(error); }
 }
 
-const takeBack = () => act(undo, {});
+/** Take back what was done by this address, else what was done last: on this page, then by this person. */
+const takeBack = (address) => {
+  const at = address ? undos.indexOf(address) : undos.length - 1;
+  act(at < 0 ? address ?? "/judgements/undo" : undos.splice(at, 1)[0], {});
+};
 const judge = (verdict, label = "") => {
   const id = shown()?.dataset.event;
   if (!id) return;
@@ -190,7 +194,7 @@ for (const button of document.querySelectorAll("#snooze [data-hours]")) {
 
 const box = () => canvas?.free && canvas.addInTheMiddle();
 const unbox = () => canvas?.free && canvas.remove();
-const deeds = { acknowledge, snooze, undo: takeBack, box, unbox };
+const deeds = { acknowledge, snooze, undo: () => takeBack(), box, unbox };
 pane?.addEventListener("click", (event) => {
   const button = event.target.closest("button");
   if (!button) return;
@@ -229,7 +233,7 @@ if (pane?.querySelector(".judge")) {
     w: [t("verdict.wrong"), () => judge("wrong")],
     o: [t("verdict.other"), other],
     c: [t("verdict.unsure"), () => judge("unsure")],
-    u: [t("common.undo"), takeBack],
+    u: [t("common.undo"), () => takeBack()],
     a: [t("event.acknowledge"), acknowledge],
     s: [t("event.snooze"), snooze],
     b: [t("boxes.new"), box],

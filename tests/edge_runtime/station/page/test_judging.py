@@ -27,7 +27,7 @@ def test_a_judgement_is_kept_with_its_judge_and_audited(over, post, verdict):
     said = post("/events/event-0/judge", verdict=verdict, note="seen on site").json()
     kept = over.desk.judgements.latest(["event-0"])["event-0"]
     assert (kept.verdict.value, kept.judge, kept.role, kept.note) == (verdict, "anna", "operator", "seen on site")
-    assert (said["event"], said["undo"]) == ("event-0", "/judgements/undo")
+    assert (said["event"], said["undo"]) == ("event-0", f"/judgements/undo?id={kept.id}")
     assert ("anna", f"judged {verdict}", "event-0") in audited(over)
 
 
@@ -84,6 +84,20 @@ def test_an_undo_takes_back_the_last_judgement_until_there_is_none(over, post):
     assert "event" not in post("/judgements/undo").json()
     assert over.desk.judgements.latest(["event-0"]) == {}
     assert audited(over)[:2] == [("anna", "took a judgement back", "event-0")] * 2
+
+
+def test_an_undo_takes_back_what_its_message_was_about_and_not_what_came_after_it_in_another_window(over, post):
+    first, _ = post("/events/event-0/judge", verdict="right").json(), post("/events/event-1/judge", verdict="wrong")
+    assert post(first["undo"]).json()["event"] == "event-0"
+    assert "event" not in post(first["undo"]).json()  # once
+    assert list(over.desk.judgements.latest(["event-0", "event-1"])) == ["event-1"]
+    maintained = post("/cameras/yard/maintenance", hours=1).json()
+    post("/cameras/north/maintenance", hours=1)
+    post(maintained["undo"])
+    assert list(over.desk.attention.current().maintenance) == ["north"]
+    for nothing in ("x", "-1", "9" * 40, ""):
+        assert post(f"/attention/undo?id={nothing}").status_code == 200
+    assert list(over.desk.attention.current().maintenance) == ["north"]
 
 
 def test_an_acknowledgement_is_shown_and_can_be_taken_back(over, post):

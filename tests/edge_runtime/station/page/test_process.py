@@ -65,3 +65,9 @@ def test_a_child_whose_parent_is_gone_stops_and_makes_way_for_the_watch():
         assert int(child.stdout.readline()) == min(19, os.nice(0) + NICENESS)
         child.stdin.close()  # as when the service is killed
         assert child.wait(60) == 0
+
+
+def test_a_page_that_ends_by_itself_does_not_stumble_over_the_watch_on_its_parent():
+    script = FOLLOWER.replace("sys.exit(0 if stop.wait(60) else 3)", "sys.exit(7)")
+    with subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdin=subprocess.PIPE) as child:
+        assert child.wait(60) == 7
