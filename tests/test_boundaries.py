@@ -106,6 +106,15 @@ def test_who_judges_pictures_or_watches_without_a_page_needs_none_of_what_pages_
     assert done.returncode == 0, done.stderr
 
 
+def test_labelling_and_reviewing_need_no_package_of_passwords_which_only_stations_have():
+    probe = (
+        PROBE.partition("import edge_runtime")[0] + "import edge_runtime.labelling.app, edge_runtime.labelling.serving"
+    )
+    for_stations = ("argon2", "prometheus_client", "paho")
+    done = subprocess.run([sys.executable, "-c", probe, *for_stations], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+
+
 def modules(root: Path, *packages: str) -> dict[str, Path]:
     """Dotted name -> file of every module of `packages`."""
     files = [path for package in packages for path in sorted((root / package).rglob("*.py"))]

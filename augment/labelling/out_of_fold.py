@@ -64,11 +64,12 @@ def by_run(run: Path, settings: Settings, labels: Sequence[str]) -> tuple[Chance
     found: dict[str, list[npt.NDArray[np.float64]]] = {}
     for record in of_arms(training.records)[stand_in(settings.export.arm, training.records)]:
         said = read_predictions(run / record.path)
-        columns = [labels.index(label) for label in said.labels]
+        known = [place for place, label in enumerate(said.labels) if label in labels]
+        columns = [labels.index(said.labels[place]) for place in known]
         rule = DecisionRule(said.labels, (), fit_temperature(said.logits, said.targets))
         for name, row in zip(said.ids, rule.probabilities(said.logits), strict=True):
             wide = np.zeros(len(labels))
-            wide[columns] = row
+            wide[columns] = row[known]
             found.setdefault(name, []).append(wide)
     return {name: np.mean(rows, axis=0) for name, rows in found.items()}, tests
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..bundle.errors import InputError, os_errors_as
+from ..bundle.errors import InputError, UnavailableError, os_errors_as
 from ..bundle.files import make_folder, replace_file, sha256_bytes, sha256_file
 from ..bundle.heads import SpatialHead
 from ..bundle.manifest import Manifest
@@ -109,9 +109,14 @@ def review(
 
     Answers are kept beside FOLDER at once, and the same command goes on where you stopped. No picture is touched.
     """
-    from ..labelling.app import label_app
-    from ..labelling.serving import show
-    from ..web.local_access import LocalAccess
+    try:
+        from ..labelling.app import label_app
+        from ..labelling.serving import show
+        from ..web.local_access import LocalAccess
+    except ModuleNotFoundError as error:
+        raise UnavailableError(
+            f"the page needs the package {error.name}; install rarefault with the extra field"
+        ) from error
 
     settle_process()
     evaluator = open_evaluator(bundle)

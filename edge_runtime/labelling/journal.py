@@ -8,14 +8,15 @@ import errno
 import json
 import os
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from ..bundle.errors import InputError, UnavailableError, os_errors_as
 from ..bundle.files import lock_file, sync_folder
+from ..clock import iso
 from .items import Box
 
 LABEL, SOMETHING_ELSE, CANNOT_TELL = ANSWERS = ("label", "something_else", "cannot_tell")
@@ -118,7 +119,7 @@ class Journal:
         return [action for action in self._actions if action.answers and action.number not in undone]
 
     def _append(self, who: str, answers: tuple[Answer, ...] = (), undoes: int | None = None) -> None:
-        now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        now = iso(time.time())
         with self._guard:
             action = _Action(len(self._actions) + 1, who, now, answers, undoes)
             line = json.dumps(_as_json(action), ensure_ascii=False, separators=(",", ":")) + "\n"

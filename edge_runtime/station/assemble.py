@@ -39,7 +39,7 @@ from .status_server import StatusServer
 from .updating.live_updates import LiveUpdates
 from .updating.model_switch import ModelSwitch, fit_model
 from .updating.outcome_reports import OutcomeReports, alarms_of_the_last_day
-from .updating.schedule import Schedules, UpdateSchedule
+from .updating.schedule import CommandSchedule, Schedules
 from .updating.signed_reports import SignedReports
 from .updating.start import open_serving
 from .updating.without_model import WithoutModel
@@ -139,9 +139,7 @@ def _scores(settings: StationSettings, watch: CameraWatch, plans: Sequence[Camer
     views, bundle = views_of([plan.settings for plan in plans]), watch.evaluator.bundle
     state_dir, budget = settings.station.state_dir, settings.page.score_bytes
     keeper = ScoreKeeper(state_dir, budget, bundle, watch.alarm_rules.rules, views, watch.metrics)
-    watch.on_judged.insert(
-        0, keeper.judged
-    )  # the next listener may let another model serve, whose scores these are not
+    watch.on_judged.insert(0, keeper.judged)  # before one that may let another model serve
     watch.on_take_over, watch.drift = keeper.take_over, keeper.document
     return keeper
 
@@ -171,8 +169,8 @@ def schedules(settings: StationSettings, config: Path | None) -> Schedules:
 
     update, feedback = settings.updates, settings.feedback
     return Schedules(
-        UpdateSchedule(command("update", update.url), update.interval_hours * 3600),
-        UpdateSchedule(command("feedback", feedback.send, "--send"), feedback.hours * 3600, what="feedback"),
+        CommandSchedule(command("update", update.url), update.interval_hours * 3600),
+        CommandSchedule(command("feedback", feedback.send, "--send"), feedback.hours * 3600, what="feedback"),
     )
 
 

@@ -25,14 +25,14 @@ def watched_share(night: Night, camera: str | None = None) -> float | None:
 def log_line(night: Night) -> str:
     """Return one line, `watched 97.4 % of camera time; yard-3 blind 02:10-03:40 (frozen)`."""
     share = watched_share(night)
-    watched = "watched nothing: no camera was due" if share is None else f"watched {_percent(share)} of camera time"
+    watched = "watched nothing: no camera was due" if share is None else f"watched {percent(share)} of camera time"
     longest = sorted(night.blind, key=lambda interval: -interval.seconds)
     named = sorted(longest[:MAX_NAMED], key=lambda interval: interval.began)
     parts = [f"{i.camera} blind {_when(i)} ({i.cause.value})" for i in named]
     rest = len(longest) - len(named)
     parts += [f"{rest} shorter interval{'s' if rest > 1 else ''}"] if rest else []
     for camera in dict.fromkeys(interval.camera for interval in night.maintenance):
-        parts.append(f"{camera} under maintenance for {_length(_maintenance(night, camera))}")
+        parts.append(f"{camera} under maintenance for {length(_maintenance(night, camera))}")
     return "; ".join([watched, *parts])
 
 
@@ -98,24 +98,24 @@ def _verdict(night: Night) -> tuple[str, str, str]:
     if share is None:
         return "off", "nothing", "No camera was due."
     if not blind:
-        return "ok", _percent(share), "Every camera was watched all the time."
+        return "ok", percent(share), "Every camera was watched all the time."
     were = "were" if len(blind) > 1 else "was"
     cameras = f"{len(blind)} of {len(night.due)} camera{'s' if len(night.due) > 1 else ''}"
-    return "warn" if share else "bad", _percent(share), f"{cameras} {were} blind for a time."
+    return "warn" if share else "bad", percent(share), f"{cameras} {were} blind for a time."
 
 
 def _camera_row(night: Night, name: str) -> str:
     share = watched_share(night, name)
     start = night.until.monotonic - night.seconds
-    percent = 100 / night.seconds
+    step = 100 / night.seconds  # percent of the bar for a second
     bars = [("watched", began, ended) for began, ended in night.spans[name]]
     bars += [("blind", i.began, i.ended) for i in night.blind if i.camera == name]
     bars += [("maintenance", i.began, i.ended) for i in night.maintenance if i.camera == name]
     spans = "".join(
-        f'<span class="{kind}" style="left:{percent * (on - start):.2f}%;width:{percent * (off - on):.2f}%"></span>'
+        f'<span class="{kind}" style="left:{step * (on - start):.2f}%;width:{step * (off - on):.2f}%"></span>'
         for kind, on, off in bars
     )
-    text = "not due" if share is None else _percent(share)
+    text = "not due" if share is None else percent(share)
     return (
         f'<tr><th scope="row">{html.escape(name)}</th><td class="number">{text}</td>'
         f'<td><div class="stretch" aria-hidden="true">{spans}</div></td></tr>'
@@ -128,22 +128,22 @@ def _interval_row(interval: Interval) -> str:
         "Camera": html.escape(interval.camera),
         "From": _local(interval.wall, MOMENT),
         "To": _local(interval.wall + interval.seconds, TIME),
-        "Length": f"{about}{_length(interval.seconds)}",
+        "Length": f"{about}{length(interval.seconds)}",
         "Cause": f"<span><strong>{interval.cause.value}</strong>: {html.escape(interval.cause.advice)}</span>",
     }
     row = "".join(f'<td data-label="{name}">{text}</td>' for name, text in cells.items())
     return f"<tr>{row}</tr>"
 
 
-def _percent(share: float) -> str:
-    """Return the share in percent, never rounded up to a whole that it is not."""
-    tenths = int(share * 1000 + 1e-9)
-    return f"{tenths / 10:.1f} %"
+def percent(share: float, digits: int = 1) -> str:
+    """Return a share (0 to 1) in percent, never rounded up to a whole that it is not."""
+    factor = 10**digits
+    return f"{int(share * 100 * factor + 1e-9) / factor:.{digits}f} %"
 
 
 def _when(interval: Interval) -> str:
     if interval.seconds < MINUTE:
-        return f"{_length(interval.seconds)} at {_local(interval.wall, MINUTES)}"
+        return f"{length(interval.seconds)} at {_local(interval.wall, MINUTES)}"
     return f"{_local(interval.wall, MINUTES)}-{_local(interval.wall + interval.seconds, MINUTES)}"
 
 
@@ -151,7 +151,8 @@ def _local(wall: float, form: str) -> str:
     return time.strftime(form, time.localtime(wall))
 
 
-def _length(seconds: float) -> str:
+def length(seconds: float) -> str:
+    """Return a length of time as `3 h 12 min`, `2 min 5 s` or `7 s`."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"

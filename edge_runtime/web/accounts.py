@@ -1,5 +1,9 @@
-"""Who may use a station's page: the users file with argon2 hashes, and the roles. Needs the extra `station`."""
+"""Who may use a station's page: the users file with argon2 hashes, and the roles.
 
+argon2 is imported where a password is: only a station has any, and it alone has the package.
+"""
+
+import importlib.util
 import logging
 import os
 import time
@@ -8,10 +12,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 
-import argon2
-from argon2.exceptions import InvalidHashError, VerificationError
-
-from ..bundle.errors import InputError
+from ..bundle.errors import InputError, UnavailableError
 from ..settings_reader import build, check_name, read_toml
 
 LOG = logging.getLogger(__name__)
@@ -63,7 +64,11 @@ class Accounts:
 
     @classmethod
     def read(cls, path: Path) -> "Accounts":
-        """Read the file at `path`; InputError where others may read it, or where an entry cannot be used."""
+        """Read the file at `path`; InputError where others may read it, or where an entry cannot be used.
+
+        UnavailableError where the package argon2 is missing.
+        """
+        _check_argon2()
         accounts, stamp = _read(path)
         return cls(path, accounts, stamp)
 
@@ -104,13 +109,24 @@ class Accounts:
 
 
 def hash_password(password: str) -> str:
-    """Return the argon2id hash of a new password by RFC 9106's parameters; InputError where it is short or long."""
+    """Return the argon2id hash of a new password by RFC 9106's parameters; InputError where it is short or long.
+
+    UnavailableError where the package argon2 is missing.
+    """
+    _check_argon2()
     if len(password) < LEAST_LETTERS or len(password.encode("utf-8", "surrogatepass")) > MOST_PASSWORD:
         raise InputError(
             f"the password has {len(password)} characters, expected {LEAST_LETTERS} to {MOST_PASSWORD}; "
             "a sentence of four words is easy to keep in mind"
         )
+    import argon2
+
     return argon2.PasswordHasher().hash(password.encode("utf-8", "surrogatepass"))
+
+
+def _check_argon2() -> None:
+    if importlib.util.find_spec("argon2") is None:
+        raise UnavailableError("passwords need the package argon2-cffi; install rarefault with the extra station")
 
 
 def _stamp(path: Path) -> tuple[int, int, int]:
@@ -136,6 +152,9 @@ def _read(path: Path) -> tuple[dict[str, Account], tuple[int, int, int]]:
 
 
 def _account(name: str, user: _UserSection) -> Account:
+    import argon2
+    from argon2.exceptions import InvalidHashError
+
     check_name("a user", name)
     roles = {role.name.lower(): role for role in Role}
     if user.role not in roles:
@@ -151,6 +170,8 @@ def _account(name: str, user: _UserSection) -> Account:
 
 def _unknown_hash(accounts: Mapping[str, Account]) -> str:
     """Return a hash that no password has, as costly as those of the file."""
+    import argon2
+
     hasher = argon2.PasswordHasher()
     for account in accounts.values():
         hasher = argon2.PasswordHasher.from_parameters(argon2.extract_parameters(account.password))
@@ -159,6 +180,9 @@ def _unknown_hash(accounts: Mapping[str, Account]) -> str:
 
 
 def _verify(hashed: str, password: bytes) -> bool:
+    import argon2
+    from argon2.exceptions import InvalidHashError, VerificationError
+
     try:
         return argon2.PasswordHasher().verify(hashed, password)
     except (VerificationError, InvalidHashError):

@@ -6,6 +6,7 @@ import click
 
 from ..cli_errors import Command
 from ..settings_reader import check_name
+from .accounts import hash_password
 
 
 @click.command("hash-password", cls=Command)
@@ -16,12 +17,6 @@ def hash_password_command(name: str, role: str) -> None:
 
     Where nobody is asked, the password is read from standard input. It is shown nowhere, and never an argument.
     """
-    try:
-        from .accounts import hash_password
-    except ModuleNotFoundError as error:
-        raise click.ClickException(
-            f"passwords need the package {error.name}; install rarefault with the extra station"
-        ) from error
     check_name("a user", name)
     if sys.stdin.isatty():
         password = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)

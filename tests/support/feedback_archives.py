@@ -31,7 +31,7 @@ class FeedbackSite:
     ) -> Path:
         """Write an archive of judgements or undos, and of (number of the event, picture); `times` by that number."""
         self._made += 1
-        kept = [Entry(0, one.id, one) if isinstance(one, Judgement) else one for one in entries]
+        kept = [Entry(one.id, one) if isinstance(one, Judgement) else one for one in entries]
         examples = [Example(f"event-{at}", "alarm", alarm_document(at, time=times[at]), path) for at, path in pictures]
         made = build_archive(self.sender, self._made, CREATED, kept, examples, 8 << 20)
         assert made is not None

@@ -64,7 +64,7 @@ class Cameras:
             "advice": status.get("problem") or (Cause(cause).advice if cause else ""),
             "sizes": [f"{width} × {height}" for height, width in view_sizes(self._desk, name).values()],
             "smallest": smallest_seen(self._desk, name),
-            "masks": len(getattr(self._desk.camera(name), "masks", ())),
+            "masks": len(self._desk.camera(name).masks),
             "maintenance": maintenance and _mark(maintenance.entry, maintenance.until, maintenance.by),
             "snoozes": [
                 {**_mark(mark.entry, mark.until, mark.by), "label": label}

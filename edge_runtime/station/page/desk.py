@@ -19,6 +19,7 @@ from ...bundle.errors import InputError
 from ...cameras.settings import CameraSettings
 from ...clock import from_iso
 from ...judgements.store import Judgements
+from ...watchlog import report
 from ...web.access import current
 from ...web.bodies import json_object
 from ...web.sse import LiveValues
@@ -179,8 +180,5 @@ def shown_time(wall: float | None, seconds: bool = False) -> str:
 
 
 def percent(share: float | None, digits: int = 0) -> str:
-    """Return a share (0 to 1) in percent, never rounded up to a whole that it is not; "" of None."""
-    if share is None:
-        return ""
-    factor = 10**digits
-    return f"{int(share * 100 * factor + 1e-9) / factor:.{digits}f} %"
+    """Return a share (0 to 1) in percent as the night's report does; "" of None."""
+    return "" if share is None else report.percent(share, digits)

@@ -169,7 +169,7 @@ class LiveWriter:
             "flagged": decision.fault,
             "size": view.image.shape[:2],
             "probability": round(decision.chances[label], 6),
-            "threshold": view.evaluation.rule.thresholds[label],
+            "threshold": view.evaluation.rule.thresholds.get(label, 1.0),
             "captured": iso(instant(view.captured).wall),
             "captured_monotonic": view.captured,
             "limit": late_seconds(self._rates[view.camera]) + EVERY_SECONDS,
@@ -185,11 +185,14 @@ def views_of(cameras: Sequence[CameraSettings]) -> list[tuple[str, str]]:
 
 
 def shown_label(decision: Decision, rule: Rule) -> str:
-    """Return the fault whose map and bar a live picture shows: the flagged one, else the one nearest its threshold."""
+    """Return the fault whose map and bar a live picture shows: the flagged one, else the one nearest its threshold.
+
+    A bundle may know no fault; then it is the label that the model gives.
+    """
     if decision.flagged:
         return decision.flagged[0]
     named = decision.named or rule.fault_labels
-    return max(named, key=lambda label: decision.chances[label] - rule.thresholds[label])
+    return max(named, key=lambda label: decision.chances[label] - rule.thresholds[label], default=decision.label)
 
 
 def shrunk(image: Frame) -> Frame:

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from typing import Any
 
@@ -15,7 +15,7 @@ from ...clock import instant, iso
 from ...judgements.records import Verdict
 from ...updates.errors import advice_on
 from ...watchlog.ledger_query import Interval, Night, ledger_path, read_night_of
-from ...watchlog.report import watched_share
+from ...watchlog.report import length, watched_share
 from ...web.access import require
 from ...web.accounts import Role
 from ..scores.drift import LEARNING, LEFT, read_drift
@@ -102,8 +102,8 @@ class NightPage:
             "name": name,
             "parts": parts,
             "covered": percent(share, 1),
-            "maintenance": length(sum(i.seconds for i in night.maintenance if i.camera == name)),
-            "blind": length(sum(i.seconds for i in night.blind if i.camera == name)),
+            "maintenance": _length_of(night.maintenance, name),
+            "blind": _length_of(night.blind, name),
             "smallest": smallest_seen(self._desk, name),
         }
 
@@ -235,9 +235,7 @@ def smallest_pixels(manifest: Manifest, smallest: SmallestFault, height: int, wi
     return max(1, round(smallest.pixels * max(width / place.width, height / place.height)))
 
 
-def length(seconds: float) -> str:
-    """Return a length of time in hours, minutes and seconds as `1:02:03`; "" of none."""
-    if seconds < 0.5:
-        return ""
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
+def _length_of(intervals: Iterable[Interval], camera: str) -> str:
+    """Return how long the intervals of a camera last together, "" where there is none."""
+    seconds = sum(interval.seconds for interval in intervals if interval.camera == camera)
+    return length(seconds) if seconds >= 0.5 else ""

@@ -35,13 +35,22 @@ class PageProcess:
         if self._child is not None and (code := self._child.poll()) is not None:
             end_child(self._child)
             self._child = None
-            self._failures = 1 if now - self._began > GOOD_SECONDS else self._failures + 1
-            self._start_at = now + (wait := restart_delay(self._failures))
+            wait = self._wait(now)
             log.warning("the page ended with code %d, it starts again in %.0f s; its messages stand above", code, wait)
         if self._child is None and now >= self._start_at:
             self._began = now
             handles = (self._frames.handle,) if self._frames else ()
-            self._child = start_child(self._command, stdin=subprocess.PIPE, pass_fds=handles)
+            try:
+                self._child = start_child(self._command, stdin=subprocess.PIPE, pass_fds=handles)
+            except OSError as error:  # such as too many processes: the watch goes on
+                log.warning("the page cannot be started (%s), it is tried again in %.0f s", error, self._wait(now))
+
+    def _wait(self, now: float) -> float:
+        """Note that the process failed; return the seconds until it is started again."""
+        self._failures = 1 if now - self._began > GOOD_SECONDS else self._failures + 1
+        delay = restart_delay(self._failures)
+        self._start_at = now + delay
+        return delay
 
     def stop(self) -> None:
         """End the process at once: what it wrote is in databases that survive that."""

@@ -31,14 +31,7 @@ def serve_page(
         app = make_app(desk, tiles)
         listening = listen(section.host, section.port)
         port = int(listening.getsockname()[1])
-
-        def publish() -> None:
-            try:
-                tiles.publish(stop)
-            finally:
-                stop.set()  # without it old pictures would pose as live, so a bug in it ends the process
-
-        publisher = threading.Thread(target=publish, name="live", daemon=True)
+        publisher = threading.Thread(target=tiles.publish, args=(stop,), name="live", daemon=True)
         publisher.start()
         serve(app, listening, stop, section.cert_file, section.key_file, lambda: ready(port))
         publisher.join(5)

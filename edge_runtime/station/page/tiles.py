@@ -31,17 +31,19 @@ LOOK_SECONDS = 1.0  # between two looks at the shared memory, for all viewers to
 QUALITY = 80  # of a live JPEG
 NEWEST_ALARMS = 6  # beside the tiles
 ALARM_HOURS = 24.0
+# What a tile counts as, the worst first, and the state by which the count is coloured.
+KINDS = {"faults": "bad", "off": "warn", "maintenance": "note", "waiting": "off", "healthy": "ok"}
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Tile:
-    """What one view shows now. `state` is ok, bad, note, warn or off; of the last there is no picture.
+    """What one view shows now. `state` is ok, bad, note or off; of the last there is no picture.
 
     `short` says the state, `words` say it in full where there is no picture, `detail` what to do about it. `number` is
     that of the picture, 0 where there is none; `taken` when it was captured, `share` and `threshold` (0 to 1) what the
-    bar shows of `label`.
+    bar shows of `label`. `waits` says that nothing is wrong but that no picture has come yet.
     """
 
     slot: int
@@ -57,6 +59,14 @@ class Tile:
     share: float = 0.0
     threshold: float = 0.0
     chance: str = ""
+    waits: bool = False
+
+    @property
+    def kind(self) -> str:
+        """What it counts as, a key of KINDS."""
+        if self.state == "off" and self.waits:
+            return "waiting"
+        return {"bad": "faults", "off": "off", "note": "maintenance", "ok": "healthy"}[self.state]
 
 
 def tile_of(
@@ -85,7 +95,8 @@ def tile_of(
     if maintained:
         maintenance = t("live.maintenance", until=shown_time(wall_of(status.get("until", ""))), by=status.get("by", ""))
     if about is None or too_old(about[1], now):
-        return Tile(slot, *view, "note" if maintained else "off", maintenance or t("live.waits"), t("live.waiting"))
+        state, short = ("note", maintenance) if maintained else ("off", t("live.waits"))
+        return Tile(slot, *view, state, short, t("live.waiting"), waits=True)
     number, said = about
     flagged = said["flagged"]
     return Tile(
@@ -103,20 +114,11 @@ def tile_of(
 
 
 def summary(t: Texts, tiles: Sequence[Tile]) -> list[dict[str, Any]]:
-    """Return how many tiles are in which state, the worst first, each with the first slot that is."""
-    waiting = [tile for tile in tiles if tile.state == "off" and tile.short == t("live.waits")]
-    off = [tile for tile in tiles if tile.state == "off" and tile not in waiting]
-    by_state = {state: [tile for tile in tiles if tile.state == state] for state in ("bad", "note", "ok")}
-    found = [
-        ("bad", "live.now_faults", by_state["bad"]),
-        ("warn", "live.now_off", off),
-        ("note", "live.now_maintenance", by_state["note"]),
-        ("off", "live.now_waiting", waiting),
-        ("ok", "live.now_healthy", by_state["ok"]),
-    ]
+    """Return how many tiles are of which kind, the worst first, each with the first slot that is."""
+    kinds = {kind: [tile for tile in tiles if tile.kind == kind] for kind in KINDS}
     return [
-        {"state": state, "words": t(words, n=len(found)), "slot": found[0].slot}
-        for state, words, found in found
+        {"state": KINDS[kind], "words": t(f"live.now_{kind}", n=len(found)), "slot": found[0].slot}
+        for kind, found in kinds.items()
         if found
     ]
 

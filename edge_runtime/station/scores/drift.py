@@ -221,7 +221,7 @@ def _measured(view: JudgedView) -> dict[str, float]:
     decision, health = view.evaluation.decision, view.evaluation.health
     if decision is None or decision.fault:
         return {}
-    chance = max(decision.chances[label] for label in view.evaluation.rule.fault_labels)
+    chance = max((decision.chances[label] for label in view.evaluation.rule.fault_labels), default=0.0)
     chance = min(max(chance, 1e-4), 1 - 1e-4)
     return {
         "brightness": health.mean,

@@ -15,7 +15,7 @@ SPREAD = 0.1  # of the interval, so that stations do not ask in step
 log = logging.getLogger(__name__)
 
 
-class UpdateSchedule:
+class CommandSchedule:
     """Runs `command` (none: nothing) every `interval` seconds, the first time `first` seconds after the first tick.
 
     Where it fails it runs again sooner. `chance` returns a number in 0..1.
@@ -46,7 +46,11 @@ class UpdateSchedule:
             self._look_after(self._child, now)
         elif now >= self._due and not busy:
             log.info("the %s process starts", self._what)
-            self._child = start_child(self._command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+            try:
+                self._child = start_child(self._command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+            except OSError as error:  # such as too many processes: the watch goes on
+                log.warning("the %s process cannot be started (%s)", self._what, error)
+                self._failed(now)
 
     def stop(self) -> None:
         """End the process; whatever it was doing, the next one goes on there."""
@@ -58,18 +62,24 @@ class UpdateSchedule:
         if (code := child.poll()) is None:
             return
         self._child = None
-        self._failures = self._failures + 1 if code else 0
-        wait = self._interval * (1 + SPREAD * self._chance())
         if code:
             log.warning("the %s process ended with code %d; its messages stand before this one", self._what, code)
-            wait = min(wait, send_delay(self._failures, self._chance(), first=RETRY_SECONDS, cap=self._interval))
-        self._due = now + wait
+            self._failed(now)
+        else:
+            self._failures = 0
+            self._due = now + self._interval * (1 + SPREAD * self._chance())
+
+    def _failed(self, now: float) -> None:
+        self._failures += 1
+        usual = self._interval * (1 + SPREAD * self._chance())
+        soon = send_delay(self._failures, self._chance(), first=RETRY_SECONDS, cap=self._interval)
+        self._due = now + min(usual, soon)
 
 
 class Schedules:
     """Several schedules that are looked after together."""
 
-    def __init__(self, *schedules: UpdateSchedule) -> None:
+    def __init__(self, *schedules: CommandSchedule) -> None:
         self._schedules = schedules
 
     def tick(self, now: float, busy: bool) -> None:

@@ -138,7 +138,7 @@ def test_an_undo_that_comes_later_takes_the_record_away_again(loop, tmp_path):
     judgement = said(0)
     loop.take(loop.site.archive([judgement], [(0, jpeg(tmp_path, scene(900)))]))
     assert len(loop.document.records) == 1
-    loop.take(loop.site.archive([Entry(2, "undo-1", None, judgement.id)]))
+    loop.take(loop.site.archive([Entry("undo-1", None, judgement.id)]))
     assert loop.document.records == []
     assert loop.document.summary.judged == 0
 

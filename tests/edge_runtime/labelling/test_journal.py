@@ -25,7 +25,7 @@ def test_answers_come_back_as_they_were_given_with_who_and_when(path):
     found = current(path)
     assert found["a/1.jpg"].answer == RUST
     assert found["a/1.jpg"].who == "anna"
-    assert found["a/1.jpg"].when.endswith("+00:00")
+    assert found["a/1.jpg"].when.endswith("Z")
     assert found["a/2.jpg"].answer.answer == CANNOT_TELL
 
 

@@ -8,12 +8,14 @@ import time
 import numpy as np
 import pytest
 
+from edge_runtime.bundle.decision import DecisionRule
 from edge_runtime.bundle.store import open_bundle
 from edge_runtime.cameras.settings import CameraSettings
 from edge_runtime.station.page.live_frames import MAX_SIDE, LiveFrames, LiveWriter, shown_label, shrunk, views_of
 from tests.support import ROOT, spot_bundle
 from tests.support.colour_bundle import make_bundle
 from tests.support.sample_events import judged_view
+from tests.support.scored_views import scored_view
 
 RATES = {"yard": 0.5, "gate": 0.5}
 READER = """
@@ -140,3 +142,10 @@ def test_a_healthy_picture_shows_the_fault_of_the_equipment_that_is_seen():
     decision = spot_bundle.RULE.decide(np.array([-3.0, 3.0, -4.0]))
     assert (decision.label, decision.group) == ("pole_fine", "pole")
     assert shown_label(decision, spot_bundle.RULE) == "pole_hot"
+
+
+def test_a_model_that_knows_no_fault_shows_the_label_that_it_gives(frames, bundle):
+    view = scored_view(DecisionRule(("fine", "dog"), ()), [0.0, 2.0], 1.0)
+    LiveWriter(frames, [("yard", "")], lambda: bundle, RATES).judged([view], 0, 1.0)
+    about = frames.read(0).about
+    assert (about["label"], about["flagged"], about["threshold"]) == ("dog", False, 1.0)

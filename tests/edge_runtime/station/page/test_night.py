@@ -10,7 +10,7 @@ from edge_runtime.bundle.store import open_bundle
 from edge_runtime.causes import Cause
 from edge_runtime.clock import Instant, instant, iso
 from edge_runtime.judgements.records import Verdict, judge_event
-from edge_runtime.station.page.night import NightPage, length, smallest_pixels, smallest_seen, view_sizes
+from edge_runtime.station.page.night import NightPage, smallest_pixels, smallest_seen, view_sizes
 from edge_runtime.station.scores.drift import FILE, FOLDER, MEASURES
 from edge_runtime.watchlog.ledger import Ledger
 from edge_runtime.watchlog.ledger_query import ledger_path
@@ -45,7 +45,7 @@ def night(tmp_path, colours):
 
 def test_the_page_tells_covered_time_with_maintenance_apart(night):
     page = night.client("wall")[0].get("/night").text
-    for words in ("71.4 %", "frozen", "0:30:00", "maintenance", "0:15:00", "of 1 judged", "0 of 1"):
+    for words in ("71.4 %", "frozen", "30 min 0 s", "maintenance", "15 min 0 s", "of 1 judged", "0 of 1"):
         assert words in page, words  # yard: 75 of 105 minutes
     assert page.count("<title>frozen") == 1
 
@@ -106,7 +106,3 @@ def test_a_camera_that_drifts_is_told(over):
     path.parent.mkdir()
     path.write_text(json.dumps({"schema": "rarefault/drift", "version": 1, "model": "c" * 64, "views": views}))
     assert "the picture is darker" in over.client("wall")[0].get("/night").text
-
-
-def test_lengths_are_hours_minutes_and_seconds():
-    assert (length(3725), length(0.2), length(59.6)) == ("1:02:05", "", "0:01:00")

@@ -52,6 +52,13 @@ def test_a_living_page_is_left_alone_inherits_the_memory_and_ends_with_the_servi
     assert child.poll() is not None
 
 
+def test_a_page_that_cannot_be_started_does_not_end_the_watch(caplog):
+    process = PageProcess(["/no/such/program"])
+    process.tick(0.0)
+    assert "the page cannot be started" in caplog.text
+    process.stop()
+
+
 def test_without_a_command_there_is_no_page():
     process = PageProcess()
     process.tick(0.0)

@@ -6,6 +6,8 @@ import pytest
 
 pytest.importorskip("prometheus_client", reason="the extra `station` is not installed")
 
+from edge_runtime.alerts.votes import CameraRule, VoteRule
+from edge_runtime.bundle.decision import DecisionRule
 from edge_runtime.bundle.store import open_bundle
 from edge_runtime.station.metrics import Metrics
 from edge_runtime.station.scores.keeper import ScoreKeeper
@@ -36,3 +38,12 @@ def test_a_camera_that_drifts_is_told_in_status_and_metrics(packed, tmp_path):
     assert (told["camera"], told["measure"], told["side"]) == ("yard", "brightness", "below")
     assert 'rarefault_camera_drift{camera="yard"} 1.0' in metrics.text().decode()
     assert 'rarefault_camera_drift{camera="gate"} 0.0' in metrics.text().decode()
+
+
+def test_a_model_that_knows_no_fault_is_kept_and_watched_all_the_same(packed, tmp_path):
+    plain = DecisionRule(RULE.labels, ())
+    rules = {"yard": CameraRule(plain, VoteRule())}
+    keeper = ScoreKeeper(tmp_path, 1 << 30, open_bundle(packed), rules, VIEWS[:1], Metrics())
+    keeper.judged([scored_view(plain, rust(0.2), time.monotonic())])
+    keeper.stop()
+    assert keeper.document() == []
