@@ -174,7 +174,8 @@ def _seen(result: Result) -> Seen | None:
 def judgement_of(seen: Seen, given: Given, bundle: Bundle) -> Judgement:
     """Return what an answer says of the model's verdict; InputError where it can be no judgement."""
     answer = given.answer
-    verdict, true_label, note = Verdict.UNSURE, "", answer.note
+    shown = "".join(char if char.isprintable() else " " for char in answer.note)  # a paste brings what a store refuses
+    verdict, true_label, note = Verdict.UNSURE, "", " ".join(shown.split())
     if answer.answer == LABEL:
         verdict = verdict_of(seen.label, answer.label, bundle.manifest)
         true_label = answer.label if verdict is Verdict.OTHER else ""

@@ -70,7 +70,9 @@ def test_what_was_answered_leaves_signed_once_and_the_rest_stays(tmp_path, items
         journal.give([Answer(names[3], LABEL, "pole_hot", (box,), WIDTH, HEIGHT)], "anna")
         journal.give([Answer(names[4], LABEL, "pole_fine")], "anna")
         journal.give([Answer(names[0], LABEL, "pole_hot", (), WIDTH, HEIGHT)], "anna")
-        journal.give([Answer(names[1], SOMETHING_ELSE, note="a bird"), Answer(names[2], CANNOT_TELL)], "anna")
+        journal.give(
+            [Answer(names[1], SOMETHING_ELSE, note="a\u00a0bird\u200b "), Answer(names[2], CANNOT_TELL)], "anna"
+        )
         (state / "updates").mkdir(parents=True, exist_ok=True)
         with closing(Judgements(state)) as store:  # of another folder, whose page is open too
             given = journal.current()[names[4]]

@@ -201,6 +201,20 @@ def test_a_box_by_keys_and_mouse_is_kept_with_a_word_of_the_judge_s_own(page, st
     assert page.locator(".toast button").count() == 0  # an older one would take back something else
 
 
+def test_on_a_phone_a_notice_leaves_the_answers_free(page, station, alarm):
+    page.goto(f"{station.address}/events")
+    address = page.get_attribute(".event-row", "href")
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(f"{station.address}{address}")
+    page.click("[data-verdict=unsure]")
+    page.wait_for_selector(".toast:has-text('tell')")
+    notice, answers = page.locator(".toast").bounding_box(), page.locator(".judge").bounding_box()
+    assert notice["y"] + notice["height"] <= answers["y"]
+    page.locator(".toast button").click()
+    page.wait_for_selector(".toast:has-text('Taken back')")
+    page.set_viewport_size({"width": 1440, "height": 900})
+
+
 def test_a_filter_and_the_help_are_reached_by_keys(page, station, alarm):
     page.goto(f"{station.address}/events")
     page.keyboard.press("/")
