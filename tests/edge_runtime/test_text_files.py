@@ -13,12 +13,15 @@ from tests.support import ROOT
 OWN_TEXTS = {
     "edge_runtime/text_files.py": "the reader",
     "edge_runtime/watchlog/report.py": "the page that is packaged with it",
-    "edge_runtime/watchlog/ledger_query.py": "a file of the kernel",
+    "edge_runtime/clock.py": "a file of the kernel",
+    "edge_runtime/web/page_style.py": "the style sheets that are packaged with it",
     "edge_runtime/classify/report.py": "the page that is packaged with it",
     "edge_runtime/classify/path_lists.py": "lists that arrive line by line from another program, in the same encodings",
     "edge_runtime/bundle/store.py": "a pointer to a slot, which an update has written",
     "edge_runtime/classify/update.py": "the address that it has written itself",
     "edge_runtime/classify/cli.py": "writes the mark that a spreadsheet wants, and reads no text",
+    "augment/report/figure_style.py": "the style sheets of the pages",
+    "augment/station_demo/commands.py": "what the station that it started has logged",
     "augment/training/frame_cache.py": "its own mark",
     "augment/mini/assemble.py": "the configuration that a library has written",
 }

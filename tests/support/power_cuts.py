@@ -113,6 +113,8 @@ class Disk:
         self.root, self.deaf = PurePosixPath(root), re.compile(deaf) if deaf else None
         self.top = _read(root)
         self.files: dict[int, OpenFile] = {}
+        # Renames between two folders: (source, old name, target, new name, what was moved).
+        self.moves: list[tuple[Folder, str, Folder, str, Content | Folder]] = []
 
     def apply(self, call: Call) -> bool:
         """Do what the call did; whether it concerned this disk."""
@@ -181,6 +183,8 @@ class Disk:
             self.files[call.result] = OpenFile(what, paths[0], end)
         elif call.name.startswith("rename"):
             before, old = self._place(paths[0])
+            if before is not parent:
+                self.moves.append((before, old, parent, name, before.names[old]))
             parent.put(name, before.names[old])
             before.put(old, None)
         elif call.name.startswith("symlink"):
@@ -210,7 +214,32 @@ class Disk:
         yield _tree(self.top, lambda folder: folder.names, lambda file: file.durable)
         yield _tree(self.top, lambda folder: folder.names, lambda file: file.unwritten)
         for _ in range(mixtures):
-            yield _tree(self.top, lambda folder: _some(folder, chance), lambda file: file.damaged(chance))
+            yield _tree(self.top, self._mixture(chance).__getitem__, lambda file: file.damaged(chance))
+
+    def _mixture(self, chance: random.Random) -> "dict[Folder, dict[str, Content | Folder]]":
+        """Return the names of every folder after some of its changes.
+
+        A rename between two folders is one transaction of a journalled file system (rename(2); ext4, XFS): its second
+        half may be missing, but what it moves is not lost from both.
+        """
+        kept = {folder: _some(folder, chance) for folder in _folders(self.top)}
+        for before, old, after, new, what in self.moves:
+            if before in kept and kept[before].get(old) is not what and after.names.get(new) is what:
+                kept[after][new] = what
+        return kept
+
+
+def _folders(top: Folder) -> list[Folder]:
+    """Return `top` and every folder that its names have led to, durable or not."""
+    found: dict[Folder, None] = {}  # in the order of the walk, so that every run draws the same
+    waiting = [top]
+    while waiting:
+        folder = waiting.pop()
+        if folder not in found:
+            found[folder] = None
+            told = [*folder.names.values(), *folder.durable.values(), *(what for _, what in folder.changes)]
+            waiting += [what for what in told if isinstance(what, Folder)]
+    return list(found)
 
 
 def _some(folder: Folder, chance: random.Random) -> "dict[str, Content | Folder]":
