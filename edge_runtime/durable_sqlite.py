@@ -15,6 +15,7 @@ from .bundle.errors import InputError, UnavailableError
 DAMAGED = ".damaged-"  # and a number: a database that was set aside
 LEAST_FILES = 16  # that a disk must still be able to take
 LOG_BYTES = 4 << 20  # to which SQLite cuts its log
+BUSY_SECONDS, RETRY_SECONDS = 10.0, 0.02  # for which another process is waited for, and between two tries
 
 log = logging.getLogger(__name__)
 
@@ -53,12 +54,12 @@ def _is_damage(error: Exception) -> bool:
 
 
 def _prepared(path: Path, tables: str, version: int) -> sqlite3.Connection:
-    database = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
+    database = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     try:
         (seen,) = database.execute("PRAGMA user_version").fetchone()
         if seen > version:
             raise InputError(f"{path} has version {seen}, this rarefault reads {version}; install the later rarefault")
-        database.execute("PRAGMA journal_mode = WAL")
+        _write_ahead(database)
         database.execute("PRAGMA synchronous = FULL")
         database.execute("PRAGMA foreign_keys = ON")
         database.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")
@@ -71,6 +72,19 @@ def _prepared(path: Path, tables: str, version: int) -> sqlite3.Connection:
         database.close()
         raise
     return database
+
+
+def _write_ahead(database: sqlite3.Connection) -> None:
+    """Use a write-ahead log. SQLite itself does not wait here for another process that does the same to a new file."""
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            database.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(RETRY_SECONDS)
 
 
 def _make(database: sqlite3.Connection, tables: str, version: int) -> None:
