@@ -18,7 +18,7 @@ test: .venv/dev chromium mosquitto faketime rtsp
 # The edge's tests on the Pythons of devices (JetPack 6 has 3.10, JetPack 7 has 3.12), each in an environment of its own
 # without torch. A Python that is not here is skipped. On 3.12 coverage costs nothing, so there it has a floor.
 EDGE_PYTHONS ?= 3.10 3.12
-EDGE_ROOMS ?= bundle media inference classify alerts watchlog
+EDGE_ROOMS ?= bundle media inference classify alerts watchlog web judgements labelling
 EDGE_FLOOR ?= 85
 test-edge: mosquitto
 	@for version in $(EDGE_PYTHONS); do \
