@@ -31,7 +31,6 @@ from pathlib import Path
 import click
 import cv2
 import numpy as np
-from scipy.stats import t as student
 
 from augment.cli import run_pipeline
 from augment.data.feedback import read_feedback
@@ -46,6 +45,7 @@ from augment.records import COMPARISON, DATASET, RunFolder, item_seed
 from augment.settings import DataSettings, Settings, load_settings, write_once
 from augment.stages import dataset
 from augment.updates.fleet import Fleet
+from benchmarks.draws import pooled
 from benchmarks.watch.station import ENGINE, PRECISION
 from edge_runtime.alerts.alarm_rules import AlarmRules
 from edge_runtime.alerts.events import ALARM, SAMPLE, JudgedView, Reporter
@@ -69,6 +69,7 @@ from tests.support.night_clips import sensed
 ARM = "real"
 STAGES = ["dataset", "caption", "refine", "adapt", "generate", "curate", "train", "compare", "export"]
 RUNS = ("before", "alarms", "alarms and hard examples", "whole half")
+PAIRS = tuple((run, "before") for run in RUNS[1:])
 FRAMES, SECOND = 4, 1.0  # that a camera sees of its picture, and the time between two
 STATION = "night"
 TEST_SHARE = 0.3
@@ -106,10 +107,10 @@ def main(
     found = []
     for number in range(draws):
         found.append(measured(prepare(section, out.resolve(), number, size)))
-        write_json(out / "results.json", {"size": size, "draws": found, "pooled": pooled(found)})
+        write_json(out / "results.json", {"size": size, "draws": found, "pooled": pooled(found, RUNS, PAIRS)})
         say(f"draw {number + 1} of {draws} done")
     click.echo("The alarms were judged by a script that knows what is true; no person took part.")
-    click.echo(json.dumps(pooled(found), indent=1))
+    click.echo(json.dumps(pooled(found, RUNS, PAIRS), indent=1))
 
 
 def prepare(section: DataSettings, out: Path, number: int, size: int) -> Draw:
@@ -289,26 +290,6 @@ def _flagged(draw: Draw, run: Path) -> dict[str, float]:
         total[faulty] += 1
         right[faulty] += record.label in flagged if faulty else not flagged
     return {"flagged by name": right[True] / total[True], "healthy left alone": right[False] / total[False]}
-
-
-def pooled(draws: Sequence[Mapping[str, object]]) -> dict[str, object]:
-    """Return mean and 95 % interval over draws of every figure, and of each run less the one before the night."""
-    values = {run: {key: [float(one[run][key]) for one in draws] for key in draws[0][run]} for run in RUNS}  # type: ignore[index,attr-defined]
-    told: dict[str, object] = {run: {key: _interval(found) for key, found in of.items()} for run, of in values.items()}
-    for run in RUNS[1:]:
-        told[f"{run} - before"] = {
-            key: _interval([a - b for a, b in zip(values[run][key], before, strict=True)])
-            for key, before in values["before"].items()
-        }
-    return told
-
-
-def _interval(found: Sequence[float]) -> list[float]:
-    mean = float(np.mean(found))
-    if len(found) < 2:
-        return [round(mean, 4)]
-    half = float(student.ppf(0.975, len(found) - 1) * np.std(found, ddof=1) / np.sqrt(len(found)))
-    return [round(mean, 4), round(mean - half, 4), round(mean + half, 4)]
 
 
 if __name__ == "__main__":

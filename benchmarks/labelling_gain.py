@@ -22,7 +22,6 @@ from pathlib import Path
 
 import click
 import numpy as np
-from scipy.stats import t as student
 
 from augment.cli import run_pipeline
 from augment.json_objects import write_json
@@ -35,10 +34,12 @@ from augment.progress import say
 from augment.records import COMPARISON, RunFolder, item_seed
 from augment.settings import DataSettings, Settings, load_settings, write_once
 from augment.stages import dataset
+from benchmarks.draws import pooled
 from edge_runtime.labelling.items import Box
 
 HIDDEN, FLIPPED = 0.30, 0.05  # shares: of boxed pictures that lose their boxes, of pictures that get a wrong label
 ARMS = ("damaged", "random", "proposed", "mended")
+PAIRS = (("proposed", "random"), ("proposed", "damaged"), ("random", "damaged"), ("mended", "damaged"))
 STAGES = ["dataset", "caption", "refine", "adapt", "generate", "curate", "train", "compare"]
 ARM = "real"
 
@@ -108,12 +109,15 @@ def main(
             click.echo(json.dumps(found_first(draw, proposed_order(draw, None)[:answers], answers)))
             continue
         found.append(measure(draw, answers))
-        write_json(out / "results.json", {"answers": answers, "size": size, "draws": found, "pooled": pooled(found)})
+        write_json(
+            out / "results.json",
+            {"answers": answers, "size": size, "draws": found, "pooled": pooled(found, ARMS, PAIRS)},
+        )
         say(f"draw {number + 1} of {draws} done")
     if order_only:
         return
     click.echo("The answers come from a script that knows what is true; no person took part.")
-    click.echo(json.dumps(pooled(found), indent=1))
+    click.echo(json.dumps(pooled(found, ARMS, PAIRS), indent=1))
 
 
 def prepare(section: DataSettings, out: Path, number: int, size: int) -> Draw:
@@ -259,32 +263,6 @@ def proposed_order(draw: Draw, run: Path | None) -> list[str]:
     order = [item.id.removeprefix("data/") for item in items.order]
     write_json(draw.folder / "order.json", [[item.id, item.reason, item.rival, item.chance] for item in items.order])
     return order
-
-
-def pooled(draws: Sequence[Mapping[str, object]]) -> dict[str, object]:
-    """Return mean and 95 % interval over draws of every figure, and of the differences of arms paired by draw."""
-    values = {arm: {key: [float(one[arm][key]) for one in draws] for key in draws[0][arm]} for arm in ARMS}  # type: ignore[index,attr-defined]
-    told: dict[str, object] = {arm: {key: _interval(found) for key, found in of.items()} for arm, of in values.items()}
-    for first, second in (
-        ("proposed", "random"),
-        ("proposed", "damaged"),
-        ("random", "damaged"),
-        ("mended", "damaged"),
-    ):
-        shared = [key for key in values[first] if key in values[second]]
-        told[f"{first} - {second}"] = {
-            key: _interval([a - b for a, b in zip(values[first][key], values[second][key], strict=True)])
-            for key in shared
-        }
-    return told
-
-
-def _interval(found: Sequence[float]) -> list[float]:
-    mean = float(np.mean(found))
-    if len(found) < 2:
-        return [round(mean, 4)]
-    half = float(student.ppf(0.975, len(found) - 1) * np.std(found, ddof=1) / np.sqrt(len(found)))
-    return [round(mean, 4), round(mean - half, 4), round(mean + half, 4)]
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable
+from typing import TypeVar
 
 import numpy as np
 
@@ -12,6 +13,8 @@ from edge_runtime.alerts.outbox import Outbox
 from edge_runtime.inference.blank_check import measure
 from edge_runtime.inference.evaluator import Evaluation
 from tests.support.colour_bundle import LABELS, RULE
+
+T = TypeVar("T")
 
 
 def record(number: int, camera: str = "yard", kind: str = ALARM, size: int = 0) -> Record:
@@ -37,12 +40,13 @@ def delivery_states(outbox: Outbox, sink: str) -> Counter[str]:
     return Counter(outbox.states(entry.seq)[sink][0] for entry in outbox.recent(ALARM))
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 90.0) -> None:
-    """Return as soon as `condition()` holds; AssertionError when it does not in time.
+def wait_until(condition: Callable[[], T], seconds: float = 90.0) -> T:
+    """Return what `condition()` does as soon as it holds; AssertionError when it does not in time.
 
     The deadline only ends a test that has failed, so it is long: a busy machine takes ten times as long as an idle one.
     """
     deadline = time.monotonic() + seconds
-    while not condition():
+    while not (found := condition()):
         assert time.monotonic() < deadline, "the condition did not come true in time"
         time.sleep(0.01)
+    return found

@@ -12,6 +12,7 @@ import pytest
 from augment.station_demo.cameras import IN_MAINTENANCE
 from augment.station_demo.operator import Operator
 from tests.support.interrupts import HEARING_INTERRUPTS
+from tests.support.sample_events import wait_until
 
 for package in ("argon2", "starlette", "uvicorn"):
     pytest.importorskip(package, reason="the page needs the extra station")
@@ -32,15 +33,6 @@ def demo(tmp_path):
         process.wait(60)
 
 
-def within(seconds, found):
-    """What `found()` returns as soon as it is something."""
-    deadline = time.monotonic() + seconds
-    while not (result := found()):
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.2)
-    return result
-
-
 def processes_of(folder):
     """Commands that name a folder."""
     listed = subprocess.run(["ps", "-eww", "-o", "args"], capture_output=True, text=True, check=True).stdout
@@ -50,10 +42,10 @@ def processes_of(folder):
 def test_the_first_alarm_is_on_the_page_within_a_minute_and_an_interrupt_ends_all(demo, tmp_path):
     process, output = demo
     began = time.monotonic()
-    told = within(90, lambda: re.search(r"page: (http://\S+)\n  operator  password (\w+)\n", output.read_text()))
+    told = wait_until(lambda: re.search(r"page: (http://\S+)\n  operator  password (\w+)\n", output.read_text()))
     assert "is taken, so the page has another one" in output.read_text()
     person = Operator(told[1], "operator", told[2])
-    within(90, lambda: re.search(r"/events/[0-9a-f-]{36}", person.read("/events")))
+    wait_until(lambda: re.search(r"/events/[0-9a-f-]{36}", person.read("/events")))
     seconds = time.monotonic() - began
     assert seconds < PROMISED_SECONDS
     assert "leaking_transformer" in person.read("/events")
