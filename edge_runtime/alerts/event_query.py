@@ -3,21 +3,18 @@
 Every call opens the database for itself, so that any thread may ask, and a database that was set aside is left at once.
 """
 
-import json
 import sqlite3
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ..clock import iso
 from ..durable_sqlite import disk, open_read_only
 from .events import ALARM
-from .outbox import DATABASE, Entry
+from .outbox import COLUMNS, DATABASE, Entry, entry_of
 
 BATCH = 500  # ids that are looked at at once where another database knows what is wanted
-COLUMNS = "seq, id, kind, camera, document, pictures"
 
 
 @dataclass(frozen=True)
@@ -57,7 +54,7 @@ class EventQuery:
                 where, values = f"seq IN ({','.join('?' * len(numbers))}) AND seq < ?", list[object](numbers)
             query = f"SELECT {COLUMNS} FROM events WHERE {where} ORDER BY seq DESC LIMIT ?"
             before = wanted.before or 1 << 62
-            return [self._entry(row) for row in base.execute(query, (*values, before, wanted.limit))]
+            return [entry_of(self._state_dir, row) for row in base.execute(query, (*values, before, wanted.limit))]
 
     def alarm_labels(self, since: float, until: float | None = None) -> list[tuple[str, str]]:
         """Return (id, label) of every alarm captured from `since` until `until` (seconds since 1970), tests apart."""
@@ -73,7 +70,7 @@ class EventQuery:
             if base is None:
                 return None
             row = base.execute(f"SELECT {COLUMNS} FROM events WHERE id = ?", (identity,)).fetchone()
-        return self._entry(row) if row else None
+        return entry_of(self._state_dir, row) if row else None
 
     def deliveries(self, seq: int) -> dict[str, tuple[str, str]]:
         """Return by sink the state of entry `seq`, and the reason where that is parked."""
@@ -115,11 +112,6 @@ class EventQuery:
             return
         with disk(f"the outbox in {self._state_dir}"), closing(open_read_only(self._path)) as base:
             yield base
-
-    def _entry(self, row: Sequence[Any]) -> Entry:
-        seq, identity, kind, camera, document, pictures = row
-        files = {name: self._state_dir / picture["file"] for name, picture in json.loads(pictures).items()}
-        return Entry(seq, identity, kind, camera, json.loads(document), files)
 
 
 def _kept(base: sqlite3.Connection, wanted: Selection, where: str, values: Sequence[object]) -> list[int]:

@@ -29,6 +29,7 @@ VERSION = 1  # of the tables
 PRUNED_AT_ONCE = 50  # events
 ROOM_TO_OPEN = 8 << 20  # bytes that SQLite is given on a disk too full to open the outbox
 
+COLUMNS = "seq, id, kind, camera, document, pictures"  # of an event, as `entry_of` takes them
 PENDING, DELIVERED, PARKED = "pending", "delivered", "parked"
 
 _TABLES = """
@@ -148,13 +149,13 @@ class Outbox:
         """
         marks = (",".join("?" * len(without_cameras)), ",".join("?" * len(without)))
         query = (
-            "SELECT seq, id, kind, camera, document, pictures FROM deliveries JOIN events USING (seq) "
+            f"SELECT {COLUMNS} FROM deliveries JOIN events USING (seq) "
             f"WHERE sink = ? AND state = 'pending' AND camera NOT IN ({marks[0]}) AND seq NOT IN ({marks[1]}) "
             "ORDER BY deliveries.rank, seq LIMIT 1"
         )
         with self._lock, disk("the outbox"):
             row = self._one(query, sink, *without_cameras, *without)
-        return self._entry(row) if row else None
+        return entry_of(self._state_dir, row) if row else None
 
     def delivered(self, sink: str, seq: int) -> None:
         """Note that `sink` has acknowledged entry `seq`. UnavailableError where the disk does not take the note."""
@@ -193,23 +194,23 @@ class Outbox:
 
     def recent(self, kind: str, limit: int = 100) -> list[Entry]:
         """Return the newest entries of `kind`, newest first."""
-        query = "SELECT seq, id, kind, camera, document, pictures FROM events WHERE kind = ? ORDER BY seq DESC LIMIT ?"
+        query = f"SELECT {COLUMNS} FROM events WHERE kind = ? ORDER BY seq DESC LIMIT ?"
         with self._lock, disk("the outbox"):
-            return [self._entry(row) for row in self._database.execute(query, (kind, limit)).fetchall()]
+            return [entry_of(self._state_dir, row) for row in self._database.execute(query, (kind, limit)).fetchall()]
 
     def oldest(self, kind: str, after: int = 0, limit: int = 100) -> list[Entry]:
         """Return entries of `kind` behind number `after`, oldest first."""
-        query = "SELECT seq, id, kind, camera, document, pictures FROM events WHERE kind = ? AND seq > ? "
+        query = f"SELECT {COLUMNS} FROM events WHERE kind = ? AND seq > ? "
         with self._lock, disk("the outbox"):
             rows = self._database.execute(query + "ORDER BY seq LIMIT ?", (kind, after, limit)).fetchall()
-        return [self._entry(row) for row in rows]
+        return [entry_of(self._state_dir, row) for row in rows]
 
     def find(self, identity: str) -> Entry | None:
         """Return the entry with this id, if it is known."""
-        query = "SELECT seq, id, kind, camera, document, pictures FROM events WHERE id = ?"
+        query = f"SELECT {COLUMNS} FROM events WHERE id = ?"
         with self._lock, disk("the outbox"):
             row = self._one(query, identity)
-        return self._entry(row) if row else None
+        return entry_of(self._state_dir, row) if row else None
 
     def kept_bytes(self, kind: str | None = None) -> int:
         """Return the bytes of pictures on disk, of one kind or of all."""
@@ -358,11 +359,6 @@ class Outbox:
         """Delete pictures; return the bytes freed."""
         return sum(_deleted(self._state_dir / file) for file in files)
 
-    def _entry(self, row: Sequence[Any]) -> Entry:
-        seq, identity, kind, camera, document, pictures = row
-        files = {name: self._state_dir / picture["file"] for name, picture in json.loads(pictures).items()}
-        return Entry(seq, identity, kind, camera, json.loads(document), files)
-
     def _count(self, sink: str, state: str) -> int:
         # The state stands in the query's text, where SQLite sees that a partial index has all the rows.
         with self._lock, disk("the outbox"):
@@ -371,6 +367,13 @@ class Outbox:
 
     def _one(self, query: str, *values: object) -> Any:
         return self._database.execute(query, values).fetchone()
+
+
+def entry_of(state_dir: Path, row: Sequence[Any]) -> Entry:
+    """Return the entry in a row of COLUMNS from the outbox of `state_dir`."""
+    seq, identity, kind, camera, document, pictures = row
+    files = {name: state_dir / picture["file"] for name, picture in json.loads(pictures).items()}
+    return Entry(seq, identity, kind, camera, json.loads(document), files)
 
 
 def _opened(state_dir: Path, repair: bool) -> sqlite3.Connection:
