@@ -70,6 +70,11 @@ def _frame(entry: Entry) -> Path:
     return entry.pictures.get("frame", GONE)
 
 
+def _kept(outbox: Outbox) -> list[Entry]:
+    """Return the entries of archives whose file is still there. They are the newest: the next one waits for them."""
+    return [entry for entry in outbox.recent(FEEDBACK) if entry.pictures.get(ARCHIVE, GONE).exists()]
+
+
 def secrets_of(settings: StationSettings) -> tuple[str, ...]:
     """Return every secret that the settings lead to, as far as they can be read."""
     found = [secret for plan in plan_cameras(settings.camera) if plan.address for secret in plan.address.secrets]
@@ -102,10 +107,9 @@ def write_archives(settings: StationSettings, folder: Path) -> list[Path]:
         make_folder(target)
         if target.is_symlink():
             raise UnavailableError(f"{target} is a link, which may lead off the stick; remove it")
-        for entry in outbox.oldest(FEEDBACK):
-            if (file := entry.pictures.get(ARCHIVE, GONE)).exists():
-                written.append(target / entry.document["feedback"]["name"])
-                replace_file(written[-1], file.read_bytes())
+        for entry in _kept(outbox):
+            written.append(target / entry.document["feedback"]["name"])
+            replace_file(written[-1], entry.pictures[ARCHIVE].read_bytes())
         while (archive := feedback.next_archive(sender, settings.feedback.bytes)) is not None:
             written.append(target / archive.name)
             replace_file(written[-1], archive.data)
@@ -121,7 +125,7 @@ def hand_over(settings: StationSettings) -> Archive | None:
     if settings.mqtt is None and settings.webhook is None:
         raise InputError("the station has no [mqtt] and no [webhook] to send to; write files with --out FOLDER")
     with opened(settings) as (feedback, outbox, sender):
-        if any(entry.pictures.get(ARCHIVE, GONE).exists() for entry in outbox.oldest(FEEDBACK)):
+        if _kept(outbox):
             return None
         archive = feedback.next_archive(sender, settings.feedback.send_bytes)
         if archive is None:

@@ -114,6 +114,15 @@ def test_the_sinks_get_an_archive_behind_everything_else_and_it_makes_room_once_
         assert list((site.state / "feedback").glob("*.zip")) == []
 
 
+def test_an_archive_on_its_way_is_seen_behind_many_that_have_arrived(site, tmp_path):
+    with closing(site.outbox()) as outbox:
+        for number in range(100):
+            outbox.commit(Record(f"arrived-{number}", FEEDBACK, "", {"id": f"arrived-{number}", "kind": FEEDBACK}, {}))
+    site.feedback("--send")
+    assert "on its way" in site.feedback("--send")
+    assert Path(site.feedback("--out", str(tmp_path)).strip()).exists()
+
+
 def test_an_archive_that_waits_for_a_sink_goes_along_on_a_stick(site, tmp_path):
     site.feedback("--send")
     path = Path(site.feedback("--out", str(tmp_path)).strip())
