@@ -74,7 +74,8 @@ def _document(
     unwatched = (*night.blind, *night.maintenance)
     causes = {i.camera: i.cause for i in unwatched if i.ended >= night.until.monotonic}
     problems, otherwise = _problems(outbox), None if at_work else Cause.NOT_RUNNING
-    model, update = on_disk(settings)
+    # A service that answers knows both; to learn them from the disk means to read and verify the whole model.
+    model, update = (told.get("model"), told["update"]) if told.get("update") else on_disk(settings)
     return {
         "station": settings.station.name,
         "at_work": at_work,
@@ -86,8 +87,8 @@ def _document(
         "drift": [state.to_json() for state in read_drift(settings.station.state_dir) if state.state == LEFT],
         "sinks": {name: {"pending": outbox.pending(name), "parked": outbox.parked(name)} for name in outbox.sinks},
         "night": to_json(night),
-        "model": told.get("model") if told else model if model["digest"] else None,
-        "update": told.get("update") or update,
+        "model": model if model and model["digest"] else None,
+        "update": update,
         **({"disk": told["disk"]} if told.get("disk") else {}),
     }
 
