@@ -49,7 +49,6 @@ class CameraWatch:
     def __post_init__(self) -> None:
         self._problems = {plan.name: plan.problem for plan in self.plans}
         self._watch_state = WatchState({plan.name: plan.least_rate for plan in self.plans})
-        self._causes: dict[str, Cause | None] = {}
         self._since: dict[str, float] = {}  # monotonic seconds since when a camera is not watched
         self._told: dict[str, dict[str, str]] = {}  # the status that was last reported, by camera
         self._skipped: dict[str, int] = {}
@@ -57,7 +56,7 @@ class CameraWatch:
     @property
     def watched(self) -> int:
         """The number of cameras that are watched now."""
-        return sum(cause is None for cause in self._causes.values())
+        return len(self._told.keys() - self._since.keys())
 
     def statuses(self) -> dict[str, dict[str, str]]:
         """Return the status of each camera as topics and heartbeats hold it."""
@@ -142,7 +141,6 @@ class CameraWatch:
                 self.metrics.maintenance_seconds.labels(name).inc(elapsed)
             elif cause is not None:
                 self.metrics.blind_seconds.labels(name, cause.value).inc(elapsed)
-            self._causes[name] = cause
             if (status := self._status(name, cause)) != self._told.get(name):
                 self._told[name] = status
                 self._report_change(name, cause, status)
