@@ -58,8 +58,7 @@ class AtThreshold:
 
 def replay(blocks: Sequence[ScoreBlock], thresholds: Mapping[str, float] | None = None) -> list[ReplayedAlarm]:
     """Return the alarms at `thresholds` (label -> 0..1), in the order of their time; other labels keep their own."""
-    alarms = [alarm for stream in _streams(blocks) for alarm in _play(stream, thresholds or {})]
-    return sorted(alarms, key=lambda alarm: alarm.raised)
+    return sorted(_all(_streams(blocks), thresholds or {}), key=lambda alarm: alarm.raised)
 
 
 def alarms_at(

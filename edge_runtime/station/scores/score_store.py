@@ -12,7 +12,7 @@ import os
 import time
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -157,8 +157,7 @@ class ScoreWriter:
 
     def take_over(self, model: Mapping[str, str], rules: Mapping[str, CameraRule]) -> None:
         """Go on with the scores of another bundle, in another file."""
-        self._flush(time.monotonic())
-        self._close()
+        self.close()
         self._turn_to(model, rules)
 
     def close(self) -> None:
@@ -217,7 +216,7 @@ class ScoreWriter:
     def _open(self, now: float) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
         self._make_room()
-        header = ScoreHeader(**{**vars(self._header), "part": self._part})
+        header = replace(self._header, part=self._part)
         names = (iso(time.time()).replace(":", ""), header.model["digest"][:8], f"{self._run[:8]}.{self._part:04}")
         path = self._folder / ("-".join(names) + SUFFIX)
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
