@@ -270,7 +270,7 @@ class Outbox:
         An event that waits leaves without them; a sample is nothing without its picture, and goes.
         """
         with self._lock, disk("the outbox"), transaction(self._database) as database:
-            for identity in {Path(file).name.partition(".")[0] for file in files}:
+            for identity in {event_of(file) for file in files}:
                 database.execute("DELETE FROM events WHERE id = ? AND kind = ?", (identity, SAMPLE))
                 database.execute("UPDATE events SET bytes = 0 WHERE id = ?", (identity,))
 
@@ -386,6 +386,11 @@ def _opened(state_dir: Path, repair: bool) -> sqlite3.Connection:
 def _file(record: Record, name: str) -> str:
     """Return the path of a picture relative to the state folder."""
     return f"{FOLDERS[record.kind]}/{record.id}.{name}.{SUFFIXES.get(record.kind, 'jpg')}"
+
+
+def event_of(path: str) -> str:
+    """Return the id of the event that a file, as a path below the state folder, belongs to."""
+    return path.rpartition("/")[2].partition(".")[0]
 
 
 def _files(pictures: str) -> list[str]:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 
-from ...alerts.outbox import FOLDERS, Outbox
+from ...alerts.outbox import FOLDERS, Outbox, event_of
 from ...bundle.errors import UnavailableError
 from ...clock import SYNCED, Clock, Instant, boot_id, from_iso, instant
 from ...durable_sqlite import disk, open_database, transaction
@@ -138,11 +138,6 @@ def files_below(state_dir: Path) -> Iterator[str]:
             for file in files:
                 if not file.startswith(".") and (name != SCORES or file.endswith(SCORE_SUFFIX)):
                     yield (Path(folder) / file).relative_to(state_dir).as_posix()
-
-
-def event_of(path: str) -> str:
-    """Return the id of the event that a file of the outbox belongs to."""
-    return path.rpartition("/")[2].partition(".")[0]
 
 
 def events_in(archive: Path) -> list[str]:
