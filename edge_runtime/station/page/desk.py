@@ -1,7 +1,7 @@
 """What all of the station's pages share: settings, the stores that they read and write, texts, and what forms hold."""
 
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -77,6 +77,15 @@ class Desk:
         if found is None:
             raise InputError(f"no camera of this station has that name; known are {', '.join(self.cameras) or 'none'}")
         return found
+
+    def picture_text(self, slot: int) -> tuple[int, Mapping[str, Any]] | None:
+        """Return number and text of the newest live picture of the view in `slot`, None where there is none."""
+        found = self.frames.about(slot) if self.frames is not None and slot < self.frames.views else None
+        return found if found and self.is_of(slot, found[1]) else None
+
+    def is_of(self, slot: int, about: Mapping[str, Any]) -> bool:
+        """Whether a picture with this text is of the view in `slot`: settings may have changed."""
+        return (about["camera"], about["region"]) == self.views[slot]
 
     def alarm(self, request: Request) -> Alarm:
         """Return the alarm that an address names; HTTPException 404 where there is none."""

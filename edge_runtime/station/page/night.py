@@ -222,8 +222,7 @@ def view_sizes(desk: Desk, camera: str) -> dict[str, tuple[int, int]]:
     """Return by region the size (height, width) of what was judged last of a camera, where that is known."""
     found = {}
     for slot, (name, region) in enumerate(desk.views):
-        seen = desk.frames.about(slot) if desk.frames is not None and slot < desk.frames.views else None
-        if name == camera and seen and (seen[1]["camera"], seen[1]["region"]) == (name, region):
+        if name == camera and (seen := desk.picture_text(slot)):
             height, width = seen[1]["size"]
             found[region] = (int(height), int(width))
     return found
