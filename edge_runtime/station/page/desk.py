@@ -20,7 +20,7 @@ from ...cameras.settings import CameraSettings
 from ...clock import from_iso
 from ...judgements.store import Judgements
 from ...watchlog import report
-from ...web.access import current
+from ...web.access import address_of, current
 from ...web.bodies import json_object
 from ...web.sse import LiveValues
 from ...web.templates import Entry, Head, Pages
@@ -114,7 +114,7 @@ class Desk:
 
     def audit(self, request: Request, what: str, subject: str) -> None:
         """Add a line on what the person who asks has done."""
-        self.judgements.audit(current(request).name, request.client.host if request.client else "", what, subject)
+        self.judgements.audit(current(request).name, address_of(request), what, subject)
 
 
 @contextmanager
