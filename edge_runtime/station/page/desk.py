@@ -41,6 +41,8 @@ NAVIGATION = (
 )
 HOUR = 3600.0  # seconds
 PERIODS = {"12h": 12 * HOUR, "24h": 24 * HOUR, "7d": 7 * 24 * HOUR, "30d": 30 * 24 * HOUR}
+NIGHTS = ("12h", "24h", "7d")  # the periods over which a night and its thresholds are looked at
+SNOOZE_HOURS = (1, 2, 4, 8, 12, 24)  # that are offered
 STALE_SECONDS = 10.0  # without a look at the cameras, after which what the live page shows is not live any more
 MOST_DIGITS = 15  # of a number in an address: no database counts further
 
