@@ -41,6 +41,12 @@ export async function post(path, body = {}) {
   return value;
 }
 
+/** Show the state in the header, where the page has one. */
+export function headState(state, words) {
+  const pill = document.querySelector("#head-state .pill");
+  if (pill) { pill.dataset.state = state; pill.textContent = words; }
+}
+
 /** Say something to a screen reader alone. */
 export function announce(sentence) {
   document.getElementById("announcer").textContent = sentence;
