@@ -1,5 +1,5 @@
 // One picture: its label, and boxes by mouse, touch and keys. Boxes are in pixels of the upright picture.
-import { announce, breakable, complain, keys, post, t, toast } from "./base.js";
+import { announce, breakable, complain, get, keys, post, t, toast } from "./base.js";
 import { Boxes } from "./boxes.js";
 
 const setup = JSON.parse(document.getElementById("setup").textContent);
@@ -21,12 +21,7 @@ const percent = (share) => `${Math.round(share * 100)} %`;
 
 function details(number) {
   if (!fetched.has(number)) {
-    const asked = fetch(`/items/${number}`, { headers: { Accept: "application/json" } }).then(async (answer) => {
-      if (answer.status === 401) location.reload();
-      const value = await answer.json();
-      if (!answer.ok) throw new Error(value.error);
-      return value;
-    });
+    const asked = get(`/items/${number}`);
     asked.catch(() => fetched.delete(number));
     fetched.set(number, asked);
     if (fetched.size > 12) fetched.delete(fetched.keys().next().value);
