@@ -15,7 +15,7 @@ let busy = false;
 const fetched = new Map();  // number -> promise of what /items/N says
 
 const isFault = (name) => { const at = setup.labels.indexOf(name); return at >= 0 && (setup.faults[at] || !setup.faults.includes(true)); };
-const proposedBox = () => item?.proposal?.boxes[label] ?? null;
+const proposedBox = () => (isFault(label) ? item?.proposal?.boxes[label] ?? null : null);
 const canvas = new Boxes(svg, { changed: tell, began: becomeFault });
 const percent = (share) => `${Math.round(share * 100)} %`;
 
@@ -57,8 +57,8 @@ function begin() {
   const answered = item.answered?.answer === "label" ? item.answered : null;
   label = answered?.label || item.label || item.proposal?.label || "";
   let boxes = answered?.boxes ?? item.boxes ?? [];
-  if (!answered && !boxes.length && isFault(label) && proposedBox()) boxes = [proposedBox()];
-  canvas.proposal = isFault(label) ? proposedBox() : null;
+  if (!answered && !boxes.length && proposedBox()) boxes = [proposedBox()];
+  canvas.proposal = proposedBox();
   mapShown = false;
   byId("unread").hidden = !item.unread;
   byId("unread").textContent = item.unread ?? "";
@@ -85,7 +85,7 @@ function tellWhy() {
 }
 
 function draw() {
-  canvas.proposal = isFault(label) ? proposedBox() : null;
+  canvas.proposal = proposedBox();
   canvas.draw();
 }
 
@@ -124,7 +124,7 @@ function becomeFault() {
   const faults = setup.labels.filter(isFault);
   const seen = [item.rival, item.proposal?.label].find((name) => faults.includes(name));
   if (seen || faults.length === 1) label = seen ?? faults[0];
-  canvas.proposal = isFault(label) ? proposedBox() : null;
+  canvas.proposal = proposedBox();
 }
 
 function takeProposed() {
@@ -168,7 +168,7 @@ async function give(answer, note = "") {
 function isProposed() {
   if (label !== item.proposal?.label) return false;
   const proposal = proposedBox();
-  if (!isFault(label) || !proposal) return true;
+  if (!proposal) return true;
   return canvas.boxes.length === 1 && canvas.boxes[0].every((edge, at) => Math.abs(edge - proposal[at]) < 1);
 }
 
