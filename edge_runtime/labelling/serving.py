@@ -1,5 +1,6 @@
 """Shows a page on the machine of the person who started the command, until they end it."""
 
+import contextlib
 import threading
 from collections.abc import Callable
 
@@ -7,8 +8,6 @@ from starlette.types import ASGIApp
 
 from ..web.local_access import LocalAccess, open_browser
 from ..web.server import listen, serve
-
-LONGEST_END = 10.0  # seconds that answers under way get
 
 
 def show(
@@ -25,26 +24,11 @@ def show(
     """
     listening = listen("127.0.0.1", port)
     address = access.address(listening.getsockname()[1])
-    stop, failed = stop or threading.Event(), list[BaseException]()
 
     def ready() -> None:
         say(f"The page is at {address} (this address works once). Press Ctrl-C here to end.")
         if browser and not open_browser(address):
             say("No display was found: open the address in a browser of this machine.")
 
-    def run() -> None:
-        try:
-            serve(app, listening, stop, ready=ready)
-        except BaseException as error:  # noqa: BLE001  it is raised where the person waits
-            failed.append(error)
-            stop.set()
-
-    server = threading.Thread(target=run, name="page", daemon=True)
-    server.start()
-    try:
-        stop.wait()
-    except KeyboardInterrupt:
-        stop.set()
-    server.join(LONGEST_END)
-    if failed:
-        raise failed[0]
+    with contextlib.suppress(KeyboardInterrupt):  # it is raised again once the server has ended
+        serve(app, listening, stop or threading.Event(), ready=ready)

@@ -58,6 +58,11 @@ def current(request: HTTPConnection) -> Account:
     return session.account
 
 
+def address_of(request: HTTPConnection) -> str:
+    """Return the network address that a request comes from, "" where it has none."""
+    return request.client.host if request.client else ""
+
+
 def require(role: Role | None) -> Callable[[Endpoint], Any]:
     """Mark an endpoint, a function or a method, as open to `role` and above; None: to everybody.
 

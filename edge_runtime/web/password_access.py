@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 from ..bundle.errors import UnavailableError
 from ..text_files import printable
-from .access import SAFE_METHODS, require
+from .access import SAFE_METHODS, address_of, require
 from .accounts import Account, Accounts
 from .login_limits import LoginLimits
 from .sessions import Session, Sessions
@@ -88,7 +88,7 @@ class PasswordAccess:
     async def _log_in(self, request: Request) -> Response:
         form = await request.form()
         name, password = str(form.get("name", "")), str(form.get("password", ""))
-        address = request.client.host if request.client else ""
+        address = address_of(request)
         if wait := self._limits.attempt(name, address):
             answer = self._form(request, self._pages.t("login.wait", n=wait), 429, name)
             answer.headers["Retry-After"] = str(wait)
@@ -124,7 +124,7 @@ class PasswordAccess:
     async def _log_out(self, request: Request) -> Response:
         if (session := self.session(request)) is not None:
             self._sessions.end(session.id)
-            await self._tell(session.account.name, request.client.host if request.client else "", "logout")
+            await self._tell(session.account.name, address_of(request), "logout")
         answer = RedirectResponse(self.entrance, 303)
         self._set(answer, self._cookie, "")
         return answer

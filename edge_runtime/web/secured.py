@@ -78,22 +78,24 @@ class secured:
                 headers.setdefault("Cache-Control", "no-store")
             await send(message)
 
-        request = Request(scope)
-        host = _host_name(request.headers.get("host", ""))
-        if not self._is_ours(host):
-            refused = self._errors.answer(request, 421, self._errors.pages.t("error.e421", host=printable(host)))
-            await refused(scope, receive, send_with_headers)
-        elif request.method not in SAFE_METHODS and not _from_here(request):
-            refused = self._errors.answer(request, 403, self._errors.pages.t("error.e403_origin"))
-            await refused(scope, receive, send_with_headers)
-        elif not is_utf8(request):
-            refused = self._errors.answer(request, 415, self._errors.pages.t("error.e415"))
-            await refused(scope, receive, send_with_headers)
-        elif announced(scope) > self._body_bytes:
-            refused = self._errors.answer(request, 413, self._errors.pages.t("error.e413"))
+        refused = self._refusal(Request(scope))
+        if refused is not None:
             await refused(scope, receive, send_with_headers)
         else:
             await self._app(scope, bounded(receive, self._body_bytes), send_with_headers)
+
+    def _refusal(self, request: Request) -> Response | None:
+        """Return the answer to a request that reaches no route, None for one that may."""
+        host, t = _host_name(request.headers.get("host", "")), self._errors.pages.t
+        if not self._is_ours(host):
+            return self._errors.answer(request, 421, t("error.e421", host=printable(host)))
+        if request.method not in SAFE_METHODS and not _from_here(request):
+            return self._errors.answer(request, 403, t("error.e403_origin"))
+        if not is_utf8(request):
+            return self._errors.answer(request, 415, t("error.e415"))
+        if announced(request.scope) > self._body_bytes:
+            return self._errors.answer(request, 413, t("error.e413"))
+        return None
 
     def _is_ours(self, host: str) -> bool:
         return host in self._names or f"*.{host.partition('.')[2]}" in self._names

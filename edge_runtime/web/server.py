@@ -75,6 +75,11 @@ def certificate_names(cert_file: Path) -> list[str]:
     return [*names.get_values_for_type(x509.DNSName), *map(str, names.get_values_for_type(x509.IPAddress))]
 
 
+def page_names(section: PageSection) -> list[str]:
+    """Return the names by which the page may be asked for: those of [page] and of its certificate."""
+    return [*section.names, *(certificate_names(section.cert_file) if section.cert_file else ())]
+
+
 def try_page(section: PageSection, free: bool) -> str:
     """Read every file that [page] names, and listen where the port is `free`; return what the page would be.
 
@@ -84,12 +89,11 @@ def try_page(section: PageSection, free: bool) -> str:
         raise InputError("users_file is not set in [page], so nobody could log in")
     accounts = Accounts.read(section.users_file)
     _config(_nothing, section.cert_file, section.key_file)
-    own = [] if section.cert_file is None else certificate_names(section.cert_file)
+    own = page_names(section)
     if free:
         listen(section.host, section.port).close()
-    names = f", by the names {', '.join([*section.names, *own])}" if section.names or own else ""
-    scheme = "http" if section.cert_file is None else "https"
-    return f"page on {scheme}://{section.host}:{section.port}{names}; users: {', '.join(accounts.names()) or 'none'}"
+    names = f", by the names {', '.join(own)}" if own else ""
+    return f"page on {section.address(section.port)}{names}; users: {', '.join(accounts.names()) or 'none'}"
 
 
 async def _nothing(scope: Scope, receive: Receive, send: Send) -> None:

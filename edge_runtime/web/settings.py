@@ -34,6 +34,11 @@ class PageSection:
                 "cert_file and key_file, or keep host = 127.0.0.1 and come through an SSH tunnel"
             )
 
+    def address(self, port: int) -> str:
+        """Return where the page is, served at `port`."""
+        host = f"[{self.host}]" if ":" in self.host and not self.host.startswith("[") else self.host
+        return f"http{'s' if self.cert_file else ''}://{host}:{port}"
+
 
 def is_loopback(host: str) -> bool:
     """Whether the address is one that this machine alone can reach."""

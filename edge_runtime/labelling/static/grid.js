@@ -1,5 +1,5 @@
 // Many pictures at once: choose them by mouse, touch or keys, then give all of them one label.
-import { announce, complain, keys, post, t, toast } from "./base.js";
+import { announce, complain, get, keys, post, t, toast } from "./base.js";
 
 const setup = JSON.parse(document.getElementById("setup").textContent);
 const byId = (id) => document.getElementById(id);
@@ -23,10 +23,7 @@ async function load(at = start) {
   start = Math.max(0, at);
   const query = new URLSearchParams({ start, reason: byId("reason").value, label: byId("label").value, open: byId("open").value });
   try {
-    const answer = await fetch(`/items?${query}`, { headers: { Accept: "application/json" } });
-    if (answer.status === 401) location.reload();
-    const found = await answer.json();
-    if (!answer.ok) throw new Error(found.error);
+    const found = await get(`/items?${query}`);
     if (turn !== loading) return;
     items = found.items;
     matching = found.matching;
@@ -103,8 +100,7 @@ function tellChosen() {
 
 async function give(answer, label = "") {
   if (!chosen.size) { announce(t("label.choose_first")); return; }
-  const share = 0;  // how long one of many was looked at is not known
-  const answers = [...chosen].map((number) => ({ number, answer, label, seconds: share }));
+  const answers = [...chosen].map((number) => ({ number, answer, label }));  // without seconds: how long one of many was looked at is not known
   try {
     tell(await post("/answers", { answers }));
     toast(t("label.many_kept", { n: answers.length, what: answer === "label" ? label : t(`label.${answer}`) }), { undo, state: "ok" });

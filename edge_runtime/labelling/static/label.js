@@ -1,5 +1,5 @@
 // One picture: its label, and boxes by mouse, touch and keys. Boxes are in pixels of the upright picture.
-import { announce, breakable, complain, keys, post, t, toast } from "./base.js";
+import { announce, breakable, complain, get, keys, post, t, toast } from "./base.js";
 import { Boxes } from "./boxes.js";
 
 const setup = JSON.parse(document.getElementById("setup").textContent);
@@ -15,18 +15,13 @@ let busy = false;
 const fetched = new Map();  // number -> promise of what /items/N says
 
 const isFault = (name) => { const at = setup.labels.indexOf(name); return at >= 0 && (setup.faults[at] || !setup.faults.includes(true)); };
-const proposedBox = () => item?.proposal?.boxes[label] ?? null;
+const proposedBox = () => (isFault(label) ? item?.proposal?.boxes[label] ?? null : null);
 const canvas = new Boxes(svg, { changed: tell, began: becomeFault });
 const percent = (share) => `${Math.round(share * 100)} %`;
 
 function details(number) {
   if (!fetched.has(number)) {
-    const asked = fetch(`/items/${number}`, { headers: { Accept: "application/json" } }).then(async (answer) => {
-      if (answer.status === 401) location.reload();
-      const value = await answer.json();
-      if (!answer.ok) throw new Error(value.error);
-      return value;
-    });
+    const asked = get(`/items/${number}`);
     asked.catch(() => fetched.delete(number));
     fetched.set(number, asked);
     if (fetched.size > 12) fetched.delete(fetched.keys().next().value);
@@ -62,8 +57,8 @@ function begin() {
   const answered = item.answered?.answer === "label" ? item.answered : null;
   label = answered?.label || item.label || item.proposal?.label || "";
   let boxes = answered?.boxes ?? item.boxes ?? [];
-  if (!answered && !boxes.length && isFault(label) && proposedBox()) boxes = [proposedBox()];
-  canvas.proposal = isFault(label) ? proposedBox() : null;
+  if (!answered && !boxes.length && proposedBox()) boxes = [proposedBox()];
+  canvas.proposal = proposedBox();
   mapShown = false;
   byId("unread").hidden = !item.unread;
   byId("unread").textContent = item.unread ?? "";
@@ -90,7 +85,7 @@ function tellWhy() {
 }
 
 function draw() {
-  canvas.proposal = isFault(label) ? proposedBox() : null;
+  canvas.proposal = proposedBox();
   canvas.draw();
 }
 
@@ -129,7 +124,7 @@ function becomeFault() {
   const faults = setup.labels.filter(isFault);
   const seen = [item.rival, item.proposal?.label].find((name) => faults.includes(name));
   if (seen || faults.length === 1) label = seen ?? faults[0];
-  canvas.proposal = isFault(label) ? proposedBox() : null;
+  canvas.proposal = proposedBox();
 }
 
 function takeProposed() {
@@ -173,7 +168,7 @@ async function give(answer, note = "") {
 function isProposed() {
   if (label !== item.proposal?.label) return false;
   const proposal = proposedBox();
-  if (!isFault(label) || !proposal) return true;
+  if (!proposal) return true;
   return canvas.boxes.length === 1 && canvas.boxes[0].every((edge, at) => Math.abs(edge - proposal[at]) < 1);
 }
 

@@ -4,7 +4,7 @@ from ...bundle.errors import InputError
 from ...web.accounts import Accounts
 from ...web.password_access import PasswordAccess
 from ...web.secured import secured
-from ...web.server import certificate_names
+from ...web.server import page_names
 from .cameras import Cameras
 from .desk import Desk
 from .events import Events
@@ -28,5 +28,4 @@ def make_app(desk: Desk, tiles: Tiles) -> secured:
         desk.judgements.audit(who, address, what, "page")
 
     access = PasswordAccess(Accounts.read(section.users_file), desk.pages, station, tls, told)
-    own = [] if section.cert_file is None else certificate_names(section.cert_file)
-    return secured(routes, access, desk.pages, [*section.names, section.host, *own])
+    return secured(routes, access, desk.pages, [section.host, *page_names(section)])

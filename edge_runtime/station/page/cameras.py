@@ -9,11 +9,10 @@ from starlette.routing import Route
 from ...causes import Cause
 from ...web.access import require
 from ...web.accounts import Role
-from .desk import Desk, shown_time, wall_of
+from .desk import SNOOZE_HOURS, Desk, shown_time, wall_of
 from .night import smallest_seen, view_sizes
 
 MAINTENANCE_HOURS = (1, 2, 4, 8, 24, 72, 168)
-SNOOZE_HOURS = (1, 2, 4, 8, 12, 24)
 STATES = {"online": "ok", "maintenance": "note", "offline": "bad", "not_evaluated": "warn"}
 HISTORY = 20  # lines of who told what
 

@@ -9,7 +9,7 @@ import click
 from ...bundle.errors import UnavailableError
 from ...cli_errors import Command, config_option
 from ...logs import log_to_stderr
-from ..settings import StationSettings, load_station_settings
+from ..settings import load_station_settings
 
 
 @click.command(cls=Command)
@@ -35,10 +35,6 @@ def page(config: Path, live_fd: int | None) -> None:
             f"the page needs the package {error.name}; install rarefault with the extra station"
         ) from error
     settings = load_station_settings(config)
-    serve_page(settings, live_fd, stop, lambda port: click.echo(_address(settings, port), err=True))
-
-
-def _address(settings: StationSettings, port: int) -> str:
-    section = settings.page
-    host = f"[{section.host}]" if ":" in section.host and not section.host.startswith("[") else section.host
-    return f"the page is at http{'s' if section.cert_file else ''}://{host}:{port}/"
+    serve_page(
+        settings, live_fd, stop, lambda port: click.echo(f"the page is at {settings.page.address(port)}/", err=True)
+    )

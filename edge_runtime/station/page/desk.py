@@ -1,7 +1,7 @@
 """What all of the station's pages share: settings, the stores that they read and write, texts, and what forms hold."""
 
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,7 +20,7 @@ from ...cameras.settings import CameraSettings
 from ...clock import from_iso
 from ...judgements.store import Judgements
 from ...watchlog import report
-from ...web.access import current
+from ...web.access import address_of, current
 from ...web.bodies import json_object
 from ...web.sse import LiveValues
 from ...web.templates import Entry, Head, Pages
@@ -41,6 +41,8 @@ NAVIGATION = (
 )
 HOUR = 3600.0  # seconds
 PERIODS = {"12h": 12 * HOUR, "24h": 24 * HOUR, "7d": 7 * 24 * HOUR, "30d": 30 * 24 * HOUR}
+NIGHTS = ("12h", "24h", "7d")  # the periods over which a night and its thresholds are looked at
+SNOOZE_HOURS = (1, 2, 4, 8, 12, 24)  # that are offered
 STALE_SECONDS = 10.0  # without a look at the cameras, after which what the live page shows is not live any more
 MOST_DIGITS = 15  # of a number in an address: no database counts further
 
@@ -78,6 +80,15 @@ class Desk:
             raise InputError(f"no camera of this station has that name; known are {', '.join(self.cameras) or 'none'}")
         return found
 
+    def picture_text(self, slot: int) -> tuple[int, Mapping[str, Any]] | None:
+        """Return number and text of the newest live picture of the view in `slot`, None where there is none."""
+        found = self.frames.about(slot) if self.frames is not None and slot < self.frames.views else None
+        return found if found and self.is_of(slot, found[1]) else None
+
+    def is_of(self, slot: int, about: Mapping[str, Any]) -> bool:
+        """Whether a picture with this text is of the view in `slot`: settings may have changed."""
+        return (about["camera"], about["region"]) == self.views[slot]
+
     def alarm(self, request: Request) -> Alarm:
         """Return the alarm that an address names; HTTPException 404 where there is none."""
         found = self.events.by_id(request.path_params["id"])
@@ -105,7 +116,7 @@ class Desk:
 
     def audit(self, request: Request, what: str, subject: str) -> None:
         """Add a line on what the person who asks has done."""
-        self.judgements.audit(current(request).name, request.client.host if request.client else "", what, subject)
+        self.judgements.audit(current(request).name, address_of(request), what, subject)
 
 
 @contextmanager

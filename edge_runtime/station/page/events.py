@@ -26,7 +26,7 @@ from ...media.heatmap import fitted
 from ...media.jpeg import encode_jpeg
 from ...web.access import require
 from ...web.accounts import Role
-from .desk import PERIODS, Desk, percent, period_of, shown_time, wall_of, whole_of
+from .desk import PERIODS, SNOOZE_HOURS, Desk, percent, period_of, shown_time, wall_of, whole_of
 
 PAGE_ROWS = 50
 THUMB_SIDE, THUMB_QUALITY = 320, 80  # pixels, and of its JPEG
@@ -195,6 +195,7 @@ class Events:
             "cameras": self._desk.cameras,
             "labels": self._desk.labels(),
             "periods": list(PERIODS),
+            "snooze_hours": SNOOZE_HOURS,
             "newest": self._desk.events.newest(),
             "verdicts": [verdict.value for verdict in Verdict],
         }

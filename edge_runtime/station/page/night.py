@@ -22,10 +22,9 @@ from ..scores.drift import LEARNING, LEFT, read_drift
 from ..scores.replay import SAME_SECONDS
 from ..state_lock import is_running
 from ..updating.signed_reports import on_disk
-from .desk import PERIODS, Desk, percent, period_of, shown_time, wall_of
+from .desk import NIGHTS, PERIODS, Desk, percent, period_of, shown_time, wall_of
 
 DAY = 86400.0  # seconds
-OFFERED = ("12h", "24h", "7d")  # periods
 PRECISION_DAYS = 8 * 7
 MOST_INTERVALS = 200  # in the table of what was not watched
 
@@ -43,13 +42,13 @@ class NightPage:
     @require(Role.VIEWER)
     def page(self, request: Request) -> Response:
         """Show the report of the last hours."""
-        period = period_of(request.query_params, OFFERED, "24h")
+        period = period_of(request.query_params, NIGHTS, "24h")
         seconds = PERIODS[period]
         told, night = self._desk.service.read(), self._night(seconds)
         share = watched_share(night)
         context = {
             "period": period,
-            "periods": OFFERED,
+            "periods": NIGHTS,
             "covered": "" if share is None else percent(share, 1),
             "covered_state": "off" if share is None else "ok" if share > 0.99 else "warn" if share > 0.9 else "bad",
             "began": shown_time(night.until.wall - (night.until.monotonic - shown_from(night))),
@@ -222,8 +221,7 @@ def view_sizes(desk: Desk, camera: str) -> dict[str, tuple[int, int]]:
     """Return by region the size (height, width) of what was judged last of a camera, where that is known."""
     found = {}
     for slot, (name, region) in enumerate(desk.views):
-        seen = desk.frames.about(slot) if desk.frames is not None and slot < desk.frames.views else None
-        if name == camera and seen and (seen[1]["camera"], seen[1]["region"]) == (name, region):
+        if name == camera and (seen := desk.picture_text(slot)):
             height, width = seen[1]["size"]
             found[region] = (int(height), int(width))
     return found

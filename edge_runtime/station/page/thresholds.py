@@ -16,9 +16,8 @@ from ...web.access import require
 from ...web.accounts import Role
 from ..scores.replay import SAME_SECONDS, JudgedAlarm, alarms_at
 from ..scores.score_store import ScoreBlock, read_scores
-from .desk import HOUR, PERIODS, Desk, period_of, shown_time, wall_of
+from .desk import HOUR, NIGHTS, PERIODS, Desk, period_of, shown_time, wall_of
 
-OFFERED = ("12h", "24h", "7d")  # periods
 STEPS = 50  # thresholds that are tried, beside the one in force
 BEFORE = HOUR  # that is read besides, so that what stood at the beginning is known
 KEPT, KEPT_SECONDS = 16, 120.0  # answers in memory, and for how long they are good
@@ -42,7 +41,7 @@ class Thresholds:
         query, manifest = request.query_params, self._desk.model.manifest()
         labels = list(manifest.fault_labels) if manifest else []
         label, camera = query.get("label") or (labels or [""])[0], query.get("camera", "")
-        period = period_of(query, OFFERED, "24h")
+        period = period_of(query, NIGHTS, "24h")
         if camera:
             self._desk.camera(camera)
         if label and label not in labels:
@@ -50,7 +49,7 @@ class Thresholds:
         context = {
             "labels": labels,
             "cameras": self._desk.cameras,
-            "periods": OFFERED,
+            "periods": NIGHTS,
             "label": label,
             "camera": camera,
             "period": period,

@@ -128,10 +128,6 @@ def too_old(about: Mapping[str, Any], now: float) -> bool:
     return bool(now - about["captured_monotonic"] > about["limit"])
 
 
-def _view(about: Mapping[str, Any]) -> tuple[str, str]:
-    return about["camera"], about["region"]
-
-
 class Tiles:
     """The page of live tiles, its stream and its pictures."""
 
@@ -189,15 +185,9 @@ class Tiles:
             desk.frames.want(now)
         told = desk.service.read()
         return [
-            tile_of(desk.pages.t, slot, view, told, self._about(slot, view), time.monotonic())
+            tile_of(desk.pages.t, slot, view, told, desk.picture_text(slot), time.monotonic())
             for slot, view in enumerate(desk.views)
         ]
-
-    def _about(self, slot: int, view: tuple[str, str]) -> tuple[int, Mapping[str, Any]] | None:
-        """Return number and text of the picture in the slot, where that is of this view: settings may have changed."""
-        frames = self._desk.frames
-        found = frames.about(slot) if frames is not None and slot < frames.views else None
-        return found if found and _view(found[1]) == view else None
 
     @require(Role.VIEWER)
     def page(self, request: Request) -> Response:
@@ -235,7 +225,7 @@ class Tiles:
         if slot is None or frames is None or slot >= min(frames.views, len(self._desk.views)):
             raise HTTPException(404)
         found = frames.read(slot)
-        if found is None or _view(found.about) != self._desk.views[slot] or too_old(found.about, time.monotonic()):
+        if found is None or not self._desk.is_of(slot, found.about) or too_old(found.about, time.monotonic()):
             return Response(status_code=204)  # it would pose as live
         return Response(self._jpeg(slot, found, with_map), media_type="image/jpeg")
 

@@ -21,15 +21,16 @@ export function breakable(label) {
   return words;
 }
 
-/** POST `body` (an object, as JSON) to `path` with the session's token; the answer's JSON. Throws an Error with a sentence. */
-export async function post(path, body = {}) {
+/** GET `path`: the answer's JSON. Throws an Error with a sentence. */
+export const get = (path) => ask(path, {});
+
+/** POST `body` (an object, as JSON) to `path` with the session's token; otherwise as `get`. */
+export const post = (path, body = {}) => ask(path, { "Content-Type": "application/json", "X-CSRF-Token": page.csrf }, "POST", JSON.stringify(body));
+
+async function ask(path, headers, method = "GET", body = undefined) {
   let answer;
   try {
-    answer = await fetch(path, {
-      method: "POST",
-      headers: { "Content-Type": "application/json", "Accept": "application/json", "X-CSRF-Token": page.csrf },
-      body: JSON.stringify(body),
-    });
+    answer = await fetch(path, { method, headers: { Accept: "application/json", ...headers }, body });
   } catch {
     throw new Error(t("common.no_answer"));
   }
@@ -39,6 +40,12 @@ export async function post(path, body = {}) {
   try { value = text ? JSON.parse(text) : {}; } catch { value = { error: text }; }
   if (!answer.ok) throw new Error(value.error || answer.statusText);
   return value;
+}
+
+/** Show the state in the header, where the page has one. */
+export function headState(state, words) {
+  const pill = document.querySelector("#head-state .pill");
+  if (pill) { pill.dataset.state = state; pill.textContent = words; }
 }
 
 /** Say something to a screen reader alone. */

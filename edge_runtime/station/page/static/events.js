@@ -1,6 +1,6 @@
 // Events: moving through the list, judging by keys, undo. The page works by its links without this.
 
-import { announce, breakable, complain, keys, post, t, toast } from "./base.js";
+import { announce, breakable, complain, headState, keys, post, t, toast } from "./base.js";
 import { Boxes } from "./boxes.js";
 
 const pane = document.getElementById("pane");
@@ -254,8 +254,7 @@ setInterval(async () => {
   if (answer?.status === 401) location.reload();
   if (!answer?.ok) return;
   const { newest, state, words } = await answer.json();
-  const pill = document.querySelector("#head-state .pill");
-  if (pill) { pill.dataset.state = state; pill.textContent = words; }
+  headState(state, words);
   if (newest <= Number(fresh.dataset.newest) || !fresh.hidden) return;
   fresh.hidden = false;
   fresh.querySelector("span").textContent = t("events.fresh");

@@ -1,6 +1,6 @@
 // Live tiles: words and pictures follow the stream; what is not live is grey at once.
 
-import { announce, keys, stream, t } from "./base.js";
+import { announce, headState, keys, stream, t } from "./base.js";
 
 const part = (tile, name) => tile.querySelector(`[data-${name}]`);
 const button = document.getElementById("map");
@@ -80,8 +80,7 @@ function lost() {
 stream("/live/stream", (value) => {
   value.tiles.forEach(update);
   summary(value.now);
-  const state = document.querySelector("#head-state .pill");
-  if (state) { state.dataset.state = value.state; state.textContent = value.words; }
+  headState(value.state, value.words);
   alarms(value.newest);
 }, lost);
 
