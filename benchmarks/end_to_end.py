@@ -24,6 +24,7 @@ from augment.presets import PRESETS
 from augment.records import DATASET, RunFolder
 from augment.settings import DataSettings, load_settings, write_once
 from augment.spatial.spot_answers import Pictures, Trained, pointing
+from benchmarks.draws import named_groups
 from edge_runtime.bundle.heads import SpatialHead
 from export.checkpoint import load_checkpoint
 from export.parity import torch_runner
@@ -54,8 +55,7 @@ def prepare(
     fold: int, random: bool,
 ) -> None:  # fmt: skip
     """Write OUT/frozen/pipeline.toml and OUT/whole/pipeline.toml."""
-    named = {name: tuple(labels.split(",")) for name, _, labels in (group.partition("=") for group in groups)}
-    images = DataSettings(source=data, boxes=boxes, faults=faults, groups=named, folds=5, fold=fold)
+    images = DataSettings(source=data, boxes=boxes, faults=faults, groups=named_groups(groups), folds=5, fold=fold)
     if random:
         images = images.unrelated()
     preset = PRESETS["mini"]

@@ -38,14 +38,13 @@ from augment.data.image_store import ImageStore
 from augment.data.split import stratified_folds
 from augment.feedback.take import take_feedback
 from augment.json_objects import write_json
-from augment.presets import PRESETS
 from augment.progress import say
 from augment.record_types import DatasetRecord
-from augment.records import COMPARISON, DATASET, RunFolder, item_seed
-from augment.settings import DataSettings, Settings, load_settings, write_once
+from augment.records import DATASET, RunFolder, item_seed
+from augment.settings import DataSettings, Settings, load_settings
 from augment.stages import dataset
 from augment.updates.fleet import Fleet
-from benchmarks.draws import pooled
+from benchmarks.draws import data_section, pooled, settings_of, spot_figures, train
 from benchmarks.watch.station import ENGINE, PRECISION
 from edge_runtime.alerts.alarm_rules import AlarmRules
 from edge_runtime.alerts.events import ALARM, SAMPLE, JudgedView, Reporter
@@ -66,7 +65,6 @@ from edge_runtime.updates.identity.station_key import open_station_key
 from edge_runtime.updates.state import UPDATES
 from tests.support.night_clips import sensed
 
-ARM = "real"
 STAGES = ["dataset", "caption", "refine", "adapt", "generate", "curate", "train", "compare", "export"]
 RUNS = ("before", "alarms", "alarms and hard examples", "whole half")
 PAIRS = tuple((run, "before") for run in RUNS[1:])
@@ -99,11 +97,7 @@ def main(
     data: Path, boxes: str, faults: tuple[str, ...], groups: tuple[str, ...], out: Path, draws: int, size: int
 ) -> None:
     """Measure what comes back."""
-    named = {name: tuple(labels.split(",")) for name, _, labels in (group.partition("=") for group in groups)}
-    place = Path(boxes).resolve() if boxes else ""
-    section = DataSettings(
-        source=str(data.resolve()), boxes=str(place), faults=faults, groups=named, test_share=TEST_SHARE
-    )
+    section = replace(data_section(data, boxes, faults, groups), test_share=TEST_SHARE)
     found = []
     for number in range(draws):
         found.append(measured(prepare(section, out.resolve(), number, size)))
@@ -115,16 +109,7 @@ def main(
 
 def prepare(section: DataSettings, out: Path, number: int, size: int) -> Draw:
     """Split the data of one draw; a second call gives the same."""
-    preset = PRESETS["cpu"]
-    settings = replace(
-        preset,
-        seed=number,
-        cache=str(out / "cache"),
-        data=section,
-        train=replace(preset.train, arms=(ARM, "real+classic"), head="spatial", size=size),
-        compare=replace(preset.compare, baseline="real+classic", candidate=ARM),
-        export=replace(preset.export, arm=ARM),
-    )
+    settings = settings_of(section, out, number, size)
     folder = out / f"draw-{number}"
     records = dataset.run(settings, RunFolder(folder / "split")).records
     if not (folder / "images").exists():
@@ -162,10 +147,7 @@ def trained(draw: Draw, name: str, rows: Sequence[DatasetRecord]) -> dict[str, f
     folder = draw.folder / name
     manifest = draw.folder / f"{name}.csv"
     _write_manifest(manifest, rows, draw.test)
-    data = replace(draw.settings.data, source=str(manifest), layout="manifest", boxes="")
-    folder.mkdir(exist_ok=True)
-    write_once(replace(draw.settings, data=data), folder / "pipeline.toml", "this benchmark")
-    run_pipeline(folder / "pipeline.toml", STAGES)
+    train(draw.settings, manifest, folder, STAGES)
     return figures_of(draw, folder)
 
 
@@ -263,18 +245,8 @@ def _said(entry: Entry, truth: DatasetRecord, data: DataSettings) -> Judgement:
 
 
 def figures_of(draw: Draw, run: Path) -> dict[str, float]:
-    """Return recall at 90 % specificity, pointing and AUC over all faults, and what the bundle flags by itself."""
-    spots = RunFolder(run).require(COMPARISON).summary.arms[ARM].spots
-    assert spots is not None  # the head is spatial
-    faults = list(spots.faults.values())
-    images = [one.images for one in faults]
-    pointed = [(one.pointing.value, one.boxed) for one in faults if one.pointing]
-    return {
-        "recall": float(np.average([one.recall_common[0].recall.value for one in faults], weights=images)),
-        "pointing": float(np.average([value for value, _ in pointed], weights=[boxed for _, boxed in pointed])),
-        "auc": float(np.average([one.auc.value for one in faults], weights=images)),
-        **_flagged(draw, run),
-    }
+    """Return what the map does on the test pictures, and what the bundle flags by itself."""
+    return {**spot_figures(RunFolder(run)), **_flagged(draw, run)}
 
 
 def _flagged(draw: Draw, run: Path) -> dict[str, float]:

@@ -17,31 +17,28 @@ and how many of the flipped labels and hidden boxes were found. Intervals are of
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
 import numpy as np
 
-from augment.cli import run_pipeline
 from augment.json_objects import write_json
 from augment.labelling.exports import Row, write_manifest
 from augment.labelling.items import SourceItems
 from augment.labelling.pictures import Looks, list_pictures
 from augment.models.image_embedding import Fingerprints
-from augment.presets import PRESETS
 from augment.progress import say
-from augment.records import COMPARISON, RunFolder, item_seed
-from augment.settings import DataSettings, Settings, load_settings, write_once
+from augment.records import RunFolder, item_seed
+from augment.settings import DataSettings, Settings, load_settings
 from augment.stages import dataset
-from benchmarks.draws import pooled
+from benchmarks.draws import data_section, of_manifest, pooled, settings_of, spot_figures, train
 from edge_runtime.labelling.items import Box
 
 HIDDEN, FLIPPED = 0.30, 0.05  # shares: of boxed pictures that lose their boxes, of pictures that get a wrong label
 ARMS = ("damaged", "random", "proposed", "mended")
 PAIRS = (("proposed", "random"), ("proposed", "damaged"), ("random", "damaged"), ("mended", "damaged"))
 STAGES = ["dataset", "caption", "refine", "adapt", "generate", "curate", "train", "compare"]
-ARM = "real"
 
 
 @dataclass(frozen=True)
@@ -99,9 +96,7 @@ def main(
     order_only: bool,
 ) -> None:
     """Measure the gain of the proposed order."""
-    named = {name: tuple(labels.split(",")) for name, _, labels in (group.partition("=") for group in groups)}
-    section = DataSettings(source=str(data.resolve()), boxes=str(Path(boxes).resolve()) if boxes else "", faults=faults)
-    section = replace(section, groups=named)
+    section = data_section(data, boxes, faults, groups)
     found = []
     for number in range(draws):
         draw = prepare(section, out, number, size)
@@ -122,17 +117,7 @@ def main(
 
 def prepare(section: DataSettings, out: Path, number: int, size: int) -> Draw:
     """Split and damage the data of one draw; a second call gives the same."""
-    preset = PRESETS["cpu"]
-    train = replace(preset.train, arms=(ARM, "real+classic"), head="spatial", size=size)
-    settings = replace(
-        preset,
-        seed=number,
-        cache=str((out / "cache").resolve()),
-        data=section,
-        train=train,
-        compare=replace(preset.compare, baseline="real+classic", candidate=ARM),
-        export=replace(preset.export, arm=ARM),
-    )
+    settings = settings_of(section, out, number, size)
     folder = out / f"draw-{number}"
     known = dataset.run(settings, RunFolder(folder / "split"))
     root = Path(section.source)
@@ -211,28 +196,8 @@ def written(draw: Draw, name: str, rows: Mapping[str, Row], with_tests: bool) ->
 
 def trained(draw: Draw, arm: str, rows: Mapping[str, Row]) -> dict[str, float]:
     """Run the pipeline on the rows and return what it measures on the test pictures."""
-    manifest = written(draw, arm, rows, with_tests=True)
-    data = replace(draw.settings.data, source=str(manifest.resolve()), layout="manifest", boxes="")
-    folder = draw.folder / arm
-    folder.mkdir(exist_ok=True)
-    write_once(replace(draw.settings, data=data), folder / "pipeline.toml", "this benchmark")
-    run_pipeline(folder / "pipeline.toml", STAGES)
-    return figures_of(RunFolder(folder))
-
-
-def figures_of(folder: RunFolder) -> dict[str, float]:
-    """Return recall at 90 % specificity, pointing and AUC, each the mean over test pictures of all faults."""
-    spots = folder.require(COMPARISON).summary.arms[ARM].spots
-    assert spots is not None  # the head is spatial
-    faults = list(spots.faults.values())
-    images, boxed = [one.images for one in faults], [one.boxed for one in faults]
-    return {
-        "recall": float(np.average([one.recall_common[0].recall.value for one in faults], weights=images)),
-        "pointing": float(
-            np.average([one.pointing.value for one in faults if one.pointing], weights=[b for b in boxed if b])
-        ),
-        "auc": float(np.average([one.auc.value for one in faults], weights=images)),
-    }
+    train(draw.settings, written(draw, arm, rows, with_tests=True), draw.folder / arm, STAGES)
+    return spot_figures(RunFolder(draw.folder / arm))
 
 
 def found_first(draw: Draw, first: Sequence[str], answers: int) -> dict[str, object]:
@@ -251,10 +216,7 @@ def proposed_order(draw: Draw, run: Path | None) -> list[str]:
     Without a run it is the order of `rarefault label DATA`.
     """
     manifest = written(draw, "to-label", draw.damaged, with_tests=False)
-    settings = load_settings(run) if run else draw.settings
-    settings = replace(
-        settings, data=replace(settings.data, source=str(manifest.resolve()), layout="manifest", boxes="")
-    )
+    settings = of_manifest(load_settings(run) if run else draw.settings, manifest)
     listed = list_pictures(settings.data)
     labels = sorted({row.label for row in draw.damaged.values()})
     items = SourceItems(settings, listed, labels, [name for name in labels if name in settings.data.faults])

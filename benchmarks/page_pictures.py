@@ -6,7 +6,6 @@ pages at the width of a desktop and of a phone; then `rarefault label` on pictur
 
 import argparse
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -17,7 +16,8 @@ from typing import Any
 
 from playwright.sync_api import Page, sync_playwright
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+from tests.conftest import CHROMIUM
+
 DESKTOP, PHONE = (1440, 900), (390, 844)
 MOST_BYTES = 150_000
 LABELLED = ("sealed_transformer", "leaking_transformer")  # a dozen pictures each,

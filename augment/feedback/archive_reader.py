@@ -16,6 +16,7 @@ from typing import Any
 
 from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.files import sha256_bytes
+from edge_runtime.bundle.zip_errors import ZIP_ERRORS
 from edge_runtime.judgements.archive import CONTENT, MANIFEST, PICTURES, SCHEMA, SCHEMA_VERSION
 from edge_runtime.judgements.records import read_judgement
 from edge_runtime.media.image_files import decode_image
@@ -95,7 +96,7 @@ def _members(data: bytes) -> dict[str, bytes]:
             if sum(info.file_size for info in infos) > len(data):
                 raise InputError("its members claim more bytes than it has")
             members = {info.filename: archive.read(info) for info in infos}
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, ValueError, RuntimeError, OSError) as error:
+    except ZIP_ERRORS as error:
         raise InputError(f"it is no whole .zip ({error}); copy it again") from error
     if MANIFEST not in members or CONTENT not in members:
         raise InputError(f"it lacks {MANIFEST} or {CONTENT}; give the file that `edge-station feedback` wrote")

@@ -1,7 +1,7 @@
 """Takes archives of feedback into a run: what is new is kept, and RUN/feedback/records.json says what it teaches."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -32,6 +32,7 @@ from augment.records import DATASET, Document, RunFolder
 from augment.settings import Settings, load_settings
 from augment.updates.fleet import Fleet
 from edge_runtime.bundle.errors import InputError
+from edge_runtime.judgements.records import Judgement
 
 Dataset = Document[DatasetRecord, DatasetSummary]
 
@@ -88,7 +89,7 @@ def _document(received: ReceivedFeedback, settings: Settings, dataset: Dataset) 
     kin = kin_of_held_out(records, pictures, dataset.records, ImageStore(settings), settings.data)
     found = [_unless(truth, kin) for truth in found]
     kept = [truth.record for truth in found if truth.record is not None]
-    return FeedbackDocument(records=kept, summary=_summary(received, found, kept))
+    return FeedbackDocument(records=kept, summary=_summary(received, judged, found, kept))
 
 
 def _unless(truth: Truth, kin: dict[str, str]) -> Truth:
@@ -103,8 +104,12 @@ def _groups(settings: Settings, dataset: Dataset) -> FaultGroups | None:
     return resolve(labels, data.faults, data.groups, data.kinds) if can_tell_faults(labels, data.faults) else None
 
 
-def _summary(received: ReceivedFeedback, found: Sequence[Truth], records: Sequence[FeedbackRecord]) -> FeedbackSummary:
-    judged = received.judgements()
+def _summary(
+    received: ReceivedFeedback,
+    judged: Mapping[str, Sequence[Judgement]],
+    found: Sequence[Truth],
+    records: Sequence[FeedbackRecord],
+) -> FeedbackSummary:
     return FeedbackSummary(
         archives=len(received.archives),
         judged=len(judged),

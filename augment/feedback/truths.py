@@ -10,7 +10,7 @@ from augment.data.fault_groups import FaultGroups
 from augment.data.feedback import Disagreement, FeedbackRecord, JudgedPrecision
 from edge_runtime.clock import from_iso
 from edge_runtime.judgements.precision import precisions
-from edge_runtime.judgements.records import Judgement, Verdict
+from edge_runtime.judgements.records import Judgement, Verdict, disagree, drawn_boxes
 
 BURST_SECONDS = 600.0  # frames of one camera within this are one burst
 
@@ -71,19 +71,18 @@ def _truth(
 ) -> Truth:
     station, _, event = key.partition(" ")
     newest = said[-1]
-    if len({judgement.said for judgement in said}) > 1:
+    if disagree(said):
         return Truth(station, event, reason=f"judges disagree: {_told(said)}")
     if example is None:
         return Truth(station, event, reason="its picture has not come, or was gone when it was judged")
     label, reason = labels.meant(newest, example)
     if not label:
         return Truth(station, event, reason=reason)
-    drawn = next((judgement.boxes for judgement in reversed(said) if judgement.boxes), None)
     record = FeedbackRecord(
         id=key,
         path=f"feedback/{example['file'].rpartition('/')[2]}",
         label=label,
-        boxes=drawn if newest.verdict is not Verdict.WRONG else None,
+        boxes=(drawn_boxes(said) or None) if newest.verdict is not Verdict.WRONG else None,
         group=bursts[key],
         station=station,
         camera=newest.camera,
@@ -136,13 +135,13 @@ def disagreements(judgements: Mapping[str, Sequence[Judgement]]) -> list[Disagre
             said={judgement.judge: judgement.true_label or judgement.verdict.value for judgement in said},
         )
         for key, said in judgements.items()
-        if len({judgement.said for judgement in said}) > 1
+        if disagree(said)
     ]
 
 
 def verdict_counts(judgements: Mapping[str, Sequence[Judgement]]) -> dict[str, int]:
     """Count the verdicts of the events on which all judges agree."""
-    agreed = [said[-1].verdict.value for said in judgements.values() if len({one.said for one in said}) == 1]
+    agreed = [said[-1].verdict.value for said in judgements.values() if not disagree(said)]
     return dict(sorted(Counter(agreed).items()))
 
 

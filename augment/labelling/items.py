@@ -18,7 +18,7 @@ from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.preprocess import Frame
 from edge_runtime.inference.evaluator import Evaluator
 from edge_runtime.labelling.items import CONTRADICTED, Box, Item, Look, Proposal
-from edge_runtime.labelling.proposals import propose
+from edge_runtime.labelling.proposals import judged_look
 
 Chance = npt.NDArray[np.float64]
 
@@ -85,14 +85,10 @@ class SourceItems:
     def look(self, item: Item) -> Look:
         """Read the picture and ask the model, where there is one."""
         picture, frame = self._by_path[item.id], self.picture(item)
-        height, width = frame.shape[:2]
-        boxes = self.boxes_of(picture, (height, width))
+        boxes = self.boxes_of(picture, (frame.shape[0], frame.shape[1]))
         if self._evaluator is None:
             return Look(frame, boxes, self._guess(picture))
-        manifest = self._evaluator.bundle.manifest
-        evaluation = self._evaluator.evaluate(frame)
-        proposal = propose(evaluation, manifest.head, manifest.input, (height, width))
-        return Look(frame, boxes, proposal, evaluation.cams, manifest.input, manifest.head.full_heat)
+        return judged_look(frame, boxes, self._evaluator.evaluate(frame), self._evaluator.bundle.manifest)
 
     def stated_boxes(self, every: bool) -> tuple[dict[str, tuple[Box, ...]], dict[str, tuple[int, int]]]:
         """Return the boxes that the source draws in pixels by the picture's id, and (width, height) by path.

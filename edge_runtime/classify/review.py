@@ -29,7 +29,7 @@ from ..judgements.records import Judgement, Verdict, read_judgement
 from ..judgements.store import Judgements, picture_subject
 from ..labelling.items import JUDGE, Item, Look
 from ..labelling.journal import LABEL, SOMETHING_ELSE, Given, Journal
-from ..labelling.proposals import propose
+from ..labelling.proposals import judged_look
 from ..media.image_files import read_image
 from ..updates.identity.station_key import PUBLIC_FILE, open_station_key
 from ..updates.state import UPDATES
@@ -90,8 +90,7 @@ class ReviewItems:
         """Read the picture and judge it as it was classified, maybe decoded at a part of its size, with its maps."""
         frame, manifest = self.picture(item), self.evaluator.bundle.manifest
         evaluation = self.evaluator.evaluate(read_image(self.seen[item.id].path, manifest.input).frame)
-        proposal = propose(evaluation, manifest.head, manifest.input, (frame.shape[0], frame.shape[1]))
-        return Look(frame, (), proposal, evaluation.cams, manifest.input, manifest.head.full_heat)
+        return judged_look(frame, (), evaluation, manifest)
 
 
 @click.command("review", cls=Command, context_settings={"help_option_names": ["-h", "--help"]})

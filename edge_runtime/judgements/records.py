@@ -74,12 +74,22 @@ class Judgement:
 
     @property
     def said(self) -> tuple[Verdict, str]:
-        """What was said, apart from who said it: two judges disagree where these differ."""
+        """What was said, apart from who said it; see `disagree`."""
         return self.verdict, self.true_label
 
     def to_json(self) -> dict[str, Any]:
         """Return the object that `read_judgement` reads."""
         return {**asdict(self), "verdict": self.verdict.value, "boxes": [list(box) for box in self.boxes]}
+
+
+def disagree(said: Sequence[Judgement]) -> bool:
+    """Whether judges of one event say different things of it."""
+    return len({judgement.said for judgement in said}) > 1
+
+
+def drawn_boxes(said: Sequence[Judgement]) -> tuple[Box, ...]:
+    """Return the boxes of the last judgement of one event that has any; none where nobody drew any."""
+    return next((judgement.boxes for judgement in reversed(said) if judgement.boxes), ())
 
 
 def judge_event(

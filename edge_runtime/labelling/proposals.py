@@ -6,13 +6,20 @@ import cv2
 import numpy as np
 
 from ..bundle.heads import Array, Head, SpatialHead
-from ..bundle.preprocess import PreprocessSpec
+from ..bundle.manifest import Manifest
+from ..bundle.preprocess import Frame, PreprocessSpec
 from ..inference.evaluator import Evaluation
 from ..media.heatmap import over_frame
-from .items import Box, Proposal
+from .items import Box, Look, Proposal
 
 HALF = 0.5  # of the peak; the part of the map around the peak that lies above is the fault
 LEAST_SIDE = 4  # pixels of the picture; a smaller box cannot be taken hold of
+
+
+def judged_look(frame: Frame, boxes: tuple[Box, ...], evaluation: Evaluation, manifest: Manifest) -> Look:
+    """Return a picture with the boxes of its source, what the model of `manifest` proposes of it, and its maps."""
+    proposal = propose(evaluation, manifest.head, manifest.input, (frame.shape[0], frame.shape[1]))
+    return Look(frame, boxes, proposal, evaluation.cams, manifest.input, manifest.head.full_heat)
 
 
 def propose(evaluation: Evaluation, head: Head, spec: PreprocessSpec, size: tuple[int, int]) -> Proposal | None:

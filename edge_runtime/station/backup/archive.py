@@ -22,6 +22,7 @@ from ...alerts.outbox import DATABASE, FOLDERS
 from ...bundle.errors import InputError, UnavailableError
 from ...bundle.files import make_folder, sync_file, sync_folder
 from ...bundle.store import CURRENT_SLOT, read_pointer
+from ...bundle.zip_errors import ZIP_ERRORS
 from ...clock import iso
 from ...durable_sqlite import disk, is_full
 from ...judgements.store import DATABASE as JUDGEMENTS
@@ -89,7 +90,7 @@ def restore(source: Path, state_dir: Path) -> str:
                 spare.mkdir()
                 sync_folder(state_dir)
                 _extract(archive, spare)
-    except (zipfile.BadZipFile, EOFError, OSError, NotImplementedError) as error:
+    except ZIP_ERRORS as error:
         raise InputError(f"{source} is no whole backup ({error}); copy it again, or take another") from error
     with disk(f"the state folder {state_dir}"):
         for path in sorted(spare.iterdir()):

@@ -21,7 +21,7 @@ from ...alerts.event_query import Selection
 from ...alerts.outbox import DELIVERED, PARKED, Entry
 from ...bundle.errors import InputError
 from ...bundle.preprocess import Frame
-from ...judgements.records import Judgement, Verdict
+from ...judgements.records import Judgement, Verdict, disagree, drawn_boxes
 from ...media.heatmap import fitted
 from ...media.jpeg import encode_jpeg
 from ...web.access import require
@@ -220,8 +220,8 @@ class Events:
             "marks": [self._mark(name, document[name]) for name in ("maintenance", "snoozed") if document.get(name)],
             "deliveries": self._deliveries(entry),
             "said": [_said(desk, judgement) for judgement in said],
-            "boxes": next((judgement.boxes for judgement in reversed(said) if judgement.boxes), ()),
-            "disagree": len({judgement.said for judgement in said}) > 1,
+            "boxes": drawn_boxes(said),
+            "disagree": disagree(said),
             "seen_by": seen and {"who": seen.by, "when": shown_time(seen.wall)},
             "snoozed": snooze and {"until": shown_time(snooze.until), "by": snooze.by},
             "others": [label for label in dict.fromkeys(labels) if label != row["label"]],

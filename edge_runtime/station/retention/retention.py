@@ -17,6 +17,7 @@ from pathlib import Path
 
 from ...alerts.outbox import FOLDERS, Outbox, event_of
 from ...bundle.errors import UnavailableError
+from ...bundle.zip_errors import ZIP_ERRORS
 from ...clock import SYNCED, Clock, Instant, boot_id, from_iso, instant
 from ...durable_sqlite import disk, open_database, transaction
 from ...judgements.archive import CONTENT
@@ -145,7 +146,7 @@ def events_in(archive: Path) -> list[str]:
     try:
         with zipfile.ZipFile(archive) as members:
             return [str(example["event"]) for example in json.loads(members.read(CONTENT))["examples"]]
-    except (OSError, zipfile.BadZipFile, KeyError, TypeError, ValueError) as error:
+    except (*ZIP_ERRORS, KeyError, TypeError) as error:
         log.warning("%s is no archive of feedback (%s)", archive, error)
         return []
 

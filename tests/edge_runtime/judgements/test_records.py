@@ -3,7 +3,7 @@
 import pytest
 
 from edge_runtime.bundle.errors import InputError
-from edge_runtime.judgements.records import Verdict, judge_event, read_judgement, week_of
+from edge_runtime.judgements.records import Verdict, disagree, drawn_boxes, judge_event, read_judgement, week_of
 from tests.support.judged_events import alarm_document
 
 
@@ -54,6 +54,17 @@ def test_what_cannot_be_a_judgement_is_refused(change):
     good = judge_event(alarm_document(1), Verdict.RIGHT, "anna", "operator").to_json()
     with pytest.raises(InputError):
         read_judgement({**good, **change})
+
+
+def test_judges_disagree_where_they_say_different_things_and_the_last_boxes_count():
+    first, last = (0.1, 0.2, 0.3, 0.4), (0.5, 0.5, 0.2, 0.2)
+    anna = judge_event(alarm_document(1), Verdict.RIGHT, "anna", "operator", boxes=[first])
+    ben = judge_event(alarm_document(1), Verdict.RIGHT, "ben", "operator", boxes=[last])
+    cleo = judge_event(alarm_document(1), Verdict.OTHER, "cleo", "operator", "rust")
+    dora = judge_event(alarm_document(1), Verdict.OTHER, "dora", "operator", "soot")
+    assert [disagree(said) for said in ([anna], [anna, ben], [anna, cleo], [cleo, dora])] == [False, False, True, True]
+    assert drawn_boxes([anna, ben, cleo]) == (last,)
+    assert drawn_boxes([cleo]) == ()
 
 
 def test_weeks_are_those_of_iso_8601():

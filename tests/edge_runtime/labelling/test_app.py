@@ -18,7 +18,7 @@ from edge_runtime.inference.evaluator import Evaluator
 from edge_runtime.labelling.app import label_app
 from edge_runtime.labelling.items import CONTRADICTED, SPREAD, UNBOXED, UNLABELLED, Item, Look
 from edge_runtime.labelling.journal import CANNOT_TELL, LABEL, SOMETHING_ELSE, Journal
-from edge_runtime.labelling.proposals import propose
+from edge_runtime.labelling.proposals import judged_look
 from edge_runtime.labelling.serving import show
 from edge_runtime.media.image_files import read_image
 from edge_runtime.web.local_access import LocalAccess
@@ -47,8 +47,7 @@ class FolderItems:
         frame, manifest = self.picture(item), self.evaluator.bundle.manifest
         evaluation = self.evaluator.evaluate(frame)
         boxes = ((8.0, 8.0, 20.0, 20.0),) if item.label in FAULTS and item.reason == SPREAD else ()
-        proposal = propose(evaluation, manifest.head, manifest.input, frame.shape[:2])
-        return Look(frame, boxes, proposal, evaluation.cams, manifest.input, manifest.head.full_heat)
+        return judged_look(frame, boxes, evaluation, manifest)
 
 
 @pytest.fixture(scope="module")

@@ -202,6 +202,19 @@ def test_a_damaged_archive_is_a_sentence(state, tmp_path):
             restore(tmp_path / "file.zip", tmp_path / "again")
 
 
+def test_compressed_data_that_is_none_is_a_sentence_too(state, tmp_path):
+    back_up(state, tmp_path / "file.zip", "north-7")
+    data = bytearray((tmp_path / "file.zip").read_bytes())
+    with zipfile.ZipFile(tmp_path / "file.zip") as archive:
+        member = archive.getinfo("outbox.sqlite3")
+    start = member.header_offset + 30 + len(member.filename)
+    data[start : start + 8] = b"\xff" * 8  # no block of deflate begins so
+    (tmp_path / "file.zip").write_bytes(data)
+    (tmp_path / "again").mkdir()
+    with pytest.raises(InputError, match="is no whole backup"):
+        restore(tmp_path / "file.zip", tmp_path / "again")
+
+
 def test_a_backup_waits_for_an_update_process_to_end(state, tmp_path):
     with update_lock(state), pytest.raises(UnavailableError, match="another process updates"):
         back_up(state, tmp_path / "file.zip", "north-7")
