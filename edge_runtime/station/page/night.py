@@ -183,7 +183,7 @@ class NightPage:
         return {
             "answers": bool(told),
             "disk": told.get("disk", ""),
-            "model": model if model.get("digest") else None,
+            "model": model if model and model.get("digest") else None,
             "update": {
                 "stage": update.get("stage", ""),
                 "since": shown_time(wall_of(str(update.get("since") or ""))),

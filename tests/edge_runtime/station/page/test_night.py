@@ -11,6 +11,7 @@ from edge_runtime.causes import Cause
 from edge_runtime.clock import Instant, instant, iso
 from edge_runtime.judgements.records import Verdict, judge_event
 from edge_runtime.station.page.night import NightPage, smallest_pixels, smallest_seen, view_sizes
+from edge_runtime.station.page.service_status import ServiceStatus
 from edge_runtime.station.scores.drift import FILE, FOLDER, MEASURES
 from edge_runtime.watchlog.ledger import Ledger
 from edge_runtime.watchlog.ledger_query import ledger_path
@@ -106,3 +107,11 @@ def test_a_camera_that_drifts_is_told(over):
     path.parent.mkdir()
     path.write_text(json.dumps({"schema": "rarefault/drift", "version": 1, "model": "c" * 64, "views": views}))
     assert "the picture is darker" in over.client("wall")[0].get("/night").text
+
+
+def test_a_service_without_a_model_that_can_serve_has_a_page_too(over):
+    update = {"slot": "", "stage": "failed", "since": iso(NOW), "reason": "content", "detail": "it is no model"}
+    told = {"cameras": {}, "model": None, "update": update}  # what `without_model` answers
+    over.desk.service = ServiceStatus(lambda: told)
+    page = over.client("wall", raise_bugs=True)[0].get("/night").text
+    assert "it is no model" in page
