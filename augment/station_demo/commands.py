@@ -10,12 +10,14 @@ import urllib.error
 import urllib.request
 from contextlib import ExitStack
 from pathlib import Path
+from typing import IO
 
 import click
 
 from augment.station_demo.files import BUNDLE, write_station, write_users
 from augment.station_demo.operator import Operator
 from edge_runtime.bundle.errors import InputError, UnavailableError
+from edge_runtime.bundle.files import lock_file
 from edge_runtime.bundle.store import MANIFEST
 from edge_runtime.child_process import end_child, module_command, start_child
 
@@ -23,6 +25,7 @@ NEEDED = ("argon2", "jinja2", "prometheus_client", "starlette", "uvicorn")  # of
 START_SECONDS, STOP_SECONDS, POLL_SECONDS = 120.0, 20.0, 0.1
 STATUS_PORT = 9464
 MAINTENANCE_HOURS = 1
+LOCK = "demo.lock"  # held while a demo writes and runs in its folder
 LOG_LINES = 12  # of a station that did not start
 EARLIER = Path("demo/bundle")  # where `rarefault demo` leaves one
 
@@ -54,6 +57,7 @@ def station_demo(out: Path, bundle: Path | None, port: int, browser: bool) -> No
     folder = out.absolute()
     folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as running:
+        _lock(running.enter_context((folder / LOCK).open("ab")), folder)
         cameras = DemoCameras()
         running.callback(cameras.close)
         page, passwords = _free(port), write_users(folder, hash_password)
@@ -73,6 +77,14 @@ def station_demo(out: Path, bundle: Path | None, port: int, browser: bool) -> No
             if station.poll() is not None:
                 raise UnavailableError(_ended(station, folder / "station.log"))
         click.echo("the station ends")
+
+
+def _lock(file: IO[bytes], folder: Path) -> None:
+    """Lock the file in the demo's folder; InputError where another demo, whose accounts lie there, holds it."""
+    try:
+        lock_file(file)
+    except OSError:
+        raise InputError(f"another demo runs in {folder}; end it, or give another folder with --out") from None
 
 
 def _bundle(given: Path | None) -> Path:

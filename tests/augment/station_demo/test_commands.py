@@ -51,6 +51,12 @@ def test_the_first_alarm_is_on_the_page_within_a_minute_and_an_interrupt_ends_al
     assert "leaking_transformer" in person.read("/events")
     assert f"End the maintenance of {IN_MAINTENANCE}" in person.read("/cameras")
     assert processes_of(tmp_path)
+    accounts = (tmp_path / "out" / "users.toml").read_bytes()
+    second = [sys.executable, "-m", "augment.cli", "station-demo", "--no-browser", "--out", str(tmp_path / "out")]
+    refused = subprocess.run(second, capture_output=True, text=True, timeout=120)
+    assert refused.returncode == 1
+    assert "another demo runs in" in refused.stderr
+    assert (tmp_path / "out" / "users.toml").read_bytes() == accounts
     process.send_signal(signal.SIGINT)
     assert process.wait(60) == 0, output.read_text()
     assert processes_of(tmp_path) == []

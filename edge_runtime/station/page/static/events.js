@@ -98,7 +98,7 @@ async function show(id, remember = true) {
   announce(t("event.shown", { label, camera, chance }));
 }
 
-/** Go `step` rows on; with `open`, to the next one that nobody has judged, where there is one. */
+/** Go `step` rows on and return true, where there is one; with `open`, to the next one that nobody has judged, if any. */
 function move(step, open = false) {
   const all = rows();
   const at = all.findIndex((row) => row.dataset.id === shown()?.dataset.event);
@@ -106,6 +106,8 @@ function move(step, open = false) {
   if (open) to = all.slice(at + 1).find((row) => !("judged" in row.dataset)) ?? to;
   if (to) show(to.dataset.id);
   else if (step > 0 && document.getElementById("older")) location.href = document.getElementById("older").href;
+  else return false;
+  return true;
 }
 
 async function refresh(id) {
@@ -125,8 +127,7 @@ async function act(address, body, { forward = false, kept = () => {} } = {}) {
     toast(said.message, { state: "ok", undo: said.undo ? () => takeBack(said.undo) : null });
     const id = said.event || shown()?.dataset.event;
     await refresh(id);
-    if (forward && rows().length > 1) move(1, true);
-    else if (id) await show(id);
+    if (!(forward && rows().length > 1 && move(1, true)) && id) await show(id);
   } catch (error) { complain(error); }
 }
 
