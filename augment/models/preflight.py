@@ -156,8 +156,8 @@ def models_of(settings: Settings) -> list[Model]:
     refine, generate = settings.refine, settings.generate
     named = [
         Model("data.embedding", settings.data.embedding, "embedder", ("dataset", "curate", "adapt")),
-        Model("caption.model", settings.caption.model, "blip", ("caption",)),
-        Model("refine.model", refine.model, "gpt2", ("refine",)),
+        Model("caption.model", settings.caption.model, "blip", ("caption",), settings.caption.revision),
+        Model("refine.model", refine.model, "gpt2", ("refine",), refine.revision),
         Model("refine.meaning", refine.meaning, "sentence", ("refine",)),
         Model("generate.model", generate.model, "stable-diffusion", ("refine", "adapt", "generate"), generate.revision),
     ]

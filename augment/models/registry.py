@@ -23,13 +23,13 @@ class Models:
     def captioner_folder(self) -> ModelFolder:
         """The files of the captioner."""
         section = self._settings.caption
-        return find_model(section.model, "blip", section.sha256)
+        return find_model(section.model, "blip", section.sha256, section.revision)
 
     @cached_property
     def writer_folder(self) -> ModelFolder:
         """The files of the writer."""
         section = self._settings.refine
-        return find_model(section.model, "gpt2", section.sha256)
+        return find_model(section.model, "gpt2", section.sha256, section.revision)
 
     @cached_property
     def painter_folder(self) -> ModelFolder:
