@@ -351,6 +351,7 @@ def run_pipeline(pipeline: Path, names: list[str]) -> None:
             _generate_and_curate(settings, folder, models)
         else:
             _run_stage(COMMANDS[name], settings, folder, models)
+        models.release()
     if names[-1] == EXPORT.command:
         from augment.report.build import write_report
 
