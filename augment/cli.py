@@ -352,6 +352,7 @@ def run_pipeline(pipeline: Path, names: list[str], spread: EngineOptions | None 
                 _generate_and_curate(settings, folder, models, engine)
             else:
                 _run_stage(COMMANDS[name], settings, folder, models, engine)
+            models.release()
     if names[-1] == EXPORT.command:
         from augment.report.build import write_report
 
