@@ -19,4 +19,8 @@ BENCHMARKS = (
     Benchmark(
         "edge-peers", EDGE, "edge-classify beside what people would use instead", "benchmarks.claim_peers:measure"
     ),
+    Benchmark("scaling", SCALE, "One worker of a Ray cluster against two", "benchmarks.claim_scaling:scaling"),
+    Benchmark(
+        "worker-killed", SCALE, "A worker killed, and then the command", "benchmarks.claim_scaling:worker_killed"
+    ),
 )

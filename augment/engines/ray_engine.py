@@ -165,6 +165,8 @@ class _Token:
         self.path = folder / f".engine-{uuid.uuid4().hex}"
 
     def __enter__(self) -> "_Token":
+        for left in self.path.parent.glob(".engine-*"):  # by a killed command; a worker of it that lives yet ends by it
+            shutil.rmtree(left, ignore_errors=True)
         self.path.mkdir()
         (self.path / VERSION).write_text(version(PACKAGE))
         return self
