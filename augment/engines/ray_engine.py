@@ -9,6 +9,7 @@ import importlib
 import logging
 import os
 import shutil
+import socket
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -28,6 +29,7 @@ STORE_BYTES = 200_000_000  # of Ray's object store where we start it; what goes 
 AHEAD = 2  # batches that a worker has at a time: the one that it works on, and the next
 LOSSES = 3  # workers that a batch may lose; at more the batch itself must be what kills them
 MOST_BLOCKS = 1000  # that the batches are cut into; each is an object that Ray keeps books of
+CONNECT_SECONDS = 10.0
 PACKAGE, VERSION = "rarefault", "version"
 
 
@@ -108,9 +110,12 @@ class RayEngine:
         return workers, each, max(1, cores // workers)
 
     def _join(self, ray: Any, quiet: dict[str, Any]) -> None:
+        host, _, port = self._address.rpartition(":")
         try:
+            if host and port.isdigit():  # Ray would wait for minutes for somebody to listen there
+                socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
             ray.init(address=self._address, **quiet)
-        except (ConnectionError, RuntimeError, ValueError) as error:
+        except (OSError, RuntimeError, ValueError) as error:
             raise UnavailableError(
                 f"no Ray cluster answers at {self._address} ({str(error).splitlines()[0]}); start one by `ray start "
                 "--head`, type the command on one of its machines, or leave --ray-address out"
