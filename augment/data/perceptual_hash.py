@@ -1,12 +1,13 @@
 """Perceptual hashes: 64 bits per image, few of which differ between images that look alike; and which hashes are near.
 
-Near hashes are found through an index and not by comparing all pairs. The 64 bits are cut into bands; of two hashes
-that differ in at most `bits` places, one of `bits // 2 + 1` bands differs in at most one place (the pigeonhole
-principle), so each hash looks into the buckets of its bands and of their neighbours: no near pair is missed.
+Near hashes are found through an index and not by comparing all pairs. The 64 bits are cut into bands. Of two hashes that
+differ in at most `bits` places, one of `bits + 1` bands is equal, and one of `bits // 2 + 1` differs in at most one place
+(the pigeonhole principle); so hashes are compared within the buckets of a band, and no near pair is missed.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TypeAlias
 
 import cv2
@@ -19,10 +20,11 @@ Hashes = NDArray[np.uint64]
 Places: TypeAlias = NDArray[np.int64]
 Pairs: TypeAlias = NDArray[np.int64]  # (M, 2) positions
 
-_AT_ONCE = 1 << 21  # pairs that are looked at at once: 100 MB
-_ROWS, _COLUMNS = 256, 8192  # of the matrix of all pairs at a time: it stays in the processor's cache
-_LEAST_BANDS = 4  # of 16 bits, so that a table of all buckets is small
-_LOOK_UP = 8  # times as long as a pair of the matrix takes a pair that comes out of a bucket
+_AT_ONCE = 1 << 20  # near pairs that are held at once
+_ROWS, _COLUMNS = 128, 4096  # of the matrix of all pairs at a time: it stays in the processor's cache
+_TILE = 20_000  # pairs in the time that a small matrix takes whatever its size
+_WIDEST = 20  # bits of a band, for which there is a table of all buckets
+_SAMPLE = 2000  # hashes by which crowds are counted
 
 
 def perceptual_hash(frame: NDArray[np.uint8]) -> int:
@@ -51,16 +53,10 @@ def near_pairs(left: Hashes, right: Hashes, bits: int, most: int | None = None) 
     part of `most` are left, and of a crowd of equal hashes each has one partner.
     """
     ours, theirs = _Distinct.of(left), _Distinct.of(right)
-    radius = np.full(len(ours.values), bits)
-    if most is not None:
-        count = np.zeros((len(ours.values), bits + 1), np.int64)
-        for first, second, distance in _joined(ours.values, theirs.values, bits):
-            np.add.at(count, (first, distance), theirs.counts[second])
-        if (count.sum(axis=1) * ours.counts).sum() > most:
-            fits = count.cumsum(axis=1) <= max(most // len(left), 1)
-            radius = np.where(fits.all(axis=1), bits, np.argmin(fits, axis=1) - 1)
+    every = most is None or len(left) * len(right) <= most
+    radius = np.full(len(ours.values), bits) if every else _radius(ours, theirs, bits, most or 0)
     parts = [np.empty((0, 2), np.int64)]
-    for first, second, distance in _joined(ours.values, theirs.values, bits):
+    for first, second, distance in _joined(ours.values, theirs.values, np.maximum(radius, 0).astype(np.uint8)):
         kept = distance <= radius[first]
         parts.append(_all_with_all(ours, theirs, first[kept], second[kept]))
         lone = (radius[first] < 0) & (distance == 0)
@@ -113,70 +109,112 @@ def _ranges(counts: Places) -> tuple[Places, Places]:
 # Distinct hashes
 
 
-def _joined(left: Hashes, right: Hashes, bits: int) -> Iterator[tuple[Places, Places, Places]]:
-    """Yield the positions of near hashes and their distances, some at a time, by the quicker of two ways."""
-    bands = _bands(max(bits // 2 + 1, _LEAST_BANDS))
-    small = len(left) * len(right) <= _AT_ONCE
-    buckets = [] if small else [_Buckets(right, shift, width) for shift, width in bands]
-    if small or _LOOK_UP * sum(own.cost(left) for own in buckets) > len(left) * len(right):
-        yield from _by_matrix(left, right, bits)
+def _radius(ours: _Distinct, theirs: _Distinct, bits: int, most: int) -> Places:
+    """Return within how many bits each of our hashes has few enough partners for `most` pairs in all; -1: not even 0.
+
+    The partners are counted among hashes drawn evenly: counting all would be what the index is there to avoid.
+    """
+    step = -(-len(theirs.inverse) // _SAMPLE)
+    drawn, weight = np.unique(theirs.values[theirs.inverse[::step]], return_counts=True)
+    count = np.zeros((len(ours.values), bits + 1), np.int64)
+    for first, second, distance in _by_matrix(ours.values, drawn, np.full(len(ours.values), bits, np.uint8)):
+        place, many = first * (bits + 1) + distance, weight[second] * step
+        count += np.bincount(place, many, count.size).astype(np.int64).reshape(count.shape)
+    if (count.sum(axis=1) * ours.counts).sum() <= most:
+        return np.full(len(ours.values), bits)
+    fits = count.cumsum(axis=1) <= max(most // len(ours.inverse), 1)
+    return np.where(fits.all(axis=1), bits, np.argmin(fits, axis=1) - 1)
+
+
+def _joined(left: Hashes, right: Hashes, limits: NDArray[np.uint8]) -> Iterator[tuple[Places, Places, Places]]:
+    """Yield the positions of hashes within the `limits` of the left ones, and their distances, some at a time.
+
+    Buckets are searched where that looks at fewer pairs than there are.
+    """
+    bits = int(limits.max(initial=0))
+    bands = _bands(min(range(bits // 2 + 1, bits + 2), key=lambda count: _work(count, bits, len(left) * len(right))))
+    flips = bits // len(bands)  # 0 or 1 bits of a band
+    cut = [(_Buckets(left, *band), _Buckets(right, *band)) for band in bands if band[1] <= _WIDEST]
+    if len(cut) < len(bands) or sum(own.cost(other, flips) for own, other in cut) > len(left) * len(right):
+        yield from _collected(_by_matrix(left, right, limits))
         return
-    for number, own in enumerate(buckets):
-        for first, second in own.partners(left):
+    for number, (own, other) in enumerate(cut):
+        for first, second, distance in _collected(own.near(other, flips, limits)):
             differing = left[first] ^ right[second]
-            distance = np.bitwise_count(differing)
-            new = distance <= bits
+            new = np.ones(len(first), bool)
             for shift, width in bands[:number]:  # what an earlier band finds is not found again
-                new &= np.bitwise_count(differing >> np.uint64(shift) & np.uint64((1 << width) - 1)) > 1
-            yield first[new], second[new], distance[new].astype(np.int64)
+                new &= np.bitwise_count(differing >> np.uint64(shift) & np.uint64((1 << width) - 1)) > flips
+            yield first[new], second[new], distance[new]
 
 
 def _bands(count: int) -> list[tuple[int, int]]:
     """Return where each of `count` bands begins and how many bits it has."""
     edges = [64 * at // count for at in range(count + 1)]
-    return [(low, high - low) for low, high in zip(edges, edges[1:], strict=False)]
+    return [(low, high - low) for low, high in pairwise(edges)]
+
+
+def _work(bands: int, bits: int, pairs: int) -> float:
+    """Return about how many pairs are looked at with so many bands, if hashes are spread evenly over the buckets."""
+    width = 64 // bands
+    probes = bands * (1 + (width if bits // bands else 0))
+    return float(probes * (pairs / 2**width + _TILE * 2**width))
 
 
 class _Buckets:
-    """Hashes (M,) by the bits of one band."""
+    """Hashes (N,) sorted by the bits of one band."""
 
     def __init__(self, hashes: Hashes, shift: int, width: int) -> None:
-        self._shift, self._width = shift, width
-        self._flips = [0, *(1 << bit for bit in range(width))]
-        keys = self._keys(hashes)
+        self._width = width
+        keys = (hashes >> np.uint64(shift) & np.uint64((1 << width) - 1)).astype(np.int64)
         self._order = np.argsort(keys, kind="stable")
-        self._ends = np.cumsum(np.bincount(keys, minlength=1 << self._width))
+        self._sorted = hashes[self._order]
+        self._edges = np.searchsorted(keys[self._order], np.arange((1 << width) + 1))
 
-    def _keys(self, hashes: Hashes) -> Places:
-        return (hashes >> np.uint64(self._shift) & np.uint64((1 << self._width) - 1)).astype(np.int64)
+    def _flips(self, flips: int) -> list[int]:
+        return [0, *(1 << bit for bit in range(self._width))] if flips else [0]
 
-    def _spans(self, keys: Places) -> tuple[Places, Places]:
-        ends = self._ends[keys]
-        return np.where(keys > 0, self._ends[keys - 1], 0), ends
+    def cost(self, other: "_Buckets", flips: int) -> float:
+        """Return about how many pairs `near` looks at."""
+        sizes, theirs = np.diff(self._edges), np.diff(other._edges)
+        keys = np.arange(len(sizes))
+        return sum(float(sizes @ theirs[keys ^ flip]) + _TILE * len(keys) for flip in self._flips(flips))
 
-    def cost(self, hashes: Hashes) -> int:
-        """Return how many hashes lie in the buckets that `hashes` look into."""
-        keys = self._keys(hashes)
-        return sum(int((high - low).sum()) for low, high in (self._spans(keys ^ flip) for flip in self._flips))
-
-    def partners(self, hashes: Hashes) -> Iterator[tuple[Places, Places]]:
-        """Yield positions of `hashes` and of those in their buckets, some at a time."""
-        keys = self._keys(hashes)
-        for flip in self._flips:
-            low, high = self._spans(keys ^ flip)
-            size = high - low
-            start, total = 0, np.cumsum(size)
-            while start < len(size):
-                done = total[start - 1] if start else 0
-                stop = max(start + 1, int(np.searchsorted(total, done + _AT_ONCE, "right")))
-                which, at = _ranges(size[start:stop])
-                yield which + start, self._order[low[start:stop][which] + at]
-                start = stop
+    def near(self, other: "_Buckets", flips: int, limits: NDArray[np.uint8]) -> Iterator[tuple[Places, Places, Places]]:
+        """Yield the near pairs of one bucket after the other: positions and distances."""
+        limits = limits[self._order]
+        for key in np.flatnonzero(np.diff(self._edges)).tolist():
+            low, high = self._edges[key], self._edges[key + 1]
+            for flip in self._flips(flips):
+                begin, end = other._edges[key ^ flip], other._edges[(key ^ flip) + 1]
+                for rows, columns, distance in _by_matrix(
+                    self._sorted[low:high], other._sorted[begin:end], limits[low:high]
+                ):
+                    yield self._order[low + rows], other._order[begin + columns], distance
 
 
-def _by_matrix(left: Hashes, right: Hashes, bits: int) -> Iterator[tuple[Places, Places, Places]]:
+def _collected(
+    parts: Iterator[tuple[Places, Places, Places]],
+) -> Iterator[tuple[Places, Places, Places]]:
+    """Join small parts into few large ones."""
+    held: list[tuple[Places, Places, Places]] = []
+    size = 0
+    for part in parts:
+        held.append(part)
+        size += len(part[0])
+        if size >= _AT_ONCE:
+            first, second, distance = (np.concatenate(column) for column in zip(*held, strict=True))
+            yield first, second, distance
+            held, size = [], 0
+    if held:
+        first, second, distance = (np.concatenate(column) for column in zip(*held, strict=True))
+        yield first, second, distance
+
+
+def _by_matrix(left: Hashes, right: Hashes, limits: NDArray[np.uint8]) -> Iterator[tuple[Places, Places, Places]]:
     for row in range(0, len(left), _ROWS):
         for column in range(0, len(right), _COLUMNS):
             distance = hamming_distances(left[row : row + _ROWS], right[column : column + _COLUMNS])
-            first, second = np.nonzero(distance <= bits)
-            yield first + row, second + column, distance[first, second].astype(np.int64)
+            near = np.flatnonzero(distance <= limits[row : row + _ROWS, None])
+            if len(near):
+                first, second = np.divmod(near, distance.shape[1])
+                yield first + row, second + column, distance.ravel()[near].astype(np.int64)
