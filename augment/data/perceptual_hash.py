@@ -1,8 +1,8 @@
 """Perceptual hashes: 64 bits per image, few of which differ between images that look alike; and which hashes are near.
 
-Near hashes are found through an index and not by comparing all pairs. The 64 bits are cut into bands. Of two hashes that
-differ in at most `bits` places, one of `bits + 1` bands is equal, and one of `bits // 2 + 1` differs in at most one place
-(the pigeonhole principle); so hashes are compared within the buckets of a band, and no near pair is missed.
+Near hashes are found through an index and not by comparing all pairs. The 64 bits are cut into bands. Of two hashes
+that differ in at most `bits` places, one of `bits + 1` bands is equal, and one of `bits // 2 + 1` differs in at most
+one place (the pigeonhole principle); so hashes are compared within the buckets of a band, and no near pair is missed.
 """
 
 from collections.abc import Iterator

@@ -539,17 +539,18 @@ def _box_hints(
     healthy = [image.path for image in images if faults and image.candidate.label not in faults and _boxes_else(image)]
     cut = [record.path for record in records if any(STICKS_OUT in note for note in record.notes)]
     empty = [image.path for image in images if image.candidate.boxes == () and image.candidate.label in faults]
-    bare = [
-        record.path for record in records if not record.boxes and record.label in faults and record.path not in empty
-    ]
-    faulty = sum(record.label in faults and record.path not in empty for record in records)
-    whole = [image.path for image in images if image.id in set(boxes.whole)]
+    stated, whole_ids = set(empty), set(boxes.whole)
+    faulty = [record for record in records if record.label in faults and record.path not in stated]
+    bare = [record.path for record in faulty if not record.boxes]
+    whole = [image.path for image in images if image.id in whole_ids]
     hints = {
         "with a label that is no fault have boxes, which count for nothing; is the label right?": healthy,
         "have boxes that stick out and are cut; are these x, y, width and height?": cut,
         "have a box around the whole picture, which does not say where the fault is": whole,
         "of a fault have a file of boxes without one; is the label right?": empty,
-        "of a fault have no boxes: they teach which images show it, and not where": bare if len(bare) < faulty else [],
+        "of a fault have no boxes: they teach which images show it, and not where": bare
+        if len(bare) < len(faulty)
+        else [],
     }
     told = (
         [f"{len(wrong)} boxes cannot be those of their images and are left out"]
