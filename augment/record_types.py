@@ -308,6 +308,7 @@ class TrainingResult(JsonObject):
     steps: int
     best_step: int
     validation: Mapping[str, float]
+    processes: int | None = None  # that shared the training; it decides which random views there are
 
 
 class TrainingRecord(TrainedArm):
@@ -319,6 +320,7 @@ class TrainingRecord(TrainedArm):
     best_step: int
     validation: Mapping[str, float]  # metric -> value
     images: Mapping[str, Counts]  # real, synthetic -> label -> images
+    processes: int | None = None  # that shared the training, where it was more than one
 
 
 class Evaluation(JsonObject):

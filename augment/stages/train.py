@@ -21,6 +21,8 @@ from augment.arrays import Labels, Numbers
 from augment.data.fault_groups import can_tell_faults, resolve
 from augment.data.image_store import ImageStore
 from augment.data.split import TRAIN, VAL, judged_sides, learned_sides
+from augment.distributed.group import ALONE, Group
+from augment.distributed.processes import ProcessLost, check_processes, run_in_processes
 from augment.methods import CLASSIC
 from augment.models.image_embedding import cache_folder
 from augment.models.model_folders import pick_device
@@ -40,13 +42,13 @@ from augment.records import (
 from augment.settings import Settings, as_json
 from augment.spatial.end_to_end import fit_spatial
 from augment.spatial.head_training import fit_head
-from augment.spatial.held_out_copies import HeldOutCopies
+from augment.spatial.held_out_copies import Copies, HeldOutCopies
 from augment.spatial.lessons import Lessons, lessons_of
 from augment.spatial.tap_cache import TapCache
 from augment.training.arms import REAL, Arm, TrainingImage, parse_arms
 from augment.training.arms import SYNTHETIC as GENERATED
 from augment.training.cross_fit import Folds, folds_of
-from augment.training.finetune import Examples, Task, fit
+from augment.training.finetune import Examples, Task, finished, fit
 from augment.training.frame_cache import cached_frames
 from augment.training.harm_gate import HarmGate, train_gated
 from augment.training.input_size import input_of
@@ -86,6 +88,9 @@ class Material:
         targets = [self.labels.index(self.images[row].label) for row in rows]
         ids = [self.images[row].id for row in rows]
         return Examples(np.array(rows, dtype=np.int64), np.array(targets, dtype=np.int64), ids)
+
+
+Sources = tuple[Material, Build, dict[str, str]]  # images, initial networks, and what their weights are
 
 
 def _split(image: TrainingImage) -> str:
@@ -136,19 +141,17 @@ def design(settings: Settings, material: Material) -> Design:
     return Design(spec, SpatialHead(found.groups, found.kinds, pooling, BOXES if boxed else PICTURES), shape)
 
 
-def run(settings: Settings, folder: RunFolder, gate: HarmGate | None = None) -> TrainingDocument:
+def run(settings: Settings, folder: RunFolder, gate: HarmGate | None = None, processes: int = 1) -> TrainingDocument:
     """Train every arm with every seed; a record says what one learned from, how far it went and how well it did.
 
-    `gate` decides for arms with a gate; by default the one that reads the validation predictions.
+    `gate` decides for arms with a gate; by default the one that reads the validation predictions. So many `processes`
+    share each training of a whole network.
     """
-    dataset, curation = folder.require(DATASET), folder.require(CURATION)
-    arms = parse_arms(settings.train.arms, settings.generate.methods)
-    material = gather(dataset, curation, arms, folder.require(SYNTHETIC))
-    labels = material.labels
-    build, initial = initial_network(settings, len(labels))
+    curation, sources = folder.require(CURATION), _sources(settings, folder)
+    material, _, initial = sources
     others = {
         "seed": settings.seed,
-        "dataset": dataset.digest,
+        "dataset": material.digests[REAL],
         "faults": list(settings.data.faults),
         "baseline": settings.compare.baseline,  # what gates compare with
         **{key: named for key in ("groups", "kinds") if (named := as_json(settings.data)[key])},
@@ -156,22 +159,29 @@ def run(settings: Settings, folder: RunFolder, gate: HarmGate | None = None) -> 
     inputs = StageInputs.of(curation.digest, settings.train, others, {"initial_weights": initial})
     if done := folder.finished(TRAINING, inputs):
         return done
-    settings = _with_folds_that_fit(settings, material)
-    trainers = _Trainers(settings, folder, material, build, initial)
-    _check(settings, material, arms, trainers.design.head is not None)
+    trained = _Trained.of(settings, folder, sources, processes)
+    settings, whole = trained.trainers.settings, trained.trainers.design
+    arms = parse_arms(settings.train.arms, settings.generate.methods)
+    _check(arms, whole.head is not None)
+    if processes > 1:
+        _check_sharing(settings, processes, trained.trainers.device)
     arms, notes = _with_images(settings, material, arms)
-    place = folder.subfolder(TRAINING.document)
-    trained = _Trained(trainers, place, initial, build)
-    records = _train_arms(settings, arms, trained, gate or HarmGate(settings, place), notes)
-    whole = trainers.design
+    records = _train_arms(settings, arms, trained, gate or HarmGate(settings, trained.place), notes)
     summary = types.TrainingSummary(
-        labels=list(labels),
-        fault_labels=_fault_labels(settings, labels),
+        labels=list(material.labels),
+        fault_labels=_fault_labels(settings, material.labels),
         input=whole.spec.to_json(),
         head=whole.head.to_json() if whole.head else None,
         notes=notes or None,
     )
     return folder.write(Document(TRAINING, inputs, records, summary))
+
+
+def _sources(settings: Settings, folder: RunFolder) -> Sources:
+    """Return what trainings are made from, by the settings and documents of a run alone: any process may call this."""
+    arms = parse_arms(settings.train.arms, settings.generate.methods)
+    material = gather(folder.require(DATASET), folder.require(CURATION), arms, folder.require(SYNTHETIC))
+    return material, *initial_network(settings, len(material.labels))
 
 
 @dataclass(frozen=True)
@@ -182,13 +192,40 @@ class _Trained:
     place: Path
     initial: Mapping[str, str]
     build: Build
+    processes: int
 
-    def __call__(self, arm: Arm, seed: int) -> types.TrainingRecord:
-        """Return the record of the training."""
-        material = self.trainers.material
-        task = plan(self.trainers.settings, material, arm, seed, self.initial, self.build)
-        result = self.trainers.train(task, arm, self.place / arm.name / f"seed-{seed}")
-        return _record(task, result, arm, material)
+    @classmethod
+    def of(cls, settings: Settings, folder: RunFolder, sources: Sources, processes: int = 1) -> "_Trained":
+        """Return what trains the arms of a run; so many `processes` share each training."""
+        material, build, initial = sources
+        trainers = _Trainers(_with_folds_that_fit(settings, material), folder, material, build, initial)
+        return cls(trainers, folder.subfolder(TRAINING.document), initial, build, processes)
+
+    def __call__(self, arm: Arm, seed: int, group: Group = ALONE) -> types.TrainingRecord:
+        """Return the record of the training, which the processes of a `group` share."""
+        trainers, place = self.trainers, self.place / arm.name / f"seed-{seed}"
+        task = plan(trainers.settings, trainers.material, arm, seed, self.initial, self.build)
+        if self.processes > 1 and finished(place, task.key) is None:
+            trainers.prepare(task, arm)
+            shared = _Shared(trainers.settings, trainers.folder.path, arm, seed)
+            run_in_processes(shared, self.processes, trainers.device, f"train {task.name}")
+        result = trainers.train(task, arm, place, group)
+        return _record(task, result, arm, trainers.material)
+
+
+@dataclass(frozen=True)
+class _Shared:
+    """One training, as a process of a group gets it from the process that waits."""
+
+    settings: Settings
+    run: Path
+    arm: Arm
+    seed: int
+
+    def __call__(self, group: Group) -> None:
+        """Take part in the training."""
+        folder = RunFolder(self.run)
+        _Trained.of(self.settings, folder, _sources(self.settings, folder))(self.arm, self.seed, group)
 
 
 def _train_arms(
@@ -207,6 +244,8 @@ def _train_arms(
 
         try:
             found[arm.name] += train_gated(arm, labels, of_seeds, gate) if arm.gated else of_seeds(arm)
+        except ProcessLost:
+            raise  # nothing is wrong with the arm
         except FAILURES as error:
             failures.append(error)
             del found[arm.name]
@@ -242,18 +281,35 @@ class _Trainers:
         self.key = {"network": initial, "backbone": settings.train.backbone, "width": settings.train.width}
         self.cache = cache_folder(settings, folder)
 
-    def train(self, task: Task, arm: Arm, place: Path) -> types.TrainingResult:
+    def train(self, task: Task, arm: Arm, place: Path, group: Group = ALONE) -> types.TrainingResult:
         """Train one task into a folder: the whole network, or what ends it on frozen features."""
-        spatial, whole = self.design.head is not None and not arm.classic, self.settings.train.layers == "all"
-        watched = arm.named(self.settings.generate.methods) if arm.ungated in self.watched else ()
-        copies = self.copies.of(watched) if spatial else {}
+        spatial, whole = self._is_spatial(arm), self.settings.train.layers == "all"
+        copies = self._copies(arm) if spatial else {}
         if spatial and whole:
-            return fit_spatial(task, self.lessons, self.taps, place, self.device, copies)
+            return fit_spatial(task, self.lessons, self.taps, place, self.device, copies, group)
         if spatial:
             return fit_head(task, self.lessons, self.taps, place, copies)
         if whole:
-            return fit(task, self.whole_frames, place, self.device)
+            return fit(task, self.whole_frames, place, self.device, group)
         return fit_classifier(task, self.features, place)
+
+    def prepare(self, task: Task, arm: Arm) -> None:
+        """Write what the processes that share a training of a whole network will read, so that none writes it."""
+        if not self._is_spatial(arm):
+            self.whole_frames  # noqa: B018  # made where it is absent
+            return
+        self._copies(arm)
+        if self.settings.train.weights != "none":
+            self.taps.fill(task.training.rows)
+        else:
+            self.frames  # noqa: B018
+
+    def _is_spatial(self, arm: Arm) -> bool:
+        return self.design.head is not None and not arm.classic
+
+    def _copies(self, arm: Arm) -> Copies:
+        """Return the changed copies of held-out pictures that the training of `arm` judges."""
+        return self.copies.of(arm.named(self.settings.generate.methods) if arm.ungated in self.watched else ())
 
     @cached_property
     def frames(self) -> Frames:
@@ -444,7 +500,27 @@ def weights_of(targets: Labels, generated: npt.NDArray[np.bool_], arm: Arm, shar
     return weights
 
 
-def _check(settings: Settings, material: Material, arms: Sequence[Arm], spatial: bool) -> None:
+def _check_sharing(settings: Settings, processes: int, device: str) -> None:
+    """Raise a RarefaultError where so many processes cannot share the trainings that the settings ask for."""
+    section, asked = settings.train, f"--processes is {processes}, but"
+    if section.layers != "all":
+        raise InputError(
+            f"{asked} train.layers is {section.layers}, which is one small problem for each training and is not "
+            "shared; leave --processes out, or set train.layers to all"
+        )
+    if section.synthetic_norm:
+        raise InputError(
+            f"{asked} train.synthetic_norm keeps batch norms of its own for generated images, of which a process may "
+            "have none in its share of a batch; leave --processes out, or set train.synthetic_norm to false"
+        )
+    if section.batch_size < processes:
+        raise InputError(
+            f"{asked} train.batch_size is {section.batch_size}: each needs an image of every batch; ask for fewer"
+        )
+    check_processes(processes, device)
+
+
+def _check(arms: Sequence[Arm], spatial: bool) -> None:
     for arm in arms:
         if arm.balanced and not arm.classic and spatial:
             raise InputError(
