@@ -323,6 +323,12 @@ class TrainingRecord(TrainedArm):
     processes: int | None = None  # that shared the training, where it was more than one
 
 
+class AheadRecord(JsonObject):
+    """A worker is done with a training; how it went stands in its folder."""
+
+    id: str  # arm/seed-n
+
+
 class Evaluation(JsonObject):
     """One entry of a training's history.json."""
 

@@ -1,5 +1,6 @@
 """Starting the processes of a group on this machine, and ending all of them as soon as one is lost."""
 
+import multiprocessing
 import os
 import pickle
 import sys
@@ -9,7 +10,8 @@ from datetime import timedelta
 from pathlib import Path
 
 import torch
-from torch import distributed, multiprocessing
+from torch import distributed
+from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException, start_processes
 
 from augment.distributed.group import Group
 from edge_runtime.bundle.errors import RarefaultError, UnavailableError
@@ -38,16 +40,19 @@ def run_in_processes(work: Callable[[Group], None], count: int, device: str, wha
     all and is raised here. ProcessLost is raised, about `what`, where one was ended from outside.
     """
     with tempfile.TemporaryDirectory(prefix="rarefault-") as place:
+        # The first group of a command starts a server, which imports what the work needs; the processes are copies of
+        # it, so that the import is paid once and no process has threads or a GPU of ours.
+        multiprocessing.set_forkserver_preload([type(work).__module__])
         arguments = (work, count, device, Path(place))
         try:
-            multiprocessing.spawn(_member, arguments, nprocs=count)
-        except multiprocessing.ProcessExitedException as lost:
+            start_processes(_member, arguments, nprocs=count, start_method="forkserver")  # type: ignore[no-untyped-call]
+        except ProcessExitedException as lost:
             how = f"by the signal {lost.signal_name}" if lost.signal_name else f"with the code {lost.exit_code}"
             raise ProcessLost(
                 f"{what}: process {lost.error_index + 1} of {count} was ended {how}, so the others were ended too; "
                 "start the same command again, it goes on after the last look at the validation images"
             ) from lost
-        except multiprocessing.ProcessRaisedException as raised:
+        except ProcessRaisedException as raised:
             if (told := Path(place) / "error").exists():
                 raise pickle.loads(told.read_bytes()) from raised  # noqa: S301  # our own process wrote it
             raise

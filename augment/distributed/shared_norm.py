@@ -17,7 +17,7 @@ class SharedBatchNorm(nn.BatchNorm2d):
     def forward(self, images: Tensor) -> Tensor:
         """Map (N, C, H, W) -> the same shape; in training all processes of the group have to call it together."""
         if not self.training:
-            return cast(Tensor, super().forward(images))
+            return super().forward(images)
         mean, variance, count = self._statistics(images.float())
         with torch.no_grad():
             momentum = cast(float, self.momentum)
@@ -38,7 +38,7 @@ class SharedBatchNorm(nn.BatchNorm2d):
         own_count = torch.full_like(own_mean, images.numel() / images.shape[1])
         rows = torch.zeros(distributed.get_world_size(), 3, images.shape[1], device=images.device)
         rows[distributed.get_rank()] = torch.stack([own_count, own_mean, own_variance])
-        counts, means, variances = all_reduce(rows).unbind(1)
+        counts, means, variances = all_reduce(rows).unbind(1)  # type: ignore[no-untyped-call]
         count = counts.sum(0)
         mean = (counts * means).sum(0) / count
         variance = (counts * (variances + (means - mean) ** 2)).sum(0) / count

@@ -4,6 +4,8 @@ Only what a training learns from differs between the arms (and, for a classic on
 steps, batch size, schedule, views and the images that judge are the same. Test images are not opened here.
 """
 
+import contextlib
+import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,6 +25,8 @@ from augment.data.image_store import ImageStore
 from augment.data.split import TRAIN, VAL, judged_sides, learned_sides
 from augment.distributed.group import ALONE, Group
 from augment.distributed.processes import ProcessLost, check_processes, run_in_processes
+from augment.engines.interface import Engine
+from augment.engines.local import IN_THIS_PROCESS
 from augment.methods import CLASSIC
 from augment.models.image_embedding import cache_folder
 from augment.models.model_folders import pick_device
@@ -34,10 +38,12 @@ from augment.records import (
     SYNTHETIC,
     TRAINING,
     Document,
+    Journal,
     RunFolder,
     StageInputs,
     digest_of,
     item_seed,
+    journal_parts,
 )
 from augment.settings import Settings, as_json
 from augment.spatial.end_to_end import fit_spatial
@@ -141,11 +147,17 @@ def design(settings: Settings, material: Material) -> Design:
     return Design(spec, SpatialHead(found.groups, found.kinds, pooling, BOXES if boxed else PICTURES), shape)
 
 
-def run(settings: Settings, folder: RunFolder, gate: HarmGate | None = None, processes: int = 1) -> TrainingDocument:
+def run(
+    settings: Settings,
+    folder: RunFolder,
+    gate: HarmGate | None = None,
+    engine: Engine = IN_THIS_PROCESS,
+    processes: int = 1,
+) -> TrainingDocument:
     """Train every arm with every seed; a record says what one learned from, how far it went and how well it did.
 
     `gate` decides for arms with a gate; by default the one that reads the validation predictions. So many `processes`
-    share each training of a whole network.
+    share each training of a whole network; or the `engine` has several trainings done at a time.
     """
     curation, sources = folder.require(CURATION), _sources(settings, folder)
     material, _, initial = sources
@@ -159,12 +171,12 @@ def run(settings: Settings, folder: RunFolder, gate: HarmGate | None = None, pro
     inputs = StageInputs.of(curation.digest, settings.train, others, {"initial_weights": initial})
     if done := folder.finished(TRAINING, inputs):
         return done
-    trained = _Trained.of(settings, folder, sources, processes)
+    trained = _Trained.of(settings, folder, sources, engine, processes)
     settings, whole = trained.trainers.settings, trained.trainers.design
     arms = parse_arms(settings.train.arms, settings.generate.methods)
     _check(arms, whole.head is not None)
     if processes > 1:
-        _check_sharing(settings, processes, trained.trainers.device)
+        _check_sharing(settings, processes, trained.trainers.device, engine)
     arms, notes = _with_images(settings, material, arms)
     records = _train_arms(settings, arms, trained, gate or HarmGate(settings, trained.place), notes)
     summary = types.TrainingSummary(
@@ -192,40 +204,110 @@ class _Trained:
     place: Path
     initial: Mapping[str, str]
     build: Build
+    engine: Engine
     processes: int
 
     @classmethod
-    def of(cls, settings: Settings, folder: RunFolder, sources: Sources, processes: int = 1) -> "_Trained":
+    def of(
+        cls,
+        settings: Settings,
+        folder: RunFolder,
+        sources: Sources,
+        engine: Engine = IN_THIS_PROCESS,
+        processes: int = 1,
+    ) -> "_Trained":
         """Return what trains the arms of a run; so many `processes` share each training."""
         material, build, initial = sources
         trainers = _Trainers(_with_folds_that_fit(settings, material), folder, material, build, initial)
-        return cls(trainers, folder.subfolder(TRAINING.document), initial, build, processes)
+        return cls(trainers, folder.subfolder(TRAINING.document), initial, build, engine, processes)
 
     def __call__(self, arm: Arm, seed: int, group: Group = ALONE) -> types.TrainingRecord:
         """Return the record of the training, which the processes of a `group` share."""
-        trainers, place = self.trainers, self.place / arm.name / f"seed-{seed}"
-        task = plan(trainers.settings, trainers.material, arm, seed, self.initial, self.build)
+        trainers, place, task = self.trainers, self._place(arm, seed), self._task(arm, seed)
         if self.processes > 1 and finished(place, task.key) is None:
             trainers.prepare(task, arm)
-            shared = _Shared(trainers.settings, trainers.folder.path, arm, seed)
+            shared = _Shared(self._elsewhere, arm, seed)
             run_in_processes(shared, self.processes, trainers.device, f"train {task.name}")
         result = trainers.train(task, arm, place, group)
         return _record(task, result, arm, trainers.material)
+
+    def ahead(self, arms: Sequence[Arm], seeds: Sequence[int]) -> None:
+        """Let the engine's workers do the trainings that are not done yet, several at a time.
+
+        What has failed there is tried again, and told, where its result is asked for.
+        """
+        if self.engine is IN_THIS_PROCESS:
+            return
+        tasks = {(arm, seed): self._task(arm, seed) for seed in seeds for arm in arms}
+        left = [item for item, task in tasks.items() if finished(self._place(*item), task.key) is None]
+        for arm, seed in left:
+            self.trainers.prepare(tasks[arm, seed], arm)
+        journal = Journal(self.place / "ahead.jsonl", types.AheadRecord, uuid.uuid4().hex)
+        self.engine.map(_Ahead(self._elsewhere), [[item] for item in left], journal, _name)
+        for path in (journal.path, *journal_parts(journal.path)):
+            path.unlink(missing_ok=True)
+
+    @property
+    def _elsewhere(self) -> "_Elsewhere":
+        return _Elsewhere(self.trainers.settings, self.trainers.folder.path)
+
+    def _place(self, arm: Arm, seed: int) -> Path:
+        return self.place / arm.name / f"seed-{seed}"
+
+    def _task(self, arm: Arm, seed: int) -> Task:
+        trainers = self.trainers
+        return plan(trainers.settings, trainers.material, arm, seed, self.initial, self.build)
+
+
+@dataclass(frozen=True)
+class _Elsewhere:
+    """A run, as another process gets it."""
+
+    settings: Settings
+    run: Path
+
+    def trained(self) -> _Trained:
+        """Return what trains its arms there."""
+        folder = RunFolder(self.run)
+        return _Trained.of(self.settings, folder, _sources(self.settings, folder))
 
 
 @dataclass(frozen=True)
 class _Shared:
     """One training, as a process of a group gets it from the process that waits."""
 
-    settings: Settings
-    run: Path
+    run: _Elsewhere
     arm: Arm
     seed: int
 
     def __call__(self, group: Group) -> None:
         """Take part in the training."""
-        folder = RunFolder(self.run)
-        _Trained.of(self.settings, folder, _sources(self.settings, folder))(self.arm, self.seed, group)
+        self.run.trained()(self.arm, self.seed, group)
+
+
+@dataclass(frozen=True)
+class _Ahead:
+    """The work of an engine's worker: a training is an item, and its result stays in its folder."""
+
+    run: _Elsewhere
+    what: str = "trainings"
+
+    def start(self) -> Callable[[Sequence[tuple[Arm, int]]], list[types.AheadRecord]]:
+        """Read the documents of the run, and return what does the trainings of a batch."""
+        trained = self.run.trained()
+
+        def do(batch: Sequence[tuple[Arm, int]]) -> list[types.AheadRecord]:
+            for arm, seed in batch:
+                with contextlib.suppress(*FAILURES):
+                    trained(arm, seed)
+            return [types.AheadRecord(id=_name(item)) for item in batch]
+
+        return do
+
+
+def _name(item: tuple[Arm, int]) -> str:
+    """Return what a training is called: arm/seed-n."""
+    return f"{item[0].name}/seed-{item[1]}"
 
 
 def _train_arms(
@@ -240,6 +322,7 @@ def _train_arms(
             return
 
         def of_seeds(arm: Arm) -> list[types.TrainingRecord]:
+            trained.ahead([arm] if arm.gated else [], seeds)
             return [trained(arm, seed) for seed in seeds]
 
         try:
@@ -253,6 +336,7 @@ def _train_arms(
             say(f"arm {arm.name} {notes[arm.name]}")
 
     seeds = range(settings.train.seeds)
+    trained.ahead([arm for arm in arms if not arm.gated], seeds)
     for seed in seeds:  # outside: a stopped run has whole comparisons, not whole arms
         for arm in arms:
             if not arm.gated:
@@ -294,15 +378,17 @@ class _Trainers:
         return fit_classifier(task, self.features, place)
 
     def prepare(self, task: Task, arm: Arm) -> None:
-        """Write what the processes that share a training of a whole network will read, so that none writes it."""
-        if not self._is_spatial(arm):
-            self.whole_frames  # noqa: B018  # made where it is absent
-            return
-        self._copies(arm)
-        if self.settings.train.weights != "none":
-            self.taps.fill(task.training.rows)
+        """Write what a training in other processes will read, so that none of them has to write it."""
+        whole = self.settings.train.layers == "all"
+        if self._is_spatial(arm):
+            self._copies(arm)
+            if not whole or self.settings.train.weights != "none":
+                self.taps.fill(np.concatenate([task.training.rows, task.validation.rows]))
+        elif not whole:
+            self.features.of(task.training.rows, task.strong_transforms)
+            self.features.of(task.validation.rows, False)
         else:
-            self.frames  # noqa: B018
+            self.whole_frames  # noqa: B018  # made where it is absent
 
     def _is_spatial(self, arm: Arm) -> bool:
         return self.design.head is not None and not arm.classic
@@ -435,7 +521,7 @@ def plan(settings: Settings, material: Material, arm: Arm, seed: int, initial: M
     held_out = _judged(settings, material)
     card = _card(settings, material, arm, seed, initial)
     return Task(
-        name=f"{arm.name}/seed-{seed}",
+        name=_name((arm, seed)),
         key=digest_of([section, sources, card, settings.seed, sorted(arm.dropped)]),
         section=settings.train,
         run_seed=settings.seed,
@@ -500,9 +586,13 @@ def weights_of(targets: Labels, generated: npt.NDArray[np.bool_], arm: Arm, shar
     return weights
 
 
-def _check_sharing(settings: Settings, processes: int, device: str) -> None:
+def _check_sharing(settings: Settings, processes: int, device: str, engine: Engine) -> None:
     """Raise a RarefaultError where so many processes cannot share the trainings that the settings ask for."""
     section, asked = settings.train, f"--processes is {processes}, but"
+    if engine is not IN_THIS_PROCESS:
+        raise InputError(
+            f"{asked} --engine has several trainings done at a time; share one, or do several: leave one of the two out"
+        )
     if section.layers != "all":
         raise InputError(
             f"{asked} train.layers is {section.layers}, which is one small problem for each training and is not "
