@@ -4,11 +4,30 @@ With its own share alone, a process of eight would normalise a batch of 32 by th
 SyncBatchNorm refuses tensors on a CPU, so it could be tested on GPUs only; this one computes the same on both.
 """
 
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, distributed, nn
-from torch.distributed.nn.functional import all_reduce
+
+
+class _Sum(torch.autograd.Function):
+    """The sum of a tensor over the processes; each process's gradient of it is the sum of all of theirs."""
+
+    @staticmethod
+    def forward(_context: Any, values: Tensor) -> Tensor:
+        """Return the sum."""
+        return _summed(values)
+
+    @staticmethod
+    def backward(_context: Any, gradient: Tensor) -> Tensor:
+        """Return the gradient of this process's tensor."""
+        return _summed(gradient)
+
+
+def _summed(values: Tensor) -> Tensor:
+    found = values.clone()
+    distributed.all_reduce(found)
+    return found
 
 
 class SharedBatchNorm(nn.BatchNorm2d):
@@ -18,11 +37,11 @@ class SharedBatchNorm(nn.BatchNorm2d):
         """Map (N, C, H, W) -> the same shape; in training all processes of the group have to call it together."""
         if not self.training:
             return super().forward(images)
-        mean, variance, count = self._statistics(images.float())
+        mean, variance, count = self._statistics(images.to(self.weight.dtype))
         with torch.no_grad():
-            momentum = cast(float, self.momentum)
-            cast(Tensor, self.running_mean).lerp_(mean, momentum)
-            cast(Tensor, self.running_var).lerp_(variance * (count / (count - 1)), momentum)
+            momentum, unbiased = cast(float, self.momentum), variance * (count / (count - 1))
+            cast(Tensor, self.running_mean).mul_(1 - momentum).add_(momentum * mean)
+            cast(Tensor, self.running_var).mul_(1 - momentum).add_(momentum * unbiased)
             cast(Tensor, self.num_batches_tracked).add_(1)
         scale = self.weight * torch.rsqrt(variance + self.eps)
         shift = self.bias - mean * scale
@@ -36,9 +55,9 @@ class SharedBatchNorm(nn.BatchNorm2d):
         """
         own_variance, own_mean = torch.var_mean(images, (0, 2, 3), correction=0)
         own_count = torch.full_like(own_mean, images.numel() / images.shape[1])
-        rows = torch.zeros(distributed.get_world_size(), 3, images.shape[1], device=images.device)
+        rows = images.new_zeros(distributed.get_world_size(), 3, images.shape[1])
         rows[distributed.get_rank()] = torch.stack([own_count, own_mean, own_variance])
-        counts, means, variances = all_reduce(rows).unbind(1)  # type: ignore[no-untyped-call]
+        counts, means, variances = cast(Tensor, _Sum.apply(rows)).unbind(1)
         count = counts.sum(0)
         mean = (counts * means).sum(0) / count
         variance = (counts * (variances + (means - mean) ** 2)).sum(0) / count

@@ -22,6 +22,7 @@ from edge_runtime.bundle.errors import InputError, UnavailableError
 from tests.support.drawn_run import short, tiny_run, tiny_task
 
 DEADLINE = 120.0  # seconds
+STEP = {"steps": 2, "batch_size": 7, "optimizer": "sgd", "warmup": 0.0}  # one whose size is that of the gradient
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class OneStep:
     place: Path
 
     def __call__(self, group: Group) -> None:
-        task, frames = tiny_task(self.place / f"data-{group.rank}", steps=2, batch_size=7)
+        task, frames = tiny_task(self.place / f"data-{group.rank}", **STEP)
         training = Trainer(task, frames, "cpu", group)
         training.shared = group.joined(training.network)
         loss = training.step(0)
@@ -60,7 +61,7 @@ class Refuses:
 def test_two_processes_take_the_step_that_one_would_take_on_the_whole_batch(tmp_path):
     run_in_processes(OneStep(tmp_path), 2, "cpu", "a step")
     first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1))
-    task, frames = tiny_task(tmp_path / "alone", steps=2, batch_size=7)
+    task, frames = tiny_task(tmp_path / "alone", **STEP)
     alone = Trainer(task, frames, "cpu")
     # The same pictures of the same random views, in the order of the two shares: 4 and 3.
     positions = torch.cat([first["positions"], second["positions"]]).numpy()
@@ -68,11 +69,15 @@ def test_two_processes_take_the_step_that_one_would_take_on_the_whole_batch(tmp_
     assert sorted(positions) == sorted(alone.positions(0))
     alone.positions = lambda step: positions
     alone.images = lambda positions, step: images
+    before = {name: tensor.clone() for name, tensor in alone.network.state_dict().items()}
     loss = alone.step(0)
-    assert first["loss"].item() == pytest.approx(loss.item(), rel=1e-5)
+    # Fifty norms over seven small pictures make more of the last digits of 32 bits than one does.
+    assert first["loss"].item() == pytest.approx(loss.item(), rel=1e-3)
     for name, tensor in alone.network.state_dict().items():
-        assert torch.equal(first[f"network.{name}"], second[f"network.{name}"]), name
-        assert torch.allclose(first[f"network.{name}"], tensor, atol=2e-4), name
+        found = first[f"network.{name}"]
+        assert torch.equal(found, second[f"network.{name}"]), name
+        moved = (tensor - before[name]).float()
+        assert (found - tensor).float().norm() <= 0.05 * moved.norm() + 1e-6, name
     assert first["squares"].tolist() == second["squares"].tolist() == [row**2 for row in range(11)]
 
 
