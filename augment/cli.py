@@ -381,6 +381,7 @@ def run_pipeline(pipeline: Path, names: list[str], spread: EngineOptions | None 
             else:
                 shared = processes if name == TRAINING.command else None
                 _run_stage(COMMANDS[name], settings, folder, models, engine, processes=shared)
+            models.release()
     if names[-1] == EXPORT.command:
         from augment.report.build import write_report
 

@@ -53,7 +53,9 @@ class Ours:
         """Decode all pictures into a new frame cache."""
         spec = PreprocessSpec(self.size, self.size)
         self.out.mkdir(parents=True, exist_ok=True)
-        return cached_frames(self.out, self.images, spec, lambda image: read_image(Path(image.path)).frame, "", "frames")
+        return cached_frames(
+            self.out, self.images, spec, lambda image: read_image(Path(image.path)).frame, "", "frames"
+        )
 
     def fit(self, frames: Frames) -> float:
         """Train, and return the accuracy after the last epoch."""

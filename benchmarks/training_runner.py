@@ -70,8 +70,8 @@ def torchvision(given: dict[str, Any]) -> dict[str, float]:
     """Run references/classification/train.py of a checkout of pytorch/vision, whose folder `script` names."""
     sys.path.insert(0, given["script"])
     sys.argv[1:] = []
-    import train  # type: ignore[import-not-found]
     import torchvision.models as models
+    import train  # type: ignore[import-not-found]
 
     clock, found = Clock(), []
     models.__dict__["contestant"] = network

@@ -46,17 +46,32 @@ class Models:
         """The device that the models run on, `cuda` or `cpu`."""
         return pick_device(self._settings.device)
 
+    def release(self) -> None:
+        """Give back the memory of the loaded models; each is loaded again when it is next asked for.
+
+        A GPU of 8 GB does not hold BLIP, GPT-2 and Stable Diffusion beside each other.
+        """
+        loaded = [
+            name for name in ("captioner", "writer", "text_similarity", "painter", "embedder") if name in vars(self)
+        ]
+        for name in loaded:
+            delattr(self, name)
+        if loaded and self.device == "cuda":
+            import torch
+
+            torch.cuda.empty_cache()
+
     @cached_property
     def captioner_folder(self) -> ModelFolder:
         """The files of the captioner."""
         section = self._settings.caption
-        return self._same("captioner_folder", find_model(section.model, "blip", section.sha256))
+        return self._same("captioner_folder", find_model(section.model, "blip", section.sha256, section.revision))
 
     @cached_property
     def writer_folder(self) -> ModelFolder:
         """The files of the writer."""
         section = self._settings.refine
-        return self._same("writer_folder", find_model(section.model, "gpt2", section.sha256))
+        return self._same("writer_folder", find_model(section.model, "gpt2", section.sha256, section.revision))
 
     @cached_property
     def painter_folder(self) -> ModelFolder:
