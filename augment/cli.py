@@ -17,7 +17,7 @@ from augment.engines.settle import settle_process
 from augment.feedback.commands import COMMANDS as FEEDBACK_COMMANDS
 from augment.labelling.commands import COMMANDS as LABEL_COMMANDS
 from augment.record_types import ComparisonSummary
-from augment.records import COMPARISON, CURATION, EXPORT, STAGES, SYNTHETIC, Document, R, RunFolder, S, Stage
+from augment.records import COMPARISON, CURATION, EXPORT, STAGES, SYNTHETIC, TRAINING, Document, R, RunFolder, S, Stage
 from augment.station_demo.commands import station_demo
 from augment.updates.commands import COMMANDS as UPDATE_COMMANDS
 from augment.updates.fleet_commands import COMMANDS as FLEET_COMMANDS
@@ -46,6 +46,14 @@ for _command in (*UPDATE_COMMANDS, *FLEET_COMMANDS, *FEEDBACK_COMMANDS, *LABEL_C
 
 pipeline_argument = click.argument("pipeline", type=click.Path(path_type=Path))
 VERDICT_EXIT = {"PASS": 0, "FAIL": 20, "INCONCLUSIVE": 21}  # with --strict
+processes_option = click.option(
+    "--processes",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Let so many processes of this machine share each training of a whole network, each with a GPU of its own, or "
+    "a part of the cores.",
+)
 strict_option = click.option(
     "--strict", is_flag=True, help="Exit with 20 where the verdict is FAIL, with 21 where it is INCONCLUSIVE."
 )
@@ -153,15 +161,23 @@ def init(
 )
 @click.option("--until", "last", type=click.Choice(list(COMMANDS)), help="Stop after this stage.")
 @strict_option
+@processes_option
 @engine_options
-def run(pipeline: Path, first: str | None, last: str | None, strict: bool, **spread: Unpack[EngineOptions]) -> None:
+def run(
+    pipeline: Path,
+    first: str | None,
+    last: str | None,
+    strict: bool,
+    processes: int,
+    **spread: Unpack[EngineOptions],
+) -> None:
     """Run all stages, from images to bundle and report; a second call resumes where the first one stopped."""
     names = list(COMMANDS)
     start = names.index(first) if first else 0
     stop = names.index(last) + 1 if last else len(names)
     if start >= stop:
         raise click.UsageError(f"--from {first} comes after --until {last}")
-    run_pipeline(pipeline, names[start:stop], spread)
+    run_pipeline(pipeline, names[start:stop], spread, processes)
     if strict and COMPARISON.command in names[start:stop]:
         _exit_by_verdict(pipeline)
 
@@ -178,8 +194,17 @@ def _stage_command(stage: Stage[Any, Any]) -> Callable[..., None]:
 
 
 for _stage in STAGES:
-    if _stage not in (COMPARISON, EXPORT):  # these have options of their own
+    if _stage not in (TRAINING, COMPARISON, EXPORT):  # these have options of their own
         main.command(_stage.command, help=_help(_stage))(_stage_command(_stage))
+
+
+@main.command(help=_help(TRAINING))
+@pipeline_argument
+@processes_option
+@engine_options
+def train(pipeline: Path, processes: int, **spread: Unpack[EngineOptions]) -> None:
+    """Run the stage, whose trainings `processes` share, or several of which the engine has done at a time."""
+    run_pipeline(pipeline, [TRAINING.command], spread, processes)
 
 
 @main.command(help=_help(COMPARISON))
@@ -329,8 +354,11 @@ def benchmark(
     click.echo(f"\n{table(pool(plan))}\n\n{out / RESULTS} written")
 
 
-def run_pipeline(pipeline: Path, names: list[str], spread: EngineOptions | None = None) -> None:
-    """Run the stages called `names` on the engine that `spread` says, and write the report after the last one."""
+def run_pipeline(pipeline: Path, names: list[str], spread: EngineOptions | None = None, processes: int = 1) -> None:
+    """Run the stages called `names` on the engine that `spread` says, and write the report after the last one.
+
+    So many `processes` share each training.
+    """
     from augment.data.sources import check_source
     from augment.settings import load_settings
     from augment.training.arms import parse_arms
@@ -351,7 +379,8 @@ def run_pipeline(pipeline: Path, names: list[str], spread: EngineOptions | None 
             if name == CURATION.command and SYNTHETIC.command in names:
                 _generate_and_curate(settings, folder, models, engine)
             else:
-                _run_stage(COMMANDS[name], settings, folder, models, engine)
+                shared = processes if name == TRAINING.command else None
+                _run_stage(COMMANDS[name], settings, folder, models, engine, processes=shared)
             models.release()
     if names[-1] == EXPORT.command:
         from augment.report.build import write_report
@@ -405,6 +434,7 @@ def _run_stage(
     models: "Models",
     engine: Engine,
     unless: str | None = None,
+    processes: int | None = None,
 ) -> Document[R, S]:
     """Run one stage and print its line, unless its document has the digest `unless`."""
     from augment.evaluation.tables import table
@@ -412,7 +442,9 @@ def _run_stage(
     module = importlib.import_module(stage.module)
     started = time.monotonic()
     extra = (models,) if stage.needs_models else ()
-    spread = {"engine": engine} if stage.spreads else {}
+    spread: dict[str, object] = {"engine": engine} if stage.spreads else {}
+    if processes:
+        spread["processes"] = processes
     document: Document[R, S] = module.run(settings, folder, *extra, **spread)
     if document.digest != unless:
         click.echo(f"{stage.command:10} {module.summary_line(document)}  [{time.monotonic() - started:.0f} s]")
