@@ -10,14 +10,20 @@ from augment.settings import Settings
 class Models:
     """Loads each model of `settings`, and the library that runs it, when it is first asked for, and not before."""
 
-    def __init__(self, settings: Settings, renderer: Renderer | None = None) -> None:
+    def __init__(self, settings: Settings, renderer: Renderer | None = None, half: bool | None = None) -> None:
         self._settings = settings
+        self._half = half
         self.renderer = renderer  # for the methods that draw instead of painting
 
     @cached_property
     def device(self) -> str:
         """The device that the models run on, `cuda` or `cpu`."""
         return pick_device(self._settings.device)
+
+    @property
+    def half(self) -> bool:
+        """Whether the models compute in FP16: on a GPU, unless it was said otherwise."""
+        return self.device == "cuda" if self._half is None else self._half
 
     @cached_property
     def captioner_folder(self) -> ModelFolder:
@@ -42,7 +48,8 @@ class Models:
         """The model that describes pictures."""
         from augment.models.blip import BlipCaptioner
 
-        return BlipCaptioner(self.captioner_folder.path, self.device, self._settings.caption.max_new_tokens)
+        limit = self._settings.caption.max_new_tokens
+        return BlipCaptioner(self.captioner_folder.path, self.device, limit, self.half)
 
     @cached_property
     def writer(self) -> Writer:
@@ -51,7 +58,7 @@ class Models:
 
         section = self._settings.refine
         return Gpt2Writer(
-            self.writer_folder.path, self.device, section.max_new_tokens, section.temperature, section.top_p
+            self.writer_folder.path, self.device, section.max_new_tokens, section.temperature, section.top_p, self.half
         )
 
     @cached_property
@@ -66,7 +73,7 @@ class Models:
         """The model that generates images."""
         from augment.models.stable_diffusion import DiffusionPainter
 
-        return DiffusionPainter(self.painter_folder.path, self.device, self._settings)
+        return DiffusionPainter(self.painter_folder.path, self.device, self._settings, self.half)
 
     @cached_property
     def embedder(self) -> Embedder:

@@ -1,11 +1,14 @@
 """Engines run a bundle's model: one small protocol, ONNX Runtime with its providers, OpenVINO and TensorRT if there."""
 
+import contextlib
 import importlib.util
+import io
 import logging
 import mmap
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -180,6 +183,7 @@ def load_engine(bundle: Bundle, name: str, precision: str, callers: int = 1, thr
     """Load an available engine without proof, for those who check all golden frames themselves."""
     path, outputs = bundle.model_path(precision), bundle.manifest.head.outputs
     _check_self_contained(path)
+    missing = _load_cuda() if name in (TENSORRT, "cuda") else ""
     if name == TENSORRT and _installed(TENSORRT):
         return load_tensorrt(bundle, precision)
     if name == OPENVINO:
@@ -190,10 +194,23 @@ def load_engine(bundle: Bundle, name: str, precision: str, callers: int = 1, thr
     except _ORT_ERRORS as error:
         raise UnavailableError(f"the {name} engine cannot load {path}: {_first_line(error)}") from error
     if session.get_providers()[0] != PROVIDERS[name]:  # ONNX Runtime falls back to the CPU without a word
-        raise UnavailableError(f"the engine {name} did not start: its driver or libraries are missing; check them")
+        why = missing or "its driver or libraries are missing"
+        raise UnavailableError(f"the engine {name} did not start: {why}; see README, Install")
     session.disable_fallback()
     _check_contract(bundle, session, path.name)
     return OnnxEngine(session, outputs, name, precision)
+
+
+@cache
+def _load_cuda() -> str:
+    """Load CUDA's libraries from where pip puts them; ONNX Runtime looks elsewhere. Return what could not be found.
+
+    It happens once, with the first engine: what is printed meanwhile by another thread is lost.
+    """
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):  # where it prints what it misses; results are written there
+        onnxruntime.preload_dlls()
+    return "; ".join(line for line in said.getvalue().splitlines() if line.startswith("Failed"))
 
 
 def variant_run_by(engine: Engine) -> str:
