@@ -32,13 +32,14 @@ ARROWS = {
     },
     "augment": {
         "ground": "",
+        "engines": "ground",
         "data": "ground",
         "models": "ground data",
         "evaluation": "ground data models",
         "training": "ground data models evaluation",
         "spatial": "ground data models evaluation training",
         "report": "ground data evaluation",
-        "stages": "ground data models evaluation training spatial report.contact_sheets",
+        "stages": "ground data models evaluation training spatial report.contact_sheets engines",
         "mini": "ground models training",
         "station_demo": "ground mini models stages",
         "updates": "ground data models evaluation",
@@ -46,7 +47,7 @@ ARROWS = {
         "feedback": "ground data models evaluation updates",
         "gpu_check": "ground data models evaluation training report mini.scenes",
         "commands": "ground data models evaluation training spatial report stages mini updates "
-        "station_demo labelling feedback gpu_check",
+        "station_demo labelling feedback engines gpu_check",
     },
 }
 COMMANDS = ("augment.cli", "augment.demo", "augment.study")

@@ -18,7 +18,7 @@ from ..bundle.golden import GoldenSet, check_maps, check_own, worst_difference
 from ..bundle.heads import Outputs
 from ..bundle.preprocess import Frames
 from ..bundle.store import Bundle
-from .engines import PROVIDERS, Engine, available_engines, load_engine, variant_run_by
+from .engines import Engine, engines_for_auto, load_engine, variant_run_by
 from .gpu_driver import Driver
 
 AT_ONCE = 16  # frames of one call where throughput is measured
@@ -47,8 +47,8 @@ class EngineCheck:
 
 
 def check_engines(bundle: Bundle, golden: GoldenSet, names: Sequence[str] | None = None) -> Iterator[EngineCheck]:
-    """Try every engine of `names` (default: all installed here) in every precision of the bundle."""
-    for name in available_engines() if names is None else names:
+    """Try every engine of `names` (default: all that `auto` would try here) in every precision of the bundle."""
+    for name in engines_for_auto() if names is None else names:
         for precision in bundle.manifest.precisions:
             yield check_engine(name, precision, golden, partial(load_engine, bundle, name, precision))
 
@@ -104,8 +104,7 @@ def _median_seconds(engine: Engine, views: Frames) -> float:
 
 def idle_gpu(driver: Driver) -> str:
     """Return why no engine here can use the driver's GPU, "" where one can; whether it works shows on loading."""
-    built, there = onnxruntime.get_available_providers(), available_engines()
-    if "tensorrt" in there or PROVIDERS["cuda"] in built:
+    if {"tensorrt", "cuda"} & set(engines_for_auto()):
         return ""
     wheels = [name for name in ("onnxruntime", "onnxruntime-gpu") if _version(name)]
     if len(wheels) == 2:
