@@ -15,6 +15,7 @@ from augment.engines.interface import Engine
 from augment.engines.options import LOCAL, EngineOptions, engine_options, open_engine
 from augment.engines.settle import settle_process
 from augment.feedback.commands import COMMANDS as FEEDBACK_COMMANDS
+from augment.gpu_check.commands import check_gpu
 from augment.labelling.commands import COMMANDS as LABEL_COMMANDS
 from augment.record_types import ComparisonSummary
 from augment.records import COMPARISON, CURATION, EXPORT, STAGES, SYNTHETIC, TRAINING, Document, R, RunFolder, S, Stage
@@ -41,7 +42,7 @@ def main() -> None:
     """Turn few pictures of rare faults into a classifier that finds them, and show what was gained."""
 
 
-for _command in (*UPDATE_COMMANDS, *FLEET_COMMANDS, *FEEDBACK_COMMANDS, *LABEL_COMMANDS, station_demo):
+for _command in (*UPDATE_COMMANDS, *FLEET_COMMANDS, *FEEDBACK_COMMANDS, *LABEL_COMMANDS, station_demo, check_gpu):
     main.add_command(_command)
 
 pipeline_argument = click.argument("pipeline", type=click.Path(path_type=Path))

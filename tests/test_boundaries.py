@@ -46,8 +46,9 @@ ARROWS = {
         "updates": "ground data models evaluation",
         "labelling": "ground data models evaluation training",
         "feedback": "ground data models evaluation updates",
+        "gpu_check": "ground data models evaluation training report mini.scenes",
         "commands": "ground data models evaluation training spatial report stages mini updates "
-        "station_demo labelling feedback engines",
+        "station_demo labelling feedback engines gpu_check",
     },
 }
 COMMANDS = ("augment.cli", "augment.demo", "augment.study")
