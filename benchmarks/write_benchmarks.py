@@ -17,10 +17,10 @@ from benchmarks.registry import BENCHMARKS, CHAPTERS
 HEAD = """# Benchmarks
 
 Written by `python -m benchmarks.write_benchmarks` from the JSON files in `docs/benchmarks/`; do not edit. `make bench`
-measures the claims of `benchmarks/registry.py` anew, each by `python -m benchmarks.run_claims ID`. A claim is the median
-of runs that take turns on the same machine, in brackets the 95 % bootstrap interval of that median; a **bold** one misses
-its target. Ratios hold on a busy machine; absolute times depend on what else it does, so its load (of one minute, before
-and after) is told.
+measures the claims of `benchmarks/registry.py` anew, each by `python -m benchmarks.run_claims ID`. A claim is the
+median of runs that take turns on the same machine, in brackets the 95 % bootstrap interval of that median; a **bold**
+one misses its target. Ratios hold on a busy machine; absolute times depend on what else it does, so its load (of one
+minute, before and after) is told.
 """
 
 
