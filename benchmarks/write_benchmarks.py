@@ -91,13 +91,14 @@ def _claims(claims: Sequence[Claim]) -> str:
     rows = [["claim", "target", "measured", "n", "command", "note"]]
     for claim in claims:
         command = f"`{claim.command}`" if claim.command else ""
-        rows.append([claim.question, _target(claim), _measured(claim), str(claim.measured.n), command, claim.note])
+        rounds = str(claim.measured.n) if claim.measured.n > 1 else ""
+        rows.append([claim.question, _target(claim), _measured(claim), rounds, command, claim.note])
     filled = [place for place, _ in enumerate(rows[0]) if place in (0, 2) or any(row[place] for row in rows[1:])]
     return markdown([[row[place] for place in filled] for row in rows])
 
 
 def _target(claim: Claim) -> str:
-    return f"{claim.target.direction} {number(claim.target.value)}" if claim.target else ""
+    return f"{claim.target.direction} {claim.target.value:g}" if claim.target else ""
 
 
 def _measured(claim: Claim) -> str:
