@@ -1,6 +1,6 @@
 """`edge-classify` beside ultralytics, Roboflow's inference-models, a bare loop of ONNX Runtime and benchmark_app.
 
-    python -m benchmarks.run_claims edge-peers
+    python -m benchmarks.run_claims edge-peers [-- --rounds N --pictures N]
 
 One full-width ResNet-50 at 224 pixels and 96 JPEG files of 1080p for all. The peers run in environments of their own
 with pinned versions, made at the first run (some minutes); one that cannot be installed is named and left out. All
@@ -8,6 +8,7 @@ tools run as processes in turns, with their own settings of threads, and are loo
 lines of their output come, and what the kernel says of their memory and processor time.
 """
 
+import argparse
 import json
 import re
 import subprocess
@@ -27,7 +28,7 @@ from torch import Tensor, nn
 import edge_runtime
 from augment.json_objects import write_json
 from benchmarks.claims import Claim, Note, Part, Samples, Spread, Table, at_least, at_most, interleave
-from benchmarks.engine_speed import SIDE, make_bundle, make_pictures
+from benchmarks.engine_speed import PICTURES, SIDE, make_bundle, make_pictures
 from benchmarks.peers.environments import FOR_GPUS, environment, folder_bytes, installed_bytes, pins
 from benchmarks.write_benchmarks import number
 from edge_runtime.bundle.errors import UnavailableError
@@ -36,7 +37,6 @@ from export.checkpoint import load_checkpoint
 from export.network import IMAGENET_MEAN, IMAGENET_STD
 from export.onnx_files import export_model, finished_bytes
 
-ROUNDS, ROUNDS_OF_ONE = 3, 5
 WARM = 16  # lines that do not count for the rate: workers start, caches fill, what was decoded ahead is used up
 APP_SECONDS = 4  # of benchmark_app a round
 HERE = Path(__file__).parent / "peers"
@@ -101,19 +101,23 @@ Command = Callable[[Sequence[Path]], list[str]]
 
 
 def measure(work: Path, options: Sequence[str]) -> Sequence[Part]:
-    """Measure pictures a second, start-up, memory and installed bytes of every tool; `options` are not used."""
+    """Measure pictures a second, start-up, memory and installed bytes of every tool, as `options` ask."""
+    parser = argparse.ArgumentParser(prog="edge-peers")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--pictures", type=int, default=PICTURES)
+    asked = parser.parse_args(options)
     folder = (work / "edge-peers").resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    prepared = _prepare(folder)
+    prepared = _prepare(folder, asked.pictures)
     commands, left_out = _commands(folder, prepared)
-    found = _runs(commands, prepared, folder)
+    found = _runs(commands, prepared, folder, asked.rounds)
     sizes = {name: _sizes(name, folder) for name in commands}
     claims = [claim for peer in PEERS if peer in commands for claim in _claims(peer, found, sizes)]
     notes = [ABOUT, *left_out, _same_model(prepared)]
     return [*claims, _table(found, sizes), *(Note(text=text) for text in notes)]
 
 
-def _prepare(folder: Path) -> Prepared:
+def _prepare(folder: Path, count: int) -> Prepared:
     """Make what is absent: bundle, pictures, and the float model that the peers take."""
     if not (folder / "bundle" / "manifest.json").exists():
         make_bundle(folder)
@@ -141,7 +145,7 @@ def _prepare(folder: Path) -> Prepared:
     }
     softmax = {"type": "softmax", "fused": True}
     write_json(package / "inference_config.json", {"network_input": network_input, "post_processing": softmax})
-    pictures = sorted((folder / "pictures").glob("*.jpg"))
+    pictures = sorted((folder / "pictures").glob("*.jpg"))[:count]
     return Prepared(folder / "bundle", model, package, pictures, card["labels"])
 
 
@@ -191,7 +195,7 @@ def _commands(folder: Path, prepared: Prepared) -> tuple[dict[str, Command], lis
     }, notes
 
 
-def _runs(commands: Mapping[str, Command], prepared: Prepared, folder: Path) -> Found:
+def _runs(commands: Mapping[str, Command], prepared: Prepared, folder: Path, rounds: int) -> Found:
     """Run all tools in turns, on all pictures and on one."""
     many: dict[str, list[Run]] = {name: [] for name in commands}
 
@@ -203,10 +207,10 @@ def _runs(commands: Mapping[str, Command], prepared: Prepared, folder: Path) -> 
     tasks = {name: partial(rate, name) for name in commands}
     for precision in open_bundle(prepared.bundle).manifest.precisions:
         tasks[f"benchmark_app {precision}"] = partial(_app_rate, prepared.bundle / f"model.{precision}.onnx")
-    rates = interleave(tasks, ROUNDS, warm_up=0)
+    rates = interleave(tasks, rounds, warm_up=0)
     alone = prepared.pictures[:1]
     starts = {name: lambda make=make: _run(make(alone), 1, folder).seconds for name, make in commands.items()}
-    return Found(rates, interleave(starts, ROUNDS_OF_ONE, warm_up=0), many)
+    return Found(rates, interleave(starts, rounds + 2, warm_up=0), many)
 
 
 def _app_rate(model: Path) -> float:
@@ -223,7 +227,7 @@ def _run(command: Sequence[str], count: int, folder: Path) -> Run:
     """Run one process on `count` pictures; exits with what it said if it does not answer for each."""
     # What the peers would do on a network, or write into a home folder, is switched off or turned to the work folder.
     quiet = {"YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false", "YOLO_CONFIG_DIR": str(folder)}
-    quiet |= {"HF_HUB_OFFLINE": "1", "OFFLINE_MODE": "true", "TELEMETRY_OPT_OUT": "true", "PYTHONPATH": str(ROOT)}
+    quiet |= {"HF_HUB_OFFLINE": "1", "OFFLINE_MODE": "true", "INFERENCE_HOME": str(folder), "PYTHONPATH": str(ROOT)}
     launch = [sys.executable, "-S", "-E", str(HERE / "launch.py"), *command]
     with (folder / "messages.txt").open("w+", encoding="utf-8") as messages:
         done = subprocess.run(

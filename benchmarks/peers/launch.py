@@ -23,7 +23,7 @@ def main(command):
     taken = {
         "seconds": time.monotonic() - started,
         "processor_seconds": used.ru_utime + used.ru_stime,
-        "peak_mb": used.ru_maxrss / 1024,
+        "peak_mb": used.ru_maxrss * 1024 / 1e6,
         "code": os.waitstatus_to_exitcode(status),
         "times": times,
         "lines": lines,
