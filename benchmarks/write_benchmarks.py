@@ -13,6 +13,7 @@ from typing import Any
 
 from benchmarks.claims import Claim, Part, Spread, Table, part_from_json
 from benchmarks.registry import BENCHMARKS, CHAPTERS
+from edge_runtime.bundle.errors import InputError
 
 HEAD = """# Benchmarks
 
@@ -28,6 +29,9 @@ def main(folder: Path = Path("docs/benchmarks"), target: Path = Path("docs/BENCH
     """Write `target` from every JSON file in `folder`."""
     order = [benchmark.id for benchmark in BENCHMARKS]
     results = {path.stem: json.loads(path.read_bytes()) for path in sorted(folder.glob("*.json"))}
+    for name, result in results.items():
+        if result["chapter"] not in CHAPTERS:
+            raise InputError(f"{name}.json is of the chapter {result['chapter']!r}; there are {', '.join(CHAPTERS)}")
     names = sorted(results, key=lambda name: (order.index(name) if name in order else len(order), name))
     letters = machines(results.values())
     parts = [HEAD, _machine_list(letters), _missed(results, names)]

@@ -7,6 +7,7 @@ import pytest
 from augment.json_objects import as_plain
 from benchmarks.claims import Claim, Note, Spread, Table, at_least, part_to_json
 from benchmarks.write_benchmarks import main, number
+from edge_runtime.bundle.errors import InputError
 from tests.support import ROOT
 
 
@@ -52,3 +53,8 @@ def test_parts_stand_in_their_order_and_chapters_in_that_of_the_registry(tmp_pat
 )
 def test_a_number_has_three_digits_that_count(value, shown):
     assert number(value) == shown
+
+
+def test_a_result_of_an_unknown_chapter_is_not_passed_over_in_silence(tmp_path):
+    with pytest.raises(InputError, match=r"speed.json is of the chapter 'Egde'; there are Edge"):
+        page(tmp_path, speed=result("Egde"))
