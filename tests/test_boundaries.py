@@ -44,8 +44,9 @@ ARROWS = {
         "updates": "ground data models evaluation",
         "labelling": "ground data models evaluation training",
         "feedback": "ground data models evaluation updates",
+        "reference": "ground data models evaluation report",
         "commands": "ground data models evaluation training spatial report stages mini updates "
-        "station_demo labelling feedback",
+        "station_demo labelling feedback reference",
     },
 }
 COMMANDS = ("augment.cli", "augment.demo", "augment.study")

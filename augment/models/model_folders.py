@@ -18,7 +18,8 @@ from edge_runtime.bundle.files import sha256_bytes, sha256_file
 if TYPE_CHECKING:
     import torch  # at run time only where it is needed: who names a model must not wait for it
 
-Item, Made = TypeVar("Item"), TypeVar("Made")
+Item = TypeVar("Item")
+Made = TypeVar("Made")
 EMBEDDED = Path(__file__).parents[1] / "mini" / "checkpoints"
 # How every weight is loaded: from the folder that was found and checked, and never as a pickle.
 SAFE_LOADING = {"local_files_only": True, "use_safetensors": True}

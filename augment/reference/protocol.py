@@ -54,10 +54,16 @@ class Sizes:
     evaluate_every: int = 100
     side: int = 224  # of the classifier's input, pixels
     attempts: int = 16  # continuations drawn of a caption and round
+    test: int = 0  # 0: all that there are
+    width: int = 64  # of ResNet-50; less is a narrower network, for which there are no published weights
+    batch: int = 32  # pictures of a training step
 
 
 # Everything runs, and nothing is learned: to see within minutes that all parts of a machine play together.
-REHEARSAL = Sizes(4, 2, 2, 64, 2, 4, 2, 64, 4)
+REHEARSAL = Sizes(
+    train=4, validation=2, generated=2, painted_side=64, painting_steps=2, training_steps=4, evaluate_every=4, side=64,
+    attempts=4, test=3, batch=16,
+)  # fmt: skip
 
 
 def settings_of(data: DataSettings, cache: Path, draw: int, sizes: Sizes, models: Path | None) -> Settings:
@@ -74,16 +80,18 @@ def settings_of(data: DataSettings, cache: Path, draw: int, sizes: Sizes, models
     def revision(model: HubModel) -> str:
         return "" if models else model.revision
 
-    weights = models / "resnet50.pth" if models else None
+    weights = sorted(models.glob("resnet50*")) if models else []
     train = replace(
         preset.train,
         arms=ARMS,
         seeds=1,
-        weights=str(weights.resolve()) if weights and weights.is_file() else "imagenet",
+        width=sizes.width,
+        weights=str(weights[0].resolve()) if weights else "imagenet",
         head="class",
         aspect="square",
         size=sizes.side,
         steps=sizes.training_steps,
+        batch_size=sizes.batch,
         evaluate_every=sizes.evaluate_every,
     )
     return replace(
