@@ -11,6 +11,7 @@ import safetensors
 
 from augment.json_objects import write_json
 from augment.models.model_folders import find_model
+from augment.models.preflight import is_wanted
 from augment.progress import say
 from augment.settings import Settings
 from edge_runtime.bundle.errors import InputError
@@ -18,7 +19,6 @@ from edge_runtime.bundle.files import sha256_bytes, sha256_file
 
 FILE = "lock.json"
 SCHEMA = "rarefault/reference-lock"
-Digests = Mapping[str, str]  # file, from its folder -> SHA-256
 Locked = Mapping[str, Mapping[str, object]]  # part of the experiment -> what it is, and `files`
 
 
@@ -36,10 +36,12 @@ def found(settings: Settings, pictures: Path, classes: int) -> dict[str, dict[st
     for kind, model, revision in named:
         say(f"model {model}: fetching what is not here yet, then digests")
         folder = find_model(model, kind, "", revision)
-        parts[kind] = {**folder.identity, "files": _digests(folder.path)}
+        read = {name: path for name, path in _below(folder.path).items() if is_wanted(name)}
+        _require_whole(read)
+        parts[kind] = {"name": folder.identity["name"], "revision": revision, "files": _digests(read)}
     network = build_network(settings.train.backbone, classes, settings.train.width)
     parts["classifier"] = dict(load_initial_weights(network, settings.train.weights))
-    lines = "".join(f"{name} {digest}\n" for name, digest in _digests(pictures).items())
+    lines = "".join(f"{name} {digest}\n" for name, digest in _digests(_below(pictures)).items())
     parts["pictures"] = {"count": lines.count("\n"), "sha256": sha256_bytes(lines.encode())}
     return parts
 
@@ -71,20 +73,22 @@ def _difference(before: Mapping[str, object], now: Mapping[str, object]) -> str:
     return ", ".join(f"{key} was {before.get(key)} and is {now.get(key)}" for key in keys)
 
 
-def _digests(folder: Path) -> dict[str, str]:
-    """Return the digest of each file below `folder`; InputError for weights that are not whole."""
+def _below(folder: Path) -> dict[str, Path]:
+    """Return the files below `folder` by their path from it, but for hidden ones."""
     paths = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
-    for path in paths:
-        if path.suffix == ".safetensors":
-            _require_whole(path)
-    return {path.relative_to(folder).as_posix(): sha256_file(path) for path in paths}
+    return {path.relative_to(folder).as_posix(): path for path in paths}
 
 
-def _require_whole(path: Path) -> None:
-    try:
-        with safetensors.safe_open(path, "np"):
-            pass
-    except safetensors.SafetensorError as error:
-        raise InputError(
-            f"{path} is not a whole safetensors file ({error}); remove it and fetch or copy it again"
-        ) from error
+def _digests(files: Mapping[str, Path]) -> dict[str, str]:
+    return {name: sha256_file(path) for name, path in files.items()}
+
+
+def _require_whole(files: Mapping[str, Path]) -> None:
+    """Raise InputError for weights of which only a part is there, as a copy that was cut off leaves them."""
+    for path in files.values():
+        try:
+            if path.suffix == ".safetensors":
+                with safetensors.safe_open(path, "np"):
+                    pass
+        except safetensors.SafetensorError as error:
+            raise InputError(f"{path} is not whole ({error}); remove it and fetch or copy it again") from error

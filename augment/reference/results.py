@@ -119,8 +119,8 @@ def _notes(outcome: Outcome) -> list[str]:
     ]
     if floor := outcome.floor:
         notes.append(
-            f"a linear classifier on ready-made features ({floor.embedder}) reaches {100 * floor.accuracy:.1f} % accuracy "
-            f"and {100 * floor.macro_f1:.1f} % macro F1 with the real pictures of the first draw alone"
+            f"a linear classifier on ready-made features ({floor.embedder}) reaches {100 * floor.accuracy:.1f} % "
+            f"accuracy and {100 * floor.macro_f1:.1f} % macro F1 with the real pictures of the first draw alone"
         )
     if whole.why:
         notes.append(whole.why)
