@@ -5,7 +5,7 @@ Heavy imports happen inside the commands, so that `rarefault --help` answers at 
 
 import importlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -326,8 +326,9 @@ def demo(out: Path, seed: int) -> None:
 
 
 @main.command()
-@click.argument("name", type=click.Choice(["scenes", "elpv", "oxford-pets", "images", "spots"]))
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Where the runs lie.")
+@click.argument("name", type=click.Choice(["scenes", "elpv", "oxford-pets", "images", "spots", "reference"]))
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False),
+              help="Where the runs lie; of reference benchmark-reference, unless this names another.")  # fmt: skip
 @click.option("--draws", type=click.IntRange(min=1), default=5, show_default=True)
 @click.option("--data", default="", help="For all but scenes: the folder or manifest of the images.")
 @fault_option
@@ -338,11 +339,23 @@ def demo(out: Path, seed: int) -> None:
 @click.option("--split", type=click.Choice(["groups", "blocks", "random"]), default="groups", show_default=True,
               help="For spots: what stands on one side; blocks are the harsher split.")  # fmt: skip
 @click.option("--size", type=click.IntRange(min=32), default=384, help="For spots: long side of the input in pixels.")
+@click.option("--models", type=click.Path(path_type=Path, file_okay=False, exists=True),
+              help="For reference: a folder with blip, gpt2 and stable-diffusion, in place of the hub.")  # fmt: skip
+@click.option("--yes", is_flag=True, help="For reference: start without asking.")
+@click.option("--rehearsal", is_flag=True, help="For reference: next to nothing of everything; the figures are void.")
 def benchmark(
-    name: str, out: Path, draws: int, data: str, faults: tuple[str, ...], hosts: tuple[str, ...], preset: str,
-    groups: dict[str, tuple[str, ...]], boxes: str, split: str, size: int,
+    name: str, out: Path | None, draws: int, data: str, faults: tuple[str, ...], hosts: tuple[str, ...], preset: str,
+    groups: dict[str, tuple[str, ...]], boxes: str, split: str, size: int, models: Path | None, yes: bool,
+    rehearsal: bool,
 ) -> None:  # fmt: skip
-    """Compare every way of augmenting on the same test images; a second call resumes where the first one stopped."""
+    """Compare every way of augmenting on the same test images; a second call resumes where the first one stopped.
+
+    `reference` is the experiment of the published figures, on 37 breeds of Oxford-IIIT Pet, for a machine with a GPU.
+    """
+    if name == "reference":
+        return _reference(out or Path("benchmark-reference"), draws, data, models, yes, rehearsal)
+    if out is None:
+        raise click.UsageError("Missing option '--out'.")
     from augment.evaluation.tables import table
     from augment.settings import DataSettings
     from augment.study import RESULTS, Ask, pool, prepare
@@ -353,6 +366,21 @@ def benchmark(
     for pipeline in plan.pipelines:
         run_pipeline(pipeline, list(COMMANDS)[: STAGES.index(EXPORT)])
     click.echo(f"\n{table(pool(plan))}\n\n{out / RESULTS} written")
+
+
+def _reference(out: Path, draws: int, data: str, models: Path | None, yes: bool, rehearsal: bool) -> None:
+    """Run the reference experiment and print its figures beside the published ones."""
+    from augment.reference.experiment import Ask, reproduce
+    from augment.reference.protocol import REHEARSAL, Sizes
+    from augment.reference.results import PAGE
+    from augment.study import Plan, pool
+
+    def pooled(pipelines: Sequence[Path], baseline: str) -> ComparisonSummary:
+        return pool(Plan(out, [[pipeline] for pipeline in pipelines]), baseline)
+
+    ask = Ask(out, draws, _whole_path(data), models, yes, REHEARSAL if rehearsal else Sizes())
+    said = reproduce(ask, run_pipeline, pooled)
+    click.echo(f"\n{said}\n\n{out / PAGE} written")
 
 
 def run_pipeline(pipeline: Path, names: list[str], spread: EngineOptions | None = None, processes: int = 1) -> None:

@@ -47,8 +47,9 @@ ARROWS = {
         "labelling": "ground data models evaluation training",
         "feedback": "ground data models evaluation updates",
         "gpu_check": "ground data models evaluation training report mini.scenes",
+        "reference": "ground data models evaluation report",
         "commands": "ground data models evaluation training spatial report stages mini updates "
-        "station_demo labelling feedback engines gpu_check",
+        "station_demo labelling feedback engines gpu_check reference",
     },
 }
 COMMANDS = ("augment.cli", "augment.demo", "augment.study")
