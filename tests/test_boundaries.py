@@ -32,7 +32,8 @@ ARROWS = {
     },
     "augment": {
         "ground": "",
-        "data": "ground",
+        "stores": "ground",
+        "data": "ground stores",
         "models": "ground data",
         "evaluation": "ground data models",
         "training": "ground data models evaluation",
