@@ -1,7 +1,7 @@
 """The run folder: one versioned JSON document per finished stage, one journal per unfinished stage.
 
     RUN/<stage>/v0001.json    never overwritten; the newest whole one counts
-    RUN/<stage>/journal.jsonl what an unfinished stage has done so far
+    RUN/<stage>/journal.jsonl what an unfinished stage has done so far; journal-<worker>.jsonl what a worker has
 
 A document's digest leaves out `created`, so that two runs of the same settings on the same data carry equal digests.
 """
@@ -41,6 +41,7 @@ class Stage(Generic[R, S]):
     record: type[R]
     summary: type[S]
     needs_models: bool = False  # whether `run` takes the pretrained models
+    spreads: bool = False  # whether `run` takes the engine that works on its batches
 
     @property
     def module(self) -> str:
@@ -58,6 +59,7 @@ CAPTIONS = Stage(
     types.CaptionRecord,
     types.NoSummary,
     needs_models=True,
+    spreads=True,
 )
 PROMPTS = Stage(
     "refine",
@@ -66,6 +68,7 @@ PROMPTS = Stage(
     types.PromptRecord,
     types.PromptSummary,
     needs_models=True,
+    spreads=True,
 )
 ADAPTER = Stage(
     "adapt",
@@ -82,6 +85,7 @@ SYNTHETIC = Stage(
     types.GeneratedRecord,
     types.SyntheticSummary,
     needs_models=True,
+    spreads=True,
 )
 CURATION = Stage(
     "curate",
@@ -89,6 +93,7 @@ CURATION = Stage(
     "Reject generated images that are blank, copies or too near the test set",
     types.CurationRecord,
     types.CurationSummary,
+    spreads=True,
 )
 TRAINING = Stage(
     "train", "training", "Train the classifier on real, synthetic and both", types.TrainingRecord, types.TrainingSummary
@@ -256,7 +261,8 @@ class RunFolder:
         created = datetime.now(timezone.utc).isoformat(timespec="seconds")
         stamped = replace(document, version=max(taken, default=0) + 1, created=created)
         write_json(folder / f"v{stamped.version:04d}.json", stamped.to_json())
-        (folder / JOURNAL).unlink(missing_ok=True)
+        for path in (folder / JOURNAL, *journal_parts(folder / JOURNAL)):
+            path.unlink(missing_ok=True)
         return stamped
 
     def journal(self, stage: Stage[Any, Any], kind: type[R], key: object) -> "Journal[R]":
@@ -285,10 +291,16 @@ def _document(stage: Stage[R, S], content: Any, path: Path) -> Document[R, S]:
         raise ValueError(f"{path} lacks {missing}") from missing
 
 
+def journal_parts(path: Path) -> list[Path]:
+    """Return the files beside the journal at `path` that other processes have written as parts of it."""
+    return sorted(path.parent.glob(f"{path.stem}-*{path.suffix}"))
+
+
 class Journal(Generic[R]):
     """Finished items of an unfinished stage, one JSON line each, keyed by `id`.
 
-    A line counts only when it is whole; a journal begun from other inputs is thrown away.
+    A line counts only when it is whole; a journal begun from other inputs is thrown away. Several processes may write
+    at once, each into a `part` of its own; `read` returns what all of them have noted.
     """
 
     def __init__(self, path: Path, kind: type[R], key: str) -> None:
@@ -296,17 +308,28 @@ class Journal(Generic[R]):
         self.kind = kind
         self.key = key
 
+    def part(self, writer: str) -> "Journal[R]":
+        """Return the part of the journal that the process called `writer`, and no other, adds to."""
+        return Journal(self.path.with_name(f"{self.path.stem}-{writer}{self.path.suffix}"), self.kind, self.key)
+
     def read(self) -> dict[str, R]:
         """Return the records so far by id, in the order in which they were added. Call it before the first `add`."""
-        if not self.path.exists():
+        found = self._lines(self.path, cut=True)
+        for path in journal_parts(self.path):
+            found |= self._lines(path, cut=False)  # its writer may live yet, and no other continues it
+        return found
+
+    def _lines(self, path: Path, cut: bool) -> dict[str, R]:
+        """Return the records of one file; where `cut`, a line that is not whole is taken off it."""
+        if not path.exists():
             return {}
-        content = self.path.read_bytes()
+        content = path.read_bytes()
         head, *lines, cut_off = content.split(b"\n")
         if head != self.key.encode():
-            self.path.unlink()
+            path.unlink()
             return {}
-        if cut_off:  # a kill came in the middle of a line; what is added must not continue it
-            os.truncate(self.path, len(content) - len(cut_off))
+        if cut_off and cut:  # a kill came in the middle of a line; what is added must not continue it
+            os.truncate(path, len(content) - len(cut_off))
         return {record["id"]: from_json(self.kind, record) for record in map(json.loads, lines)}
 
     def add(self, records: Iterable[R]) -> None:

@@ -262,6 +262,7 @@ class CaptionSettings:
     """The model that describes every training image, and how."""
 
     model: str = setting("mini", "BLIP: a hub id, a local folder, or mini (the embedded one)")
+    revision: str = setting("", "hub revision; empty is the newest")
     sha256: str = setting("", "pin: the model folder's digest; empty accepts any")
     per_class: int = setting(
         0, "images of a class that are captioned at most, evenly over them; 0 captions all training images", low=0
@@ -284,6 +285,7 @@ class RefineSettings:
     """How captions become prompts, and which prompts are good enough."""
 
     model: str = setting("mini", "GPT-2: a hub id, a local folder, or mini (the embedded one)")
+    revision: str = setting("", "hub revision; empty is the newest")
     sha256: str = setting("", "pin: the model folder's digest; empty accepts any")
     contexts: str = setting(
         "all",

@@ -32,6 +32,7 @@ ARROWS = {
     },
     "augment": {
         "ground": "",
+        "engines": "ground",
         "stores": "ground",
         "data": "ground stores",
         "models": "ground data",
@@ -39,14 +40,14 @@ ARROWS = {
         "training": "ground data models evaluation",
         "spatial": "ground data models evaluation training",
         "report": "ground data evaluation",
-        "stages": "ground data models evaluation training spatial report.contact_sheets",
+        "stages": "ground data models evaluation training spatial report.contact_sheets engines",
         "mini": "ground models training",
         "station_demo": "ground mini models stages",
         "updates": "ground data models evaluation",
         "labelling": "ground data models evaluation training",
         "feedback": "ground data models evaluation updates",
-        "commands": "ground data models evaluation training spatial report stages mini updates "
-        "station_demo labelling feedback",
+        "commands": "ground stores data models evaluation training spatial report stages mini updates "
+        "station_demo labelling feedback engines",
     },
 }
 COMMANDS = ("augment.cli", "augment.demo", "augment.study")

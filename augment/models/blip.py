@@ -7,7 +7,7 @@ import cv2
 import torch
 from transformers import BlipForConditionalGeneration, BlipProcessor
 
-from augment.models.model_folders import SAFE_LOADING, half_precision, hush
+from augment.models.model_folders import SAFE_LOADING, half_precision, hush, in_halves
 from edge_runtime.bundle.preprocess import Frame
 
 
@@ -24,6 +24,9 @@ class BlipCaptioner:
 
     def caption(self, frames: Sequence[Frame], prefix: str) -> list[str]:
         """Return captions that begin with `prefix`, one per (H, W, 3) uint8 BGR frame."""
+        return in_halves(lambda part: self._captioned(part, prefix), frames)
+
+    def _captioned(self, frames: Sequence[Frame], prefix: str) -> list[str]:
         images = [cv2.cvtColor(frame, cv2.COLOR_BGR2RGB) for frame in frames]
         # A prefix that leaves no room for the caption is cut: the model has no place for more tokens.
         room = self.model.config.text_config.max_position_embeddings - self._max_new_tokens

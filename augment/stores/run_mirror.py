@@ -7,13 +7,14 @@ A commit is made by a name that nobody may take twice. So of two machines that p
 their documents agree it takes over what the first one pushed, and where they contradict each other it is refused.
 """
 
+import contextlib
 import json
 import os
 import posixpath
 import re
 import socket
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -23,6 +24,7 @@ from pathlib import Path
 from augment.json_objects import JsonObject, as_plain, from_json, write_json
 from augment.progress import progress, say
 from augment.records import STAGES, Document, R, RunFolder, S, digest_of
+from augment.store_urls import is_url, url_problems
 from augment.stores.connection import FileSystem, connections_to, open_store, patiently
 from augment.stores.listing import name_problem, pages, protocols
 from edge_runtime.bundle.errors import InputError, UnavailableError
@@ -32,6 +34,7 @@ SCHEMA, SCHEMA_VERSION = "rarefault/store-commit", 1
 COMMITS, FILES = "commits", "files"
 STATE = "store.json"  # of a run folder: which commit it was last equal to
 SETTINGS = "pipeline.toml"
+LIKE = "s3://bucket/runs/north, or file:///mnt/runs/north for a folder"
 # What belongs to this machine: caches, hidden files, unfinished stages and trainings.
 STAYS_HERE = re.compile(r"^cache/|(^|/)(\.|journal[^/]*\.jsonl$|state\.safetensors$)|\.part$|^store\.json$")
 _DOCUMENT = re.compile(rf"({'|'.join(stage.document for stage in STAGES)})/v\d{{4}}\.json")
@@ -204,7 +207,7 @@ class Mirror:
         return StoredEntry(path=path, size=(self.run / path).stat().st_size, sha256=sha256, digest=digest)
 
     def _is_wanted(self, entry: StoredEntry) -> bool:
-        """Whether a file of the store is to come here; InputError where it is a document that contradicts the one here."""
+        """Whether a file of the store is to come here; InputError where it is a document that contradicts ours."""
         here = self.run / _safe(entry.path)
         if not here.exists():
             return True
@@ -302,6 +305,21 @@ class Mirror:
         except OSError:
             if not system.exists(path):
                 raise
+
+
+@contextlib.contextmanager
+def mirrored(run: Path, url: str) -> Iterator[RunFolder]:
+    """Yield the run folder `run` as one that is mirrored to `url`: brought up to date before, pushed afterwards too."""
+    if wrong := url_problems(url, "--store") or ([] if is_url(url) else [f"--store is {url}, expected such as {LIKE}"]):
+        raise InputError(wrong[0])
+    run.mkdir(parents=True, exist_ok=True)
+    mirror = Mirror(url.rstrip("/"), run)
+    if came := mirror.pull():
+        say(f"{came} files of {run} came from {url}")
+    mirror.push()
+    yield MirroredRun(run, mirror)
+    mirror.push()
+    say(f"{run} is whole at {url}")
 
 
 def _commit_name(number: int) -> str:
