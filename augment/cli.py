@@ -161,6 +161,13 @@ def init(
     "--from", "first", type=click.Choice(list(COMMANDS)), help="Start here; earlier results are taken as they are."
 )
 @click.option("--until", "last", type=click.Choice(list(COMMANDS)), help="Stop after this stage.")
+@click.option(
+    "--store",
+    default="",
+    metavar="URL",
+    help="Mirror the run folder to a store, such as s3://bucket/runs/north: what is there comes here first, and after "
+    "each stage its results go there, so that another machine goes on with the same command.",
+)
 @strict_option
 @processes_option
 @engine_options
@@ -169,6 +176,7 @@ def run(
     first: str | None,
     last: str | None,
     strict: bool,
+    store: str,
     processes: int,
     **spread: Unpack[EngineOptions],
 ) -> None:
@@ -178,7 +186,13 @@ def run(
     stop = names.index(last) + 1 if last else len(names)
     if start >= stop:
         raise click.UsageError(f"--from {first} comes after --until {last}")
-    run_pipeline(pipeline, names[start:stop], spread, processes)
+    if store:
+        from augment.stores.run_mirror import mirrored
+
+        with mirrored(pipeline.parent if pipeline.suffix == ".toml" else pipeline, store) as folder:
+            run_pipeline(pipeline, names[start:stop], spread, processes, folder)
+    else:
+        run_pipeline(pipeline, names[start:stop], spread, processes)
     if strict and COMPARISON.command in names[start:stop]:
         _exit_by_verdict(pipeline)
 
@@ -383,10 +397,16 @@ def _reference(out: Path, draws: int, data: str, models: Path | None, yes: bool,
     click.echo(f"\n{said}\n\n{out / PAGE} written")
 
 
-def run_pipeline(pipeline: Path, names: list[str], spread: EngineOptions | None = None, processes: int = 1) -> None:
+def run_pipeline(
+    pipeline: Path,
+    names: list[str],
+    spread: EngineOptions | None = None,
+    processes: int = 1,
+    folder: RunFolder | None = None,
+) -> None:
     """Run the stages called `names` on the engine that `spread` says, and write the report after the last one.
 
-    So many `processes` share each training.
+    So many `processes` share each training; `folder` is the run folder where it is mirrored to a store.
     """
     from augment.data.sources import check_source
     from augment.settings import load_settings
@@ -398,7 +418,7 @@ def run_pipeline(pipeline: Path, names: list[str], spread: EngineOptions | None 
     _settle_process(small=settings.generate.model == "mini")
     from augment.models.registry import Models
 
-    folder = _run_folder(pipeline)
+    folder = folder or _run_folder(pipeline)
     _look_ahead(settings, names, source.classes, folder.path)
     models = Models(settings, _render)
     with open_engine(spread or LOCAL, gpus=settings.device != "cpu") as engine:

@@ -33,7 +33,8 @@ ARROWS = {
     "augment": {
         "ground": "",
         "engines": "ground",
-        "data": "ground",
+        "stores": "ground",
+        "data": "ground stores",
         "models": "ground data",
         "evaluation": "ground data models",
         "distributed": "ground",
@@ -48,7 +49,7 @@ ARROWS = {
         "feedback": "ground data models evaluation updates",
         "gpu_check": "ground data models evaluation training report mini.scenes",
         "reference": "ground data models evaluation report",
-        "commands": "ground data models evaluation training spatial report stages mini updates "
+        "commands": "ground stores data models evaluation training spatial report stages mini updates "
         "station_demo labelling feedback engines gpu_check reference",
     },
 }
