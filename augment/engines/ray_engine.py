@@ -122,13 +122,15 @@ class RayEngine:
             ) from error
 
     def _start(self, ray: Any, quiet: dict[str, Any]) -> None:
+        # Workers do what the command would do itself; Ray would let them wait for whatever else runs (nice 15).
+        os.environ.setdefault("RAY_worker_niceness", "0")
         # Ray's sockets lie below this folder, and the path of a socket may have some 100 characters.
         self._temporary = tempfile.mkdtemp(prefix="rf-", dir="/tmp")
         cores = os.cpu_count() or 1
         # One logical CPU more than workers: Ray Data needs it for tasks of its own.
         cpus = max(cores, (self._asked or 1) + 1)
-        quiet = {**quiet, "include_dashboard": False}
-        ray.init(address="local", num_cpus=cpus, object_store_memory=STORE_BYTES, _temp_dir=self._temporary, **quiet)
+        here: dict[str, Any] = {"num_cpus": cpus, "object_store_memory": STORE_BYTES, "_temp_dir": self._temporary}
+        ray.init(address="local", include_dashboard=False, **here, **quiet)
 
 
 def check_room(workers: int, cpus: int, gpus: int | None) -> None:
