@@ -237,6 +237,20 @@ class SyntheticSummary(JsonObject):
 # Stage 6, curation
 
 
+class PixelRecord(JsonObject):
+    """What the pixels of one generated image say. Of a healed one only `change` is asked, of the box it changes least.
+
+    Hashes are those of `perceptual_hash`, 16 hex digits; `spread` is the standard deviation of the brightness and
+    `change` the largest change to what the image was made from, both in grey levels.
+    """
+
+    id: str
+    hash: str = ""
+    mirrored: str = ""  # of the mirror image
+    spread: float | None = None
+    change: float | None = None  # None where nothing was put into a host
+
+
 class CurationRecord(JsonObject):
     """One generated image, kept or rejected for all of `reasons`."""
 
