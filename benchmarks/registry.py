@@ -19,4 +19,10 @@ BENCHMARKS = (
     Benchmark(
         "edge-peers", EDGE, "edge-classify beside what people would use instead", "benchmarks.claim_peers:measure"
     ),
+    Benchmark(
+        "training",
+        CENTRAL,
+        "Training beside torchvision's reference loop and timm's script",
+        "benchmarks.claim_training:measure",
+    ),
 )
