@@ -64,7 +64,9 @@ check: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy edge_runtime export augment
 
+# Every claim of benchmarks/registry.py, and ten runs that are killed. One claim: .venv/bin/python -m benchmarks.run_claims ID
 bench: .venv/dev
+	$(BIN)/python -m benchmarks.run_claims
 	$(BIN)/python -m benchmarks.kill_resume
 
 clean:

@@ -33,7 +33,8 @@ ARROWS = {
     "augment": {
         "ground": "",
         "engines": "ground",
-        "data": "ground",
+        "stores": "ground",
+        "data": "ground stores",
         "models": "ground data",
         "evaluation": "ground data models",
         "distributed": "ground",
@@ -46,8 +47,10 @@ ARROWS = {
         "updates": "ground data models evaluation",
         "labelling": "ground data models evaluation training",
         "feedback": "ground data models evaluation updates",
-        "commands": "ground data models evaluation training spatial report stages mini updates "
-        "station_demo labelling feedback engines",
+        "gpu_check": "ground data models evaluation training report mini.scenes",
+        "reference": "ground data models evaluation report",
+        "commands": "ground stores data models evaluation training spatial report stages mini updates "
+        "station_demo labelling feedback engines gpu_check reference",
     },
 }
 COMMANDS = ("augment.cli", "augment.demo", "augment.study")
