@@ -23,4 +23,10 @@ BENCHMARKS = (
     Benchmark(
         "worker-killed", SCALE, "A worker killed, and then the command", "benchmarks.claim_scaling:worker_killed"
     ),
+    Benchmark(
+        "training",
+        CENTRAL,
+        "Training beside torchvision's reference loop and timm's script",
+        "benchmarks.claim_training:measure",
+    ),
 )

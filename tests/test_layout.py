@@ -85,6 +85,7 @@ TESTED_ELSEWHERE = {
     "augment/data/layouts/listed_paths": "test_manifest",
     "augment/data/layouts/manifest_csv": "test_manifest",
     "augment/data/problems": "test_checks, test_sources",
+    "augment/distributed/group": "a group runs in processes: test_processes",
     "augment/evaluation/arm_comparison": "stages/test_compare",
     "augment/evaluation/tables": "stages/test_compare",
     "augment/mini/assemble": "test_recipe",
