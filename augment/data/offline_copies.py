@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from augment.data.duplicates import Pairs, Thumbnail
+from augment.data.duplicates import Thumbnail
 from augment.data.image_store import resize_by_area
-from augment.data.perceptual_hash import Hashes, hamming_distances
+from augment.data.perceptual_hash import Hashes, Pairs, hamming_distances
 
 Floats: TypeAlias = NDArray[np.float32]
 Outline: TypeAlias = NDArray[np.uint8]  # (SIDE, SIDE) grey
