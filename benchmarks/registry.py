@@ -19,4 +19,5 @@ BENCHMARKS = (
     Benchmark(
         "edge-peers", EDGE, "edge-classify beside what people would use instead", "benchmarks.claim_peers:measure"
     ),
+    Benchmark("records", SCALE, "What 1,000 to 100,000 pictures and records cost", "benchmarks.claim_records:measure"),
 )
