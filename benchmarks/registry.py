@@ -29,4 +29,5 @@ BENCHMARKS = (
         "Training beside torchvision's reference loop and timm's script",
         "benchmarks.claim_training:measure",
     ),
+    Benchmark("records", SCALE, "What 1,000 to 100,000 pictures and records cost", "benchmarks.claim_records:measure"),
 )
