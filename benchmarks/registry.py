@@ -19,4 +19,7 @@ BENCHMARKS = (
     Benchmark(
         "edge-peers", EDGE, "edge-classify beside what people would use instead", "benchmarks.claim_peers:measure"
     ),
+    Benchmark("caption", CENTRAL, "Captioning beside bare transformers", "benchmarks.claim_models:measure_caption"),
+    Benchmark("refine", CENTRAL, "Prompts beside bare transformers", "benchmarks.claim_models:measure_refine"),
+    Benchmark("generate", CENTRAL, "Painting beside bare diffusers", "benchmarks.claim_models:measure_generate"),
 )
