@@ -30,4 +30,7 @@ BENCHMARKS = (
         "benchmarks.claim_training:measure",
     ),
     Benchmark("records", SCALE, "What 1,000 to 100,000 pictures and records cost", "benchmarks.claim_records:measure"),
+    Benchmark("caption", CENTRAL, "Captioning beside bare transformers", "benchmarks.claim_models:measure_caption"),
+    Benchmark("refine", CENTRAL, "Prompts beside bare transformers", "benchmarks.claim_models:measure_refine"),
+    Benchmark("generate", CENTRAL, "Painting beside bare diffusers", "benchmarks.claim_models:measure_generate"),
 )
