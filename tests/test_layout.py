@@ -104,6 +104,8 @@ TESTED_ELSEWHERE = {
     "augment/feedback/commands": "test_take",
     "augment/feedback/kinship": "test_take",
     "augment/feedback/store": "test_take",
+    "augment/store_urls": "stores/test_connection",
+    "augment/stores/listing": "stores/test_pictures",
     "augment/station_demo/operator": "the demo is run whole: test_commands",
     "augment/updates/fleet_commands": "test_compare_bundles, test_fleet, test_lineage",
     "augment/stages/caption": "test_refine, models/test_production_layout",
