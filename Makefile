@@ -64,7 +64,9 @@ check: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy edge_runtime export augment
 
+# Every claim of benchmarks/registry.py, and ten runs that are killed. One claim: .venv/bin/python -m benchmarks.run_claims ID
 bench: .venv/dev
+	$(BIN)/python -m benchmarks.run_claims
 	$(BIN)/python -m benchmarks.kill_resume
 
 clean:
@@ -74,8 +76,12 @@ clean:
 # Rewrites the lock files from pyproject.toml; look at the difference before committing it.
 lock: .venv/dev
 	$(BIN)/pip-compile $(LOCK_OPTIONS) -o requirements/base.lock pyproject.toml
-	for extra in station field openvino heic hsm central elpv dev; do \
+	for extra in station field openvino heic hsm stores elpv; do \
 	  $(BIN)/pip-compile $(LOCK_OPTIONS) --extra $$extra -o requirements/$$extra.lock pyproject.toml; done
+	@# Installed into one environment, so each of these takes the versions of those before it.
+	$(BIN)/pip-compile $(LOCK_OPTIONS) -c requirements/stores.lock --extra central -o requirements/central.lock pyproject.toml
+	for extra in cluster dev; do $(BIN)/pip-compile $(LOCK_OPTIONS) -c requirements/stores.lock -c requirements/central.lock \
+	  --extra $$extra -o requirements/$$extra.lock pyproject.toml; done
 	$(BIN)/pip-compile $(LOCK_OPTIONS) -c requirements/central.lock --extra meaning -o requirements/meaning.lock pyproject.toml
 	for version in $(EDGE_PYTHONS); do \
 	  python=$$(.ci/find-python $$version) && $(MAKE) .venv-$$version/ready PYTHON=$$python && \
@@ -101,7 +107,7 @@ LOCK_OPTIONS := -q --no-header --strip-extras --no-emit-index-url --no-emit-find
 	$(BIN)/python -m pip install -q -r requirements/station.lock
 	touch $@
 
-DEV_LOCKS := dev elpv meaning heic  # heic: the types of its library are checked, and its tests run
+DEV_LOCKS := dev elpv meaning heic cluster stores  # heic: the types of its library are checked, and its tests run
 .venv/dev: .venv/central $(addprefix requirements/,$(addsuffix .lock,$(DEV_LOCKS)))
 	$(BIN)/python -m pip install -q $(addprefix -r requirements/,$(addsuffix .lock,$(DEV_LOCKS)))
 	touch $@

@@ -3,8 +3,10 @@
 All functions are pure. Images are named by their position in the arrays given.
 """
 
+import os
 import re
 from collections.abc import Hashable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import takewhile
 from pathlib import PurePosixPath
 from typing import Any, TypeAlias
@@ -16,9 +18,8 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from augment.data.image_store import resize_by_area
-from augment.data.perceptual_hash import Hashes, hamming_distances
+from augment.data.perceptual_hash import Hashes, Pairs, near_pairs
 
-Pairs: TypeAlias = NDArray[np.int64]  # (M, 2), the smaller position first
 Thumbnail: TypeAlias = NDArray[np.uint8]  # (side, side, 3) BGR
 
 THUMBNAIL = 32  # pixels
@@ -28,7 +29,6 @@ DETAIL_SHIFT = 2  # pixels of a thumbnail; crops of one picture differ by about 
 SAME_DETAIL = 0.6
 BURST_SIDE = 16  # pixels; coarse enough that a turned camera or a passing cloud does not part two shots
 _EVEN = 1  # grey level; a picture that varies by less shows nothing
-_BLOCK = 1024  # rows of the distance matrix at a time: 1024 x 50,000 x 8 bytes = 400 MB
 
 
 def thumbnail_of(frame: NDArray[np.uint8]) -> Thumbnail:
@@ -36,14 +36,18 @@ def thumbnail_of(frame: NDArray[np.uint8]) -> Thumbnail:
     return resize_by_area(frame, THUMBNAIL, THUMBNAIL)
 
 
-def hash_pairs(hashes: Hashes, bits: int, block: int = _BLOCK) -> Pairs:
-    """Find all pairs of 64-bit hashes (N,) whose Hamming distance is at most `bits`; `block` rows at a time."""
-    found = []
-    for start in range(0, len(hashes), block):
-        distance = hamming_distances(hashes[start : start + block], hashes[start:])
-        first, second = np.nonzero(distance <= bits)
-        found.append(np.stack([first, second], axis=1)[first < second] + start)
-    return np.concatenate(found) if found else np.empty((0, 2), np.int64)
+def most_pairs(pictures: int) -> int:
+    """Return how many pairs of so many pictures are compared at most: all of 2,000, and 20 for each of many more."""
+    return max(2_000_000, 20 * pictures)
+
+
+def hash_pairs(hashes: Hashes, bits: int, most: int | None = None) -> Pairs:
+    """Find all pairs of 64-bit hashes (N,) whose Hamming distance is at most `bits`; of `most` see `near_pairs`."""
+    pairs = near_pairs(hashes, hashes, bits, most and 2 * most + len(hashes)).pairs
+    if most is None:
+        return pairs[pairs[:, 0] < pairs[:, 1]]
+    distinct: Pairs = np.unique(np.sort(pairs[pairs[:, 0] != pairs[:, 1]], axis=1), axis=0)
+    return distinct
 
 
 def duplicate_pairs(hashes: Hashes, thumbnails: Sequence[Thumbnail], bits: int) -> Pairs:
@@ -52,14 +56,22 @@ def duplicate_pairs(hashes: Hashes, thumbnails: Sequence[Thumbnail], bits: int) 
     The hash alone sees little more than layout: by it, hundreds of different solar cells are one. Where pictures agree
     in their detail too, they do show one thing.
     """
-    candidates = hash_pairs(hashes, bits)
-    details = [detail(thumbnail) for thumbnail in thumbnails]
-    same = [
-        bool(hashes[first] == hashes[second])
-        or shifted_correlation(details[first], details[second], DETAIL_SHIFT) >= SAME_DETAIL
-        for first, second in candidates
-    ]
-    kept: Pairs = candidates[np.array(same, bool)]
+    return same_in_detail(hash_pairs(hashes, bits, most_pairs(len(hashes))), hashes, thumbnails)
+
+
+def same_in_detail(candidates: Pairs, hashes: Hashes, thumbnails: Sequence[Thumbnail]) -> Pairs:
+    """Return those of the pairs of pictures that have equal hashes or the same detail."""
+    same = hashes[candidates[:, 0]] == hashes[candidates[:, 1]]
+    open_pairs = np.flatnonzero(~same)
+    details = {at: detail(thumbnails[at]) for at in np.unique(candidates[open_pairs]).tolist()}
+
+    def alike(pair: int) -> bool:
+        first, second = candidates[pair].tolist()
+        return shifted_correlation(details[first], details[second], DETAIL_SHIFT) >= SAME_DETAIL
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        same[open_pairs] = list(pool.map(alike, open_pairs.tolist(), chunksize=256))
+    kept: Pairs = candidates[same]
     return kept
 
 

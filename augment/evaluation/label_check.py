@@ -8,7 +8,7 @@ that learnt from its own source; and a class whose real images the first set doe
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from sklearn.decomposition import PCA
@@ -40,7 +40,8 @@ def agreement(
         return own, []
     fold_of = _folds(training, item_seed(seed, "curation", "committee"))
     targets = np.array([labels.index(record.label) for record in training])
-    folds = np.array([_fold(record, training, fold_of) for record in painted])
+    group_of = {record.id: record.group for record in training}
+    folds = np.array([_fold(record, group_of, fold_of) for record in painted])
     real_folds = np.array([fold_of[record.group] for record in training])
     total = np.zeros((len(painted), len(labels)))
     recognised = np.zeros(len(targets), bool)
@@ -86,10 +87,9 @@ def _folds(training: Sequence[DatasetRecord], seed: int) -> dict[str, int]:
     return fold_of
 
 
-def _fold(record: GeneratedRecord, training: Sequence[DatasetRecord], fold_of: dict[str, int]) -> int:
+def _fold(record: GeneratedRecord, group_of: Mapping[str, str], fold_of: Mapping[str, int]) -> int:
     """Return the fold of the real image that a generated one starts from; by its id where it starts from none."""
-    start = record.host or record.source
-    group = next((real.group for real in training if real.id == start), None)
+    group = group_of.get(record.host or record.source)
     return fold_of[group] if group in fold_of else int(item_seed(0, "committee", record.id) % FOLDS)
 
 

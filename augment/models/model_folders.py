@@ -4,17 +4,22 @@ A reference is a hub id, a local folder or `mini` (the checkpoints this package 
 and nothing reaches for the network unless the settings name a hub id.
 """
 
+import errno
 import importlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
+from augment.progress import say
 from edge_runtime.bundle.errors import InputError, UnavailableError
 from edge_runtime.bundle.files import sha256_bytes, sha256_file
 
 if TYPE_CHECKING:
     import torch  # at run time only where it is needed: who names a model must not wait for it
 
+Item = TypeVar("Item")
+Made = TypeVar("Made")
 EMBEDDED = Path(__file__).parents[1] / "mini" / "checkpoints"
 # How every weight is loaded: from the folder that was found and checked, and never as a pickle.
 SAFE_LOADING = {"local_files_only": True, "use_safetensors": True}
@@ -80,6 +85,7 @@ def _download(reference: str, kind: str, revision: str) -> ModelFolder:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
+    asked = f"{reference}, revision {revision}," if revision else reference
     try:
         if kind == "stable-diffusion":
             from diffusers import DiffusionPipeline
@@ -94,12 +100,48 @@ def _download(reference: str, kind: str, revision: str) -> ModelFolder:
         raise InputError(f"model {reference!r} is neither a local folder nor a hub id; check the spelling") from None
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         raise UnavailableError(
-            f"model {reference} is not on this machine and could not be downloaded ({type(error).__name__}); "
-            "connect to the hub, or give a local folder, or use the preset mini"
+            f"model {asked} is not on this machine and could not be downloaded ({type(error).__name__}); "
+            f"{_what_to_do(error, reference)}"
         ) from error
     if not any(path.rglob("*.safetensors")):
         raise InputError(f"hub model {reference} holds no .safetensors file; {_HOW_TO_CONVERT}")
     return ModelFolder(path, {"name": reference, "revision": path.name})
+
+
+def _what_to_do(error: Exception, reference: str) -> str:
+    """Return the next step after a download that failed; what has arrived of it is kept and not fetched again."""
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
+
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "the disk is full: make room, or set HF_HOME to a folder on a larger disk, and run the same again"
+    if isinstance(error, GatedRepoError):
+        return f"its makers ask for consent: give it on the page of {reference} on the hub, then run `hf auth login`"
+    if isinstance(error, RevisionNotFoundError):
+        return "the hub does not hold that revision any more; name one that it holds, or give a local folder"
+    if isinstance(error, RepositoryNotFoundError):
+        return "the hub has no such model, or it asks for a login (`hf auth login`); check the spelling"
+    return "connect to the hub, or give a local folder, or use the preset mini"
+
+
+def in_halves(work: Callable[[Sequence[Item]], list[Made]], items: Sequence[Item]) -> list[Made]:
+    """Return what `work` makes of `items`, in halves where the GPU's memory does not hold them at once.
+
+    Raises what `work` raises where not even one item fits.
+    """
+    import torch
+
+    try:
+        return work(items)
+    except RuntimeError as error:
+        # Some libraries below torch report the same in words of their own (CUBLAS_STATUS_ALLOC_FAILED).
+        too_much = isinstance(error, torch.OutOfMemoryError) or "ALLOC_FAILED" in str(error)
+        if not too_much or len(items) == 1:
+            raise
+    # Outside of the handler: the error holds the frames, and with them the tensors, of what did not fit.
+    torch.cuda.empty_cache()
+    half = len(items) // 2
+    say(f"GPU memory does not hold {len(items)} pictures at once: {half} are tried; a smaller batch_size avoids this")
+    return [made for part in (items[:half], items[half:]) for made in in_halves(work, part)]
 
 
 def hush(library: str) -> None:
@@ -109,8 +151,8 @@ def hush(library: str) -> None:
     log.disable_progress_bar()
 
 
-def half_precision(device: str) -> "torch.autocast":
-    """Return the context in which a model computes in FP16 on a GPU, and as it is on a CPU."""
+def half_precision(device: str, half: bool) -> "torch.autocast":
+    """Return the context in which a model of FP32 weights computes in FP16 if `half`, and as it is if not."""
     import torch
 
-    return torch.autocast("cuda", torch.float16, enabled=device == "cuda")
+    return torch.autocast(device, torch.float16, enabled=half)

@@ -47,6 +47,7 @@ PUBLISHED = {
     "stable-diffusion-v1-5/stable-diffusion-v1-5": 4 * (860 + 123 + 84 + 304) * 10**6,
     "Salesforce/blip-image-captioning-large": 4 * 470 * 10**6,
     "gpt2": 4 * 137 * 10**6,
+    "openai-community/gpt2": 4 * 137 * 10**6,
     "sentence-transformers/all-MiniLM-L6-v2": 4 * 23 * 10**6,
 }
 IMAGENET_BYTES = 103 << 20  # of torchvision's ResNet-50
@@ -61,6 +62,7 @@ TRAINING_STEP, RESNET50 = 4.0, 10.0
 # GPU memory for one picture of 512 x 512 in FP16: about 5 GB whole and 3.2 GB with sliced attention, by Lambda's
 # inference benchmark of Stable Diffusion (2022).
 WHOLE, SLICED = 5.0, 3.2
+EXTRA = {"sentence_transformers": "meaning"}  # of rarefault, which installs a package; all others are in central
 LONG = 8 * 3600.0  # seconds; a stage that takes longer is worth a warning
 
 
@@ -96,7 +98,7 @@ class Hub:
             raise UnavailableError(f"the hub answers {error.code}") from None
         except (OSError, ValueError) as error:
             raise UnavailableError(f"the hub cannot be reached ({getattr(error, 'reason', error)})") from None
-        return sum(file.get("size") or 0 for file in files if _is_wanted(file["rfilename"]))
+        return sum(file.get("size") or 0 for file in files if is_wanted(file["rfilename"]))
 
     def file_bytes(self, url: str) -> int:
         """Ask the server of a file for its size."""
@@ -108,7 +110,8 @@ class Hub:
             raise UnavailableError(f"{urlparse(url).netloc} cannot be reached ({reason})") from None
 
 
-def _is_wanted(name: str) -> bool:
+def is_wanted(name: str) -> bool:
+    """Return whether loading a model reads the file `name`, from its folder."""
     return any(fnmatch(name, wanted) for wanted in WANTED) and not any(fnmatch(name, double) for double in DOUBLE)
 
 
@@ -156,8 +159,8 @@ def models_of(settings: Settings) -> list[Model]:
     refine, generate = settings.refine, settings.generate
     named = [
         Model("data.embedding", settings.data.embedding, "embedder", ("dataset", "curate", "adapt")),
-        Model("caption.model", settings.caption.model, "blip", ("caption",)),
-        Model("refine.model", refine.model, "gpt2", ("refine",)),
+        Model("caption.model", settings.caption.model, "blip", ("caption",), settings.caption.revision),
+        Model("refine.model", refine.model, "gpt2", ("refine",), refine.revision),
         Model("refine.meaning", refine.meaning, "sentence", ("refine",)),
         Model("generate.model", generate.model, "stable-diffusion", ("refine", "adapt", "generate"), generate.revision),
     ]
@@ -274,8 +277,14 @@ def _libraries(settings: Settings, stages: set[str], machine: Machine) -> list[P
     needed = {name: stage for stage, names in wanted.items() if stage in stages for name in names}
     if not any(parse_method(method).adapted for method in settings.generate.methods):
         needed.pop("peft", None)
+    if "refine" in stages and settings.refine.meaning not in ("auto", "lexical"):
+        needed["sentence_transformers"] = "refine"
     return [
-        Problem(stage, f"the package {name} is not installed; run `pip install 'rarefault[central]'`", fatal=True)
+        Problem(
+            stage,
+            f"the package {name} is not installed; run `pip install 'rarefault[{EXTRA.get(name, 'central')}]'`",
+            fatal=True,
+        )
         for name, stage in needed.items()
         if not machine.installed(name)
     ]

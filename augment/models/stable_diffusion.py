@@ -16,7 +16,7 @@ from transformers import CLIPTokenizer
 from augment.arrays import Vectors
 from augment.methods import Method
 from augment.models.interfaces import Order
-from augment.models.model_folders import SAFE_LOADING, half_precision, hush
+from augment.models.model_folders import SAFE_LOADING, hush, in_halves
 from augment.settings import Settings
 from edge_runtime.bundle.preprocess import Frame
 
@@ -41,11 +41,11 @@ class ClipTokenBudget:
 class DiffusionPainter:
     """Paints with `StableDiffusionPipeline` and DPM-Solver++ (Lu et al. 2022, arXiv:2211.01095)."""
 
-    def __init__(self, folder: Path, device: str, settings: Settings) -> None:
+    def __init__(self, folder: Path, device: str, settings: Settings, half: bool) -> None:
         hush("transformers")  # the text encoder's
         hush("diffusers")
         section = settings.generate
-        dtype = torch.float16 if device == "cuda" else torch.float32
+        dtype = torch.float16 if half else torch.float32
         pipeline = StableDiffusionPipeline.from_pretrained(folder, torch_dtype=dtype, **SAFE_LOADING)
         pipeline.scheduler = DPMSolverMultistepScheduler.from_config(
             pipeline.scheduler.config, algorithm_type="dpmsolver++"
@@ -61,7 +61,12 @@ class DiffusionPainter:
     def paint(self, orders: Sequence[Order], method: Method, adapter: Path | None) -> list[Frame | None]:
         """Return one (side, side, 3) uint8 BGR image per order; None where the model's safety filter blanked it."""
         self._use(adapter)
-        with torch.inference_mode(), half_precision(self._device):
+        return in_halves(lambda part: self._painted(part, method), orders)
+
+    def _painted(self, orders: Sequence[Order], method: Method) -> list[Frame | None]:
+        # On a GPU the weights are in FP16, and nothing is cast beside: autocast would undo the upcast by which the
+        # attention of Stable Diffusion 2.1 stays within the range of FP16 (`upcast_attention`), and paint black.
+        with torch.inference_mode():
             if method.kind == "codec":
                 images, blanked = self._coded(orders), [False] * len(orders)
             else:
@@ -143,12 +148,14 @@ def _to_frame(image: Vectors) -> Frame:
 
 
 def _place(pipeline: Any, device: str, low_memory: str) -> None:
-    """Put the pipeline on `device`; on a GPU that is short of memory, in slices."""
+    """Put the pipeline on `device`; on a GPU that is short of memory, pictures are coded one after another.
+
+    Attention is not sliced: torch's own needs no more memory in one piece, and is faster.
+    """
     if device == "cuda" and low_memory == "offload":
         pipeline.enable_model_cpu_offload()
         return
     pipeline.to(device)
     short = device == "cuda" and torch.cuda.get_device_properties(0).total_memory < SHORT_OF_MEMORY
     if low_memory == "slicing" or (low_memory == "auto" and short):
-        pipeline.enable_attention_slicing()
         pipeline.vae.enable_slicing()

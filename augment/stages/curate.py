@@ -7,10 +7,11 @@ hashes and embeddings, was taken when the dataset stage read them.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
-from typing import NamedTuple
+from operator import attrgetter
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -22,13 +23,14 @@ from augment.data.duplicates import DETAIL_SHIFT, SAME_DETAIL, detail, hash_pair
 from augment.data.image_store import ImageStore
 from augment.data.perceptual_hash import Hashes, hamming_distances, perceptual_hash
 from augment.data.split import SIDES, TEST, TRAIN, VAL
+from augment.engines.interface import Engine
+from augment.engines.local import IN_THIS_PROCESS
 from augment.evaluation.label_check import agreement, recall_with
 from augment.evaluation.learning_curve import learning_curve
 from augment.methods import parse_method
 from augment.models.heal import box_area
-from augment.models.image_embedding import Fingerprints, nearest_distance
+from augment.models.image_embedding import STORED_AT_ONCE, Fingerprints, nearest_distance
 from augment.models.model_folders import pick_device
-from augment.progress import progress
 from augment.records import CURATION, DATASET, SYNTHETIC, Document, RunFolder, StageInputs, digest_of, item_seed
 from augment.report import contact_sheets
 from augment.settings import CurateSettings, Settings
@@ -80,7 +82,7 @@ class Pool:
     methods: Sequence[str]
 
 
-def run(settings: Settings, folder: RunFolder) -> CurationDocument:
+def run(settings: Settings, folder: RunFolder, engine: Engine = IN_THIS_PROCESS) -> CurationDocument:
     """Keep or reject every generated image; the summary says what is still missing."""
     synthetic, dataset = folder.require(SYNTHETIC), folder.require(DATASET)
     fingerprints = Fingerprints(settings, folder, pick_device(settings.device))
@@ -90,17 +92,20 @@ def run(settings: Settings, folder: RunFolder) -> CurationDocument:
     if done := folder.finished(CURATION, inputs):
         return done
     made = [record for record in synthetic.records if record.path]
+    heals = [record for record in made if parse_method(record.method).heals]
     painted = [record for record in made if not parse_method(record.method).heals]
     real = {side: [record for record in dataset.records if record.split == side] for side in SIDES}
     seen = {side: _real(settings, fingerprints, records) for side, records in real.items()}
-    pool = _pool(settings, folder, fingerprints, painted, real[TRAIN], seen[TRAIN])
+    journal = folder.journal(CURATION, types.PixelRecord, inputs.to_json())
+    work = _Looking(settings, folder, {record.id: record for record in [*real[TRAIN], *real[VAL]]})
+    pixels = engine.map(work, [*_batches(painted), *_batches(heals)], journal, attrgetter("id"))
+    pool = _pool(settings, folder, fingerprints, painted, pixels, real[TRAIN], seen[TRAIN])
     groups = [record.group for record in real[TRAIN]]
     measure = Measure.of(settings.curate, seen[TRAIN], groups, _noise(fingerprints, seen[TRAIN]))
     held_out = _joined(seen[VAL], seen[TEST])
     reasons, scores = reject_reasons(pool, seen[TRAIN], held_out, real[TRAIN], settings, measure)
     records = [_record(record, why, score) for record, why, score in zip(painted, reasons, scores, strict=True)]
-    heals = [record for record in made if parse_method(record.method).heals]
-    records += _healed(settings, folder, heals, [*real[TRAIN], *real[VAL]])
+    records += [_healed(record, pixels[record.id].change or 0.0, settings.curate.visible) for record in heals]
     records += [_record(record, [record.blanked or BLANK], {}) for record in synthetic.records if not record.path]
     records.sort(key=lambda record: record.id)
     kept = np.array([not why for why in reasons], bool)
@@ -140,8 +145,7 @@ def _real(settings: Settings, fingerprints: Fingerprints, records: Sequence[type
             raise InputError("the embeddings of the test images are gone; run `rarefault dataset` again")
         return store.frame(by_id[image])
 
-    hashes = np.array([int(record.phash, 16) for record in records], np.uint64)
-    return _seen(hashes, *fingerprints.of(list(by_id), opened))
+    return _seen(_hashes([record.phash for record in records]), *fingerprints.of(list(by_id), opened))
 
 
 def _seen(hashes: Hashes, embeddings: Vectors, thumbnails: NDArray[np.uint8]) -> Seen:
@@ -156,13 +160,56 @@ def _joined(*parts: Seen) -> Seen:
     return Seen(*(np.concatenate([getattr(part, item.name) for part in held]) for item in fields(Seen)))
 
 
-class _Pixels(NamedTuple):
-    """What the pixels of one generated image say; the fields are those of Pool."""
+def _batches(records: Sequence[types.GeneratedRecord]) -> list[Sequence[types.GeneratedRecord]]:
+    return [records[start : start + STORED_AT_ONCE] for start in range(0, len(records), STORED_AT_ONCE)]
 
-    hash: int
-    mirrored: int
-    spread: float
-    change: float
+
+@dataclass(frozen=True)
+class _Looking:
+    """The work on batches of generated images, all healed or none: their pixels, and their fingerprints in the cache.
+
+    Healed images need no fingerprint.
+    """
+
+    what: ClassVar[str] = f"batches of {STORED_AT_ONCE} images curated"
+    settings: Settings
+    folder: RunFolder
+    sources: Mapping[str, types.DatasetRecord]  # by id
+
+    def start(self) -> Callable[[Sequence[types.GeneratedRecord]], list[types.PixelRecord]]:
+        """Return what looks at a batch."""
+        fingerprints = Fingerprints(self.settings, self.folder, pick_device(self.settings.device))
+
+        def looked(batch: Sequence[types.GeneratedRecord]) -> list[types.PixelRecord]:
+            with ThreadPoolExecutor() as workers:
+                frames = list(workers.map(lambda record: _frame(self.folder, record), batch))
+                found = list(workers.map(self._pixels, batch, frames))
+            if not parse_method(batch[0].method).heals:
+                by_id = {record.id: frame for record, frame in zip(batch, frames, strict=True)}
+                fingerprints.of(list(by_id), by_id.__getitem__)
+            return found
+
+        return looked
+
+    def _pixels(self, record: types.GeneratedRecord, frame: Frame) -> types.PixelRecord:
+        method, store = parse_method(record.method), ImageStore(self.settings)
+        if method.heals:
+            source = store.frame(self.sources[record.source])
+            areas = [box_area(frame.shape, (x, y, width, height)) for x, y, width, height in record.boxes]
+            change = min(largest_change(frame[area], source[area]) for area in areas)
+            return types.PixelRecord(id=record.id, change=change)
+        host = self.sources[record.host or ""] if method.inserts else None
+        return types.PixelRecord(
+            id=record.id,
+            hash=f"{perceptual_hash(frame):016x}",
+            mirrored=f"{perceptual_hash(np.ascontiguousarray(frame[:, ::-1])):016x}",
+            spread=float(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY).std()),
+            change=largest_change(frame, store.frame(host)) if host else None,
+        )
+
+
+def _frame(folder: RunFolder, record: types.GeneratedRecord) -> Frame:
+    return read_image(folder.path / (record.path or "")).frame
 
 
 def _pool(
@@ -170,25 +217,16 @@ def _pool(
     folder: RunFolder,
     fingerprints: Fingerprints,
     painted: Sequence[types.GeneratedRecord],
+    pixels: Mapping[str, types.PixelRecord],
     training: Sequence[types.DatasetRecord],
     seen: Seen,
 ) -> Pool:
-    store, row_of = ImageStore(settings), {record.id: row for row, record in enumerate(training)}
+    row_of, found = {record.id: row for row, record in enumerate(training)}, [pixels[record.id] for record in painted]
     # Row of the training image that a fault was put into, -1 if none.
     origins = [row_of[record.host or ""] if parse_method(record.method).inserts else -1 for record in painted]
-    paths = {record.id: folder.path / (record.path or "") for record in painted}
-
-    def pixels(record: types.GeneratedRecord, origin: int) -> _Pixels:
-        frame = read_image(paths[record.id]).frame
-        spread = float(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY).std())
-        change = np.nan if origin < 0 else largest_change(frame, store.frame(training[origin]))
-        mirrored = perceptual_hash(np.ascontiguousarray(frame[:, ::-1]))
-        return _Pixels(perceptual_hash(frame), mirrored, spread, change)
-
-    with ThreadPoolExecutor() as workers:
-        found = list(progress(workers.map(pixels, painted, origins), len(painted), "images curated"))
-    prints = fingerprints.of(list(paths), lambda image: read_image(paths[image]).frame)
-    own = _seen(np.array([image.hash for image in found], np.uint64), *prints)
+    by_id = {record.id: record for record in painted}
+    prints = fingerprints.of(list(by_id), lambda image: _frame(folder, by_id[image]))  # a cache may have been deleted
+    own = _seen(_hashes([image.hash for image in found]), *prints)
     labels = [record.label for record in painted]
     ranks, alternatives = (
         agreement(settings.seed, training, seen.embeddings, painted, own.embeddings)
@@ -198,9 +236,9 @@ def _pool(
     put = np.array(origins, np.int64)
     return Pool(
         seen=own,
-        mirrored=np.array([image.mirrored for image in found], np.uint64),
-        spreads=np.array([image.spread for image in found]),
-        changes=np.array([image.change for image in found]),
+        mirrored=_hashes([image.mirrored for image in found]),
+        spreads=np.array([image.spread for image in found], float),
+        changes=np.array([image.change for image in found], float),  # None becomes NaN
         origins=put,
         places=[record.place if origin >= 0 else None for record, origin in zip(painted, origins, strict=True)],
         # Inserted faults are judged by how much the pixels changed instead of by the classifiers.
@@ -209,6 +247,10 @@ def _pool(
         labels=labels,
         methods=[record.method for record in painted],
     )
+
+
+def _hashes(texts: Sequence[str]) -> Hashes:
+    return np.array([int(text, 16) for text in texts], np.uint64)
 
 
 def largest_change(frame: Frame, host: Frame) -> float:
@@ -223,23 +265,10 @@ def largest_change(frame: Frame, host: Frame) -> float:
 # Rejecting
 
 
-def _healed(
-    settings: Settings,
-    folder: RunFolder,
-    records: Sequence[types.GeneratedRecord],
-    sources: Sequence[types.DatasetRecord],
-) -> list[types.CurationRecord]:
-    """Keep the healed images whose every box lost something that can be seen; `sources` are what they were made of."""
-    store, by_id = ImageStore(settings), {record.id: record for record in sources}
-
-    def judged(record: types.GeneratedRecord) -> types.CurationRecord:
-        frame, source = read_image(folder.path / (record.path or "")).frame, store.frame(by_id[record.source])
-        areas = [box_area(frame.shape, (x, y, width, height)) for x, y, width, height in record.boxes]
-        change = min(largest_change(frame[area], source[area]) for area in areas)
-        why = [NOT_HEALED] if change < HEALED * settings.curate.visible else []
-        return _record(record, why, {"change": round(change, 1)})
-
-    return [judged(record) for record in records]
+def _healed(record: types.GeneratedRecord, change: float, visible: float) -> types.CurationRecord:
+    """Keep a healed image whose every box lost something that can be seen."""
+    why = [NOT_HEALED] if change < HEALED * visible else []
+    return _record(record, why, {"change": round(change, 1)})
 
 
 def reject_reasons(
