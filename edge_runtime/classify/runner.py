@@ -14,11 +14,8 @@ from ..bundle.errors import InputError
 from ..bundle.preprocess import Frame
 from ..causes import Cause
 from ..inference.evaluator import Evaluation, Evaluator, Prepared, frames_a_call
-from ..media.heatmap import overlay, write_overlay
 from ..media.image_files import ReadImage, read_image, read_pages
-from ..media.video_files import read_video
 from .inputs import InputFile
-from .report import with_pictures
 from .results import Result
 
 AHEAD = 2  # inputs in work or waiting, for each worker and each place in a call of the engine
@@ -154,6 +151,8 @@ class BatchRunner:
         return results
 
     def _video(self, path: Path, offset: int = 0) -> Iterator[Task]:
+        from ..media.video_files import read_video  # starts processes, which pictures do not need
+
         notes = ("of the film behind the picture",) if offset else ()
         started = time.perf_counter()
         try:
@@ -184,6 +183,8 @@ class BatchRunner:
             raise InputError(evaluation.reason or "")
         picture = None
         if self.heatmaps is not None and frame is not None and evaluation.cam is not None:
+            from ..media.heatmap import overlay, write_overlay
+
             whole = reread().frame if reread else frame
             manifest = self.evaluator.bundle.manifest
             drawn = overlay(whole, evaluation.cam, manifest.input, manifest.head.full_heat)
@@ -191,6 +192,8 @@ class BatchRunner:
         judged = replace(result, reason=evaluation.reason, evaluation=evaluation, heatmap=picture)
         if not self.pictures or frame is None:
             return judged
+        from .report import with_pictures
+
         return with_pictures(judged, frame, self.evaluator.bundle.manifest)
 
 
