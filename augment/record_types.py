@@ -322,6 +322,7 @@ class TrainingResult(JsonObject):
     steps: int
     best_step: int
     validation: Mapping[str, float]
+    processes: int | None = None  # that shared the training; it decides which random views there are
 
 
 class TrainingRecord(TrainedArm):
@@ -333,6 +334,13 @@ class TrainingRecord(TrainedArm):
     best_step: int
     validation: Mapping[str, float]  # metric -> value
     images: Mapping[str, Counts]  # real, synthetic -> label -> images
+    processes: int | None = None  # that shared the training, where it was more than one
+
+
+class AheadRecord(JsonObject):
+    """A worker is done with a training; how it went stands in its folder."""
+
+    id: str  # arm/seed-n
 
 
 class Evaluation(JsonObject):

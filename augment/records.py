@@ -98,7 +98,12 @@ CURATION = Stage(
     spreads=True,
 )
 TRAINING = Stage(
-    "train", "training", "Train the classifier on real, synthetic and both", types.TrainingRecord, types.TrainingSummary
+    "train",
+    "training",
+    "Train the classifier on real, synthetic and both",
+    types.TrainingRecord,
+    types.TrainingSummary,
+    spreads=True,
 )
 COMPARISON = Stage(
     "compare", "comparison", "Measure every arm on the locked test set", types.ComparisonRecord, types.ComparisonSummary
