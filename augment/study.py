@@ -221,13 +221,16 @@ def _write(folder: Path, settings: Settings) -> Path:
     return pipeline
 
 
-def pool(plan: Plan) -> ComparisonSummary:
+def pool(plan: Plan, baseline: str = "") -> ComparisonSummary:
     """Compare the arms over all draws together and write OUT/results.json; return the comparison.
 
+    `baseline` is an arm to compare with instead of that of the settings. An arm that some draw left out is left out.
     Raises InputError where the draws were not measured on the same test images.
     """
     draws = [[RunFolder(pipeline.parent) for pipeline in runs] for runs in plan.draws]
     settings = replace(load_settings(plan.draws[0][0]), seed=0)
+    if baseline:
+        settings = replace(settings, compare=replace(settings.compare, baseline=baseline))
     tested = [_tested(folders) for folders in draws]
     names = sorted(tested[0])
     if any(sorted(found) != names for found in tested):
@@ -237,6 +240,7 @@ def pool(plan: Plan) -> ComparisonSummary:
         TrainedArm(id=f"{arm}/draw-{draw}", arm=arm, seed=draw, dropped=_dropped(folders, arm))
         for draw, folders in enumerate(draws)
         for arm in settings.train.arms
+        if all(_was_trained(folder, arm) for folders in draws for folder in folders)
     ]
     measured: PlainJson = {}
     if training.summary.head:
@@ -306,6 +310,10 @@ def _logits(folders: Sequence[RunFolder], arm: str) -> dict[str, Numbers]:
         calibrated = load_file(path)["logits"] / temperature(folder.path / "training" / arm / "seed-0")
         found |= dict(zip(ids, calibrated, strict=True))
     return found
+
+
+def _was_trained(folder: RunFolder, arm: str) -> bool:
+    return any(record.arm == arm for record in folder.require(TRAINING).records)
 
 
 def _dropped(folders: Sequence[RunFolder], arm: str) -> list[str]:

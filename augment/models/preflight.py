@@ -98,7 +98,7 @@ class Hub:
             raise UnavailableError(f"the hub answers {error.code}") from None
         except (OSError, ValueError) as error:
             raise UnavailableError(f"the hub cannot be reached ({getattr(error, 'reason', error)})") from None
-        return sum(file.get("size") or 0 for file in files if _is_wanted(file["rfilename"]))
+        return sum(file.get("size") or 0 for file in files if is_wanted(file["rfilename"]))
 
     def file_bytes(self, url: str) -> int:
         """Ask the server of a file for its size."""
@@ -110,7 +110,8 @@ class Hub:
             raise UnavailableError(f"{urlparse(url).netloc} cannot be reached ({reason})") from None
 
 
-def _is_wanted(name: str) -> bool:
+def is_wanted(name: str) -> bool:
+    """Return whether loading a model reads the file `name`, from its folder."""
     return any(fnmatch(name, wanted) for wanted in WANTED) and not any(fnmatch(name, double) for double in DOUBLE)
 
 

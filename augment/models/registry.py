@@ -22,14 +22,16 @@ class Models:
         settings: Settings,
         renderer: Renderer | None = None,
         expected: Mapping[str, Mapping[str, str]] | None = None,
+        half: bool | None = None,
     ) -> None:
         self._settings = settings
         self._expected = expected or {}
+        self._half = half
         self.renderer = renderer  # for the methods that draw instead of painting
 
     def __reduce__(self) -> tuple[type["Models"], tuple[object, ...]]:
         found = {name: vars(self)[name].identity for name in FOLDERS if name in vars(self)}
-        return type(self), (self._settings, self.renderer, {**self._expected, **found})
+        return type(self), (self._settings, self.renderer, {**self._expected, **found}, self._half)
 
     def _same(self, name: str, found: ModelFolder) -> ModelFolder:
         """Return a folder of FOLDERS. Raises InputError where another process was told of another one."""
@@ -45,6 +47,11 @@ class Models:
     def device(self) -> str:
         """The device that the models run on, `cuda` or `cpu`."""
         return pick_device(self._settings.device)
+
+    @property
+    def half(self) -> bool:
+        """Whether the models compute in FP16: on a GPU, unless it was said otherwise."""
+        return self.device == "cuda" if self._half is None else self._half
 
     def release(self) -> None:
         """Give back the memory of the loaded models; each is loaded again when it is next asked for.
@@ -85,7 +92,8 @@ class Models:
         """The model that describes pictures."""
         from augment.models.blip import BlipCaptioner
 
-        return BlipCaptioner(self.captioner_folder.path, self.device, self._settings.caption.max_new_tokens)
+        limit = self._settings.caption.max_new_tokens
+        return BlipCaptioner(self.captioner_folder.path, self.device, limit, self.half)
 
     @cached_property
     def writer(self) -> Writer:
@@ -94,7 +102,7 @@ class Models:
 
         section = self._settings.refine
         return Gpt2Writer(
-            self.writer_folder.path, self.device, section.max_new_tokens, section.temperature, section.top_p
+            self.writer_folder.path, self.device, section.max_new_tokens, section.temperature, section.top_p, self.half
         )
 
     @cached_property
@@ -109,7 +117,7 @@ class Models:
         """The model that generates images."""
         from augment.models.stable_diffusion import DiffusionPainter
 
-        return DiffusionPainter(self.painter_folder.path, self.device, self._settings)
+        return DiffusionPainter(self.painter_folder.path, self.device, self._settings, self.half)
 
     @cached_property
     def embedder(self) -> Embedder:

@@ -53,11 +53,19 @@ class Sizes:
     training_steps: int = 2000
     evaluate_every: int = 100
     side: int = 224  # of the classifier's input, pixels
+    captions: int = 0  # of a class at most; 0: of every training picture
     attempts: int = 16  # continuations drawn of a caption and round
+    rounds: int = 3  # of drawing, and of painting
+    test: int = 0  # 0: all that there are
+    width: int = 64  # of ResNet-50; less is a narrower network, for which there are no published weights
+    batch: int = 32  # pictures of a training step
 
 
 # Everything runs, and nothing is learned: to see within minutes that all parts of a machine play together.
-REHEARSAL = Sizes(4, 2, 2, 64, 2, 4, 2, 64, 4)
+REHEARSAL = Sizes(
+    train=4, validation=2, generated=2, painted_side=64, painting_steps=2, training_steps=4, evaluate_every=4, side=64,
+    captions=1, attempts=4, rounds=1, test=3, batch=8,
+)  # fmt: skip
 
 
 def settings_of(data: DataSettings, cache: Path, draw: int, sizes: Sizes, models: Path | None) -> Settings:
@@ -74,16 +82,18 @@ def settings_of(data: DataSettings, cache: Path, draw: int, sizes: Sizes, models
     def revision(model: HubModel) -> str:
         return "" if models else model.revision
 
-    weights = models / "resnet50.pth" if models else None
+    weights = sorted(models.glob("resnet50*")) if models else []
     train = replace(
         preset.train,
         arms=ARMS,
         seeds=1,
-        weights=str(weights.resolve()) if weights and weights.is_file() else "imagenet",
+        width=sizes.width,
+        weights=str(weights[0].resolve()) if weights else "imagenet",
         head="class",
         aspect="square",
         size=sizes.side,
         steps=sizes.training_steps,
+        batch_size=sizes.batch,
         evaluate_every=sizes.evaluate_every,
     )
     return replace(
@@ -91,9 +101,14 @@ def settings_of(data: DataSettings, cache: Path, draw: int, sizes: Sizes, models
         seed=draw,
         cache=str(cache.resolve()),
         data=data,
-        caption=replace(preset.caption, model=source(blip), revision=revision(blip)),
+        caption=replace(preset.caption, model=source(blip), revision=revision(blip), per_class=sizes.captions),
         refine=replace(
-            preset.refine, model=source(gpt2), revision=revision(gpt2), meaning="lexical", attempts=sizes.attempts
+            preset.refine,
+            model=source(gpt2),
+            revision=revision(gpt2),
+            meaning="lexical",
+            attempts=sizes.attempts,
+            rounds=sizes.rounds,
         ),
         generate=replace(
             preset.generate,
@@ -102,6 +117,7 @@ def settings_of(data: DataSettings, cache: Path, draw: int, sizes: Sizes, models
             methods=("text2img",),
             floor=sizes.generated,
             cap=sizes.generated,
+            rounds=sizes.rounds,
             size=sizes.painted_side,
             steps=sizes.painting_steps,
         ),

@@ -25,11 +25,11 @@ from augment.data.checks import (
     size_problem,
     split_hints,
 )
-from augment.data.duplicates import THUMBNAIL, Pairs, Thumbnail, thumbnail_of
+from augment.data.duplicates import THUMBNAIL, Thumbnail, thumbnail_of
 from augment.data.feedback import with_feedback
 from augment.data.image_store import ImageStore, radiometric_hints, unscaled_hint
 from augment.data.layouts.listing import NOT_READ, Candidate, Source, told
-from augment.data.perceptual_hash import Hashes, perceptual_hash
+from augment.data.perceptual_hash import Hashes, Pairs, perceptual_hash
 from augment.data.problems import Check, Problem, contradiction, refusal
 from augment.data.sources import check_source, list_candidates
 from augment.data.split import SIDES, TEST, TRAIN, VAL, Member, Shares, assign_sides, settle_groups
@@ -121,7 +121,7 @@ def examine(settings: Settings, read: Callable[[Path], ReadImage] | None = None)
 def _take_fingerprints(settings: Settings, fingerprints: Fingerprints, records: Sequence[DatasetRecord]) -> None:
     """Store what images are compared by, so that curation need not open a test image to keep look-alikes of it out."""
     store, by_id = ImageStore(settings), {record.id: record for record in records}
-    fingerprints.of(list(by_id), lambda image: store.frame(by_id[image]))
+    fingerprints.take(list(by_id), lambda image: store.frame(by_id[image]))
 
 
 def summary_line(document: DatasetDocument) -> str:
@@ -535,17 +535,18 @@ def _box_hints(
     healthy = [image.path for image in images if faults and image.candidate.label not in faults and _boxes_else(image)]
     cut = [record.path for record in records if any(STICKS_OUT in note for note in record.notes)]
     empty = [image.path for image in images if image.candidate.boxes == () and image.candidate.label in faults]
-    bare = [
-        record.path for record in records if not record.boxes and record.label in faults and record.path not in empty
-    ]
-    faulty = sum(record.label in faults and record.path not in empty for record in records)
-    whole = [image.path for image in images if image.id in set(boxes.whole)]
+    stated, whole_ids = set(empty), set(boxes.whole)
+    faulty = [record for record in records if record.label in faults and record.path not in stated]
+    bare = [record.path for record in faulty if not record.boxes]
+    whole = [image.path for image in images if image.id in whole_ids]
     hints = {
         "with a label that is no fault have boxes, which count for nothing; is the label right?": healthy,
         "have boxes that stick out and are cut; are these x, y, width and height?": cut,
         "have a box around the whole picture, which does not say where the fault is": whole,
         "of a fault have a file of boxes without one; is the label right?": empty,
-        "of a fault have no boxes: they teach which images show it, and not where": bare if len(bare) < faulty else [],
+        "of a fault have no boxes: they teach which images show it, and not where": bare
+        if len(bare) < len(faulty)
+        else [],
     }
     told = (
         [f"{len(wrong)} boxes cannot be those of their images and are left out"]

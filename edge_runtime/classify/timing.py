@@ -7,7 +7,6 @@ milliseconds a picture; as many pictures a second as that allows on every worker
 import threading
 import time
 from dataclasses import dataclass, field
-
 from pathlib import Path
 
 from ..bundle.golden import load_golden

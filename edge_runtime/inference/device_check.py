@@ -6,8 +6,9 @@
 import importlib.metadata
 import statistics
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import onnxruntime
@@ -17,7 +18,7 @@ from ..bundle.golden import GoldenSet, check_maps, check_own, worst_difference
 from ..bundle.heads import Outputs
 from ..bundle.preprocess import Frames
 from ..bundle.store import Bundle
-from .engines import PROVIDERS, Engine, available_engines, load_engine, variant_run_by
+from .engines import Engine, engines_for_auto, load_engine, variant_run_by
 from .gpu_driver import Driver
 
 AT_ONCE = 16  # frames of one call where throughput is measured
@@ -29,8 +30,9 @@ class EngineCheck:
     """One engine and precision. `sentence` says whether its scores agree, and how fast it is.
 
     `problem` says what else is wrong: another answer of this file than where it was packed, or maps that do not belong
-    to the scores. The figures are None where it could not run. `worst` is the largest difference of a score of the golden frames, which may be `allowed`. `milliseconds` is the
-    median of one call with one frame (all its tiles), `per_second` the frames of calls with `AT_ONCE` of them.
+    to the scores. The figures are None where it could not run: `worst` is the largest difference of a score of the
+    golden frames, which may be `allowed`; `milliseconds` the median of a call with one frame (all its tiles), and
+    `per_second` the frames that calls with `AT_ONCE` of them manage.
     """
 
     engine: str
@@ -45,16 +47,17 @@ class EngineCheck:
 
 
 def check_engines(bundle: Bundle, golden: GoldenSet, names: Sequence[str] | None = None) -> Iterator[EngineCheck]:
-    """Try every engine of `names` (default: all installed here) in every precision of the bundle."""
-    for name in available_engines() if names is None else names:
+    """Try every engine of `names` (default: all that `auto` would try here) in every precision of the bundle."""
+    for name in engines_for_auto() if names is None else names:
         for precision in bundle.manifest.precisions:
-            yield _check(bundle, golden, name, precision)
+            yield check_engine(name, precision, golden, partial(load_engine, bundle, name, precision))
 
 
-def _check(bundle: Bundle, golden: GoldenSet, name: str, precision: str) -> EngineCheck:
+def check_engine(name: str, precision: str, golden: GoldenSet, load: Callable[[], Engine]) -> EngineCheck:
+    """Try the engine that `load` makes, which may raise UnavailableError."""
     allowed = golden.tolerance.get(precision, 0.0)
     try:
-        engine = load_engine(bundle, name, precision)
+        engine = load()
         outputs = engine.run(golden.flat)
         worst = worst_difference(lambda _: golden.head.scores(outputs), golden)
         milliseconds, per_second = _speed(engine, golden)
@@ -101,8 +104,7 @@ def _median_seconds(engine: Engine, views: Frames) -> float:
 
 def idle_gpu(driver: Driver) -> str:
     """Return why no engine here can use the driver's GPU, "" where one can; whether it works shows on loading."""
-    built, there = onnxruntime.get_available_providers(), available_engines()
-    if "tensorrt" in there or PROVIDERS["cuda"] in built:
+    if {"tensorrt", "cuda"} & set(engines_for_auto()):
         return ""
     wheels = [name for name in ("onnxruntime", "onnxruntime-gpu") if _version(name)]
     if len(wheels) == 2:

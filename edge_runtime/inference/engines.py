@@ -1,14 +1,17 @@
 """Engines run a bundle's model: one small protocol, ONNX Runtime with its providers, OpenVINO and TensorRT if there."""
 
+import contextlib
 import importlib.util
+import io
 import logging
-import mmap
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
+from functools import cache
 from typing import Any, Protocol
 
+import numpy as np
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as ort
 
@@ -17,6 +20,8 @@ from ..bundle.golden import check_outputs, load_golden
 from ..bundle.heads import Outputs
 from ..bundle.preprocess import Frames
 from ..bundle.store import Bundle
+from .external_data import check_self_contained
+from .gpu_driver import ask_driver
 from .openvino_engine import load_openvino
 from .tensorrt_engine import TensorRtEngine, load_tensorrt, variant_of
 
@@ -33,7 +38,6 @@ ENGINES = (TENSORRT, "cuda", OPENVINO, "cpu")  # in the order in which "auto" tr
 PREFERRED, PREFERRED_ON_GPU = ("int8", "fp32", "fp16"), ("fp16", "fp32", "int8")
 
 PROBES = 2  # golden frames that an engine answers before it is believed; `edge-station check` asks for all
-EXTERNAL_DATA = b"\x0a\x08location\x12"  # how a tensor's ONNX message names the file that holds its values
 
 _ORT_ERRORS = (
     *(ort.Fail, ort.InvalidArgument, ort.NoSuchFile, ort.NoModel, ort.EngineError, ort.RuntimeException),
@@ -117,13 +121,22 @@ def open_engine(
             order = PREFERRED_ON_GPU if candidate in (TENSORRT, "cuda") else PREFERRED
             wanted = next(choice for choice in order if choice in bundle.manifest.precisions)
         engine = (load or load_engine)(bundle, candidate, wanted, callers, threads)
-        check_outputs(engine.run(probe.flat), probe, wanted)
+        check_outputs(_answers(engine, probe.flat, callers), probe, wanted)
         return engine
 
     if name != "auto":
         return Opened(proven(name, precision))
     engine = AutoEngine(proven, precision, there)
     return Opened(engine, tuple(engine.skipped))
+
+
+def _answers(engine: Engine, frames: Frames, callers: int) -> Outputs:
+    """Run the engine on `frames`, a part in each of the threads that will call it."""
+    if callers == 1:
+        return engine.run(frames)
+    with ThreadPoolExecutor(callers) as pool:
+        parts = [*pool.map(engine.run, np.array_split(frames, min(callers, len(frames))))]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 class AutoEngine:
@@ -179,7 +192,8 @@ class AutoEngine:
 def load_engine(bundle: Bundle, name: str, precision: str, callers: int = 1, threads: int = 0) -> Engine:
     """Load an available engine without proof, for those who check all golden frames themselves."""
     path, outputs = bundle.model_path(precision), bundle.manifest.head.outputs
-    _check_self_contained(path)
+    check_self_contained(path)
+    missing = _load_cuda() if name in (TENSORRT, "cuda") else ""
     if name == TENSORRT and _installed(TENSORRT):
         return load_tensorrt(bundle, precision)
     if name == OPENVINO:
@@ -190,10 +204,31 @@ def load_engine(bundle: Bundle, name: str, precision: str, callers: int = 1, thr
     except _ORT_ERRORS as error:
         raise UnavailableError(f"the {name} engine cannot load {path}: {_first_line(error)}") from error
     if session.get_providers()[0] != PROVIDERS[name]:  # ONNX Runtime falls back to the CPU without a word
-        raise UnavailableError(f"the engine {name} did not start: its driver or libraries are missing; check them")
+        raise UnavailableError(f"the engine {name} did not start: {missing or _why_not()}; see README, Install")
     session.disable_fallback()
     _check_contract(bundle, session, path.name)
     return OnnxEngine(session, outputs, name, precision)
+
+
+@cache
+def _load_cuda() -> str:
+    """Load CUDA's libraries from where pip puts them; ONNX Runtime looks elsewhere. Return what could not be found.
+
+    It happens once, with the first engine: what is printed meanwhile by another thread is lost.
+    """
+    onnxruntime.set_default_logger_severity(4)  # what fails is told by the exception
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):  # where it prints what it misses; results are written there
+        onnxruntime.preload_dlls()
+    return "; ".join(line for line in said.getvalue().splitlines() if line.startswith("Failed"))
+
+
+def _why_not() -> str:
+    """Return what may keep ONNX Runtime from the GPU, for whoever has to mend it."""
+    try:
+        return f"it wants CUDA {onnxruntime.cuda_version} and cuDNN 9, and here is {ask_driver()}"
+    except UnavailableError as error:
+        return str(error)
 
 
 def variant_run_by(engine: Engine) -> str:
@@ -207,6 +242,14 @@ def available_engines() -> tuple[str, ...]:
     there = {name for name, provider in PROVIDERS.items() if provider in built}
     there |= {name for name in (TENSORRT, OPENVINO) if _installed(name)}
     return tuple(name for name in ENGINES if name in there)
+
+
+def engines_for_auto() -> tuple[str, ...]:
+    """Return the names of the installed engines that `auto` would try.
+
+    ONNX Runtime's TensorRT provider is none: it builds its engine anew at every start, for minutes.
+    """
+    return tuple(name for name in available_engines() if name != TENSORRT or _installed(TENSORRT))
 
 
 def _installed(package: str) -> bool:
@@ -239,15 +282,6 @@ def _fits(shape: tuple[object, ...], expected: tuple[int | None, ...]) -> bool:
     """Whether a shape is the expected one; None, and a name in a file, stand for any number."""
     pairs = zip(shape, expected, strict=False)
     return len(shape) == len(expected) and all(not isinstance(s, int) or e in (None, s) for s, e in pairs)
-
-
-def _check_self_contained(path: Path) -> None:
-    """Refuse a model that keeps weights in another file: they would be read unverified, from wherever it says."""
-    if path.stat().st_size == 0:
-        raise InputError(f"{path} is empty; pack the bundle again")
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        if data.find(EXTERNAL_DATA) >= 0:
-            raise InputError(f"{path} keeps weights in another file, which nobody verifies; pack the bundle again")
 
 
 def _first_line(error: BaseException) -> str:

@@ -75,7 +75,7 @@ def ask_driver(load: Callable[[str], Any] = ctypes.CDLL, kernel_module: Path = K
 def _version(kernel_module: Path) -> str:
     """Return the version of the kernel module, "" where none is loaded or it does not tell."""
     text = kernel_module.read_text() if kernel_module.exists() else ""
-    found = re.search(r"Kernel Module\D*?\s(\d+\.[\d.]+)\s", text)
+    found = re.search(r"Kernel Module.*?\s(\d+\.[\d.]+)\s", text)
     return found[1] if found else ""
 
 
