@@ -477,7 +477,7 @@ def _detail_threshold(training: Seen, groups: Sequence[str], bits: int) -> float
     apart = pairs[names[pairs[:, 0]] != names[pairs[:, 1]]]
     shown = apart[:: len(apart) // MOST_PAIRS + 1]
     details = training.details
-    found = correlations(shown, details, details).tolist()
+    found: list[float] = correlations(shown, details, details).tolist()
     return min(max([SAME_DETAIL, *(value + THRESHOLD_MARGIN for value in found)]), HIGHEST_THRESHOLD)
 
 
