@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO ?= demo
 
-.PHONY: demo station-demo test test-edge coverage chromium mosquitto faketime rtsp check bench clean lock
+.PHONY: demo station-demo test test-edge test-gpu coverage chromium mosquitto faketime rtsp check bench clean lock
 
 demo: .venv/central
 	$(BIN)/rarefault demo --out $(DEMO)
@@ -64,7 +64,13 @@ check: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy edge_runtime export augment
 
+# Every test that needs a GPU, with the wheels for one. Which were skipped, and why, stands at the end.
+test-gpu: .venv-gpu/ready
+	OMP_NUM_THREADS=1 .venv-gpu/bin/python -m pytest -m gpu -rs tests
+
+# Every claim of benchmarks/registry.py, and ten runs that are killed. One claim: .venv/bin/python -m benchmarks.run_claims ID
 bench: .venv/dev
+	$(BIN)/python -m benchmarks.run_claims
 	$(BIN)/python -m benchmarks.kill_resume
 
 clean:
@@ -74,14 +80,28 @@ clean:
 # Rewrites the lock files from pyproject.toml; look at the difference before committing it.
 lock: .venv/dev
 	$(BIN)/pip-compile $(LOCK_OPTIONS) -o requirements/base.lock pyproject.toml
-	for extra in station field openvino heic hsm central elpv dev; do \
+	for extra in station field openvino heic hsm stores elpv; do \
 	  $(BIN)/pip-compile $(LOCK_OPTIONS) --extra $$extra -o requirements/$$extra.lock pyproject.toml; done
+	@# Installed into one environment, so each of these takes the versions of those before it.
+	$(BIN)/pip-compile $(LOCK_OPTIONS) -c requirements/stores.lock --extra central -o requirements/central.lock pyproject.toml
+	for extra in cluster dev; do $(BIN)/pip-compile $(LOCK_OPTIONS) -c requirements/stores.lock -c requirements/central.lock \
+	  --extra $$extra -o requirements/$$extra.lock pyproject.toml; done
 	$(BIN)/pip-compile $(LOCK_OPTIONS) -c requirements/central.lock --extra meaning -o requirements/meaning.lock pyproject.toml
 	for version in $(EDGE_PYTHONS); do \
 	  python=$$(.ci/find-python $$version) && $(MAKE) .venv-$$version/ready PYTHON=$$python && \
 	  .venv-$$version/bin/python -m pip install -q pip-tools && .venv-$$version/bin/pip-compile $(LOCK_OPTIONS) \
 	    --extra station --extra edge-test -o requirements/edge-$$version.lock pyproject.toml; done
 LOCK_OPTIONS := -q --no-header --strip-extras --no-emit-index-url --no-emit-find-links --no-annotate
+
+# onnxruntime-gpu takes the place of onnxruntime, whose folder it shares. TensorRT's libraries come from NVIDIA's own
+# index, which pip must have been told of; without them its tests are skipped.
+.venv-gpu/ready: requirements/central.lock requirements/dev.lock pyproject.toml
+	$(PYTHON) -m venv .venv-gpu
+	.venv-gpu/bin/python -m pip install -q -r requirements/central.lock -r requirements/dev.lock
+	.venv-gpu/bin/python -m pip uninstall -q -y onnxruntime
+	.venv-gpu/bin/python -m pip install -q "onnxruntime-gpu[cuda,cudnn]>=1.27" "cuda-bindings>=13"
+	.venv-gpu/bin/python -m pip install -q "tensorrt-cu13>=10.13,<11" || echo "no TensorRT: its tests will be skipped"
+	touch $@
 
 # A stamp is made last, so an interrupted install is taken up again.
 .venv/bin/python:
@@ -101,7 +121,7 @@ LOCK_OPTIONS := -q --no-header --strip-extras --no-emit-index-url --no-emit-find
 	$(BIN)/python -m pip install -q -r requirements/station.lock
 	touch $@
 
-DEV_LOCKS := dev elpv meaning heic  # heic: the types of its library are checked, and its tests run
+DEV_LOCKS := dev elpv meaning heic cluster stores  # heic: the types of its library are checked, and its tests run
 .venv/dev: .venv/central $(addprefix requirements/,$(addsuffix .lock,$(DEV_LOCKS)))
 	$(BIN)/python -m pip install -q $(addprefix -r requirements/,$(addsuffix .lock,$(DEV_LOCKS)))
 	touch $@

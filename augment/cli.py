@@ -4,20 +4,21 @@ Heavy imports happen inside the commands, so that `rarefault --help` answers at 
 """
 
 import importlib
-import logging
-import os
 import time
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import click
 
+from augment.engines.interface import Engine
+from augment.engines.options import LOCAL, EngineOptions, engine_options, open_engine
+from augment.engines.settle import settle_process
 from augment.feedback.commands import COMMANDS as FEEDBACK_COMMANDS
+from augment.gpu_check.commands import check_gpu
 from augment.labelling.commands import COMMANDS as LABEL_COMMANDS
 from augment.record_types import ComparisonSummary
-from augment.records import COMPARISON, CURATION, EXPORT, STAGES, SYNTHETIC, Document, R, RunFolder, S, Stage
+from augment.records import COMPARISON, CURATION, EXPORT, STAGES, SYNTHETIC, TRAINING, Document, R, RunFolder, S, Stage
 from augment.station_demo.commands import station_demo
 from augment.updates.commands import COMMANDS as UPDATE_COMMANDS
 from augment.updates.fleet_commands import COMMANDS as FLEET_COMMANDS
@@ -41,11 +42,19 @@ def main() -> None:
     """Turn few pictures of rare faults into a classifier that finds them, and show what was gained."""
 
 
-for _command in (*UPDATE_COMMANDS, *FLEET_COMMANDS, *FEEDBACK_COMMANDS, *LABEL_COMMANDS, station_demo):
+for _command in (*UPDATE_COMMANDS, *FLEET_COMMANDS, *FEEDBACK_COMMANDS, *LABEL_COMMANDS, station_demo, check_gpu):
     main.add_command(_command)
 
 pipeline_argument = click.argument("pipeline", type=click.Path(path_type=Path))
 VERDICT_EXIT = {"PASS": 0, "FAIL": 20, "INCONCLUSIVE": 21}  # with --strict
+processes_option = click.option(
+    "--processes",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Let so many processes of this machine share each training of a whole network, each with a GPU of its own, or "
+    "a part of the cores.",
+)
 strict_option = click.option(
     "--strict", is_flag=True, help="Exit with 20 where the verdict is FAIL, with 21 where it is INCONCLUSIVE."
 )
@@ -152,15 +161,38 @@ def init(
     "--from", "first", type=click.Choice(list(COMMANDS)), help="Start here; earlier results are taken as they are."
 )
 @click.option("--until", "last", type=click.Choice(list(COMMANDS)), help="Stop after this stage.")
+@click.option(
+    "--store",
+    default="",
+    metavar="URL",
+    help="Mirror the run folder to a store, such as s3://bucket/runs/north: what is there comes here first, and after "
+    "each stage its results go there, so that another machine goes on with the same command.",
+)
 @strict_option
-def run(pipeline: Path, first: str | None, last: str | None, strict: bool) -> None:
+@processes_option
+@engine_options
+def run(
+    pipeline: Path,
+    first: str | None,
+    last: str | None,
+    strict: bool,
+    store: str,
+    processes: int,
+    **spread: Unpack[EngineOptions],
+) -> None:
     """Run all stages, from images to bundle and report; a second call resumes where the first one stopped."""
     names = list(COMMANDS)
     start = names.index(first) if first else 0
     stop = names.index(last) + 1 if last else len(names)
     if start >= stop:
         raise click.UsageError(f"--from {first} comes after --until {last}")
-    run_pipeline(pipeline, names[start:stop])
+    if store:
+        from augment.stores.run_mirror import mirrored
+
+        with mirrored(pipeline.parent if pipeline.suffix == ".toml" else pipeline, store) as folder:
+            run_pipeline(pipeline, names[start:stop], spread, processes, folder)
+    else:
+        run_pipeline(pipeline, names[start:stop], spread, processes)
     if strict and COMPARISON.command in names[start:stop]:
         _exit_by_verdict(pipeline)
 
@@ -170,16 +202,24 @@ def _help(stage: Stage[Any, Any]) -> str:
 
 
 def _stage_command(stage: Stage[Any, Any]) -> Callable[..., None]:
-    @pipeline_argument
-    def command(pipeline: Path) -> None:
-        run_pipeline(pipeline, [stage.command])
+    def command(pipeline: Path, **spread: Unpack[EngineOptions]) -> None:
+        run_pipeline(pipeline, [stage.command], spread or None)
 
-    return command
+    return pipeline_argument(engine_options(command) if stage.spreads else command)
 
 
 for _stage in STAGES:
-    if _stage not in (COMPARISON, EXPORT):  # these have options of their own
+    if _stage not in (TRAINING, COMPARISON, EXPORT):  # these have options of their own
         main.command(_stage.command, help=_help(_stage))(_stage_command(_stage))
+
+
+@main.command(help=_help(TRAINING))
+@pipeline_argument
+@processes_option
+@engine_options
+def train(pipeline: Path, processes: int, **spread: Unpack[EngineOptions]) -> None:
+    """Run the stage, whose trainings `processes` share, or several of which the engine has done at a time."""
+    run_pipeline(pipeline, [TRAINING.command], spread, processes)
 
 
 @main.command(help=_help(COMPARISON))
@@ -357,8 +397,17 @@ def _reference(out: Path, draws: int, data: str, models: Path | None, yes: bool,
     click.echo(f"\n{said}\n\n{out / PAGE} written")
 
 
-def run_pipeline(pipeline: Path, names: list[str]) -> None:
-    """Run the stages called `names`, and write the report after the last one."""
+def run_pipeline(
+    pipeline: Path,
+    names: list[str],
+    spread: EngineOptions | None = None,
+    processes: int = 1,
+    folder: RunFolder | None = None,
+) -> None:
+    """Run the stages called `names` on the engine that `spread` says, and write the report after the last one.
+
+    So many `processes` share each training; `folder` is the run folder where it is mirrored to a store.
+    """
     from augment.data.sources import check_source
     from augment.settings import load_settings
     from augment.training.arms import parse_arms
@@ -369,17 +418,19 @@ def run_pipeline(pipeline: Path, names: list[str]) -> None:
     _settle_process(small=settings.generate.model == "mini")
     from augment.models.registry import Models
 
-    folder = _run_folder(pipeline)
+    folder = folder or _run_folder(pipeline)
     _look_ahead(settings, names, source.classes, folder.path)
     models = Models(settings, _render)
-    for name in names:
-        if name == SYNTHETIC.command and CURATION.command in names:
-            continue  # the two take turns until the quota is met
-        if name == CURATION.command and SYNTHETIC.command in names:
-            _generate_and_curate(settings, folder, models)
-        else:
-            _run_stage(COMMANDS[name], settings, folder, models)
-        models.release()
+    with open_engine(spread or LOCAL, gpus=settings.device != "cpu") as engine:
+        for name in names:
+            if name == SYNTHETIC.command and CURATION.command in names:
+                continue  # the two take turns until the quota is met
+            if name == CURATION.command and SYNTHETIC.command in names:
+                _generate_and_curate(settings, folder, models, engine)
+            else:
+                shared = processes if name == TRAINING.command else None
+                _run_stage(COMMANDS[name], settings, folder, models, engine, processes=shared)
+            models.release()
     if names[-1] == EXPORT.command:
         from augment.report.build import write_report
 
@@ -414,19 +465,25 @@ def _exit_by_verdict(pipeline: Path) -> None:
     raise SystemExit(VERDICT_EXIT[_run_folder(pipeline).require(COMPARISON).summary.verdict])
 
 
-def _generate_and_curate(settings: "Settings", folder: RunFolder, models: "Models") -> None:
+def _generate_and_curate(settings: "Settings", folder: RunFolder, models: "Models", engine: Engine) -> None:
     """Paint and curate in turns until every class has its quota or the rounds are used up."""
     before = None
     while True:
-        synthetic = _run_stage(SYNTHETIC, settings, folder, models, unless=before)
+        synthetic = _run_stage(SYNTHETIC, settings, folder, models, engine, unless=before)
         if synthetic.digest == before:
             return
-        _run_stage(CURATION, settings, folder, models)
+        _run_stage(CURATION, settings, folder, models, engine)
         before = synthetic.digest
 
 
 def _run_stage(
-    stage: Stage[R, S], settings: "Settings", folder: RunFolder, models: "Models", unless: str | None = None
+    stage: Stage[R, S],
+    settings: "Settings",
+    folder: RunFolder,
+    models: "Models",
+    engine: Engine,
+    unless: str | None = None,
+    processes: int | None = None,
 ) -> Document[R, S]:
     """Run one stage and print its line, unless its document has the digest `unless`."""
     from augment.evaluation.tables import table
@@ -434,7 +491,10 @@ def _run_stage(
     module = importlib.import_module(stage.module)
     started = time.monotonic()
     extra = (models,) if stage.needs_models else ()
-    document: Document[R, S] = module.run(settings, folder, *extra)
+    spread: dict[str, object] = {"engine": engine} if stage.spreads else {}
+    if processes:
+        spread["processes"] = processes
+    document: Document[R, S] = module.run(settings, folder, *extra, **spread)
     if document.digest != unless:
         click.echo(f"{stage.command:10} {module.summary_line(document)}  [{time.monotonic() - started:.0f} s]")
     if isinstance(document.summary, ComparisonSummary):
@@ -444,16 +504,8 @@ def _run_stage(
 
 def _settle_process(small: bool) -> None:
     """Make the settings of the whole process; call it before torch is loaded, which reads the first of them."""
-    # Threads that spin while they wait slow each other down where cores are shared. Of small models' work a second
-    # thread takes less than its waking costs.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    if small:
-        os.environ.setdefault("OMP_NUM_THREADS", "1")
-    # What the libraries would log and warn buries the stages' own lines.
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", category=FutureWarning)
-    # Of many classes with few images each, which is what a learning curve begins with; scikit-learn doubts the labels.
-    warnings.filterwarnings("ignore", message="The number of unique classes is greater than 50%")
+    # Of small models' work a second thread takes less than its waking costs.
+    settle_process(threads=1 if small else None)
 
 
 if __name__ == "__main__":

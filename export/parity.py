@@ -63,16 +63,21 @@ def measure_parity(precision: str, expected: Answers, seen: Answers, rule: Rule)
     )
 
 
-def torch_runner(network: nn.Module) -> Runner:
-    """Return a function that runs a network in evaluation mode, through `normalise`, which training uses as well."""
+def torch_runner(network: nn.Module, device: str = "cpu", half: bool = False) -> Runner:
+    """Return a function that runs a network in evaluation mode, through `normalise`, which training uses as well.
+
+    The network is on `device`; if `half` it computes in FP16, else in whole FP32, without the short cuts of TF32.
+    """
     if network.training:
         raise ValueError("the network must be in evaluation mode: call .eval() first")
     names = output_names(network)
 
     def run(frames: Frames) -> Outputs:
-        with torch.inference_mode():
-            parts = [outputs(network, normalise(torch.from_numpy(part))) for part in _batches(frames)]
-        found = [np.concatenate([tensor.numpy() for tensor in column]) for column in zip(*parts, strict=True)]
+        exact = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
+        with torch.inference_mode(), exact, torch.autocast(device, torch.float16, enabled=half):
+            parts = [outputs(network, normalise(torch.from_numpy(part).to(device))) for part in _batches(frames)]
+        columns = zip(*parts, strict=True)
+        found = [np.concatenate([tensor.float().cpu().numpy() for tensor in column]) for column in columns]
         return dict(zip(names, found, strict=True))
 
     return run

@@ -14,9 +14,9 @@ from edge_runtime.bundle.preprocess import Frame
 class BlipCaptioner:
     """Captions by `BlipForConditionalGeneration`: conditioned on a text prefix, greedy."""
 
-    def __init__(self, folder: Path, device: str, max_new_tokens: int) -> None:
+    def __init__(self, folder: Path, device: str, max_new_tokens: int, half: bool) -> None:
         hush("transformers")
-        self._device = device
+        self._device, self._half = device, half
         self._max_new_tokens = max_new_tokens
         self._processor = BlipProcessor.from_pretrained(folder, local_files_only=True)
         self.model = BlipForConditionalGeneration.from_pretrained(folder, dtype=torch.float32, **SAFE_LOADING)
@@ -33,6 +33,6 @@ class BlipCaptioner:
         inputs = self._processor(
             images=images, text=[prefix] * len(images), truncation=True, max_length=room, return_tensors="pt"
         ).to(self._device)
-        with torch.inference_mode(), half_precision(self._device):
+        with torch.inference_mode(), half_precision(self._device, self._half):
             tokens = self.model.generate(**inputs, max_new_tokens=self._max_new_tokens, do_sample=False, num_beams=1)
         return [text.strip() for text in self._processor.batch_decode(tokens, skip_special_tokens=True)]

@@ -11,9 +11,11 @@ from augment.models.model_folders import SAFE_LOADING, half_precision, hush
 class Gpt2Writer:
     """Continuations of a text by `GPT2LMHeadModel`: nucleus sampling."""
 
-    def __init__(self, folder: Path, device: str, max_new_tokens: int, temperature: float, top_p: float) -> None:
+    def __init__(
+        self, folder: Path, device: str, max_new_tokens: int, temperature: float, top_p: float, half: bool
+    ) -> None:
         hush("transformers")
-        self._device = device
+        self._device, self._half = device, half
         self._tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         self.model = GPT2LMHeadModel.from_pretrained(folder, dtype=torch.float32, **SAFE_LOADING)
         self.model.to(device).eval()
@@ -33,7 +35,7 @@ class Gpt2Writer:
         inputs = self._tokenizer(prefix, truncation=True, max_length=room, return_tensors="pt").to(self._device)
         inputs.pop("token_type_ids", None)
         torch.manual_seed(seed)  # generate() takes no generator of its own
-        with torch.inference_mode(), half_precision(self._device):
+        with torch.inference_mode(), half_precision(self._device, self._half):
             tokens = self.model.generate(**inputs, num_return_sequences=count, **self._sampling)
         new = tokens[:, inputs["input_ids"].shape[1] :]
         texts: list[str] = self._tokenizer.batch_decode(new, skip_special_tokens=True)

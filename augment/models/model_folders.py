@@ -156,8 +156,8 @@ def hush(library: str) -> None:
     log.disable_progress_bar()
 
 
-def half_precision(device: str) -> "torch.autocast":
-    """Return the context in which a model computes in FP16 on a GPU, and as it is on a CPU."""
+def half_precision(device: str, half: bool) -> "torch.autocast":
+    """Return the context in which a model of FP32 weights computes in FP16 if `half`, and as it is if not."""
     import torch
 
-    return torch.autocast("cuda", torch.float16, enabled=device == "cuda")
+    return torch.autocast(device, torch.float16, enabled=half)

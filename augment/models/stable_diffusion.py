@@ -41,11 +41,11 @@ class ClipTokenBudget:
 class DiffusionPainter:
     """Paints with `StableDiffusionPipeline` and DPM-Solver++ (Lu et al. 2022, arXiv:2211.01095)."""
 
-    def __init__(self, folder: Path, device: str, settings: Settings) -> None:
+    def __init__(self, folder: Path, device: str, settings: Settings, half: bool) -> None:
         hush("transformers")  # the text encoder's
         hush("diffusers")
         section = settings.generate
-        dtype = torch.float16 if device == "cuda" else torch.float32
+        dtype = torch.float16 if half else torch.float32
         pipeline = StableDiffusionPipeline.from_pretrained(folder, torch_dtype=dtype, **SAFE_LOADING)
         pipeline.scheduler = DPMSolverMultistepScheduler.from_config(
             pipeline.scheduler.config, algorithm_type="dpmsolver++"

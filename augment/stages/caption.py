@@ -3,12 +3,16 @@
 Validation and test images are never captioned, so nothing of them can reach a generated image.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import ClassVar
 
 from augment.data.image_store import ImageStore
 from augment.data.split import TRAIN
+from augment.engines.interface import Engine
+from augment.engines.local import IN_THIS_PROCESS
 from augment.models.registry import Models
-from augment.progress import progress
 from augment.record_types import CaptionRecord, DatasetRecord, NoSummary
 from augment.records import CAPTIONS, DATASET, Document, RunFolder, StageInputs, spread
 from augment.settings import CaptionSettings, Settings
@@ -16,7 +20,7 @@ from augment.settings import CaptionSettings, Settings
 CaptionDocument = Document[CaptionRecord, NoSummary]
 
 
-def run(settings: Settings, folder: RunFolder, models: Models) -> CaptionDocument:
+def run(settings: Settings, folder: RunFolder, models: Models, engine: Engine = IN_THIS_PROCESS) -> CaptionDocument:
     """Write one caption per training image."""
     dataset = folder.require(DATASET)
     others, captioner = {"phrases": dict(settings.data.phrases)}, models.captioner_folder.identity
@@ -24,14 +28,8 @@ def run(settings: Settings, folder: RunFolder, models: Models) -> CaptionDocumen
     if done := folder.finished(CAPTIONS, inputs):
         return done
     journal = folder.journal(CAPTIONS, CaptionRecord, inputs.to_json())
-    written = journal.read()
     batches = list(_batches(dataset.records, settings.caption))
-    store = ImageStore(settings)
-    for batch in progress(batches, len(batches), "caption batches"):
-        if any(record.id not in written for record in batch):
-            captions = _caption_batch(settings, store, models, batch)
-            journal.add(captions)
-            written |= {record.id: record for record in captions}
+    written = engine.map(_Captioning(settings, models), batches, journal, attrgetter("id"))
     records = sorted(written.values(), key=lambda record: record.id)
     return folder.write(Document(CAPTIONS, inputs, records, NoSummary()))
 
@@ -51,16 +49,28 @@ def _batches(records: Sequence[DatasetRecord], section: CaptionSettings) -> Iter
             yield of_label[start : start + section.batch_size]
 
 
-def _caption_batch(
-    settings: Settings, store: ImageStore, models: Models, batch: Sequence[DatasetRecord]
-) -> list[CaptionRecord]:
-    label = batch[0].label
-    prefix = settings.caption.prefix.format(phrase=settings.phrase(label))
-    texts = models.captioner.caption([store.frame(record) for record in batch], prefix)
-    return [
-        CaptionRecord(id=record.id, label=label, prefix=prefix, caption=with_prefix(text, prefix))
-        for record, text in zip(batch, texts, strict=True)
-    ]
+@dataclass(frozen=True)
+class _Captioning:
+    """The work on batches of training images, each of one class."""
+
+    what: ClassVar[str] = "caption batches"
+    settings: Settings
+    models: Models
+
+    def start(self) -> Callable[[Sequence[DatasetRecord]], list[CaptionRecord]]:
+        """Return what captions a batch."""
+        store, captioner = ImageStore(self.settings), self.models.captioner
+
+        def captioned(batch: Sequence[DatasetRecord]) -> list[CaptionRecord]:
+            label = batch[0].label
+            prefix = self.settings.caption.prefix.format(phrase=self.settings.phrase(label))
+            texts = captioner.caption([store.frame(record) for record in batch], prefix)
+            return [
+                CaptionRecord(id=record.id, label=label, prefix=prefix, caption=with_prefix(text, prefix))
+                for record, text in zip(batch, texts, strict=True)
+            ]
+
+        return captioned
 
 
 def with_prefix(text: str, prefix: str) -> str:

@@ -7,8 +7,10 @@ Batches are planned ahead and painted whole: on the same machine a resumed run m
 """
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -17,6 +19,8 @@ from augment import record_types as types
 from augment.data.fault_groups import NONE, can_tell_faults, resolve
 from augment.data.image_store import ImageStore, resize_by_area
 from augment.data.split import TRAIN, learned_sides
+from augment.engines.interface import Engine
+from augment.engines.local import IN_THIS_PROCESS
 from augment.file_names import safe_name
 from augment.methods import HEAL, Method, parse_method
 from augment.models.cut_paste import Fitted, fit, fit_heat, heat_box, heat_up, in_place, transplant
@@ -25,7 +29,6 @@ from augment.models.heal import healed
 from augment.models.inpaint_mask import hole_for
 from augment.models.interfaces import Order
 from augment.models.registry import Models
-from augment.progress import progress
 from augment.records import (
     ADAPTER,
     CURATION,
@@ -34,7 +37,6 @@ from augment.records import (
     SYNTHETIC,
     Document,
     Identity,
-    Journal,
     RunFolder,
     StageInputs,
     digest_of,
@@ -59,7 +61,7 @@ Wanted = Mapping[str, Mapping[str, int]]  # method -> label -> images
 SyntheticDocument = Document[types.GeneratedRecord, types.SyntheticSummary]
 
 
-def run(settings: Settings, folder: RunFolder, models: Models) -> SyntheticDocument:
+def run(settings: Settings, folder: RunFolder, models: Models, engine: Engine = IN_THIS_PROCESS) -> SyntheticDocument:
     """Paint by each method until every class has what it lacks.
 
     A second call after `curate` tops up what was rejected, for at most `generate.rounds` rounds.
@@ -91,8 +93,8 @@ def run(settings: Settings, folder: RunFolder, models: Models) -> SyntheticDocum
         plan += heals
     journal = folder.journal(SYNTHETIC, types.GeneratedRecord, {**inputs.to_json(), "round": round_number})
     studio = _Studio(settings, folder, models, adapter.summary, {record.id: record for record in dataset.records})
-    painted = _paint_all(studio, journal, plan)
-    records = sorted([*made, *painted], key=lambda record: record.id)
+    painted = engine.map(studio, _batches(plan, settings.generate.batch_size), journal, attrgetter("id"))
+    records = sorted([*made, *(painted[item.id] for item in plan)], key=lambda record: record.id)
     summary = types.SyntheticSummary(round=round_number, wanted=wanted, notes=notes or ())
     return folder.write(Document(SYNTHETIC, inputs, records, summary))
 
@@ -332,13 +334,23 @@ class _Painted:
 
 @dataclass(frozen=True)
 class _Studio:
-    """What painting needs at hand."""
+    """The work on batches of planned images, each of one method: what painting needs at hand."""
 
+    what: ClassVar[str] = "image batches"
     settings: Settings
     folder: RunFolder
     models: Models
     adapter: types.AdapterSummary
     sources: Mapping[str, types.DatasetRecord]  # by id
+
+    def start(self) -> Callable[[Sequence[types.PlannedImage]], list[types.GeneratedRecord]]:
+        """Return what paints a batch and saves its pictures."""
+
+        def painted(batch: Sequence[types.PlannedImage]) -> list[types.GeneratedRecord]:
+            images = self.paint(parse_method(batch[0].method), batch)
+            return [_save(self.folder, item, image) for item, image in zip(batch, images, strict=True)]
+
+        return painted
 
     def paint(self, method: Method, batch: Sequence[types.PlannedImage]) -> list[_Painted]:
         """Paint planned images, all of one method."""
@@ -439,20 +451,6 @@ def _healed(frame: Frame, item: types.PlannedImage) -> _Painted:
 def _box(box: types.Box) -> Box:
     x, y, width, height = box
     return x, y, width, height
-
-
-def _paint_all(
-    studio: _Studio, journal: Journal[types.GeneratedRecord], plan: Sequence[types.PlannedImage]
-) -> list[types.GeneratedRecord]:
-    done = journal.read()
-    batches = _batches(plan, studio.settings.generate.batch_size)
-    for batch in progress(batches, len(batches), "image batches"):
-        if any(item.id not in done for item in batch):
-            images = studio.paint(parse_method(batch[0].method), batch)
-            painted = [_save(studio.folder, item, image) for item, image in zip(batch, images, strict=True)]
-            journal.add(painted)  # after the files are on disk: what the journal names is there
-            done |= {record.id: record for record in painted}
-    return [done[item.id] for item in plan]
 
 
 def _batches(plan: Sequence[types.PlannedImage], size: int) -> list[list[types.PlannedImage]]:

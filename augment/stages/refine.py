@@ -9,22 +9,27 @@ class alone where the captioner named another one.
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import ClassVar
 
 import numpy as np
 
+from augment.engines.interface import Engine
+from augment.engines.local import IN_THIS_PROCESS
 from augment.models.interfaces import TokenBudget
 from augment.models.prompt_rules import CLASS_LOST, OTHER_CLASS, choose, class_objection, draw_variants, objection, trim
 from augment.models.registry import Models
-from augment.progress import progress
 from augment.record_types import CaptionRecord, PromptRecord, PromptSummary, RefinedCaption
 from augment.records import CAPTIONS, PROMPTS, Document, RunFolder, StageInputs, item_seed
 from augment.settings import Settings
 
+SHUFFLED, DRAWN = 4096, 256  # captions
 PromptDocument = Document[PromptRecord, PromptSummary]
 
 
-def run(settings: Settings, folder: RunFolder, models: Models) -> PromptDocument:
+def run(settings: Settings, folder: RunFolder, models: Models, engine: Engine = IN_THIS_PROCESS) -> PromptDocument:
     """Write the prompts of every caption; the summary counts why other continuations were rejected."""
     captions = folder.require(CAPTIONS)
     identities = {
@@ -36,12 +41,9 @@ def run(settings: Settings, folder: RunFolder, models: Models) -> PromptDocument
     if done := folder.finished(PROMPTS, inputs):
         return done
     journal = folder.journal(PROMPTS, RefinedCaption, inputs.to_json())
-    written = journal.read()
     phrases = {settings.phrase(record.label) for record in captions.records}
-    for record in progress(captions.records, len(captions.records), "captions refined"):
-        if record.id not in written:
-            written[record.id] = _refine_one(settings, models, record, captions.records, phrases)
-            journal.add([written[record.id]])
+    work = _Refining(settings, models, captions.records, phrases)
+    written = engine.map(work, [[record] for record in captions.records], journal, attrgetter("id"))
     results = [written[record.id] for record in captions.records]
     summary = _summary(settings, captions.records, results, phrases)
     return folder.write(Document(PROMPTS, inputs, list(_prompts(captions.records, results)), summary))
@@ -52,6 +54,23 @@ def summary_line(document: PromptDocument) -> str:
     summary = document.summary
     reasons = ", ".join(f"{count} {reason}" for reason, count in summary.rejected.items())
     return f"{summary.prompts} prompts from {summary.captions} captions; rejected: {reasons or 'none'}"
+
+
+@dataclass(frozen=True)
+class _Refining:
+    """The work on captions, one a batch; each may take its context from any other."""
+
+    what: ClassVar[str] = "captions refined"
+    settings: Settings
+    models: Models
+    captions: Sequence[CaptionRecord]
+    phrases: Collection[str]
+
+    def start(self) -> Callable[[Sequence[CaptionRecord]], list[RefinedCaption]]:
+        """Return what refines a batch."""
+        return lambda batch: [
+            _refine_one(self.settings, self.models, caption, self.captions, self.phrases) for caption in batch
+        ]
 
 
 def _refine_one(
@@ -103,9 +122,24 @@ def draw_context(
     caption: CaptionRecord, captions: Sequence[CaptionRecord], phrase: str, other_phrases: Collection[str], seed: int
 ) -> CaptionRecord:
     """Draw one of `captions`, each as likely, whose context names none of `other_phrases`; else return `caption`."""
-    drawn = (captions[at] for at in np.random.default_rng(seed).permutation(len(captions)))
-    fits = (other for other in drawn if not class_objection(with_context(caption, other), phrase, other_phrases))
+    fits = (
+        other
+        for other in (captions[at] for at in _in_random_order(len(captions), seed))
+        if not class_objection(with_context(caption, other), phrase, other_phrases)
+    )
     return next(fits, caption)
+
+
+def _in_random_order(count: int, seed: int) -> Iterator[int]:
+    """Yield the places 0 to `count` - 1, each once.
+
+    To shuffle all for each of many captions would take the square of their number, so of more than SHUFFLED the first
+    are drawn one by one; few are needed where other captions fit.
+    """
+    rng = np.random.default_rng(seed)
+    drawn = dict.fromkeys(rng.integers(count, size=DRAWN).tolist()) if count > SHUFFLED else {}
+    yield from drawn
+    yield from (at for at in rng.permutation(count).tolist() if at not in drawn)
 
 
 def with_context(caption: CaptionRecord, other: CaptionRecord) -> str:

@@ -1,11 +1,14 @@
 """Engines run a bundle's model: one small protocol, ONNX Runtime with its providers, OpenVINO and TensorRT if there."""
 
+import contextlib
 import importlib.util
+import io
 import logging
 import mmap
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,6 +20,7 @@ from ..bundle.golden import check_outputs, load_golden
 from ..bundle.heads import Outputs
 from ..bundle.preprocess import Frames
 from ..bundle.store import Bundle
+from .gpu_driver import ask_driver
 from .openvino_engine import load_openvino
 from .tensorrt_engine import TensorRtEngine, load_tensorrt, variant_of
 
@@ -180,6 +184,7 @@ def load_engine(bundle: Bundle, name: str, precision: str, callers: int = 1, thr
     """Load an available engine without proof, for those who check all golden frames themselves."""
     path, outputs = bundle.model_path(precision), bundle.manifest.head.outputs
     _check_self_contained(path)
+    missing = _load_cuda() if name in (TENSORRT, "cuda") else ""
     if name == TENSORRT and _installed(TENSORRT):
         return load_tensorrt(bundle, precision)
     if name == OPENVINO:
@@ -190,10 +195,31 @@ def load_engine(bundle: Bundle, name: str, precision: str, callers: int = 1, thr
     except _ORT_ERRORS as error:
         raise UnavailableError(f"the {name} engine cannot load {path}: {_first_line(error)}") from error
     if session.get_providers()[0] != PROVIDERS[name]:  # ONNX Runtime falls back to the CPU without a word
-        raise UnavailableError(f"the engine {name} did not start: its driver or libraries are missing; check them")
+        raise UnavailableError(f"the engine {name} did not start: {missing or _why_not()}; see README, Install")
     session.disable_fallback()
     _check_contract(bundle, session, path.name)
     return OnnxEngine(session, outputs, name, precision)
+
+
+@cache
+def _load_cuda() -> str:
+    """Load CUDA's libraries from where pip puts them; ONNX Runtime looks elsewhere. Return what could not be found.
+
+    It happens once, with the first engine: what is printed meanwhile by another thread is lost.
+    """
+    onnxruntime.set_default_logger_severity(4)  # what fails is told by the exception
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):  # where it prints what it misses; results are written there
+        onnxruntime.preload_dlls()
+    return "; ".join(line for line in said.getvalue().splitlines() if line.startswith("Failed"))
+
+
+def _why_not() -> str:
+    """Return what may keep ONNX Runtime from the GPU, for whoever has to mend it."""
+    try:
+        return f"it wants CUDA {onnxruntime.cuda_version} and cuDNN 9, and here is {ask_driver()}"
+    except UnavailableError as error:
+        return str(error)
 
 
 def variant_run_by(engine: Engine) -> str:
@@ -207,6 +233,14 @@ def available_engines() -> tuple[str, ...]:
     there = {name for name, provider in PROVIDERS.items() if provider in built}
     there |= {name for name in (TENSORRT, OPENVINO) if _installed(name)}
     return tuple(name for name in ENGINES if name in there)
+
+
+def engines_for_auto() -> tuple[str, ...]:
+    """Return the names of the installed engines that `auto` would try.
+
+    ONNX Runtime's TensorRT provider is none: it builds its engine anew at every start, for minutes.
+    """
+    return tuple(name for name in available_engines() if name != TENSORRT or _installed(TENSORRT))
 
 
 def _installed(package: str) -> bool:

@@ -62,7 +62,9 @@ def kept_engine(trt: Any, path: Path, device: str, build: Callable[..., bytes] |
     if engine is None:  # none is kept, or somebody changed it
         log.warning("building a TensorRT engine of %s for %s; this takes minutes, once", path.name, device)
         kept.parent.mkdir(parents=True, exist_ok=True)
-        built = (build or build_engine)(trt, path, kept.with_name("timing.cache"))
+        # What was measured on one GPU is wrong for another, and what one TensorRT wrote no other reads.
+        timing = kept.with_name(f"timing-{_digest(trt.__version__, device)}.cache")
+        built = (build or build_engine)(trt, path, timing)
         write_sealed(kept, built)
         engine = runtime.deserialize_cuda_engine(built)
     if engine is None:
@@ -91,8 +93,11 @@ def cache_folder() -> Path:
 
 def engine_key(path: Path, version: str, device: str) -> str:
     """Return a name that another model, TensorRT, GPU or way of building does not have."""
-    facts = "\n".join((sha256_file(path), version, device, f"{BUILD}/{MOST}"))
-    return hashlib.sha256(facts.encode()).hexdigest()[:32]
+    return _digest(sha256_file(path), version, device, f"{BUILD}/{MOST}")
+
+
+def _digest(*facts: str) -> str:
+    return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:32]
 
 
 def parse(trt: Any, path: Path) -> tuple[Any, Any, Any]:
@@ -124,13 +129,16 @@ def build_engine(trt: Any, path: Path, timing: Path) -> bytes:
     shape = tuple(frames.shape)[1:]
     profile.set_shape(frames.name, (1, *shape), (1, *shape), (MOST, *shape))
     config.add_optimization_profile(profile)
-    config.set_timing_cache(config.create_timing_cache(read_sealed(timing) or b""), False)
+    cache = config.create_timing_cache(read_sealed(timing) or b"")  # must be kept until the engine is built
+    if cache is None or not config.set_timing_cache(cache, False):
+        cache = config.create_timing_cache(b"")
+        config.set_timing_cache(cache, False)
     built = builder.build_serialized_network(network, config)
     if built is None:
         raise UnavailableError(
             f"TensorRT {trt.__version__} could not build an engine of {path}; see its messages above"
         )
-    write_sealed(timing, bytes(config.get_timing_cache().serialize()))
+    write_sealed(timing, bytes(cache.serialize()))
     return bytes(built)
 
 
@@ -148,6 +156,8 @@ class TensorRtEngine:
 
     def __post_init__(self) -> None:
         self._held["context"] = self.engine.create_execution_context()
+        if self._held["context"] is None:
+            raise UnavailableError("TensorRT cannot run its engine here, mostly for want of GPU memory; free some")
         for name in ("frames", *self.outputs):
             shape = (MOST, *tuple(self.engine.get_tensor_shape(name))[1:])
             self._held[name] = self.device.allocate(int(np.prod(shape)) * self._type(name).itemsize)
@@ -215,5 +225,5 @@ class Device:
         """Return the value of CUDA's (error, value)."""
         error, *value = answer
         if int(error) != 0:
-            raise UnavailableError(f"CUDA reports {error}; check the GPU and its driver")
+            raise UnavailableError(f"CUDA reports {error.name}; check the GPU and its driver")
         return value[0] if value else None

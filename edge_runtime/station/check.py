@@ -5,9 +5,8 @@ import socket
 import time
 from collections.abc import Iterator, Sequence
 
-from ..bundle.errors import InputError, RarefaultError, UnavailableError
-from ..bundle.golden import GoldenSet, check_maps, check_own, load_golden, worst_difference
-from ..bundle.heads import Outputs
+from ..bundle.errors import RarefaultError, UnavailableError
+from ..bundle.golden import load_golden
 from ..bundle.manifest import Manifest
 from ..bundle.store import Bundle, open_bundle
 from ..cameras.camera import CapturedFrame
@@ -15,7 +14,9 @@ from ..cameras.camera_group import CameraGroup
 from ..cameras.regions import hidden_share
 from ..cameras.settings import WHOLE, CameraPlan, plan_cameras
 from ..causes import Cause
-from ..inference.engines import available_engines, load_engine, open_engine, variant_run_by
+from ..inference.device_check import check_engines, idle_gpu
+from ..inference.engines import open_engine
+from ..inference.gpu_driver import ask_driver
 from ..updates.state import UpdateRunsError
 from .open_outbox import make_sinks
 from .self_test import FaultPictures, Outcome
@@ -69,28 +70,20 @@ def _bundle(settings: StationSettings, bundle: Bundle) -> Iterator[Outcome]:
 
 
 def check_bundle(bundle: Bundle) -> Iterator[Outcome]:
-    """Try the golden frames on every engine and precision of this device."""
+    """Tell of the GPU, and try the golden frames on every engine and precision of this device."""
     golden = load_golden(bundle)
     yield Outcome(True, f"{bundle.manifest.name} {bundle.manifest.version}: {len(bundle.manifest.files)} files whole")
     yield from (Outcome(True, f"the bundle says: {sentence}") for sentence in _limits(bundle.manifest))
-    for name in available_engines():
-        for precision in bundle.manifest.precisions:
-            allowed = golden.tolerance.get(precision, 0.0)
-            try:
-                engine = load_engine(bundle, name, precision)
-                outputs = engine.run(golden.flat)
-            except UnavailableError as error:
-                yield Outcome(False, f"{name} {precision}: {error}")
-                continue
-            worst = _worst(outputs, golden)
-            verdict = "agrees" if worst <= allowed else "DIFFERS"
-            what = f"{name} {precision}: {verdict}, worst score difference {worst:.3g}, allowed {allowed:.3g}"
-            yield Outcome(worst <= allowed, what)
-            try:
-                check_own(outputs, golden, variant_run_by(engine))
-                check_maps(outputs, golden, precision)
-            except InputError as error:
-                yield Outcome(False, f"{name} {precision}: {error}")
+    try:
+        driver = ask_driver()
+    except UnavailableError as error:
+        yield Outcome(True, f"no GPU is used: {error}")
+    else:
+        yield Outcome(True, "; ".join(filter(None, (str(driver), idle_gpu(driver)))))
+    for found in check_engines(bundle, golden):
+        yield Outcome(found.agrees, found.sentence)
+        if found.problem:
+            yield Outcome(False, found.problem)
 
 
 def _limits(manifest: Manifest) -> Iterator[str]:
@@ -104,10 +97,6 @@ def _limits(manifest: Manifest) -> Iterator[str]:
             f"model looks at ({share:.1f} % of the shorter side){found}"
         )
     yield from dict.fromkeys(doubt for label in manifest.fault_labels for doubt in manifest.doubts(label))
-
-
-def _worst(outputs: Outputs, golden: GoldenSet) -> float:
-    return worst_difference(lambda _: golden.head.scores(outputs), golden)
 
 
 def _disk(settings: StationSettings) -> Outcome:

@@ -19,6 +19,7 @@ from .sse import OpenStreams
 
 GRACE_SECONDS = 2  # for answers under way; streams are ended then
 MOST_CONNECTIONS = 256
+ALIVE_SECONDS = 5  # between two signs of life
 HEAD_SECONDS = 10.0  # in which the head of a request has to arrive
 
 
@@ -119,10 +120,12 @@ def serve(
     cert_file: Path | None = None,
     key_file: Path | None = None,
     ready: Callable[[], None] = lambda: None,
+    alive: Callable[[], None] = lambda: None,
 ) -> None:
     """Answer requests at the `listening` socket until `stop` is set, under TLS where `cert_file` is given.
 
-    `ready` is called once it answers. Ends within 5 s after `stop`, whatever streams are open.
+    `ready` is called once it answers, and `alive` every few seconds by the loop that answers, which may come to hang.
+    Ends within 5 s after `stop`, whatever streams are open.
     """
     logging.getLogger("python_multipart").setLevel(logging.ERROR)  # it warns of every form that is none
     streams = OpenStreams()
@@ -131,7 +134,12 @@ def serve(
         scope[OpenStreams.KEY] = streams
         await app(scope, receive, send)
 
-    server = _Server(_config(with_streams, cert_file, key_file))
+    async def notify() -> None:
+        alive()
+
+    config = _config(with_streams, cert_file, key_file)
+    config.callback_notify, config.timeout_notify = notify, ALIVE_SECONDS
+    server = _Server(config)
     server.streams = streams
 
     def watch() -> None:

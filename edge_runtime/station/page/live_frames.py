@@ -78,6 +78,14 @@ class LiveFrames:
         """Whether somebody looks."""
         return now < float(np.frombuffer(self._memory, np.float64, 1)[0])
 
+    def say_alive(self, now: float) -> None:
+        """Note that the page answers, at `now` (monotonic seconds)."""
+        np.frombuffer(self._memory, np.float64, 2)[1] = now
+
+    def last_alive(self) -> float:
+        """Return when the page last answered, in monotonic seconds; 0 before the first time."""
+        return float(np.frombuffer(self._memory, np.float64, 2)[1])
+
     def write(self, slot: int, picture: Frame, cam: Array, about: Mapping[str, Any]) -> bool:
         """Make this the newest picture of the view in `slot`; False where it is being read, which drops it."""
         text = json.dumps(about).encode()

@@ -11,6 +11,7 @@ from ...child_process import end_child, start_child
 from ...delays import restart_delay
 from .live_frames import LiveFrames
 
+HUNG_SECONDS = 60.0  # without a sign of life; a page under load or a paused machine answers sooner
 GOOD_SECONDS = 60.0  # a process that lived so long has begun well: the next wait is the shortest again
 NICENESS = 10  # the watch comes first
 
@@ -29,9 +30,12 @@ class PageProcess:
         self._start_at, self._began, self._failures = 0.0, 0.0, 0
 
     def tick(self, now: float) -> None:
-        """Start the process, or note that it died; `now` is in monotonic seconds."""
+        """Start the process, end one that hangs, or note that it died; `now` is in monotonic seconds."""
         if not self._command:
             return
+        if self._child is not None and self._hangs(now):
+            log.warning("the page has not answered for %.0f s, it is ended", HUNG_SECONDS)
+            end_child(self._child)
         if self._child is not None and (code := self._child.poll()) is not None:
             end_child(self._child)
             self._child = None
@@ -44,6 +48,10 @@ class PageProcess:
                 self._child = start_child(self._command, stdin=subprocess.PIPE, pass_fds=handles)
             except OSError as error:  # such as too many processes: the watch goes on
                 log.warning("the page cannot be started (%s), it is tried again in %.0f s", error, self._wait(now))
+
+    def _hangs(self, now: float) -> bool:
+        last = self._frames.last_alive() if self._frames else now
+        return now - max(last, self._began) > HUNG_SECONDS
 
     def _wait(self, now: float) -> float:
         """Note that the process failed; return the seconds until it is started again."""

@@ -1,6 +1,7 @@
 """Serves the station's page until it is told to stop, or the service that started it is gone."""
 
 import threading
+import time
 from collections.abc import Callable
 
 import cv2
@@ -33,5 +34,10 @@ def serve_page(
         port = int(listening.getsockname()[1])
         publisher = threading.Thread(target=tiles.publish, args=(stop,), name="live", daemon=True)
         publisher.start()
-        serve(app, listening, stop, section.cert_file, section.key_file, lambda: ready(port))
+
+        def alive() -> None:
+            if frames is not None:
+                frames.say_alive(time.monotonic())
+
+        serve(app, listening, stop, section.cert_file, section.key_file, lambda: ready(port), alive)
         publisher.join(5)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from edge_runtime.bundle.store import open_bundle
@@ -16,22 +17,25 @@ def evaluator(packed) -> Evaluator:
     return Evaluator(bundle, open_engine(bundle, "cpu", "fp32").engine)
 
 
-def test_every_stage_of_the_evaluated_inputs_is_counted(packed):
+def test_every_stage_of_the_evaluated_inputs_is_counted(packed, tmp_path):
     judge = evaluator(packed)
     bench = start_bench(judge, workers=2)
     frame = np.full((8, 8, 3), (0, 64, 32), np.uint8)
     frame[:, :4] = 0  # one flat tone would count as blank
     evaluation = judge.evaluate(frame)
-    bench.add(Result(Path("a.png"), evaluation=evaluation, decode_ms=1.5))
+    cv2.imwrite(str(tmp_path / "a.png"), frame)
+    bench.add(Result(tmp_path / "a.png", evaluation=evaluation, decode_ms=1.5))
     bench.add(Result(Path("b.png"), "b.png does not exist"))
     assert (bench.decode, bench.preprocess, bench.infer) == (
         [1.5],
         [evaluation.preprocess_ms],
         [evaluation.infer_ms],
     )
-    rows = {line[:12].strip(): line.split()[-1] for line in bench.report().splitlines()[1:5]}
+    report = bench.report().splitlines()
+    rows = {line[:12].strip(): line.split()[-1] for line in report[1:5]}
     assert list(rows) == ["decode", "preprocess", "infer", "raw engine"]
     assert rows["decode"] == "1"
+    assert "of the bound" in report[6]
 
 
 def test_where_nothing_was_evaluated_there_is_nothing_to_time(packed):

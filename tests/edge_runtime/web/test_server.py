@@ -71,6 +71,12 @@ def test_it_answers_tells_no_versions_and_gives_the_port_back(tmp_path):
     listen("127.0.0.1", running.port).close()
 
 
+def test_the_loop_that_answers_gives_signs_of_life(tmp_path):
+    signs = threading.Event()
+    with Running(SmallApp(tmp_path).app, alive=signs.set):
+        assert signs.wait(10)
+
+
 def test_under_tls_it_answers_by_its_certificate(tmp_path):
     certificate = make_certificate(tmp_path)
     small = SmallApp(tmp_path, tls=True)

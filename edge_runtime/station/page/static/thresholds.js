@@ -14,7 +14,8 @@ if (data) {
   const now = points.findIndex((point) => point.threshold === force);
   const show = () => {
     const point = points[slider.value];
-    const sentence = t("thresholds.sentence", { threshold: point.threshold.toFixed(2), n: point.alarms, real: points[now].alarms });
+    const values = { threshold: point.threshold.toFixed(2), n: point.alarms, real: points[now].alarms };
+    const sentence = Number(slider.value) === now ? t("thresholds.in_force_sentence", values) : t("thresholds.sentence", values);
     document.getElementById("sentence").textContent = sentence;
     slider.setAttribute("aria-valuetext", sentence);
     document.getElementById("value").textContent = point.threshold.toFixed(2);

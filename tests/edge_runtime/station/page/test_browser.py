@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import closing
@@ -18,6 +19,7 @@ pytest.importorskip("prometheus_client", reason="the extra `station` is not inst
 
 from edge_runtime.judgements.records import Verdict
 from edge_runtime.judgements.store import Judgements
+from edge_runtime.station.page.live_frames import LiveFrames
 from tests.support.fake_mjpeg_camera import GREEN_FRAMES, RED_FRAMES, FaultServer, free_port
 from tests.support.sample_events import wait_until
 from tests.support.web_pages import PASSWORDS, write_users
@@ -282,6 +284,16 @@ def test_a_viewer_may_look_and_has_nothing_that_judges(browser, station, alarm):
 def test_no_request_left_the_machine(page, station, asked):
     assert len(asked) > 50
     assert {address for address in asked if not address.startswith((f"{station.address}/", "data:"))} == set()
+
+
+def test_the_page_shows_the_service_that_it_does_not_hang(station):
+    handles = Path(f"/proc/{station.process.pid}/fd").iterdir()
+    frames = LiveFrames(
+        handle=os.open(next(path for path in handles if "live-frames" in str(path.readlink())), os.O_RDWR)
+    )
+    before = time.monotonic()
+    wait_until(lambda: frames.last_alive() > before)
+    frames.close()
 
 
 def test_a_page_that_is_killed_comes_back_and_the_watch_goes_on(page, station):

@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 from edge_runtime.station.page.live_frames import LiveFrames
-from edge_runtime.station.page.process import NICENESS, PageProcess
+from edge_runtime.station.page.process import HUNG_SECONDS, NICENESS, PageProcess
 from tests.support import ROOT
 from tests.support.sample_events import wait_until
 
@@ -50,6 +50,22 @@ def test_a_living_page_is_left_alone_inherits_the_memory_and_ends_with_the_servi
     assert process._child is child
     process.stop()
     assert child.poll() is not None
+
+
+def test_a_page_that_hangs_is_ended_and_started_again(caplog):
+    frames = LiveFrames(1)
+    process = PageProcess([sys.executable, "-c", LIVING, str(frames.handle)], frames)
+    process.tick(0.0)
+    first = process._child
+    frames.say_alive(50.0)
+    process.tick(50.0 + HUNG_SECONDS)
+    assert process._child is first
+    process.tick(50.1 + HUNG_SECONDS)
+    assert "has not answered for 60 s" in caplog.text
+    assert first.poll() is not None
+    process.tick(80.0 + HUNG_SECONDS)
+    assert process._child not in (None, first)
+    process.stop()
 
 
 def test_a_page_that_cannot_be_started_does_not_end_the_watch(caplog):
