@@ -19,6 +19,9 @@ BENCHMARKS = (
     Benchmark(
         "edge-peers", EDGE, "edge-classify beside what people would use instead", "benchmarks.claim_peers:measure"
     ),
+    Benchmark("edge-bound", EDGE, "edge-classify over its bound", "benchmarks.claim_speed:edge_bound"),
+    Benchmark("edge-start", EDGE, "The first result of edge-classify", "benchmarks.claim_speed:edge_start"),
+    Benchmark("station-frame", STATION, "A station's frame", "benchmarks.claim_speed:station_frame"),
     Benchmark("scaling", SCALE, "One worker of a Ray cluster against two", "benchmarks.claim_scaling:scaling"),
     Benchmark(
         "worker-killed", SCALE, "A worker killed, and then the command", "benchmarks.claim_scaling:worker_killed"
