@@ -17,7 +17,6 @@ from pathlib import Path
 
 import click
 import torch
-from safetensors.torch import save_file
 
 from augment.reference.protocol import MODELS
 from export.network import build_network
