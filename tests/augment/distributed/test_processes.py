@@ -103,7 +103,7 @@ def _opens_meeting(process: psutil.Process) -> bool:
 
 def test_a_killed_process_ends_all_and_the_same_call_goes_on_from_the_checkpoint(tmp_path):
     settings, folder = tiny_run(tmp_path)
-    settings = short(settings, arms=("real",), steps=40, evaluate_every=2, patience=100)
+    settings = short(settings, arms=("real",), steps=24, evaluate_every=2, patience=100)
     state = folder.path / "training" / "real" / "seed-0" / STATE_FILE
     killed: list[int] = []
     killer = threading.Thread(target=kill_one_once, args=(state.exists, killed))
@@ -116,7 +116,7 @@ def test_a_killed_process_ends_all_and_the_same_call_goes_on_from_the_checkpoint
     assert not any(_opens_meeting(one) for one in psutil.Process().children(recursive=True))
     document = train.run(settings, folder, processes=2)
     (record,) = document.records
-    assert (record.steps, record.processes) == (40, 2)
+    assert (record.steps, record.processes) == (24, 2)
     assert not state.exists()
     # Who asks for one process later, as the next stages do, gets the same document.
     assert train.run(settings, folder).digest == document.digest
