@@ -1,9 +1,9 @@
-"""One training in a process of its own, for benchmarks/claim_training.py: ours, torchvision's reference or timm's script.
+"""One training in a process of its own, for benchmarks/claim_training.py: ours, torchvision's or timm's.
 
     python -m benchmarks.training_runner ours|torchvision|timm JSON
 
-JSON names the pictures (folders train/ and val/ with a folder per class), epochs, batch, size, rate, where to write, and
-the script of the peer. The last line that it prints is a JSON object: seconds and processor seconds of the training
+JSON names the pictures (folders train/ and val/ with a folder per class), epochs, batch, size, rate, where to write,
+and the script of the peer. The last line that it prints is a JSON object: seconds and processor seconds of the training
 (imports and the building of the network apart, looks at the validation pictures and saved files included), and the
 accuracy after the last epoch. All three train the same network from the same weights.
 """

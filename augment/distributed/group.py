@@ -51,8 +51,11 @@ class Group:
         """
         if self.size == 1:
             return network
-        # Norms are alike everywhere, so no buffer has to be sent.
-        return DistributedDataParallel(network, broadcast_buffers=False, gradient_as_bucket_view=True)
+        # Norms are alike everywhere, so no buffer has to be sent. The first step tells which weights have gradients: the
+        # classifier of a backbone with a spatial head has none, and what scales its loss is not called through here.
+        return DistributedDataParallel(
+            network, broadcast_buffers=False, gradient_as_bucket_view=True, static_graph=True
+        )
 
     def mean(self, value: Tensor) -> Tensor:
         """Return the mean of a tensor over the processes."""
