@@ -45,10 +45,10 @@ class Clock:
         return sum(os.times()[:4])
 
 
-def network(classes: int, **_: object) -> nn.Module:
+def network(num_classes: int, **_: object) -> nn.Module:
     """Return the network that every contestant trains."""
     torch.manual_seed(0)
-    built = build_network(BACKBONE, classes)
+    built = build_network(BACKBONE, num_classes)
     load_initial_weights(built, "imagenet")
     return built
 

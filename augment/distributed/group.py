@@ -51,8 +51,8 @@ class Group:
         """
         if self.size == 1:
             return network
-        # Norms are alike everywhere, so no buffer has to be sent. The first step tells which weights have gradients: the
-        # classifier of a backbone with a spatial head has none, and what scales its loss is not called through here.
+        # Norms are alike everywhere, so no buffer has to be sent. The first step tells which weights have gradients:
+        # a backbone's classifier has none below a spatial head, and what scales that head's loss is called elsewhere.
         return DistributedDataParallel(
             network, broadcast_buffers=False, gradient_as_bucket_view=True, static_graph=True
         )
