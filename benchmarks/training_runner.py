@@ -74,9 +74,13 @@ def torchvision(given: dict[str, Any]) -> dict[str, float]:
     import train  # type: ignore[import-not-found]
 
     clock, found = Clock(), []
-    models.__dict__["contestant"] = network
+
+    def contestant(num_classes: int, **_: object) -> nn.Module:
+        return network(max(num_classes, 5))  # the script measures the accuracy of five guesses too
+
+    models.__dict__["contestant"] = contestant
     if hasattr(models, "get_model"):
-        models.get_model = lambda name, weights=None, **named: network(**named)
+        models.get_model = lambda name, weights=None, **named: contestant(**named)
     train.train_one_epoch = started_at(train.train_one_epoch, clock)
     judge = train.evaluate
     train.evaluate = lambda *arguments, **named: found.append(judge(*arguments, **named))
