@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO ?= demo
 
-.PHONY: demo station-demo test test-edge coverage chromium mosquitto faketime rtsp check bench clean lock
+.PHONY: demo station-demo test test-edge test-gpu coverage chromium mosquitto faketime rtsp check bench clean lock
 
 demo: .venv/central
 	$(BIN)/rarefault demo --out $(DEMO)
@@ -64,6 +64,10 @@ check: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy edge_runtime export augment
 
+# Every test that needs a GPU, with the wheels for one. Which were skipped, and why, stands at the end.
+test-gpu: .venv-gpu/ready
+	OMP_NUM_THREADS=1 .venv-gpu/bin/python -m pytest -m gpu -rs tests
+
 # Every claim of benchmarks/registry.py, and ten runs that are killed. One claim: .venv/bin/python -m benchmarks.run_claims ID
 bench: .venv/dev
 	$(BIN)/python -m benchmarks.run_claims
@@ -88,6 +92,16 @@ lock: .venv/dev
 	  .venv-$$version/bin/python -m pip install -q pip-tools && .venv-$$version/bin/pip-compile $(LOCK_OPTIONS) \
 	    --extra station --extra edge-test -o requirements/edge-$$version.lock pyproject.toml; done
 LOCK_OPTIONS := -q --no-header --strip-extras --no-emit-index-url --no-emit-find-links --no-annotate
+
+# onnxruntime-gpu takes the place of onnxruntime, whose folder it shares. TensorRT's libraries come from NVIDIA's own
+# index, which pip must have been told of; without them its tests are skipped.
+.venv-gpu/ready: requirements/central.lock requirements/dev.lock pyproject.toml
+	$(PYTHON) -m venv .venv-gpu
+	.venv-gpu/bin/python -m pip install -q -r requirements/central.lock -r requirements/dev.lock
+	.venv-gpu/bin/python -m pip uninstall -q -y onnxruntime
+	.venv-gpu/bin/python -m pip install -q "onnxruntime-gpu[cuda,cudnn]>=1.27" "cuda-bindings>=13"
+	.venv-gpu/bin/python -m pip install -q "tensorrt-cu13>=10.13,<11" || echo "no TensorRT: its tests will be skipped"
+	touch $@
 
 # A stamp is made last, so an interrupted install is taken up again.
 .venv/bin/python:

@@ -106,7 +106,7 @@ def read_listing(path: Path, name: str, entry: Callable[[Any], Any]) -> Any:
             if line == begin:
                 break
             head.append(line)
-        entries = []
+        entries: list[Any] = []
         for line in file:
             if not line.startswith(b"{"):
                 if entries and line == b" ]\n" and file.read() == b"}\n":

@@ -273,7 +273,7 @@ class RunFolder:
         generated from what is now a test image.
         """
         document = self.latest(stage)
-        self._require_lineage(stage, document and document.inputs)
+        self._require_lineage(stage, None if document is None else document.inputs)
         assert document is not None  # or it would have been asked for
         return document
 
@@ -332,7 +332,7 @@ class _Lineage:
     """Digest of a document, and that of the one which it was made from."""
 
     digest: str
-    parent: str
+    parent: str | None
 
 
 def _version(path: Path) -> tuple[Path, int, int]:

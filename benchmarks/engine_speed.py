@@ -57,9 +57,9 @@ def main(work: Path) -> None:
     _end_to_end(bundle, work / "pictures")
 
 
-def make_bundle(work: Path) -> None:
+def make_bundle(work: Path, backbone: str = "resnet50") -> None:
     torch.manual_seed(0)
-    network = build_network("resnet50", len(LABELS))
+    network = build_network(backbone, len(LABELS))
     frames, targets = _scenes(240, 0)
     test_frames, _ = _scenes(120, 1)
     with torch.inference_mode():
@@ -72,7 +72,7 @@ def make_bundle(work: Path) -> None:
     network.fc.weight.data = torch.from_numpy(8 * head.coef_.astype(np.float32))
     network.fc.bias.data = torch.from_numpy(8 * head.intercept_.astype(np.float32))
     card = {
-        "backbone": "resnet50",
+        "backbone": backbone,
         "width": 64,
         "labels": list(LABELS),
         "fault_labels": list(FAULT_LABELS),

@@ -1,4 +1,4 @@
-"""Pages in a real browser, for whoever writes one."""
+"""Pages in a real browser, for whoever writes one; and tests that need a GPU are skipped where there is none."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -7,7 +7,19 @@ from typing import Any
 
 import pytest
 
+from edge_runtime.bundle.errors import UnavailableError
+from edge_runtime.inference.gpu_driver import ask_driver
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what is marked `gpu` where there is none, and say what is missing."""
+    if item.get_closest_marker("gpu"):
+        try:
+            ask_driver()
+        except UnavailableError as error:
+            pytest.skip(str(error))
 
 
 @pytest.fixture(scope="module")  # not longer: other tests count the processes of theirs

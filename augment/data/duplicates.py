@@ -5,7 +5,7 @@ All functions are pure. Images are named by their position in the arrays given.
 
 import os
 import re
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import takewhile
 from pathlib import PurePosixPath
@@ -20,6 +20,7 @@ from scipy.sparse.csgraph import connected_components
 from augment.data.image_store import resize_by_area
 from augment.data.perceptual_hash import Hashes, Pairs, near_pairs
 
+Indexed: TypeAlias = Mapping[int, NDArray[Any]] | NDArray[Any]
 Thumbnail: TypeAlias = NDArray[np.uint8]  # (side, side, 3) BGR
 
 THUMBNAIL = 32  # pixels
@@ -28,6 +29,7 @@ DETAIL_SHIFT = 2  # pixels of a thumbnail; crops of one picture differ by about 
 # mostly 0.2 to 0.6 (elpv-dataset, 1,673 pairs); re-encoded photographs 0.98 (Oxford-IIIT Pet).
 SAME_DETAIL = 0.6
 BURST_SIDE = 16  # pixels; coarse enough that a turned camera or a passing cloud does not part two shots
+_CORRELATED = 512  # pairs that a thread takes at a time
 _EVEN = 1  # grey level; a picture that varies by less shows nothing
 
 
@@ -64,15 +66,22 @@ def same_in_detail(candidates: Pairs, hashes: Hashes, thumbnails: Sequence[Thumb
     same = hashes[candidates[:, 0]] == hashes[candidates[:, 1]]
     open_pairs = np.flatnonzero(~same)
     details = {at: detail(thumbnails[at]) for at in np.unique(candidates[open_pairs]).tolist()}
-
-    def alike(pair: int) -> bool:
-        first, second = candidates[pair].tolist()
-        return shifted_correlation(details[first], details[second], DETAIL_SHIFT) >= SAME_DETAIL
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        same[open_pairs] = list(pool.map(alike, open_pairs.tolist(), chunksize=256))
+    same[open_pairs] = correlations(candidates[open_pairs], details, details) >= SAME_DETAIL
     kept: Pairs = candidates[same]
     return kept
+
+
+def correlations(pairs: Pairs, first: Indexed, second: Indexed, mirrored: bool = False) -> NDArray[np.float64]:
+    """Return the correlation (M,) of the details of M pairs, of those that `first` and `second` hold by position."""
+    way = -1 if mirrored else 1
+
+    def of_pair(pair: tuple[int, int]) -> float:
+        return shifted_correlation(first[pair[0]][:, ::way], second[pair[1]], DETAIL_SHIFT)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        parts = [pairs[start : start + _CORRELATED] for start in range(0, len(pairs), _CORRELATED)]
+        found = pool.map(lambda part: [of_pair((a, b)) for a, b in part.tolist()], parts)
+        return np.array([value for values in found for value in values], np.float64)
 
 
 def detail(thumbnail: Thumbnail) -> NDArray[np.float32]:

@@ -9,6 +9,7 @@ import importlib
 import logging
 import os
 import shutil
+import socket
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -28,6 +29,7 @@ STORE_BYTES = 200_000_000  # of Ray's object store where we start it; what goes 
 AHEAD = 2  # batches that a worker has at a time: the one that it works on, and the next
 LOSSES = 3  # workers that a batch may lose; at more the batch itself must be what kills them
 MOST_BLOCKS = 1000  # that the batches are cut into; each is an object that Ray keeps books of
+CONNECT_SECONDS = 10.0
 PACKAGE, VERSION = "rarefault", "version"
 
 
@@ -108,22 +110,27 @@ class RayEngine:
         return workers, each, max(1, cores // workers)
 
     def _join(self, ray: Any, quiet: dict[str, Any]) -> None:
+        host, _, port = self._address.rpartition(":")
         try:
+            if host and port.isdigit():  # Ray would wait for minutes for somebody to listen there
+                socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
             ray.init(address=self._address, **quiet)
-        except (ConnectionError, RuntimeError, ValueError) as error:
+        except (OSError, RuntimeError, ValueError) as error:
             raise UnavailableError(
                 f"no Ray cluster answers at {self._address} ({str(error).splitlines()[0]}); start one by `ray start "
                 "--head`, type the command on one of its machines, or leave --ray-address out"
             ) from error
 
     def _start(self, ray: Any, quiet: dict[str, Any]) -> None:
+        # Workers do what the command would do itself; Ray would let them wait for whatever else runs (nice 15).
+        os.environ.setdefault("RAY_worker_niceness", "0")
         # Ray's sockets lie below this folder, and the path of a socket may have some 100 characters.
         self._temporary = tempfile.mkdtemp(prefix="rf-", dir="/tmp")
         cores = os.cpu_count() or 1
         # One logical CPU more than workers: Ray Data needs it for tasks of its own.
         cpus = max(cores, (self._asked or 1) + 1)
-        quiet = {**quiet, "include_dashboard": False}
-        ray.init(address="local", num_cpus=cpus, object_store_memory=STORE_BYTES, _temp_dir=self._temporary, **quiet)
+        here: dict[str, Any] = {"num_cpus": cpus, "object_store_memory": STORE_BYTES, "_temp_dir": self._temporary}
+        ray.init(address="local", include_dashboard=False, **here, **quiet)
 
 
 def check_room(workers: int, cpus: int, gpus: int | None) -> None:
@@ -165,6 +172,8 @@ class _Token:
         self.path = folder / f".engine-{uuid.uuid4().hex}"
 
     def __enter__(self) -> "_Token":
+        for left in self.path.parent.glob(".engine-*"):  # by a killed command; a worker of it that lives yet ends by it
+            shutil.rmtree(left, ignore_errors=True)
         self.path.mkdir()
         (self.path / VERSION).write_text(version(PACKAGE))
         return self

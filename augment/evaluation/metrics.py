@@ -4,7 +4,7 @@ Labels are whole numbers 0..K-1 here. A macro average is over the classes that t
 has no recall, and counting it as 0 would punish the model for the data.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -196,16 +196,15 @@ def _total(
     """
     rows = slice(None) if which is None else which
     counts = coo_matrix((np.ones(len(index[rows])), (index[rows], labels[rows])), shape).tocsr().T
-    parts = [(counts @ part.T).T for part in _blocks(weights)]
+    parts = [(counts @ part.T).T for (part,) in _blocks(weights)]
     return np.concatenate(parts)
 
 
-def _blocks(*weights: npt.NDArray[Any]) -> Any:
-    """Yield (R, N) arrays as numbers of 8 bytes, some resamples at a time; of one array alone, of several as tuples."""
+def _blocks(*weights: npt.NDArray[Any]) -> Iterator[tuple[Numbers, ...]]:
+    """Yield (R, N) arrays as numbers of 8 bytes, some resamples at a time."""
     step = max(1, _AT_ONCE // max(1, sum(array.shape[1] for array in weights)))
     for start in range(0, len(weights[0]), step):
-        part = tuple(array[start : start + step].astype(np.float64) for array in weights)
-        yield part if len(part) > 1 else part[0]
+        yield tuple(array[start : start + step].astype(np.float64) for array in weights)
 
 
 def interval(value: float, resampled: Numbers, confidence: float) -> Interval:
@@ -231,7 +230,7 @@ def weighted_auc(positive: Numbers, negative: Numbers, of_positive: Numbers, of_
     """
     order = np.argsort(negative, kind="stable")
     places = [np.searchsorted(negative[order], positive, side) for side in ("left", "right")]
-    return np.concatenate([_auc(*part, order, places) for part in _blocks(of_positive, of_negative)])
+    return np.concatenate([_auc(part[0], part[1], order, places) for part in _blocks(of_positive, of_negative)])
 
 
 def _auc(of_positive: Numbers, of_negative: Numbers, order: Labels, places: Sequence[Labels]) -> Numbers:
@@ -247,5 +246,5 @@ def weighted_share(hits: Numbers, weights: Numbers) -> Numbers:
     """Return for each resample, weights (R, N), the mean of `hits` (N,) in 0..1; NaN in `hits` counts for nothing."""
     known = ~np.isnan(hits)
     with np.errstate(invalid="ignore"):
-        parts = [part @ hits[known] / part.sum(axis=1) for part in _blocks(weights[:, known])]
+        parts = [part @ hits[known] / part.sum(axis=1) for (part,) in _blocks(weights[:, known])]
     return np.concatenate(parts)

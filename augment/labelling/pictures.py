@@ -75,8 +75,8 @@ def list_pictures(data: DataSettings) -> Listed:
     """List what can be labelled; InputError where there is no picture, or where the source contradicts itself."""
     if is_url(data.source):
         raise InputError(
-            f"{data.source} lies on a store, and a manifest of labels lies beside its pictures; copy or mount them to a "
-            "folder of this machine and name that"
+            f"{data.source} lies on a store, and a manifest of labels lies beside its pictures; copy or mount them to "
+            "a folder of this machine and name that"
         )
     source = list_candidates(replace(data, faults=(), phrases={}, groups={}, kinds={}))  # the source may lack them yet
     if wrong := [problem for problem in source.problems if problem.fatal and problem.where != str(source.root)]:

@@ -25,11 +25,11 @@ from augment.data.checks import (
     size_problem,
     split_hints,
 )
-from augment.data.duplicates import THUMBNAIL, Pairs, Thumbnail, thumbnail_of
+from augment.data.duplicates import THUMBNAIL, Thumbnail, thumbnail_of
 from augment.data.feedback import with_feedback
 from augment.data.image_store import ImageStore, radiometric_hints, unscaled_hint
 from augment.data.layouts.listing import NOT_READ, Candidate, Source, told
-from augment.data.perceptual_hash import Hashes, perceptual_hash
+from augment.data.perceptual_hash import Hashes, Pairs, perceptual_hash
 from augment.data.problems import Check, Problem, contradiction, refusal
 from augment.data.sources import check_source, list_candidates
 from augment.data.split import SIDES, TEST, TRAIN, VAL, Member, Shares, assign_sides, settle_groups
@@ -121,7 +121,7 @@ def examine(settings: Settings, read: Callable[[Path], ReadImage] | None = None)
 def _take_fingerprints(settings: Settings, fingerprints: Fingerprints, records: Sequence[DatasetRecord]) -> None:
     """Store what images are compared by, so that curation need not open a test image to keep look-alikes of it out."""
     store, by_id = ImageStore(settings), {record.id: record for record in records}
-    fingerprints.of(list(by_id), lambda image: store.frame(by_id[image]))
+    fingerprints.take(list(by_id), lambda image: store.frame(by_id[image]))
 
 
 def summary_line(document: DatasetDocument) -> str:

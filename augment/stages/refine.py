@@ -9,7 +9,7 @@ class alone where the captioner named another one.
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import ClassVar
@@ -137,12 +137,9 @@ def _in_random_order(count: int, seed: int) -> Iterator[int]:
     are drawn one by one; few are needed where other captions fit.
     """
     rng = np.random.default_rng(seed)
-    left: Iterable[int] = range(count)
-    if count > SHUFFLED:
-        drawn = dict.fromkeys(rng.integers(count, size=DRAWN).tolist())
-        yield from drawn
-        left = [at for at in left if at not in drawn]
-    yield from rng.permutation(left).tolist()
+    drawn = dict.fromkeys(rng.integers(count, size=DRAWN).tolist()) if count > SHUFFLED else {}
+    yield from drawn
+    yield from (at for at in rng.permutation(count).tolist() if at not in drawn)
 
 
 def with_context(caption: CaptionRecord, other: CaptionRecord) -> str:

@@ -57,7 +57,8 @@ def open_store(url: str) -> tuple[FileSystem, str]:
         options: dict[str, object] = {"use_listings_cache": False}
         if scheme in ("s3", "s3a"):
             waits = {"connect_timeout": CONNECT_SECONDS, "read_timeout": ANSWER_SECONDS}
-            options |= {"config_kwargs": {**waits, "max_pool_connections": 64}}
+            # One attempt of botocore each: s3fs tries again itself, and so do we, and the three would multiply.
+            options |= {"config_kwargs": {**waits, "max_pool_connections": 64, "retries": {"total_max_attempts": 1}}}
         system, path = fsspec.core.url_to_fs(url, **options)
     except (ImportError, ValueError) as error:  # ValueError: fsspec knows no such scheme
         raise InputError(

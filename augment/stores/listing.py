@@ -20,14 +20,14 @@ class StoredFile:
     mark: str  # the store's own mark of the content (ETag), or else when it was changed
 
 
-def pages(url: str) -> Iterator[list[StoredFile]]:
-    """Yield all files below `url`, some hundreds at a time, in the store's order; nothing where there are none.
+def pages(url: str, page: int = PAGE) -> Iterator[list[StoredFile]]:
+    """Yield all files below `url`, `page` of them at a time from S3 and a folder at a time elsewhere, in the store's order; nothing where there are none.
 
     FileNotFoundError where there is no such bucket or folder. What libraries raise comes through: see `store_errors`.
     """
     system, root = open_store(url)
     if "s3" in protocols(system):
-        yield from _keys_of_s3(system, root)
+        yield from _keys_of_s3(system, root, page)
     else:
         yield from _files_of_folders(system, root)
 
@@ -42,13 +42,13 @@ def name_problem(path: str) -> str:
     return ""
 
 
-def _keys_of_s3(system: FileSystem, root: str) -> Iterator[list[StoredFile]]:
+def _keys_of_s3(system: FileSystem, root: str, page: int) -> Iterator[list[StoredFile]]:
     """Ask S3 for its pages ourselves: fsspec's own calls hold every name (some kilobyte each) before they return."""
     bucket, key, _ = system.split_path(root)
     prefix = f"{key}/" if key else ""
     further: dict[str, str] = {}
     while True:
-        answer = system.call_s3("list_objects_v2", Bucket=bucket, Prefix=prefix, MaxKeys=PAGE, **further)
+        answer = system.call_s3("list_objects_v2", Bucket=bucket, Prefix=prefix, MaxKeys=page, **further)
         yield [
             StoredFile(entry["Key"][len(prefix) :], entry["Size"], entry["ETag"].strip('"'))
             for entry in answer.get("Contents", ())

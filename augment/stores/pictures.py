@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from augment.progress import SECONDS_BETWEEN_LINES, progress, say
-from augment.stores.connection import connections_to, open_store, patiently
+from augment.stores.connection import PAUSES, connections_to, open_store, patiently
 from augment.stores.listing import StoredFile, name_problem, pages
 from edge_runtime.bundle.errors import InputError, UnavailableError
 from edge_runtime.bundle.files import sha256_bytes, sha256_file
@@ -65,6 +65,7 @@ class PictureTree:
     place: Path
     limit: int
     by_name: frozenset[str]
+    pauses: tuple[float, ...] = PAUSES  # seconds before each further attempt at what failed
 
     @property
     def root(self) -> Path:
@@ -85,7 +86,7 @@ class PictureTree:
         """
         for folder in (self.root, self.place / "incoming"):
             folder.mkdir(parents=True, exist_ok=True)
-        odd = patiently(self.url, "listing the source", self._list)
+        odd = patiently(self.url, "listing the source", self._list, self.pauses)
         self._fetch_lists()
         return odd
 
@@ -247,7 +248,8 @@ class PictureTree:
         """
         arriving = self.place / "incoming" / uuid.uuid4().hex
         try:
-            patiently(f"{self.url}/{name}", "fetching a file", lambda: self._get(name, size, arriving))
+            where = f"{self.url}/{name}"
+            patiently(where, "fetching a file", lambda: self._get(name, size, arriving), self.pauses)
             if (seen := arriving.stat().st_size) != size:
                 raise InputError(
                     f"{self.url}/{name} has {seen} bytes, it had {size} when listed; run the command again"

@@ -10,7 +10,8 @@ from pathlib import Path
 from edge_runtime.bundle.errors import UnavailableError
 
 PINS = Path(__file__).parent
-FOR_GPUS = ("nvidia-", "cuda-", "triton")  # what torch brings on Linux although no CPU needs it
+# What torch brings on Linux and no processor needs: packages by how their names begin, its own libraries by words.
+PACKAGES_FOR_GPUS, LIBRARIES_FOR_GPUS = ("nvidia-", "cuda-", "triton"), ("_cuda", "nvshmem", "nvrtc")
 
 
 def environment(name: str, folder: Path) -> Path:
@@ -46,22 +47,27 @@ def pins(*lists: Path) -> list[str]:
     return [f"{normal(name)}=={version}" for name, _, version in (line.partition("==") for line in kept)]
 
 
-def installed_bytes(wanted: Iterable[str], *places: Path) -> int:
+def installed_bytes(wanted: Iterable[str], *places: Path) -> tuple[int, int]:
     """Return the bytes of all files that the distributions named by pins list in their RECORD, byte code apart.
 
-    They are looked for in the site-packages `places`, then in those of this interpreter; UnavailableError names the
-    first one that is nowhere.
+    The first number is of all, the second without what only GPUs need, as if torch were its build for processors. The
+    distributions are looked for in the site-packages `places`, then in those of this interpreter; UnavailableError
+    names the first one that is nowhere.
     """
     found: dict[str, Distribution] = {}
     for distribution in _found(places):
         found.setdefault(_plain(distribution), distribution)
-    total = 0
+    total = for_gpus = 0
     for pin in wanted:
         name = pin.partition("==")[0]
         if name not in found:
             raise UnavailableError(f"{name} is installed nowhere, so its bytes cannot be counted")
-        total += sum(_size(Path(str(path.locate()))) for path in found[name].files or ())
-    return total
+        for file in found[name].files or ():
+            size = _size(Path(str(file.locate())))
+            total += size
+            library = name == "torch" and any(word in file.name for word in LIBRARIES_FOR_GPUS)
+            for_gpus += size if library or name.startswith(PACKAGES_FOR_GPUS) else 0
+    return total, total - for_gpus
 
 
 def folder_bytes(*folders: Path) -> int:

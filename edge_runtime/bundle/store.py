@@ -1,7 +1,9 @@
 """Bundles on disk: verify every file before any of it is used, and write the manifest last."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from .errors import InputError
@@ -50,8 +52,9 @@ def open_bundle(folder: Path) -> Bundle:
     try:
         data = _read_manifest(folder)
         manifest = _parse(folder, data)
-        for path, entry in manifest.files.items():
-            _verify(folder, path, entry)
+        with ThreadPoolExecutor(2) as pool:  # most of the time goes into digests; two at once are twice as fast
+            for _ in pool.map(partial(_verify, folder), manifest.files, manifest.files.values()):
+                pass  # the first that is wrong, by its place in the manifest, is raised here
     except OSError as error:
         raise InputError(f"the bundle {folder} cannot be read ({error}); check its permissions and the disk") from error
     for precision in manifest.precisions:

@@ -1,5 +1,6 @@
 """`run_claims` runs what the registry names and writes down what, on which machine and how busy it was."""
 
+import datetime
 import json
 
 from click.testing import CliRunner
@@ -38,3 +39,12 @@ def test_options_need_a_benchmark_that_they_are_for():
     done = CliRunner().invoke(main, ["--", "--script", "x.py"])
     assert done.exit_code == 2
     assert "one benchmark" in done.output
+
+
+def test_what_was_measured_today_is_left_out_when_the_command_goes_on(tmp_path):
+    today = datetime.datetime.now(datetime.UTC).date().isoformat()
+    for benchmark in BENCHMARKS:
+        (tmp_path / f"{benchmark.id}.json").write_text(json.dumps({"date": today}))
+    done = CliRunner().invoke(main, ["--resume", "--results", str(tmp_path), "--work", str(tmp_path)])
+    assert done.exit_code == 0
+    assert done.output == ""

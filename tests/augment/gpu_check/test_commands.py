@@ -16,8 +16,6 @@ from augment.cli import main
 from augment.presets import PRESETS
 from augment.settings import DataSettings, Settings, write_settings
 
-NEEDS_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no NVIDIA GPU here")
-
 
 @pytest.fixture(scope="module")
 def run_folder(packed, checkpoint, tmp_path_factory) -> Path:
@@ -77,7 +75,6 @@ def test_without_a_gpu_it_says_what_is_missing_and_leaves_with_three(run_folder,
 
 
 @pytest.mark.gpu
-@NEEDS_GPU
 def test_on_a_gpu_every_engine_and_stage_is_as_it_must_be(run_folder, tmp_path):
     code, found, _, said = checked(run_folder, tmp_path, "cuda")
     assert code == 0, said

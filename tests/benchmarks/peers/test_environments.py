@@ -19,8 +19,14 @@ def install(place, name, **files):
 def test_only_files_of_the_asked_packages_count(tmp_path):
     install(tmp_path, "some_tool", a=100, b=20)
     install(tmp_path, "other", c=7)
-    assert installed_bytes(["some-tool==1"], tmp_path) == 120
-    assert installed_bytes(["some-tool==1", "other==1"], tmp_path) == 127
+    assert installed_bytes(["some-tool==1"], tmp_path) == (120, 120)
+    assert installed_bytes(["some-tool==1", "other==1"], tmp_path) == (127, 127)
+
+
+def test_what_only_gpus_need_is_told_apart(tmp_path):
+    install(tmp_path, "torch", **{"libtorch_cpu.so": 50, "libtorch_cuda.so": 70})
+    install(tmp_path, "nvidia_cudnn_cu13", **{"libcudnn.so": 1000})
+    assert installed_bytes(["torch==1", "nvidia-cudnn-cu13==1"], tmp_path) == (1120, 50)
 
 
 def test_a_package_that_is_nowhere_is_named(tmp_path):

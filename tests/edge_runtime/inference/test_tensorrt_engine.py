@@ -214,8 +214,6 @@ def has_gpu() -> bool:
 @pytest.mark.gpu
 def test_on_a_gpu_the_engine_answers_the_golden_frames_and_is_kept(packed, tmp_path, monkeypatch):
     pytest.importorskip("tensorrt", reason="tensorrt is not installed")
-    if not has_gpu():
-        pytest.skip("no NVIDIA GPU here")
     monkeypatch.setenv("RAREFAULT_CACHE", str(tmp_path / "cache"))
     bundle = open_bundle(packed)
     golden = load_golden(bundle)
@@ -224,7 +222,8 @@ def test_on_a_gpu_the_engine_answers_the_golden_frames_and_is_kept(packed, tmp_p
         assert check_golden(lambda views, engine=engine: engine.run(views)["logits"], golden, precision) >= 0
         many = np.repeat(golden.flat, 8, axis=0)
         assert len(many) > MOST
-        assert np.allclose(engine.run(many)["logits"][::8], engine.run(golden.flat)["logits"], atol=1e-3)
+        allowed = max(1e-3, golden.tolerance[precision])  # another number of frames, another order of sums
+        assert np.allclose(engine.run(many)["logits"][::8], engine.run(golden.flat)["logits"], atol=allowed)
     before = {path: path.stat().st_mtime_ns for path in kept(tmp_path)}
     open_engine(bundle, "tensorrt", "fp16")
     assert {path: path.stat().st_mtime_ns for path in kept(tmp_path)} == before
