@@ -267,7 +267,8 @@ def _claims(peer: str, found: Found, sizes: Mapping[str, "Size"]) -> list[Claim]
               measured=memory.ratio(leanest, peer), target=at_most(0.25)),
         Claim(id=f"{peer}-installed", question=f"bytes installed over {peer} as pip installs it",
               measured=whole, target=at_most(0.2)),
-        Claim(id=f"{peer}-installed-lean", question=f"the same without what {peer} installs for GPUs alone",
+        Claim(id=f"{peer}-installed-lean",
+              question=f"bytes installed over {peer} without what it installs for GPUs alone",
               measured=lean, target=at_most(0.2)),
     ]  # fmt: skip
 
