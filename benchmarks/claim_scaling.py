@@ -85,7 +85,7 @@ class _Painting:
 
 
 def scaling(work: Path, options: Sequence[str]) -> Sequence[Part]:
-    """Paint the same batches with one worker and with two, in turns; the rate is that of the time in which all paint."""
+    """Paint the same batches with one worker and with two, in turns; the rate is of the time in which all paint."""
     os.environ["OMP_NUM_THREADS"] = "1"
     settings = PRESETS["mini"]
     painting = _Painting(settings, Models(settings))
