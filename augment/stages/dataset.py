@@ -273,8 +273,15 @@ def _sort_out(
         problems=[ToldProblem(where=_below(source.root, problem), sentence=problem.sentence) for problem in wrong],
     )
     groups = [group_of.get(image.id, "") for image in distinct]
-    near = duplicates.hash_pairs(_hashes(distinct), settings.data.duplicate_bits)
-    summary = _with_pairs(summary, kin.alike, near, sides)
+    near = duplicates.near_hashes(_hashes(distinct), settings.data.duplicate_bits)
+    summary = _with_pairs(summary, kin.alike, near.pairs, sides)
+    if len(near.crowded):
+        first = distinct[int(near.crowded[0])].path
+        crowd = (
+            f"{len(near.crowded)} pictures look like very many others (first {first}): each was compared with the nearest "
+            "of them alone, so there are more look-alikes than are counted; is it one camera's view that never changes?"
+        )
+        summary = replace(summary, hints=[*summary.hints, crowd])
     summary = tell(summary, _seen(distinct), kin, groups, sides, settings.data, settings.seed)
     lost = _lost(source, records, quarantined | dropped)
     files = _files(source, quarantined, unscaled_hint(facts, settings.data.radiometric_rule))
