@@ -236,12 +236,7 @@ def pool(plan: Plan, baseline: str = "") -> ComparisonSummary:
     if any(sorted(found) != names for found in tested):
         raise InputError(f"the draws below {plan.out} differ in their test images; remove the folder and run again")
     training = draws[0][0].require(TRAINING)
-    trainings = [
-        TrainedArm(id=f"{arm}/draw-{draw}", arm=arm, seed=draw, dropped=_dropped(folders, arm))
-        for draw, folders in enumerate(draws)
-        for arm in settings.train.arms
-        if all(_was_trained(folder, arm) for folders in draws for folder in folders)
-    ]
+    trainings = _trainings(settings, draws)
     measured: PlainJson = {}
     if training.summary.head:
         whole = stack_draws([join_folds([_compared(folder) for folder in folders]) for folders in draws])
@@ -312,8 +307,15 @@ def _logits(folders: Sequence[RunFolder], arm: str) -> dict[str, Numbers]:
     return found
 
 
-def _was_trained(folder: RunFolder, arm: str) -> bool:
-    return any(record.arm == arm for record in folder.require(TRAINING).records)
+def _trainings(settings: Settings, draws: Sequence[Sequence[RunFolder]]) -> list[TrainedArm]:
+    """Return a training for each draw and arm; an arm that some run left out is left out."""
+    runs = [{record.arm for record in run.require(TRAINING).records} for folders in draws for run in folders]
+    arms = [arm for arm in settings.train.arms if all(arm in run for run in runs)]
+    return [
+        TrainedArm(id=f"{arm}/draw-{draw}", arm=arm, seed=draw, dropped=_dropped(folders, arm))
+        for draw, folders in enumerate(draws)
+        for arm in arms
+    ]
 
 
 def _dropped(folders: Sequence[RunFolder], arm: str) -> list[str]:

@@ -4,9 +4,9 @@
 
 DIR is references/classification of a checkout of pytorch/vision, FILE train.py of one of pytorch-image-models, and
 --timm-python an interpreter that has timm. EfficientNet-Lite0 with ImageNet weights, 128 pictures of pets of three
-breeds to learn from and 48 to judge, batches of 32, AdamW, the same number of epochs and looks, each contestant with its
-own views of pictures. Each is a process on one core with one thread. What is compared are processor seconds, which a
-busy machine changes less than the clock, and which are the seconds of a quiet core.
+breeds to learn from and 48 to judge, batches of 32, AdamW, the same number of epochs and looks, each contestant with
+its own views of pictures. Each is a process on one core with one thread. What is compared are processor seconds, which
+a busy machine changes less than the clock, and which are the seconds of a quiet core.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Our side of benchmarks/claim_training.py: the pictures of two folders as a training of the stage `train` sees them."""
+"""Our side of benchmarks/claim_training.py: pictures of two folders, as a training of the stage `train` sees them."""
 
 import json
 from collections.abc import Sequence
@@ -31,7 +31,16 @@ class Ours:
         """Plan the training that `given` describes; see `training_runner`."""
         images = [
             DatasetRecord(
-                id=str(path), path=str(path), label=path.parent.name, split=split, group=path.stem, width=1, height=1
+                id=path.stem,
+                path=str(path),
+                label=path.parent.name,
+                split=split,
+                group=path.stem,
+                width=1,
+                height=1,
+                sha256="",
+                phash="",
+                notes=(),
             )
             for split in ("train", "val")
             for path in sorted((Path(given["pictures"]) / split).glob("*/*"))

@@ -51,8 +51,11 @@ class Group:
         """
         if self.size == 1:
             return network
-        # Norms are alike everywhere, so no buffer has to be sent.
-        return DistributedDataParallel(network, broadcast_buffers=False, gradient_as_bucket_view=True)
+        # Norms are alike everywhere, so no buffer has to be sent. The first step tells which weights have gradients:
+        # a backbone's classifier has none below a spatial head, and what scales that head's loss is called elsewhere.
+        return DistributedDataParallel(
+            network, broadcast_buffers=False, gradient_as_bucket_view=True, static_graph=True
+        )
 
     def mean(self, value: Tensor) -> Tensor:
         """Return the mean of a tensor over the processes."""

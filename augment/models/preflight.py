@@ -60,7 +60,7 @@ GPU_STEP = 0.066  # the same on a TITAN RTX in FP16: 3.30 s for 50 steps, diffus
 # docs/LOG.md); ResNet-50 computes ten times as much (4.1 against 0.4 billion multiplications a picture).
 TRAINING_STEP, RESNET50 = 4.0, 10.0
 # GPU memory for one picture of 512 x 512 in FP16: about 5 GB whole and 3.2 GB with sliced attention, by Lambda's
-# inference benchmark of Stable Diffusion (2022).
+# inference benchmark of Stable Diffusion (2022). torch's own attention, used now, needs no more than the latter.
 WHOLE, SLICED = 5.0, 3.2
 EXTRA = {"sentence_transformers": "meaning"}  # of rarefault, which installs a package; all others are in central
 LONG = 8 * 3600.0  # seconds; a stage that takes longer is worth a warning

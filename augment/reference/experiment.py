@@ -51,11 +51,12 @@ def reproduce(ask: Ask, run: Run, pool: Pool, remote: Remote | None = None) -> s
     ask.out.mkdir(parents=True, exist_ok=True)
     _look_ahead(ask, remote or Hub())
     source = obtain(ask.out, ask.data)
+    licence = LICENCE if source.layout == "oxford-pets" else ""
     pipelines = []
     for draw in range(ask.draws):
         manifest = ask.out / f"draw-{draw}.csv"
         write_manifest(manifest, source, deal(source, draw, ask.sizes))
-        data = DataSettings(source=str(manifest.resolve()), licence=LICENCE)
+        data = DataSettings(source=str(manifest.resolve()), licence=licence)
         settings = settings_of(data, ask.out / "cache", draw, ask.sizes, ask.models)
         pipelines.append(ask.out / f"draw-{draw}" / "pipeline.toml")
         write_once(settings, pipelines[-1], "this experiment")

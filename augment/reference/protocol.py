@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from augment.presets import PRESETS
-from augment.settings import DataSettings, Settings
+from augment.settings import DataSettings, Settings, TrainSettings
 
 NAME = "reference"
 # Shares of 1: with the real pictures alone, and with generated ones beside them.
@@ -69,51 +69,29 @@ REHEARSAL = Sizes(
 
 
 def settings_of(data: DataSettings, cache: Path, draw: int, sizes: Sizes, models: Path | None) -> Settings:
-    """Return the settings of one draw; `models` is a folder with the models' folders, None takes them from the hub.
-
-    The classifier is trained as the preset sd21 trains it, in every arm: a weak baseline would fake a gain.
-    """
+    """Return the settings of one draw; `models` is a folder with the models' folders, None takes them from the hub."""
     preset = PRESETS["sd21"]
-    blip, gpt2, diffusion = MODELS
-
-    def source(model: HubModel) -> str:
-        return str((models / model.kind).resolve()) if models else model.reference
-
-    def revision(model: HubModel) -> str:
-        return "" if models else model.revision
-
-    weights = sorted(models.glob("resnet50*")) if models else []
-    train = replace(
-        preset.train,
-        arms=ARMS,
-        seeds=1,
-        width=sizes.width,
-        weights=str(weights[0].resolve()) if weights else "imagenet",
-        head="class",
-        aspect="square",
-        size=sizes.side,
-        steps=sizes.training_steps,
-        batch_size=sizes.batch,
-        evaluate_every=sizes.evaluate_every,
+    (blip, blip_at), (gpt2, gpt2_at), (diffusion, diffusion_at) = (
+        (str((models / model.kind).resolve()), "") if models else (model.reference, model.revision) for model in MODELS
     )
     return replace(
         preset,
         seed=draw,
         cache=str(cache.resolve()),
         data=data,
-        caption=replace(preset.caption, model=source(blip), revision=revision(blip), per_class=sizes.captions),
+        caption=replace(preset.caption, model=blip, revision=blip_at, per_class=sizes.captions),
         refine=replace(
             preset.refine,
-            model=source(gpt2),
-            revision=revision(gpt2),
-            meaning="lexical",
+            model=gpt2,
+            revision=gpt2_at,
+            meaning="lexical",  # needs no further model, and judges alike whatever is installed
             attempts=sizes.attempts,
             rounds=sizes.rounds,
         ),
         generate=replace(
             preset.generate,
-            model=source(diffusion),
-            revision=revision(diffusion),
+            model=diffusion,
+            revision=diffusion_at,
             methods=("text2img",),
             floor=sizes.generated,
             cap=sizes.generated,
@@ -121,7 +99,25 @@ def settings_of(data: DataSettings, cache: Path, draw: int, sizes: Sizes, models
             size=sizes.painted_side,
             steps=sizes.painting_steps,
         ),
-        train=train,
+        train=_training(sizes, models),
         compare=replace(preset.compare, baseline=REAL, candidate=COMBINED),
         export=replace(preset.export, arm=COMBINED),
+    )
+
+
+def _training(sizes: Sizes, models: Path | None) -> TrainSettings:
+    """Return the trainings as the preset sd21 has them, the same for every arm: a weak baseline would fake a gain."""
+    brought = sorted(models.glob("resnet50*")) if models else []
+    return replace(
+        PRESETS["sd21"].train,
+        arms=ARMS,
+        seeds=1,  # a draw
+        width=sizes.width,
+        weights=str(brought[0].resolve()) if brought else "imagenet",
+        head="class",
+        aspect="square",
+        size=sizes.side,
+        steps=sizes.training_steps,
+        batch_size=sizes.batch,
+        evaluate_every=sizes.evaluate_every,
     )

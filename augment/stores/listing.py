@@ -21,9 +21,10 @@ class StoredFile:
 
 
 def pages(url: str, page: int = PAGE) -> Iterator[list[StoredFile]]:
-    """Yield all files below `url`, `page` of them at a time from S3 and a folder at a time elsewhere, in the store's order; nothing where there are none.
+    """Yield all files below `url`, `page` of them at a time from S3, and folder by folder from others.
 
-    FileNotFoundError where there is no such bucket or folder. What libraries raise comes through: see `store_errors`.
+    FileNotFoundError where there is no such bucket or folder, and nothing where an object store has none of that
+    prefix. What libraries raise comes through: see `store_errors`.
     """
     system, root = open_store(url)
     if "s3" in protocols(system):

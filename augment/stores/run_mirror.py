@@ -20,15 +20,18 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from augment.json_objects import JsonObject, as_plain, from_json, write_json
 from augment.progress import progress, say
 from augment.records import STAGES, Document, R, RunFolder, S, digest_of
 from augment.store_urls import is_url, url_problems
-from augment.stores.connection import FileSystem, connections_to, open_store, patiently
+from augment.stores.connection import PAUSES, FileSystem, connections_to, open_store, patiently
 from augment.stores.listing import name_problem, pages, protocols
 from edge_runtime.bundle.errors import InputError, UnavailableError
 from edge_runtime.bundle.files import sha256_file
+
+T = TypeVar("T")
 
 SCHEMA, SCHEMA_VERSION = "rarefault/store-commit", 1
 COMMITS, FILES = "commits", "files"
@@ -94,6 +97,7 @@ class Mirror:
 
     url: str
     run: Path
+    pauses: tuple[float, ...] = PAUSES  # seconds before each further attempt at what failed
     _files: dict[str, StoredEntry] = field(default_factory=dict)  # by path: the newest of each on the store
     _commits: list[Commit] = field(default_factory=list)
     _hashes: dict[tuple[str, int, int], str] = field(default_factory=dict)  # by path, size and time of change
@@ -116,7 +120,7 @@ class Mirror:
         pictures = [entry for entry in wanted if not entry.digest]
         documents = [entry for entry in wanted if entry.digest]
         for part in (pictures, documents):  # a document that is here has all its pictures
-            _at_once(self.url, self._fetch, part, f"files of {self.run.name} fetched")
+            self._at_once(self._fetch, part, f"files of {self.run.name} fetched")
         self._note()
         return len(wanted)
 
@@ -138,10 +142,10 @@ class Mirror:
     def _read_commits(self) -> None:
         """Read the commits that came since the last call."""
         where = f"reading the commits of {self.run.name}"
-        for number in sorted(patiently(self.url, where, self._numbers)):
+        for number in sorted(self._patiently(where, self._numbers)):
             if number <= len(self._commits):
                 continue
-            content = patiently(self.url, where, partial(self._read, _commit_name(number)))
+            content = self._patiently(where, partial(self._read, _commit_name(number)))
             commit = _read_commit(content, f"{self.url}/{_commit_name(number)}")
             if commit.number != len(self._commits) + 1:
                 raise InputError(
@@ -243,11 +247,11 @@ class Mirror:
 
     def _upload(self, entries: Sequence[StoredEntry]) -> None:
         """Copy contents that the store lacks; what an interrupted push has left there whole is not sent again."""
-        sizes = patiently(self.url, "looking at the store", self._stored)
+        sizes = self._patiently("looking at the store", self._stored)
         missing = [entry for entry in entries if sizes.get(_file_name(entry)) != entry.size]
         folders = sorted({posixpath.dirname(_file_name(entry)) for entry in missing} | {COMMITS})
-        patiently(self.url, "making folders", lambda: self._make_folders(folders))
-        _at_once(self.url, self._send, missing, f"files of {self.run.name} pushed")
+        self._patiently("making folders", lambda: self._make_folders(folders))
+        self._at_once(self._send, missing, f"files of {self.run.name} pushed")
 
     def _stored(self) -> dict[str, int]:
         """Return the size of each content on the store by its name."""
@@ -279,9 +283,9 @@ class Mirror:
             files=files,
         )
         content, name = json.dumps(as_plain(commit), indent=1).encode(), _commit_name(commit.number)
-        patiently(self.url, "writing the commit", lambda: self._create(name, content))
+        self._patiently("writing the commit", lambda: self._create(name, content))
         # Read back: an answer may have been lost, and some servers for S3 pass over that the name must be new.
-        if patiently(self.url, "reading the commit back", lambda: self._read(name)) != content:
+        if self._patiently("reading the commit back", lambda: self._read(name)) != content:
             return False
         self._commits.append(commit)
         self._files |= {entry.path: entry for entry in files}
@@ -305,6 +309,23 @@ class Mirror:
         except OSError:
             if not system.exists(path):
                 raise
+
+    def _patiently(self, doing: str, call: Callable[[], T]) -> T:
+        return patiently(self.url, doing, call, self.pauses)
+
+    def _at_once(self, work: Callable[[StoredEntry], None], entries: Sequence[StoredEntry], what: str) -> None:
+        """Do `work` for each entry over several connections, and say how far it is."""
+        pool, done = ThreadPoolExecutor(connections_to(self.url)), 0
+        try:
+            trying = pool.map(lambda entry: self._patiently(what, lambda: work(entry)), entries)
+            for _ in progress(trying, len(entries), what):
+                done += 1
+        except UnavailableError as lost:
+            raise UnavailableError(
+                f"{lost}; {done} of {len(entries)} files are through, and the same command goes on from there"
+            ) from lost
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 @contextlib.contextmanager
@@ -353,18 +374,3 @@ def _safe(path: str) -> str:
             f"a commit of the store names {path!r}, which is no path in a run folder; give another --store"
         )
     return path
-
-
-def _at_once(url: str, work: Callable[[StoredEntry], None], entries: Sequence[StoredEntry], what: str) -> None:
-    """Do `work` for each entry over several connections, and say how far it is."""
-    pool, done = ThreadPoolExecutor(connections_to(url)), 0
-    try:
-        trying = pool.map(lambda entry: patiently(url, what, lambda: work(entry)), entries)
-        for _ in progress(trying, len(entries), what):
-            done += 1
-    except UnavailableError as lost:
-        raise UnavailableError(
-            f"{lost}; {done} of {len(entries)} files are through, and the same command goes on from there"
-        ) from lost
-    finally:
-        pool.shutdown(cancel_futures=True)

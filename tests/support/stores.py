@@ -13,6 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from augment.stores.connection import forget_connections
+from tests.support.sample_events import wait_until
+
 KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
 SSHD = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin") or shutil.which("sshd")
 
@@ -26,8 +29,6 @@ class S3Server:
 
     def use(self, environment: pytest.MonkeyPatch, endpoint: str = "") -> None:
         """Let store libraries find this server, or a link to it, where they find Amazon's."""
-        from augment.stores.connection import forget_connections
-
         for key, value in KEYS.items():
             environment.setenv(key, value)
         environment.setenv("AWS_ENDPOINT_URL", endpoint or self.endpoint)
@@ -131,12 +132,15 @@ def sftp_server(home: Path, environment: pytest.MonkeyPatch) -> Iterator[str]:
     (ssh / "config").write_text(f"Host archive\n  HostName 127.0.0.1\n  Port {port}\n  IdentityFile {ssh}/id_ed25519\n")
     environment.setenv("HOME", str(home))
     environment.delenv("SSH_AUTH_SOCK", raising=False)
-    server = subprocess.Popen([SSHD, "-D", "-e", "-f", ssh / "sshd_config"], stderr=subprocess.PIPE)
+    log = ssh / "log"
+    with log.open("wb") as said:
+        server = subprocess.Popen([SSHD, "-D", "-e", "-f", ssh / "sshd_config"], stderr=said)
     try:
-        said = server.stderr.readline()
-        if b"listening" not in said:
-            pytest.skip(f"sshd does not run here: {said.decode().strip()}")
+        wait_until(lambda: log.stat().st_size > 0 or server.poll() is not None)
+        if server.poll() is not None:
+            pytest.skip(f"sshd does not run here: {log.read_text().strip()}")
         yield "archive"
     finally:
+        forget_connections()
         server.terminate()
-        server.communicate(timeout=20)
+        server.wait(timeout=20)

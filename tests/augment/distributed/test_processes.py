@@ -18,6 +18,7 @@ from augment.distributed.processes import ProcessLost, check_processes, run_in_p
 from augment.engines.local import LocalEngine
 from augment.stages import train
 from augment.training.finetune import STATE_FILE, Trainer, fit
+from augment.training.predictions import read_predictions
 from edge_runtime.bundle.errors import InputError, UnavailableError
 from tests.support.drawn_run import short, tiny_run, tiny_task
 
@@ -122,6 +123,16 @@ def test_a_killed_process_ends_all_and_the_same_call_goes_on_from_the_checkpoint
     assert train.run(settings, folder).digest == document.digest
     weights = load_file(folder.path / record.path / "model.safetensors")
     assert all(torch.isfinite(tensor).all() for tensor in weights.values())
+
+
+def test_a_spatial_network_is_shared_too(tmp_path):
+    settings, folder = tiny_run(tmp_path, boxed=True)
+    settings = short(settings, arms=("real",), head="spatial", batch_size=5)
+    (record,) = train.run(settings, folder, processes=2).records
+    assert (record.steps, record.processes) == (4, 2)
+    answers = read_predictions(folder.path / record.path)
+    assert answers.scores is not None
+    assert np.isfinite(answers.scores).all()
 
 
 def test_a_document_of_one_process_does_not_mention_processes(tmp_path):
