@@ -190,21 +190,21 @@ def curation(count: int, place: Path, figures: Figures) -> None:
         kept = np.array([not why for why in reasons])
         recall = curate._validation_recall(real, shown, pool, kept)
         curve = curate._learning_curve(settings, real["train"], training)
-        judged = [
-            types.CurationRecord(
-                id=ids[at], label=labels[at], method="text2img", path="p", kept=not why, reasons=why, scores=score
-            )
-            for at, (why, score) in enumerate(zip(reasons, scores, strict=True))
-        ]
-        summary = types.CurationSummary(
-            kept=int(kept.sum()),
-            kept_per_class={},
-            rejected={},
-            missing={},
-            validation_recall=recall,
-            learning_curve=curve,
-        )
+        judged = _judged(ids, labels, reasons, scores)
+        found: dict[str, Any] = {"validation_recall": recall, "learning_curve": curve}
+        summary = from_json(types.CurationSummary, {"kept": int(kept.sum())} | found)
         RunFolder(place).write(Document(CURATION, StageInputs("", {}, {}), judged, summary))
+
+
+def _judged(
+    ids: Sequence[str], labels: Sequence[str], reasons: Sequence[list[str]], scores: Sequence[dict[str, float]]
+) -> list[types.CurationRecord]:
+    return [
+        types.CurationRecord(
+            id=ids[at], label=labels[at], method="text2img", path="p", kept=not why, reasons=why, scores=score
+        )
+        for at, (why, score) in enumerate(zip(reasons, scores, strict=True))
+    ]
 
 
 def comparison(count: int, place: Path, figures: Figures) -> None:

@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import takewhile
 from pathlib import PurePosixPath
 from typing import Any, TypeAlias
@@ -18,7 +19,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from augment.data.image_store import resize_by_area
-from augment.data.perceptual_hash import Hashes, Pairs, near_pairs
+from augment.data.perceptual_hash import Hashes, Near, Pairs, near_pairs
 
 Indexed: TypeAlias = Mapping[int, NDArray[Any]] | NDArray[Any]
 Thumbnail: TypeAlias = NDArray[np.uint8]  # (side, side, 3) BGR
@@ -43,13 +44,17 @@ def most_pairs(pictures: int) -> int:
     return max(2_000_000, 20 * pictures)
 
 
-def hash_pairs(hashes: Hashes, bits: int, most: int | None = None) -> Pairs:
-    """Find all pairs of 64-bit hashes (N,) whose Hamming distance is at most `bits`; of `most` see `near_pairs`."""
-    pairs = near_pairs(hashes, hashes, bits, most and 2 * most + len(hashes)).pairs
-    if most is None:
-        return pairs[pairs[:, 0] < pairs[:, 1]]
-    distinct: Pairs = np.unique(np.sort(pairs[pairs[:, 0] != pairs[:, 1]], axis=1), axis=0)
-    return distinct
+def hash_pairs(hashes: Hashes, bits: int) -> Pairs:
+    """Find all pairs of 64-bit hashes (N,) whose Hamming distance is at most `bits`."""
+    pairs = near_pairs(hashes, hashes, bits).pairs
+    return pairs[pairs[:, 0] < pairs[:, 1]]
+
+
+def near_hashes(hashes: Hashes, bits: int) -> Near:
+    """Find what `hash_pairs` finds, but in a crowd only as many as can be compared; see `near_pairs`."""
+    near = near_pairs(hashes, hashes, bits, 2 * most_pairs(len(hashes)) + len(hashes))
+    pairs = np.sort(near.pairs[near.pairs[:, 0] != near.pairs[:, 1]], axis=1)
+    return replace(near, pairs=np.unique(pairs, axis=0))
 
 
 def duplicate_pairs(hashes: Hashes, thumbnails: Sequence[Thumbnail], bits: int) -> Pairs:
@@ -58,7 +63,7 @@ def duplicate_pairs(hashes: Hashes, thumbnails: Sequence[Thumbnail], bits: int) 
     The hash alone sees little more than layout: by it, hundreds of different solar cells are one. Where pictures agree
     in their detail too, they do show one thing.
     """
-    return same_in_detail(hash_pairs(hashes, bits, most_pairs(len(hashes))), hashes, thumbnails)
+    return same_in_detail(near_hashes(hashes, bits).pairs, hashes, thumbnails)
 
 
 def same_in_detail(candidates: Pairs, hashes: Hashes, thumbnails: Sequence[Thumbnail]) -> Pairs:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from augment import record_types as types
 from augment.arrays import Labels, Numbers, Vectors
-from augment.data.duplicates import SAME_DETAIL, correlations, detail, hash_pairs, most_pairs
+from augment.data.duplicates import SAME_DETAIL, correlations, detail, most_pairs, near_hashes
 from augment.data.image_store import ImageStore
 from augment.data.perceptual_hash import Hashes, Pairs, near_pairs, perceptual_hash
 from augment.data.split import SIDES, TEST, TRAIN, VAL
@@ -472,7 +472,7 @@ def _noise(fingerprints: Fingerprints, training: Seen) -> float:
 
 def _detail_threshold(training: Seen, groups: Sequence[str], bits: int) -> float:
     """Return a correlation above that of any two training images of one layout, which a fixed camera makes alike."""
-    pairs = hash_pairs(training.hashes, bits, most_pairs(len(training.hashes)))
+    pairs = near_hashes(training.hashes, bits).pairs
     names = np.unique(np.asarray(groups), return_inverse=True)[1]
     apart = pairs[names[pairs[:, 0]] != names[pairs[:, 1]]]
     shown = apart[:: len(apart) // MOST_PAIRS + 1]

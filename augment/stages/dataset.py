@@ -29,7 +29,7 @@ from augment.data.duplicates import THUMBNAIL, Thumbnail, thumbnail_of
 from augment.data.feedback import with_feedback
 from augment.data.image_store import ImageStore, radiometric_hints, unscaled_hint
 from augment.data.layouts.listing import NOT_READ, Candidate, Source, told
-from augment.data.perceptual_hash import Hashes, Pairs, perceptual_hash
+from augment.data.perceptual_hash import Hashes, Near, Pairs, perceptual_hash
 from augment.data.problems import Check, Problem, contradiction, refusal
 from augment.data.sources import check_source, list_candidates
 from augment.data.split import SIDES, TEST, TRAIN, VAL, Member, Shares, assign_sides, settle_groups
@@ -273,8 +273,9 @@ def _sort_out(
         problems=[ToldProblem(where=_below(source.root, problem), sentence=problem.sentence) for problem in wrong],
     )
     groups = [group_of.get(image.id, "") for image in distinct]
-    near = duplicates.hash_pairs(_hashes(distinct), settings.data.duplicate_bits)
-    summary = _with_pairs(summary, kin.alike, near, sides)
+    near = duplicates.near_hashes(_hashes(distinct), settings.data.duplicate_bits)
+    summary = _with_pairs(summary, kin.alike, near.pairs, sides)
+    summary = replace(summary, hints=[*summary.hints, *_crowd(distinct, near)])
     summary = tell(summary, _seen(distinct), kin, groups, sides, settings.data, settings.seed)
     lost = _lost(source, records, quarantined | dropped)
     files = _files(source, quarantined, unscaled_hint(facts, settings.data.radiometric_rule))
@@ -492,6 +493,17 @@ def _with_pairs(summary: DatasetSummary, alike: Pairs, near: Pairs, sides: Seque
         look_alike_pairs=close - same,
         straddling_look_alikes=far_apart - straddling,
     )
+
+
+def _crowd(images: Sequence[_Image], near: Near) -> list[str]:
+    """Say which pictures were compared with the nearest alone, since very many look like them."""
+    if not len(near.crowded):
+        return []
+    first = images[int(near.crowded[0])].path
+    return [
+        f"{len(near.crowded)} pictures look like very many others (first {first}): each was compared with the nearest "
+        "of them alone, so there are more look-alikes than are counted; is it one camera's view that never changes?"
+    ]
 
 
 def _counted(pairs: Pairs, sides: NDArray[np.str_]) -> tuple[int, int]:
