@@ -68,7 +68,9 @@ check: .venv/dev
 test-gpu: .venv-gpu/ready
 	OMP_NUM_THREADS=1 .venv-gpu/bin/python -m pytest -m gpu -rs tests
 
+# Every claim of benchmarks/registry.py, and ten runs that are killed. One claim: .venv/bin/python -m benchmarks.run_claims ID
 bench: .venv/dev
+	$(BIN)/python -m benchmarks.run_claims
 	$(BIN)/python -m benchmarks.kill_resume
 
 clean:

@@ -5,7 +5,7 @@ Heavy imports happen inside the commands, so that `rarefault --help` answers at 
 
 import importlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -18,7 +18,7 @@ from augment.feedback.commands import COMMANDS as FEEDBACK_COMMANDS
 from augment.gpu_check.commands import check_gpu
 from augment.labelling.commands import COMMANDS as LABEL_COMMANDS
 from augment.record_types import ComparisonSummary
-from augment.records import COMPARISON, CURATION, EXPORT, STAGES, SYNTHETIC, Document, R, RunFolder, S, Stage
+from augment.records import COMPARISON, CURATION, EXPORT, STAGES, SYNTHETIC, TRAINING, Document, R, RunFolder, S, Stage
 from augment.station_demo.commands import station_demo
 from augment.updates.commands import COMMANDS as UPDATE_COMMANDS
 from augment.updates.fleet_commands import COMMANDS as FLEET_COMMANDS
@@ -47,6 +47,14 @@ for _command in (*UPDATE_COMMANDS, *FLEET_COMMANDS, *FEEDBACK_COMMANDS, *LABEL_C
 
 pipeline_argument = click.argument("pipeline", type=click.Path(path_type=Path))
 VERDICT_EXIT = {"PASS": 0, "FAIL": 20, "INCONCLUSIVE": 21}  # with --strict
+processes_option = click.option(
+    "--processes",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Let so many processes of this machine share each training of a whole network, each with a GPU of its own, or "
+    "a part of the cores.",
+)
 strict_option = click.option(
     "--strict", is_flag=True, help="Exit with 20 where the verdict is FAIL, with 21 where it is INCONCLUSIVE."
 )
@@ -153,16 +161,38 @@ def init(
     "--from", "first", type=click.Choice(list(COMMANDS)), help="Start here; earlier results are taken as they are."
 )
 @click.option("--until", "last", type=click.Choice(list(COMMANDS)), help="Stop after this stage.")
+@click.option(
+    "--store",
+    default="",
+    metavar="URL",
+    help="Mirror the run folder to a store, such as s3://bucket/runs/north: what is there comes here first, and after "
+    "each stage its results go there, so that another machine goes on with the same command.",
+)
 @strict_option
+@processes_option
 @engine_options
-def run(pipeline: Path, first: str | None, last: str | None, strict: bool, **spread: Unpack[EngineOptions]) -> None:
+def run(
+    pipeline: Path,
+    first: str | None,
+    last: str | None,
+    strict: bool,
+    store: str,
+    processes: int,
+    **spread: Unpack[EngineOptions],
+) -> None:
     """Run all stages, from images to bundle and report; a second call resumes where the first one stopped."""
     names = list(COMMANDS)
     start = names.index(first) if first else 0
     stop = names.index(last) + 1 if last else len(names)
     if start >= stop:
         raise click.UsageError(f"--from {first} comes after --until {last}")
-    run_pipeline(pipeline, names[start:stop], spread)
+    if store:
+        from augment.stores.run_mirror import mirrored
+
+        with mirrored(pipeline.parent if pipeline.suffix == ".toml" else pipeline, store) as folder:
+            run_pipeline(pipeline, names[start:stop], spread, processes, folder)
+    else:
+        run_pipeline(pipeline, names[start:stop], spread, processes)
     if strict and COMPARISON.command in names[start:stop]:
         _exit_by_verdict(pipeline)
 
@@ -179,8 +209,17 @@ def _stage_command(stage: Stage[Any, Any]) -> Callable[..., None]:
 
 
 for _stage in STAGES:
-    if _stage not in (COMPARISON, EXPORT):  # these have options of their own
+    if _stage not in (TRAINING, COMPARISON, EXPORT):  # these have options of their own
         main.command(_stage.command, help=_help(_stage))(_stage_command(_stage))
+
+
+@main.command(help=_help(TRAINING))
+@pipeline_argument
+@processes_option
+@engine_options
+def train(pipeline: Path, processes: int, **spread: Unpack[EngineOptions]) -> None:
+    """Run the stage, whose trainings `processes` share, or several of which the engine has done at a time."""
+    run_pipeline(pipeline, [TRAINING.command], spread, processes)
 
 
 @main.command(help=_help(COMPARISON))
@@ -301,8 +340,9 @@ def demo(out: Path, seed: int) -> None:
 
 
 @main.command()
-@click.argument("name", type=click.Choice(["scenes", "elpv", "oxford-pets", "images", "spots"]))
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Where the runs lie.")
+@click.argument("name", type=click.Choice(["scenes", "elpv", "oxford-pets", "images", "spots", "reference"]))
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False),
+              help="Where the runs lie; of reference benchmark-reference, unless this names another.")  # fmt: skip
 @click.option("--draws", type=click.IntRange(min=1), default=5, show_default=True)
 @click.option("--data", default="", help="For all but scenes: the folder or manifest of the images.")
 @fault_option
@@ -313,11 +353,23 @@ def demo(out: Path, seed: int) -> None:
 @click.option("--split", type=click.Choice(["groups", "blocks", "random"]), default="groups", show_default=True,
               help="For spots: what stands on one side; blocks are the harsher split.")  # fmt: skip
 @click.option("--size", type=click.IntRange(min=32), default=384, help="For spots: long side of the input in pixels.")
+@click.option("--models", type=click.Path(path_type=Path, file_okay=False, exists=True),
+              help="For reference: a folder with blip, gpt2 and stable-diffusion, in place of the hub.")  # fmt: skip
+@click.option("--yes", is_flag=True, help="For reference: start without asking.")
+@click.option("--rehearsal", is_flag=True, help="For reference: next to nothing of everything; the figures are void.")
 def benchmark(
-    name: str, out: Path, draws: int, data: str, faults: tuple[str, ...], hosts: tuple[str, ...], preset: str,
-    groups: dict[str, tuple[str, ...]], boxes: str, split: str, size: int,
+    name: str, out: Path | None, draws: int, data: str, faults: tuple[str, ...], hosts: tuple[str, ...], preset: str,
+    groups: dict[str, tuple[str, ...]], boxes: str, split: str, size: int, models: Path | None, yes: bool,
+    rehearsal: bool,
 ) -> None:  # fmt: skip
-    """Compare every way of augmenting on the same test images; a second call resumes where the first one stopped."""
+    """Compare every way of augmenting on the same test images; a second call resumes where the first one stopped.
+
+    `reference` is the experiment of the published figures, on 37 breeds of Oxford-IIIT Pet, for a machine with a GPU.
+    """
+    if name == "reference":
+        return _reference(out or Path("benchmark-reference"), draws, data, models, yes, rehearsal)
+    if out is None:
+        raise click.UsageError("Missing option '--out'.")
     from augment.evaluation.tables import table
     from augment.settings import DataSettings
     from augment.study import RESULTS, Ask, pool, prepare
@@ -330,8 +382,32 @@ def benchmark(
     click.echo(f"\n{table(pool(plan))}\n\n{out / RESULTS} written")
 
 
-def run_pipeline(pipeline: Path, names: list[str], spread: EngineOptions | None = None) -> None:
-    """Run the stages called `names` on the engine that `spread` says, and write the report after the last one."""
+def _reference(out: Path, draws: int, data: str, models: Path | None, yes: bool, rehearsal: bool) -> None:
+    """Run the reference experiment and print its figures beside the published ones."""
+    from augment.reference.experiment import Ask, reproduce
+    from augment.reference.protocol import REHEARSAL, Sizes
+    from augment.reference.results import PAGE
+    from augment.study import Plan, pool
+
+    def pooled(pipelines: Sequence[Path], baseline: str) -> ComparisonSummary:
+        return pool(Plan(out, [[pipeline] for pipeline in pipelines]), baseline)
+
+    ask = Ask(out, draws, _whole_path(data), models, yes, REHEARSAL if rehearsal else Sizes())
+    said = reproduce(ask, run_pipeline, pooled)
+    click.echo(f"\n{said}\n\n{out / PAGE} written")
+
+
+def run_pipeline(
+    pipeline: Path,
+    names: list[str],
+    spread: EngineOptions | None = None,
+    processes: int = 1,
+    folder: RunFolder | None = None,
+) -> None:
+    """Run the stages called `names` on the engine that `spread` says, and write the report after the last one.
+
+    So many `processes` share each training; `folder` is the run folder where it is mirrored to a store.
+    """
     from augment.data.sources import check_source
     from augment.settings import load_settings
     from augment.training.arms import parse_arms
@@ -342,7 +418,7 @@ def run_pipeline(pipeline: Path, names: list[str], spread: EngineOptions | None 
     _settle_process(small=settings.generate.model == "mini")
     from augment.models.registry import Models
 
-    folder = _run_folder(pipeline)
+    folder = folder or _run_folder(pipeline)
     _look_ahead(settings, names, source.classes, folder.path)
     models = Models(settings, _render)
     with open_engine(spread or LOCAL, gpus=settings.device != "cpu") as engine:
@@ -352,7 +428,8 @@ def run_pipeline(pipeline: Path, names: list[str], spread: EngineOptions | None 
             if name == CURATION.command and SYNTHETIC.command in names:
                 _generate_and_curate(settings, folder, models, engine)
             else:
-                _run_stage(COMMANDS[name], settings, folder, models, engine)
+                shared = processes if name == TRAINING.command else None
+                _run_stage(COMMANDS[name], settings, folder, models, engine, processes=shared)
             models.release()
     if names[-1] == EXPORT.command:
         from augment.report.build import write_report
@@ -406,6 +483,7 @@ def _run_stage(
     models: "Models",
     engine: Engine,
     unless: str | None = None,
+    processes: int | None = None,
 ) -> Document[R, S]:
     """Run one stage and print its line, unless its document has the digest `unless`."""
     from augment.evaluation.tables import table
@@ -413,7 +491,9 @@ def _run_stage(
     module = importlib.import_module(stage.module)
     started = time.monotonic()
     extra = (models,) if stage.needs_models else ()
-    spread = {"engine": engine} if stage.spreads else {}
+    spread: dict[str, object] = {"engine": engine} if stage.spreads else {}
+    if processes:
+        spread["processes"] = processes
     document: Document[R, S] = module.run(settings, folder, *extra, **spread)
     if document.digest != unless:
         click.echo(f"{stage.command:10} {module.summary_line(document)}  [{time.monotonic() - started:.0f} s]")

@@ -10,15 +10,16 @@ keeps its digest; `dataclasses.replace` makes an object without such keys.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, TypeVar, Union, dataclass_transform, get_args, get_origin, get_type_hints
 
 from edge_runtime.bundle.errors import InputError
-from edge_runtime.bundle.files import replace_file
+from edge_runtime.bundle.files import replace_by_parts, replace_file
 
 T = TypeVar("T", bound="JsonObject")
 
@@ -77,6 +78,45 @@ def as_plain(value: object) -> Any:
 def write_json(path: Path, value: object) -> None:
     """Write a JSON value or JsonObject to `path`, indented, whole or not at all."""
     replace_file(path, (json.dumps(value, indent=1, ensure_ascii=False, default=plain) + "\n").encode())
+
+
+def write_listing(path: Path, head: Mapping[str, object], name: str, entries: Iterable[object]) -> None:
+    """Write a JSON object whole or not at all: `head`, and the list `name` with an entry a line, however many."""
+    begin, _, _ = json.dumps({**head, name: [0]}, indent=1, ensure_ascii=False, default=plain).rpartition(
+        "\n  0\n ]\n}"
+    )
+    lines = (json.dumps(entry, ensure_ascii=False, default=plain) for entry in entries)
+    first = next(lines, None)
+    if first is None:
+        write_json(path, {**head, name: []})
+        return
+    parts = chain((begin, "\n", first), (part for line in lines for part in (",\n", line)), ("\n ]\n}\n",))
+    replace_by_parts(path, (part.encode() for part in parts))
+
+
+def read_listing(path: Path, name: str, entry: Callable[[Any], Any]) -> Any:
+    """Return the JSON object at `path` with each entry of its list `name` replaced by what `entry` makes of it.
+
+    What `write_listing` wrote is read line by line, so that text and plain values are never in memory as a whole.
+    Raises ValueError where the file is no whole JSON.
+    """
+    with path.open("rb") as file:
+        head, begin = [], f' "{name}": [\n'.encode()
+        for line in file:
+            if line == begin:
+                break
+            head.append(line)
+        entries: list[Any] = []
+        for line in file:
+            if not line.startswith(b"{"):
+                if entries and line == b" ]\n" and file.read() == b"}\n":
+                    return json.loads(b"".join(head).rstrip(b",\n") + b"}") | {name: entries}
+                break
+            entries.append(entry(json.loads(line.rstrip(b",\n"))))
+    content = json.loads(path.read_bytes())
+    if isinstance(content, dict) and isinstance(content.get(name), list):
+        content[name] = [entry(found) for found in content[name]]
+    return content
 
 
 @cache

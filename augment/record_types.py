@@ -237,6 +237,20 @@ class SyntheticSummary(JsonObject):
 # Stage 6, curation
 
 
+class PixelRecord(JsonObject):
+    """What the pixels of one generated image say. Of a healed one only `change` is asked, of the box it changes least.
+
+    Hashes are those of `perceptual_hash`, 16 hex digits; `spread` is the standard deviation of the brightness and
+    `change` the largest change to what the image was made from, both in grey levels.
+    """
+
+    id: str
+    hash: str = ""
+    mirrored: str = ""  # of the mirror image
+    spread: float | None = None
+    change: float | None = None  # None where nothing was put into a host
+
+
 class CurationRecord(JsonObject):
     """One generated image, kept or rejected for all of `reasons`."""
 
@@ -308,6 +322,7 @@ class TrainingResult(JsonObject):
     steps: int
     best_step: int
     validation: Mapping[str, float]
+    processes: int | None = None  # that shared the training; it decides which random views there are
 
 
 class TrainingRecord(TrainedArm):
@@ -319,6 +334,13 @@ class TrainingRecord(TrainedArm):
     best_step: int
     validation: Mapping[str, float]  # metric -> value
     images: Mapping[str, Counts]  # real, synthetic -> label -> images
+    processes: int | None = None  # that shared the training, where it was more than one
+
+
+class AheadRecord(JsonObject):
+    """A worker is done with a training; how it went stands in its folder."""
+
+    id: str  # arm/seed-n
 
 
 class Evaluation(JsonObject):

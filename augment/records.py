@@ -6,6 +6,7 @@
 A document's digest leaves out `created`, so that two runs of the same settings on the same data carry equal digests.
 """
 
+import hashlib
 import json
 import os
 import re
@@ -14,9 +15,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Generic, TypeAlias, TypeVar
+from weakref import WeakValueDictionary
 
 from augment import record_types as types
-from augment.json_objects import JsonObject, from_json, plain, write_json
+from augment.json_objects import JsonObject, from_json, plain, read_listing, write_listing
 from augment.settings import as_json
 from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.files import replace_file, sha256_bytes
@@ -96,7 +98,12 @@ CURATION = Stage(
     spreads=True,
 )
 TRAINING = Stage(
-    "train", "training", "Train the classifier on real, synthetic and both", types.TrainingRecord, types.TrainingSummary
+    "train",
+    "training",
+    "Train the classifier on real, synthetic and both",
+    types.TrainingRecord,
+    types.TrainingSummary,
+    spreads=True,
 )
 COMPARISON = Stage(
     "compare", "comparison", "Measure every arm on the locked test set", types.ComparisonRecord, types.ComparisonSummary
@@ -184,7 +191,18 @@ class Document(Generic[R, S]):
     def digest(self) -> str:
         """Hex SHA-256 of everything but `created`."""
         content = {key: value for key, value in self.to_json().items() if key != "created"}
-        return digest_of(content)
+        found = hashlib.sha256()
+        for place, key in enumerate(sorted(content)):  # piece by piece, what `digest_of` would hash in one
+            found.update(f'{"," if place else "{"}"{key}":'.encode())
+            if key != "records":
+                found.update(_compact(content[key]))
+                continue
+            found.update(b"[")
+            for number, record in enumerate(self.records):
+                found.update((b"," if number else b"") + _compact(record))
+            found.update(b"]")
+        found.update(b"}")
+        return found.hexdigest()
 
     def model(self, role: str) -> Mapping[str, str]:
         """Return what identifies the model of `role`."""
@@ -194,8 +212,11 @@ class Document(Generic[R, S]):
 
 def digest_of(value: object) -> str:
     """Return the hex SHA-256 of a JSON value or JsonObject; key order and white space do not count."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=plain)
-    return sha256_bytes(text.encode())
+    return sha256_bytes(_compact(value))
+
+
+def _compact(value: object) -> bytes:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=plain).encode()
 
 
 def item_seed(run_seed: int, stage: str, item: str) -> int:
@@ -215,6 +236,12 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._held: WeakValueDictionary[object, Document[Any, Any]] = WeakValueDictionary()  # as long as a stage is
+        self._lineages: dict[object, _Lineage] = {}
+
+    def __reduce__(self) -> tuple[type["RunFolder"], tuple[Path]]:
+        """Let another process read the documents itself."""
+        return RunFolder, (self.path,)
 
     def subfolder(self, name: str) -> Path:
         """Return the folder `name` of the run, such as a stage's, made if absent."""
@@ -224,12 +251,20 @@ class RunFolder:
 
     def latest(self, stage: Stage[R, S]) -> Document[R, S] | None:
         """Return the newest whole document of `stage`; damaged ones are passed over."""
-        for path in sorted((self.path / stage.document).glob("v[0-9][0-9][0-9][0-9].json"), reverse=True):
+        for path in self._versions(stage):
+            key = _version(path)
+            if key in self._held:
+                return self._held[key]
             try:
-                return _document(stage, json.loads(path.read_bytes()), path)
+                document = _document(stage, path)
             except ValueError:  # half a file from a foreign copy; an older whole one still counts
                 continue
+            self._held[key] = document
+            return document
         return None
+
+    def _versions(self, stage: Stage[R, S]) -> list[Path]:
+        return sorted((self.path / stage.document).glob("v[0-9][0-9][0-9][0-9].json"), reverse=True)
 
     def require(self, stage: Stage[R, S]) -> Document[R, S]:
         """Return the newest document of `stage`, made from the newest of the stage before it, and so on to the first.
@@ -238,16 +273,37 @@ class RunFolder:
         generated from what is now a test image.
         """
         document = self.latest(stage)
+        self._require_lineage(stage, None if document is None else document.inputs)
+        assert document is not None  # or it would have been asked for
+        return document
+
+    def _require_lineage(self, stage: Stage[R, S], made: "StageInputs | _Lineage | None") -> None:
+        """Raise InputError where there is no document of `stage`, or its parent is not the newest of the one before."""
         command = f"rarefault {stage.command} {self.path / 'pipeline.toml'}"
-        if document is None:
+        if made is None:
             raise InputError(f"{self.path} holds no {stage.document} document yet; run `{command}` first")
-        place = STAGES.index(stage)
-        if place and self.require(STAGES[place - 1]).digest != document.inputs.parent:
+        if not (place := STAGES.index(stage)):
+            return
+        before = STAGES[place - 1]
+        found = self._lineage(before)
+        self._require_lineage(before, found)
+        if found and found.digest != made.parent:
             raise InputError(
                 f"the {stage.document} document of {self.path} was made from an earlier "
-                f"{STAGES[place - 1].document} document; run `{command}` again"
+                f"{before.document} document; run `{command}` again"
             )
-        return document
+
+    def _lineage(self, stage: Stage[R, S]) -> "_Lineage | None":
+        """Return what identifies the newest document of `stage`; it is read once as long as the file is the same."""
+        newest = next(iter(self._versions(stage)), None)
+        if newest is None:
+            return None
+        key = _version(newest)
+        if key not in self._lineages:
+            if (document := self.latest(stage)) is None:
+                return None
+            self._lineages[key] = _Lineage(document.digest, document.inputs.parent)
+        return self._lineages[key]
 
     def finished(self, stage: Stage[R, S], inputs: StageInputs) -> Document[R, S] | None:
         """Return the newest document if it was made from exactly these inputs, so that the stage need not run again."""
@@ -260,7 +316,8 @@ class RunFolder:
         taken = [int(match[1]) for path in folder.iterdir() if (match := re.fullmatch(r"v(\d{4})\.json", path.name))]
         created = datetime.now(timezone.utc).isoformat(timespec="seconds")
         stamped = replace(document, version=max(taken, default=0) + 1, created=created)
-        write_json(folder / f"v{stamped.version:04d}.json", stamped.to_json())
+        head = {key: value for key, value in stamped.to_json().items() if key != "records"}
+        write_listing(folder / f"v{stamped.version:04d}.json", head, "records", stamped.records)
         for path in (folder / JOURNAL, *journal_parts(folder / JOURNAL)):
             path.unlink(missing_ok=True)
         return stamped
@@ -270,7 +327,22 @@ class RunFolder:
         return Journal(self.subfolder(stage.document) / JOURNAL, kind, digest_of(key))
 
 
-def _document(stage: Stage[R, S], content: Any, path: Path) -> Document[R, S]:
+@dataclass(frozen=True)
+class _Lineage:
+    """Digest of a document, and that of the one which it was made from."""
+
+    digest: str
+    parent: str | None
+
+
+def _version(path: Path) -> tuple[Path, int, int]:
+    """Return what changes when the file at `path` does."""
+    status = path.stat()
+    return path, status.st_mtime_ns, status.st_size
+
+
+def _document(stage: Stage[R, S], path: Path) -> Document[R, S]:
+    content = read_listing(path, "records", lambda record: from_json(stage.record, record))
     if not isinstance(content, dict) or content.get("schema") != f"rarefault/{stage.document}":
         raise ValueError(f"{path} is not a rarefault/{stage.document} document")
     if content["schema_version"] != SCHEMA_VERSION:
@@ -282,7 +354,7 @@ def _document(stage: Stage[R, S], content: Any, path: Path) -> Document[R, S]:
         return Document(
             stage,
             StageInputs(content["parent"], content["settings"], content["models"]),
-            [from_json(stage.record, record) for record in content["records"]],
+            content["records"],
             from_json(stage.summary, content["summary"]),
             content["version"],
             content["created"],
@@ -323,14 +395,21 @@ class Journal(Generic[R]):
         """Return the records of one file; where `cut`, a line that is not whole is taken off it."""
         if not path.exists():
             return {}
-        content = path.read_bytes()
-        head, *lines, cut_off = content.split(b"\n")
-        if head != self.key.encode():
-            path.unlink()
-            return {}
-        if cut_off and cut:  # a kill came in the middle of a line; what is added must not continue it
-            os.truncate(path, len(content) - len(cut_off))
-        return {record["id"]: from_json(self.kind, record) for record in map(json.loads, lines)}
+        found: dict[str, R] = {}
+        with path.open("rb") as file:
+            if file.readline() != self.key.encode() + b"\n":
+                path.unlink()
+                return {}
+            whole = file.tell()
+            for line in file:
+                if not line.endswith(b"\n"):
+                    break
+                whole += len(line)
+                record = json.loads(line)
+                found[record["id"]] = from_json(self.kind, record)
+        if cut and whole < path.stat().st_size:  # a kill came in a line; what is added must not continue it
+            os.truncate(path, whole)
+        return found
 
     def add(self, records: Iterable[R]) -> None:
         """Append `records` and wait until the disk has them."""

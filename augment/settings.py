@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from augment.methods import parse_method
+from augment.store_urls import is_url, url_problems
 from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.files import replace_file
 from edge_runtime.bundle.heads import Pooling
@@ -59,7 +60,13 @@ class DataSettings:
     source: str = setting(
         "",
         "the images: a folder, a CSV manifest, or the package name elpv-dataset; a relative path counts from this "
-        "file's folder",
+        "file's folder; or either on a store, such as s3://bucket/folder or sftp://host/folder",
+    )
+    store_cache: str = setting(
+        "", "folder in which pictures from a store are kept, for all runs; empty: rarefault/stores in the user's cache"
+    )
+    store_gib: float = setting(
+        200.0, "how much of them is kept there, in GiB; beyond it the longest unused are fetched again", low=0.001
     )
     layout: str = setting(
         "auto", "how the source is laid out", choices=("auto", "folders", "oxford-pets", "elpv", "manifest")
@@ -183,6 +190,8 @@ class DataSettings:
         wrong = []
         if not self.source:
             wrong.append("data.source is empty, expected a folder, a CSV manifest or elpv-dataset")
+        for key in ("source", "boxes"):
+            wrong += url_problems(getattr(self, key), f"data.{key}")
         if self.validation_share + self.test_share > 0.8:
             wrong.append("data.validation_share and data.test_share leave less than 20 % for training")
         wrong += self._level_contradictions() + _twice(self.faults, "data.faults")
@@ -762,7 +771,7 @@ def _place(key: str, given: str, folder: Path) -> str:
     InputError where things lie at both.
     """
     path = Path(given).expanduser()
-    if not given or path.is_absolute():
+    if not given or path.is_absolute() or is_url(given):
         return given
     here, there = folder.resolve() / path, path.absolute()
     if here.exists() and there.exists() and not here.samefile(there):

@@ -221,23 +221,22 @@ def _write(folder: Path, settings: Settings) -> Path:
     return pipeline
 
 
-def pool(plan: Plan) -> ComparisonSummary:
+def pool(plan: Plan, baseline: str = "") -> ComparisonSummary:
     """Compare the arms over all draws together and write OUT/results.json; return the comparison.
 
+    `baseline` is an arm to compare with instead of that of the settings. An arm that some draw left out is left out.
     Raises InputError where the draws were not measured on the same test images.
     """
     draws = [[RunFolder(pipeline.parent) for pipeline in runs] for runs in plan.draws]
     settings = replace(load_settings(plan.draws[0][0]), seed=0)
+    if baseline:
+        settings = replace(settings, compare=replace(settings.compare, baseline=baseline))
     tested = [_tested(folders) for folders in draws]
     names = sorted(tested[0])
     if any(sorted(found) != names for found in tested):
         raise InputError(f"the draws below {plan.out} differ in their test images; remove the folder and run again")
     training = draws[0][0].require(TRAINING)
-    trainings = [
-        TrainedArm(id=f"{arm}/draw-{draw}", arm=arm, seed=draw, dropped=_dropped(folders, arm))
-        for draw, folders in enumerate(draws)
-        for arm in settings.train.arms
-    ]
+    trainings = _trainings(settings, draws)
     measured: PlainJson = {}
     if training.summary.head:
         whole = stack_draws([join_folds([_compared(folder) for folder in folders]) for folders in draws])
@@ -306,6 +305,17 @@ def _logits(folders: Sequence[RunFolder], arm: str) -> dict[str, Numbers]:
         calibrated = load_file(path)["logits"] / temperature(folder.path / "training" / arm / "seed-0")
         found |= dict(zip(ids, calibrated, strict=True))
     return found
+
+
+def _trainings(settings: Settings, draws: Sequence[Sequence[RunFolder]]) -> list[TrainedArm]:
+    """Return a training for each draw and arm; an arm that some run left out is left out."""
+    runs = [{record.arm for record in run.require(TRAINING).records} for folders in draws for run in folders]
+    arms = [arm for arm in settings.train.arms if all(arm in run for run in runs)]
+    return [
+        TrainedArm(id=f"{arm}/draw-{draw}", arm=arm, seed=draw, dropped=_dropped(folders, arm))
+        for draw, folders in enumerate(draws)
+        for arm in arms
+    ]
 
 
 def _dropped(folders: Sequence[RunFolder], arm: str) -> list[str]:

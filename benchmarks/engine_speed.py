@@ -47,9 +47,9 @@ def main(work: Path) -> None:
     """Make the bundle and the pictures where they are absent, then measure."""
     bundle = work / "bundle"
     if not (bundle / "manifest.json").exists():
-        _make_bundle(work)
+        make_bundle(work)
     if not (work / "pictures").exists():
-        _make_pictures(work / "pictures")
+        make_pictures(work / "pictures")
     click.echo(
         f"{torch.get_num_threads()} threads, onnxruntime {onnxruntime.__version__}; medians of {ROUNDS} rounds, ms"
     )
@@ -57,9 +57,9 @@ def main(work: Path) -> None:
     _end_to_end(bundle, work / "pictures")
 
 
-def _make_bundle(work: Path) -> None:
+def make_bundle(work: Path, backbone: str = "resnet50") -> None:
     torch.manual_seed(0)
-    network = build_network("resnet50", len(LABELS))
+    network = build_network(backbone, len(LABELS))
     frames, targets = _scenes(240, 0)
     test_frames, _ = _scenes(120, 1)
     with torch.inference_mode():
@@ -72,7 +72,7 @@ def _make_bundle(work: Path) -> None:
     network.fc.weight.data = torch.from_numpy(8 * head.coef_.astype(np.float32))
     network.fc.bias.data = torch.from_numpy(8 * head.intercept_.astype(np.float32))
     card = {
-        "backbone": "resnet50",
+        "backbone": backbone,
         "width": 64,
         "labels": list(LABELS),
         "fault_labels": list(FAULT_LABELS),
@@ -110,7 +110,7 @@ def _labelled(number: int, frames: np.ndarray, targets: np.ndarray) -> LabelledF
     return LabelledFrame(f"{number:04d}", LABELS[targets[number]], frames[number])
 
 
-def _make_pictures(folder: Path) -> None:
+def make_pictures(folder: Path) -> None:
     folder.mkdir(parents=True)
     noise = np.random.default_rng(0).normal(0, 4, (1080, 1920, 3))
     for number, frame in enumerate(_scenes(PICTURES, 2)[0]):

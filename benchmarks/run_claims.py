@@ -1,4 +1,4 @@
-"""Measure claims and write them down: `python -m benchmarks.run_claims [ID...] [--work DIR] [-- OPTION...]`.
+"""Measure claims and write them down: `python -m benchmarks.run_claims [--resume] [ID...] [-- OPTION...]`.
 
 Without an ID all benchmarks of `benchmarks/registry.py` run, one after the other, each in a process of its own. Each
 writes docs/benchmarks/ID.json, and docs/BENCHMARKS.md is written anew. What follows `--` is handed to the benchmark.
@@ -7,6 +7,7 @@ A benchmark that fails is named, the others still run, and the exit code is then
 
 import datetime
 import importlib
+import json
 import os
 import platform
 import subprocess
@@ -42,7 +43,8 @@ class Machine(JsonObject):
 @click.argument("ids", nargs=-1)
 @click.option("--work", type=click.Path(path_type=Path), default=Path("runs/benchmarks"), show_default=True)
 @click.option("--results", type=click.Path(path_type=Path), default=RESULTS, show_default=True)
-def main(ids: tuple[str, ...], work: Path, results: Path) -> None:
+@click.option("--resume", is_flag=True, help="Leave out benchmarks that were measured today already.")
+def main(ids: tuple[str, ...], work: Path, results: Path, resume: bool) -> None:
     """Run the benchmarks named by IDS, or all; OPTIONs after `--` go to a benchmark that is run alone."""
     known = {benchmark.id: benchmark for benchmark in BENCHMARKS}
     first = next((place for place, name in enumerate(ids) if name.startswith("-")), len(ids))
@@ -54,8 +56,8 @@ def main(ids: tuple[str, ...], work: Path, results: Path) -> None:
     if len(own) == 1:
         run(known[own[0]], work, results, options)
     else:
-        failed = [name for name in own or known if not _succeeds(name, work, results)]
-        if failed:
+        asked = [name for name in own or known if not (resume and _measured_today(results / f"{name}.json"))]
+        if failed := [name for name in asked if not _succeeds(name, work, results)]:
             sys.exit(f"failed: {', '.join(failed)}")
 
 
@@ -74,7 +76,7 @@ def run(benchmark: Benchmark, work: Path, results: Path, options: Sequence[str])
             "command": " ".join(
                 ["python -m benchmarks.run_claims", benchmark.id, *(["--", *options] if options else [])]
             ),
-            "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+            "date": _today(),
             "seconds": round(time.monotonic() - started),
             "load": [round(load, 1), round(os.getloadavg()[0], 1)],
             "machine": machine(),
@@ -86,6 +88,14 @@ def run(benchmark: Benchmark, work: Path, results: Path, options: Sequence[str])
     click.echo(write_benchmarks.section(content))
     if results == RESULTS:
         write_benchmarks.main()
+
+
+def _today() -> str:
+    return datetime.datetime.now(datetime.UTC).date().isoformat()
+
+
+def _measured_today(result: Path) -> bool:
+    return result.exists() and json.loads(result.read_bytes())["date"] == _today()
 
 
 def _succeeds(name: str, work: Path, results: Path) -> bool:

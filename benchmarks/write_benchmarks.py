@@ -13,14 +13,15 @@ from typing import Any
 
 from benchmarks.claims import Claim, Part, Spread, Table, part_from_json
 from benchmarks.registry import BENCHMARKS, CHAPTERS
+from edge_runtime.bundle.errors import InputError
 
 HEAD = """# Benchmarks
 
 Written by `python -m benchmarks.write_benchmarks` from the JSON files in `docs/benchmarks/`; do not edit. `make bench`
-measures the claims of `benchmarks/registry.py` anew, each by `python -m benchmarks.run_claims ID`. A claim is the median
-of runs that take turns on the same machine, in brackets the 95 % bootstrap interval of that median; a **bold** one misses
-its target. Ratios hold on a busy machine; absolute times depend on what else it does, so its load (of one minute, before
-and after) is told.
+measures the claims of `benchmarks/registry.py` anew, each by `python -m benchmarks.run_claims ID`. A claim is the
+median of runs that take turns on the same machine, in brackets the 95 % bootstrap interval of that median; a **bold**
+one misses its target. Ratios hold on a busy machine; absolute times depend on what else it does, so its load (of one
+minute, before and after) is told.
 """
 
 
@@ -28,6 +29,9 @@ def main(folder: Path = Path("docs/benchmarks"), target: Path = Path("docs/BENCH
     """Write `target` from every JSON file in `folder`."""
     order = [benchmark.id for benchmark in BENCHMARKS]
     results = {path.stem: json.loads(path.read_bytes()) for path in sorted(folder.glob("*.json"))}
+    for name, result in results.items():
+        if result["chapter"] not in CHAPTERS:
+            raise InputError(f"{name}.json is of the chapter {result['chapter']!r}; there are {', '.join(CHAPTERS)}")
     names = sorted(results, key=lambda name: (order.index(name) if name in order else len(order), name))
     letters = machines(results.values())
     parts = [HEAD, _machine_list(letters), _missed(results, names)]
@@ -91,13 +95,14 @@ def _claims(claims: Sequence[Claim]) -> str:
     rows = [["claim", "target", "measured", "n", "command", "note"]]
     for claim in claims:
         command = f"`{claim.command}`" if claim.command else ""
-        rows.append([claim.question, _target(claim), _measured(claim), str(claim.measured.n), command, claim.note])
+        rounds = str(claim.measured.n) if claim.measured.n > 1 else ""
+        rows.append([claim.question, _target(claim), _measured(claim), rounds, command, claim.note])
     filled = [place for place, _ in enumerate(rows[0]) if place in (0, 2) or any(row[place] for row in rows[1:])]
     return markdown([[row[place] for place in filled] for row in rows])
 
 
 def _target(claim: Claim) -> str:
-    return f"{claim.target.direction} {number(claim.target.value)}" if claim.target else ""
+    return f"{claim.target.direction} {claim.target.value:g}" if claim.target else ""
 
 
 def _measured(claim: Claim) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 from augment.evaluation.tables import METRIC_NAMES, measured, percent, points
 from augment.json_objects import from_json
 from augment.record_types import ComparisonSummary, FaultSpots, Interval, RecallAt
+from benchmarks.write_benchmarks import markdown
 
 HEAD = """# Results
 
@@ -62,7 +63,7 @@ def _tables(results: Mapping[str, Any]) -> str:
         f"`{summary.candidate}`. Verdicts are on {METRIC_NAMES[summary.metric]}; harmed are classes whose recall fell "
         "beyond its interval."
     )
-    parts = [words, _markdown(arms), *_even_odds(results), _markdown(changes), _classes(summary), *_spots(summary)]
+    parts = [words, markdown(arms), *_even_odds(results), markdown(changes), _classes(summary), *_spots(summary)]
     return "\n\n".join(parts)
 
 
@@ -71,7 +72,7 @@ def _even_odds(results: Mapping[str, Any]) -> list[str]:
     if not (found := results.get("even_odds")):
         return []
     rows = [["arm", "fault or not, from a probability of one half on"]]
-    return [_markdown([*rows, *([arm, percent(from_json(Interval, share))] for arm, share in found.items())])]
+    return [markdown([*rows, *([arm, percent(from_json(Interval, share))] for arm, share in found.items())])]
 
 
 def _spots(summary: ComparisonSummary) -> list[str]:
@@ -83,14 +84,14 @@ def _spots(summary: ComparisonSummary) -> list[str]:
             continue
         any_arm = next(iter(seen.values()))
         rows = [[f"{label}, {any_arm.images} images, {any_arm.boxed} with boxes", *SPOTS]]
-        parts.append(_markdown([*rows, *([arm, *_spot_cells(found)] for arm, found in seen.items())]))
+        parts.append(markdown([*rows, *([arm, *_spot_cells(found)] for arm, found in seen.items())]))
         changes = {arm: change.spots[label] for arm, change in summary.differences.items() if change.spots}
         gained = [[arm, _points(found.auc), _points(found.gap)] for arm, found in changes.items()]
-        parts.append(_markdown([[f"{label}, minus `{summary.baseline}`", "AUC", "gap"], *gained]))
+        parts.append(markdown([[f"{label}, minus `{summary.baseline}`", "AUC", "gap"], *gained]))
         if any_arm.by_size:
             sizes = [f"{size.low:.0f} to {size.high:.0f} pixels, {size.images} images" for size in any_arm.by_size]
             cells = [[arm, *(_share(size.recall) for size in found.by_size)] for arm, found in seen.items()]
-            parts.append(_markdown([[f"recall of {label} by size", *sizes], *cells]))
+            parts.append(markdown([[f"recall of {label} by size", *sizes], *cells]))
     return parts
 
 
@@ -127,12 +128,7 @@ def _classes(summary: ComparisonSummary) -> str:
             images = str(summary.test.per_class[label].images)
             cells = [percent(recall) for recall in recalls if recall]
             rows.append([name, images, *cells, points(change).removesuffix(" points")])
-    return _markdown(rows)
-
-
-def _markdown(rows: Sequence[Sequence[str]]) -> str:
-    lines = ["| " + " | ".join(row) + " |" for row in rows]
-    return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]])
+    return markdown(rows)
 
 
 if __name__ == "__main__":

@@ -33,21 +33,24 @@ ARROWS = {
     "augment": {
         "ground": "",
         "engines": "ground",
-        "data": "ground",
+        "stores": "ground",
+        "data": "ground stores",
         "models": "ground data",
         "evaluation": "ground data models",
-        "training": "ground data models evaluation",
-        "spatial": "ground data models evaluation training",
+        "distributed": "ground",
+        "training": "ground data models evaluation distributed",
+        "spatial": "ground data models evaluation training distributed",
         "report": "ground data evaluation",
-        "stages": "ground data models evaluation training spatial report.contact_sheets engines",
+        "stages": "ground data models evaluation training spatial report.contact_sheets engines distributed",
         "mini": "ground models training",
         "station_demo": "ground mini models stages",
         "updates": "ground data models evaluation",
         "labelling": "ground data models evaluation training",
         "feedback": "ground data models evaluation updates",
         "gpu_check": "ground data models evaluation training report mini.scenes",
-        "commands": "ground data models evaluation training spatial report stages mini updates "
-        "station_demo labelling feedback engines gpu_check",
+        "reference": "ground data models evaluation report",
+        "commands": "ground stores data models evaluation training spatial report stages mini updates "
+        "station_demo labelling feedback engines gpu_check reference",
     },
 }
 COMMANDS = ("augment.cli", "augment.demo", "augment.study")

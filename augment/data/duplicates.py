@@ -3,8 +3,11 @@
 All functions are pure. Images are named by their position in the arrays given.
 """
 
+import os
 import re
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import takewhile
 from pathlib import PurePosixPath
 from typing import Any, TypeAlias
@@ -16,9 +19,9 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from augment.data.image_store import resize_by_area
-from augment.data.perceptual_hash import Hashes, hamming_distances
+from augment.data.perceptual_hash import Hashes, Near, Pairs, near_pairs
 
-Pairs: TypeAlias = NDArray[np.int64]  # (M, 2), the smaller position first
+Indexed: TypeAlias = Mapping[int, NDArray[Any]] | NDArray[Any]
 Thumbnail: TypeAlias = NDArray[np.uint8]  # (side, side, 3) BGR
 
 THUMBNAIL = 32  # pixels
@@ -27,8 +30,8 @@ DETAIL_SHIFT = 2  # pixels of a thumbnail; crops of one picture differ by about 
 # mostly 0.2 to 0.6 (elpv-dataset, 1,673 pairs); re-encoded photographs 0.98 (Oxford-IIIT Pet).
 SAME_DETAIL = 0.6
 BURST_SIDE = 16  # pixels; coarse enough that a turned camera or a passing cloud does not part two shots
+_CORRELATED = 512  # pairs that a thread takes at a time
 _EVEN = 1  # grey level; a picture that varies by less shows nothing
-_BLOCK = 1024  # rows of the distance matrix at a time: 1024 x 50,000 x 8 bytes = 400 MB
 
 
 def thumbnail_of(frame: NDArray[np.uint8]) -> Thumbnail:
@@ -36,14 +39,22 @@ def thumbnail_of(frame: NDArray[np.uint8]) -> Thumbnail:
     return resize_by_area(frame, THUMBNAIL, THUMBNAIL)
 
 
-def hash_pairs(hashes: Hashes, bits: int, block: int = _BLOCK) -> Pairs:
-    """Find all pairs of 64-bit hashes (N,) whose Hamming distance is at most `bits`; `block` rows at a time."""
-    found = []
-    for start in range(0, len(hashes), block):
-        distance = hamming_distances(hashes[start : start + block], hashes[start:])
-        first, second = np.nonzero(distance <= bits)
-        found.append(np.stack([first, second], axis=1)[first < second] + start)
-    return np.concatenate(found) if found else np.empty((0, 2), np.int64)
+def most_pairs(pictures: int) -> int:
+    """Return how many pairs of so many pictures are compared at most: all of 2,000, and 20 for each of many more."""
+    return max(2_000_000, 20 * pictures)
+
+
+def hash_pairs(hashes: Hashes, bits: int) -> Pairs:
+    """Find all pairs of 64-bit hashes (N,) whose Hamming distance is at most `bits`."""
+    pairs = near_pairs(hashes, hashes, bits).pairs
+    return pairs[pairs[:, 0] < pairs[:, 1]]
+
+
+def near_hashes(hashes: Hashes, bits: int) -> Near:
+    """Find what `hash_pairs` finds, but in a crowd only as many as can be compared; see `near_pairs`."""
+    near = near_pairs(hashes, hashes, bits, 2 * most_pairs(len(hashes)) + len(hashes))
+    pairs = np.sort(near.pairs[near.pairs[:, 0] != near.pairs[:, 1]], axis=1)
+    return replace(near, pairs=np.unique(pairs, axis=0))
 
 
 def duplicate_pairs(hashes: Hashes, thumbnails: Sequence[Thumbnail], bits: int) -> Pairs:
@@ -52,15 +63,30 @@ def duplicate_pairs(hashes: Hashes, thumbnails: Sequence[Thumbnail], bits: int) 
     The hash alone sees little more than layout: by it, hundreds of different solar cells are one. Where pictures agree
     in their detail too, they do show one thing.
     """
-    candidates = hash_pairs(hashes, bits)
-    details = [detail(thumbnail) for thumbnail in thumbnails]
-    same = [
-        bool(hashes[first] == hashes[second])
-        or shifted_correlation(details[first], details[second], DETAIL_SHIFT) >= SAME_DETAIL
-        for first, second in candidates
-    ]
-    kept: Pairs = candidates[np.array(same, bool)]
+    return same_in_detail(near_hashes(hashes, bits).pairs, hashes, thumbnails)
+
+
+def same_in_detail(candidates: Pairs, hashes: Hashes, thumbnails: Sequence[Thumbnail]) -> Pairs:
+    """Return those of the pairs of pictures that have equal hashes or the same detail."""
+    same = hashes[candidates[:, 0]] == hashes[candidates[:, 1]]
+    open_pairs = np.flatnonzero(~same)
+    details = {at: detail(thumbnails[at]) for at in np.unique(candidates[open_pairs]).tolist()}
+    same[open_pairs] = correlations(candidates[open_pairs], details, details) >= SAME_DETAIL
+    kept: Pairs = candidates[same]
     return kept
+
+
+def correlations(pairs: Pairs, first: Indexed, second: Indexed, mirrored: bool = False) -> NDArray[np.float64]:
+    """Return the correlation (M,) of the details of M pairs, of those that `first` and `second` hold by position."""
+    way = -1 if mirrored else 1
+
+    def of_pair(pair: tuple[int, int]) -> float:
+        return shifted_correlation(first[pair[0]][:, ::way], second[pair[1]], DETAIL_SHIFT)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        parts = [pairs[start : start + _CORRELATED] for start in range(0, len(pairs), _CORRELATED)]
+        found = pool.map(lambda part: [of_pair((a, b)) for a, b in part.tolist()], parts)
+        return np.array([value for values in found for value in values], np.float64)
 
 
 def detail(thumbnail: Thumbnail) -> NDArray[np.float32]:

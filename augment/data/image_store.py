@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 
 from augment.data.feedback import FEEDBACK, PICTURES
-from augment.data.sources import source_root
+from augment.data.sources import picture_tree, source_root
 from augment.record_types import DatasetRecord, FileFacts
 from augment.settings import Settings
 from edge_runtime.bundle.errors import InputError
@@ -74,10 +74,12 @@ class ImageStore:
         return source_root(self._data)
 
     def path(self, record: DatasetRecord) -> Path:
-        """Return the path of the record's file."""
+        """Return the path of the record's file, fetched from its store; InputError where it has changed there."""
         if self._data.feedback and record.origin == FEEDBACK:
             return Path(self._data.feedback) / PICTURES / record.path.partition("/")[2]
-        return self.root / record.path
+        path = self.root / record.path
+        tree = picture_tree(self._data)
+        return tree.ensure(path, record.sha256) if tree else path
 
     def read(self, path: Path) -> ReadImage:
         """Read a file of the source, a radiometric picture by the rule of the settings; InputError as `read_image`."""

@@ -18,12 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from augment.data.duplicates import Pairs, Thumbnail
+from augment.data.duplicates import Thumbnail, most_pairs
 from augment.data.image_store import resize_by_area
-from augment.data.perceptual_hash import Hashes, hamming_distances
+from augment.data.perceptual_hash import Hashes, Pairs, near_pairs
 
 Floats: TypeAlias = NDArray[np.float32]
 Outline: TypeAlias = NDArray[np.uint8]  # (SIDE, SIDE) grey
+Greys: TypeAlias = NDArray[np.uint8]  # (N, 32, 32) grey
 Triple: TypeAlias = tuple[int, int, bool]  # two positions, the smaller first, and whether the first is mirrored
 
 SIDE = 192  # pixels; a picture is squeezed into a square, so that a quarter turn of it is one of the square
@@ -55,6 +56,7 @@ FINE, MOST_DIFFERENCE = 9, 4.2
 REFINEMENT = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 50, 1e-5)
 MOST_OF_IT = 0.95  # of the picture that the other must cover to be called the same: a fault may be in the rest
 
+_AT_ONCE = 4096  # thumbnails
 TURNED_DETAIL = 0.96  # correlation; below it different solar cells, symmetric as they are, count as turned
 
 
@@ -312,31 +314,36 @@ def turned_pairs(thumbnails: Sequence[Thumbnail], bits: int) -> Pairs:
     """
     if not thumbnails:
         return np.empty((0, 2), np.int64)
-    greys = np.stack([cv2.cvtColor(thumbnail, cv2.COLOR_BGR2GRAY).astype(np.float32) for thumbnail in thumbnails])
-    plain, details = _hashes(greys), _details(greys)
+    every = np.stack([cv2.cvtColor(thumbnail, cv2.COLOR_BGR2GRAY) for thumbnail in thumbnails])
+    # Two rows of at most unit length reach TURNED_DETAIL only where both are nearly as long: smooth pictures are none.
+    starts = range(0, len(every), _AT_ONCE)
+    length = np.concatenate([np.linalg.norm(_details(every[at : at + _AT_ONCE]), axis=1) for at in starts])
+    places = np.flatnonzero(length >= TURNED_DETAIL - 1e-3)
+    greys = every[places]
+    plain, most = _hashes(greys), most_pairs(len(greys))
     found = [np.empty((0, 2), np.int64)]
     for turn in range(1, 8):
         turned = np.rot90(greys if turn < 4 else greys[:, :, ::-1], turn % 4, axes=(1, 2))
-        hashes, of_turned = _hashes(turned), _details(turned)
-        for start in range(0, len(greys), 1024):
-            near = hamming_distances(hashes[start : start + 1024], plain) <= bits
-            first, second = np.nonzero(near)
-            same = (of_turned[first + start] * details[second]).sum(axis=1) >= TURNED_DETAIL
-            found.append(np.sort(np.stack([first[same] + start, second[same]], axis=1), axis=1))
-    pairs = np.unique(np.concatenate(found), axis=0)
-    others: Pairs = pairs[pairs[:, 0] != pairs[:, 1]]
+        near = near_pairs(_hashes(turned), plain, bits, most).pairs
+        near = near[near[:, 0] != near[:, 1]]
+        for start in range(0, len(near), _AT_ONCE):
+            first, second = near[start : start + _AT_ONCE].T
+            same = (_details(turned[first]) * _details(greys[second])).sum(axis=1) >= TURNED_DETAIL
+            found.append(np.sort(np.stack([first[same], second[same]], axis=1), axis=1))
+    others: Pairs = places[np.unique(np.concatenate(found), axis=0)].reshape(-1, 2)
     return others
 
 
-def _hashes(greys: Floats) -> Hashes:
+def _hashes(greys: Greys) -> Hashes:
     """Return 64 bits of each of (N, 32, 32) pictures: which of its low frequencies are above their median."""
-    bits = np.stack([cv2.dct(np.ascontiguousarray(grey))[:8, :8].ravel() for grey in greys])
+    bits = np.stack([cv2.dct(np.ascontiguousarray(grey, np.float32))[:8, :8].ravel() for grey in greys])
     above = np.packbits(bits > np.median(bits, axis=1, keepdims=True), axis=1)
     return np.ascontiguousarray(above).view(np.uint64).ravel()
 
 
-def _details(greys: Floats) -> Floats:
+def _details(thumbnails: Greys) -> Floats:
     """Return (N, 1024) rows of unit length: the pictures without the means of their rows and columns."""
+    greys = thumbnails.astype(np.float32)
     left = greys - greys.mean(axis=1, keepdims=True) - greys.mean(axis=2, keepdims=True)
     left = (left + greys.mean(axis=(1, 2), keepdims=True)).reshape(len(greys), -1)
     rows: Floats = left / np.maximum(np.linalg.norm(left, axis=1, keepdims=True), 32.0)  # an even picture has no detail

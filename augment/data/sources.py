@@ -25,6 +25,8 @@ from augment.data.layouts.listing import PLAIN_SUFFIXES, Source
 from augment.data.layouts.manifest import list_manifest, manifest_in, manifest_root
 from augment.data.problems import Check, Problem, refusal
 from augment.settings import DataSettings, Settings
+from augment.store_urls import is_url
+from augment.stores.pictures import GIB, PictureTree, place_of
 from edge_runtime.bundle.errors import InputError
 from edge_runtime.text_files import printable
 
@@ -47,6 +49,41 @@ def list_candidates(data: DataSettings) -> Source:
 
     Raises InputError where the layout is not there, or where what its folders mean is unclear.
     """
+    if (tree := picture_tree(data)) is None:
+        return _list_folder(data)
+    odd = tree.refresh()
+    try:
+        source = _list_folder(_on_disk(data, tree))
+    except InputError as error:
+        raise InputError(str(error).replace(str(tree.root), tree.url)) from error
+    return replace(source, store=tree, unread=(*source.unread, *odd))
+
+
+def picture_tree(data: DataSettings) -> PictureTree | None:
+    """Return what fetches the pictures of a `data.source` that lies on a store; None where it lies on this machine."""
+    if not is_url(data.source):
+        return None
+    url = data.source.rstrip("/")
+    if url.lower().endswith(".csv"):
+        url = url.rpartition("/")[0]
+    return PictureTree(url, place_of(url, data.store_cache), int(data.store_gib * GIB), PLAIN_SUFFIXES)
+
+
+def _on_disk(data: DataSettings, tree: PictureTree) -> DataSettings:
+    """Return the settings with the folder that stands for the store in the place of its URL."""
+
+    def placed(key: str, given: str) -> str:
+        if not is_url(given):
+            return given
+        if given != tree.url and not given.startswith(f"{tree.url}/"):
+            raise InputError(f"data.{key} is {given}, expected a local path or a place below data.source, {tree.url}")
+        return f"{tree.root}{given.removeprefix(tree.url)}"
+
+    source, boxes = placed("source", data.source.rstrip("/")), placed("boxes", data.boxes.rstrip("/"))
+    return replace(data, source=source, boxes=boxes)
+
+
+def _list_folder(data: DataSettings) -> Source:
     layout = data.layout if data.layout != "auto" else _recognise(data.source)
     if data.levels and layout != "folders":
         raise InputError(f"data.levels is for a folder per class; {data.source} is read by layout {layout}: clear it")
@@ -86,6 +123,10 @@ def _with_boxes(source: Source, setting: str) -> Source:
 
 def source_root(data: DataSettings) -> Path:
     """Return the folder to which the paths of the records are relative."""
+    if tree := picture_tree(data):
+        if not tree.is_listed:  # this machine has not met the store yet
+            tree.refresh()
+        data = _on_disk(data, tree)
     layout = data.layout if data.layout != "auto" else _recognise(data.source)
     return _ROOTS[layout](data.source)
 

@@ -15,7 +15,8 @@ import numpy.typing as npt
 from sklearn.model_selection import StratifiedGroupKFold
 
 from augment.arrays import Labels
-from augment.data.duplicates import Pairs, groups_of
+from augment.data.duplicates import groups_of
+from augment.data.perceptual_hash import Pairs
 from augment.records import item_seed
 
 TRAIN, VAL, TEST = "train", "val", "test"

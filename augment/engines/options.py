@@ -7,7 +7,7 @@ from typing import Any, TypedDict
 import click
 
 from augment.engines.interface import Engine
-from augment.engines.local import LocalEngine
+from augment.engines.local import IN_THIS_PROCESS
 from edge_runtime.bundle.errors import InputError
 
 
@@ -60,7 +60,7 @@ def open_engine(told: EngineOptions, gpus: bool) -> Iterator[Engine]:
     if told["engine"] == "local":
         if given := "--workers" if told["workers"] else "--ray-address" if told["ray_address"] else "":
             raise InputError(f"{given} is given without --engine ray; add that, or leave {given} out")
-        yield LocalEngine()
+        yield IN_THIS_PROCESS
         return
     from augment.engines.ray_engine import RayEngine
 

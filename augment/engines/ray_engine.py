@@ -9,9 +9,11 @@ import importlib
 import logging
 import os
 import shutil
+import socket
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Generic
@@ -21,12 +23,14 @@ from augment.engines.settle import settle_process
 from augment.progress import progress, say
 from augment.records import Journal
 from edge_runtime.bundle.errors import InputError, RarefaultError, UnavailableError
+from edge_runtime.bundle.files import sha256_bytes
 
 STORE_BYTES = 200_000_000  # of Ray's object store where we start it; what goes through it are descriptions, no pictures
 AHEAD = 2  # batches that a worker has at a time: the one that it works on, and the next
-LOSSES = 5  # times that a batch may lose its worker; more, and the batch itself must be what kills it
+LOSSES = 3  # workers that a batch may lose; at more the batch itself must be what kills them
 MOST_BLOCKS = 1000  # that the batches are cut into; each is an object that Ray keeps books of
-PACKAGE = "rarefault"
+CONNECT_SECONDS = 10.0
+PACKAGE, VERSION = "rarefault", "version"
 
 
 class RayEngine:
@@ -49,8 +53,11 @@ class RayEngine:
         done = journal.read()
         if left := unfinished(batches, done, ids):
             with _Token(journal.path.parent) as token:
-                for records in progress(self._spread(_Order(work, journal, ids, token), left), len(left), work.what):
+                order = _Order(work, journal, ids, token)
+                for records in progress(self._spread(order, left), len(left), work.what):
                     done |= records
+                if lost := sum(1 for _ in token.begun()):
+                    say(f"{work.what}: {lost} lost their worker and were worked on again")
         return done
 
     def close(self) -> None:
@@ -62,7 +69,7 @@ class RayEngine:
 
     def _spread(self, order: "_Order[Item, Record]", batches: Sequence[Sequence[Item]]) -> Iterator[dict[str, Record]]:
         """Yield the records of each batch by id, as they come."""
-        ray, data = ray_module("ray"), ray_module("ray.data")
+        data = ray_module("ray.data")
         workers, gpus, threads = self._connect()
         pickle = ray_module("ray.cloudpickle")
         context = data.DataContext.get_current()
@@ -75,36 +82,20 @@ class RayEngine:
             compute=data.ActorPoolStrategy(size=min(workers, len(rows)), max_tasks_in_flight_per_actor=AHEAD),
             num_cpus=1,
             num_gpus=gpus,
-            max_restarts=-1,
-            max_task_retries=LOSSES,
         )
-        lost = 0
-        try:
-            for row in answers.iter_rows():
-                answer = pickle.loads(row["answer"])
-                if isinstance(answer, RarefaultError):
-                    raise answer
-                if row["again"]:
-                    lost += 1
-                yield answer
-        except ray.exceptions.RayTaskError:
-            raise  # a bug, with the traceback of the worker
-        except ray.exceptions.RayError as error:
-            raise UnavailableError(
-                f"the workers were lost {LOSSES + 1} times while {order.work.what} were worked on "
-                f"({type(error).__name__}); what was finished is kept. Look whether memory was short, take fewer "
-                "--workers or smaller batches, and type the command again"
-            ) from error
-        finally:
-            if lost:
-                say(f"{order.work.what}: workers were lost and started again; {lost} were handed out anew")
+        for row in answers.iter_rows():
+            answer = pickle.loads(row["answer"])
+            if isinstance(answer, RarefaultError):
+                raise answer
+            yield answer
 
     def _connect(self) -> tuple[int, int, int]:
         """Connect to Ray and return the number of workers, the GPUs of each, and the threads of each."""
         ray = ray_module("ray")
         if not ray.is_initialized():
             os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-            quiet = {"include_dashboard": None, "log_to_driver": False, "logging_level": logging.ERROR}
+            os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # its own log of a lost worker
+            quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
             if self._address:
                 self._join(ray, quiet)
             else:
@@ -119,22 +110,27 @@ class RayEngine:
         return workers, each, max(1, cores // workers)
 
     def _join(self, ray: Any, quiet: dict[str, Any]) -> None:
+        host, _, port = self._address.rpartition(":")
         try:
-            ray.init(address=self._address, **{key: value for key, value in quiet.items() if value is not None})
-        except (ConnectionError, RuntimeError, ValueError) as error:
+            if host and port.isdigit():  # Ray would wait for minutes for somebody to listen there
+                socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
+            ray.init(address=self._address, **quiet)
+        except (OSError, RuntimeError, ValueError) as error:
             raise UnavailableError(
                 f"no Ray cluster answers at {self._address} ({str(error).splitlines()[0]}); start one by `ray start "
                 "--head`, type the command on one of its machines, or leave --ray-address out"
             ) from error
 
     def _start(self, ray: Any, quiet: dict[str, Any]) -> None:
+        # Workers do what the command would do itself; Ray would let them wait for whatever else runs (nice 15).
+        os.environ.setdefault("RAY_worker_niceness", "0")
         # Ray's sockets lie below this folder, and the path of a socket may have some 100 characters.
         self._temporary = tempfile.mkdtemp(prefix="rf-", dir="/tmp")
         cores = os.cpu_count() or 1
         # One logical CPU more than workers: Ray Data needs it for tasks of its own.
         cpus = max(cores, (self._asked or 1) + 1)
-        quiet = {**quiet, "include_dashboard": False}
-        ray.init(address="local", num_cpus=cpus, object_store_memory=STORE_BYTES, _temp_dir=self._temporary, **quiet)
+        here: dict[str, Any] = {"num_cpus": cpus, "object_store_memory": STORE_BYTES, "_temp_dir": self._temporary}
+        ray.init(address="local", include_dashboard=False, **here, **quiet)
 
 
 def check_room(workers: int, cpus: int, gpus: int | None) -> None:
@@ -166,36 +162,67 @@ def ray_module(name: str) -> Any:
 
 
 class _Token:
-    """A file beside the journal while workers run: one that does not see it writes into another folder."""
+    """A folder beside the journal while workers run: one that does not see it writes into another run folder.
+
+    It holds a file for each batch that a worker has begun and not answered. So a batch that kills its workers is known,
+    which Ray would hand out for ever.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / f".engine-{uuid.uuid4().hex}"
 
-    def __enter__(self) -> Path:
-        self.path.write_text(version(PACKAGE))
-        return self.path
+    def __enter__(self) -> "_Token":
+        for left in self.path.parent.glob(".engine-*"):  # by a killed command; a worker of it that lives yet ends by it
+            shutil.rmtree(left, ignore_errors=True)
+        self.path.mkdir()
+        (self.path / VERSION).write_text(version(PACKAGE))
+        return self
 
     def __exit__(self, *_: object) -> None:
-        self.path.unlink(missing_ok=True)
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def begun(self, batch: str = "") -> Iterator[Path]:
+        """Yield the files of the workers that have begun `batch`, or any, and not answered."""
+        return self.path.glob(f"{batch or '*'}.begun-*")
+
+    @contextmanager
+    def begin(self, first: str) -> Iterator[None]:
+        """Note, for as long as it is so, that a worker is at the batch whose first item is `first`.
+
+        Raises UnavailableError where too many workers were lost at it.
+        """
+        batch = sha256_bytes(first.encode())[:16]
+        if (lost := sum(1 for _ in self.begun(batch))) > LOSSES:
+            raise UnavailableError(
+                f"{lost} workers were lost one after the other at the batch that begins with {first}, the last on "
+                f"{os.uname().nodename}; what was finished is kept. Look whether memory is short there, take fewer "
+                "--workers or a smaller batch_size, and type the command again"
+            )
+        mark = self.path / f"{batch}.begun-{uuid.uuid4().hex}"
+        mark.touch()
+        try:
+            yield
+        finally:
+            mark.unlink()
 
 
 class _Order(Generic[Item, Record]):
     """What a worker is told when it starts."""
 
     def __init__(
-        self, work: Work[Item, Record], journal: Journal[Record], ids: Callable[[Item], str], token: Path
+        self, work: Work[Item, Record], journal: Journal[Record], ids: Callable[[Item], str], token: _Token
     ) -> None:
         self.work, self.journal, self.ids, self.token = work, journal, ids, token
 
     def check(self) -> None:
         """Raise InputError unless this process sees the run folder of the one that gave the order, and is alike."""
-        host, own = os.uname().nodename, version(PACKAGE)
-        if not self.token.is_file():
+        host, own, place = os.uname().nodename, version(PACKAGE), self.token.path
+        if not place.is_dir():
             raise InputError(
-                f"the worker on {host} does not see {self.token.parent.resolve()}: every machine of the cluster has "
+                f"the worker on {host} does not see {place.parent.resolve()}: every machine of the cluster has "
                 "to have the run folder, the pictures and the models at the same path, such as on one network drive"
             )
-        if (seen := self.token.read_text()) != own:
+        if (seen := (place / VERSION).read_text()) != own:
             raise InputError(f"the worker on {host} runs rarefault {own}, the command {seen}: install the same version")
 
 
@@ -215,7 +242,7 @@ class _Worker:
                 self._do = self._started()
             return self._do(row["batch"])
         except RarefaultError as error:
-            return {"answer": pickle.dumps(error), "again": False}
+            return {"answer": pickle.dumps(error)}
 
     def _started(self) -> Callable[[bytes], dict[str, object]]:
         """Load what the work needs and return the function of a batch."""
@@ -233,10 +260,11 @@ class _Worker:
         def worked(packed: bytes) -> dict[str, object]:
             batch = pickle.loads(packed)
             ids = [order.ids(item) for item in batch]
-            if again := all(item in before for item in ids):
-                return {"answer": pickle.dumps({item: before[item] for item in ids}), "again": again}
-            records = do(batch)
-            part.add(records)
-            return {"answer": pickle.dumps(dict(zip(ids, records, strict=True))), "again": again}
+            if all(item in before for item in ids):
+                return {"answer": pickle.dumps({item: before[item] for item in ids})}
+            with order.token.begin(ids[0]):
+                records = do(batch)
+                part.add(records)
+            return {"answer": pickle.dumps(dict(zip(ids, records, strict=True)))}
 
         return worked

@@ -8,9 +8,11 @@ that learnt from its own source; and a class whose real images the first set doe
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -21,6 +23,8 @@ from augment.record_types import DatasetRecord, GeneratedRecord
 from augment.records import item_seed
 
 FOLDS = 4
+MOST_TAUGHT = 20_000  # images that a classifier learns from; with more its time grows and its judgement does not
+JUDGED_AT_ONCE = 8192  # images
 DIMENSIONS = 128  # of the embedding that are kept; the rest costs time and adds nothing
 DOUBT = 1.0  # nats, of both classifiers together, by which another class may be likelier
 LEAST_RECALL = 0.5  # of a class's real images by the first set; with less it knows nothing about the class
@@ -35,12 +39,14 @@ def agreement(
     The number is 0 where the classifiers cannot judge the label.
     """
     labels = sorted({record.label for record in training} | {record.label for record in painted})
-    own = np.array([labels.index(record.label) for record in painted], np.int64)
+    place = {label: number for number, label in enumerate(labels)}
+    own = np.array([place[record.label] for record in painted], np.int64)
     if not len(own):
         return own, []
     fold_of = _folds(training, item_seed(seed, "curation", "committee"))
-    targets = np.array([labels.index(record.label) for record in training])
-    folds = np.array([_fold(record, training, fold_of) for record in painted])
+    targets = np.array([place[record.label] for record in training])
+    group_of = {record.id: record.group for record in training}
+    folds = np.array([_fold(record, group_of, fold_of) for record in painted])
     real_folds = np.array([fold_of[record.group] for record in training])
     total = np.zeros((len(painted), len(labels)))
     recognised = np.zeros(len(targets), bool)
@@ -50,12 +56,14 @@ def agreement(
             continue
         knows = embedding_classifier(real[taught], targets[taught])
         if not taught.all():
-            recognised[~taught] = knows.predict(real[~taught].astype(np.float64)) == targets[~taught]
+            recognised[~taught] = in_blocks(knows.predict, real[~taught]) == targets[~taught]
         if not asked.any():
             continue
-        sees = embedding_classifier(
-            np.concatenate([real[taught], pool[~asked]]), np.concatenate([targets[taught], own[~asked]])
-        )
+        both = np.concatenate([targets[taught], own[~asked]])
+        shown = evenly(both, MOST_TAUGHT)  # before the embeddings are joined, which may be many
+        every = np.concatenate([np.flatnonzero(taught), len(real) + np.flatnonzero(~asked)])[shown]
+        vectors = np.concatenate([real[every[every < len(real)]], pool[every[every >= len(real)] - len(real)]])
+        sees = embedding_classifier(vectors, both[shown])
         for model in (knows, sees):
             total[asked] += np.log(probabilities_of(model, pool[asked], len(labels)))
     ranks = (total > total[np.arange(len(own)), own][:, None] + DOUBT).sum(axis=1)
@@ -64,14 +72,20 @@ def agreement(
 
 
 def recall_with(
-    features: Vectors, labels: Sequence[str], held_out: Vectors, truth: Sequence[str]
+    features: npt.NDArray[Any], labels: Sequence[str], held_out: npt.NDArray[Any], truth: Sequence[str]
 ) -> dict[str, float | None]:
     """Measure a classifier trained on `features` by its recall of each class on held-out images; None without any."""
     names = sorted(set(labels))
     if len(names) < 2 or not truth:
         return dict.fromkeys(names)
     model = embedding_classifier(features, np.array([names.index(label) for label in labels]))
-    found, true = np.array(names)[model.predict(held_out)], np.array(truth)
+    answers = np.concatenate(
+        [
+            model.predict(held_out[start : start + JUDGED_AT_ONCE].astype(np.float32))
+            for start in range(0, len(held_out), JUDGED_AT_ONCE)
+        ]
+    )
+    found, true = np.array(names)[answers], np.array(truth)
     return {name: float(np.mean(found[true == name] == name)) if (true == name).any() else None for name in names}
 
 
@@ -86,24 +100,46 @@ def _folds(training: Sequence[DatasetRecord], seed: int) -> dict[str, int]:
     return fold_of
 
 
-def _fold(record: GeneratedRecord, training: Sequence[DatasetRecord], fold_of: dict[str, int]) -> int:
+def _fold(record: GeneratedRecord, group_of: Mapping[str, str], fold_of: Mapping[str, int]) -> int:
     """Return the fold of the real image that a generated one starts from; by its id where it starts from none."""
-    start = record.host or record.source
-    group = next((real.group for real in training if real.id == start), None)
+    group = group_of.get(record.host or record.source, "")
     return fold_of[group] if group in fold_of else int(item_seed(0, "committee", record.id) % FOLDS)
 
 
-def embedding_classifier(features: Vectors, targets: Labels) -> Pipeline:
-    """Fit a balanced logistic regression on embeddings (N, D): quick, and good enough to judge images by."""
+def embedding_classifier(features: npt.NDArray[Any], targets: Labels) -> Pipeline:
+    """Fit a balanced logistic regression on embeddings (N, D): quick, and good enough to judge images by.
+
+    Of more than MOST_TAUGHT it learns from so many, as large a part of each class.
+    """
+    rows = evenly(targets, MOST_TAUGHT)
     model = make_pipeline(
-        PCA(min(DIMENSIONS, *features.shape), svd_solver="covariance_eigh"),
+        PCA(min(DIMENSIONS, len(rows), features.shape[1]), svd_solver="covariance_eigh"),
         LogisticRegression(C=100.0, max_iter=500, tol=1e-3, class_weight="balanced"),
     )
-    return model.fit(features.astype(np.float64), targets)
+    return model.fit(features[rows].astype(np.float64), targets[rows])
 
 
-def probabilities_of(model: Pipeline, features: Vectors, classes: int) -> Numbers:
+def evenly(targets: Labels, most: int) -> Labels:
+    """Return the rows of about `most` images, spread evenly over each class (N,), one at least; all of fewer."""
+    if len(targets) <= most:
+        return np.arange(len(targets))
+    of_classes = [np.flatnonzero(targets == label) for label in np.unique(targets)]
+    part = most / len(targets)
+    return np.sort(np.concatenate([rows[_spread(len(rows), part)] for rows in of_classes]))
+
+
+def _spread(count: int, part: float) -> Labels:
+    return np.linspace(0, count - 1, max(1, round(part * count))).astype(np.int64)
+
+
+def in_blocks(judge: Callable[[npt.NDArray[Any]], npt.NDArray[Any]], features: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return what `judge` says of features (N, D), given some rows at a time as numbers of 8 bytes."""
+    starts = range(0, max(1, len(features)), JUDGED_AT_ONCE)
+    return np.concatenate([judge(features[start : start + JUDGED_AT_ONCE].astype(np.float64)) for start in starts])
+
+
+def probabilities_of(model: Pipeline, features: npt.NDArray[Any], classes: int) -> Numbers:
     """Return probabilities (N, classes), all of them above 0."""
     found = np.full((len(features), classes), NEVER)
-    found[:, model.classes_] = np.maximum(model.predict_proba(features.astype(np.float64)), NEVER)
+    found[:, model.classes_] = np.maximum(in_blocks(model.predict_proba, features), NEVER)
     return found

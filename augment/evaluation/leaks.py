@@ -13,9 +13,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from augment.data.duplicates import Pairs, Thumbnail, same_value_pairs
+from augment.data.duplicates import Thumbnail, same_value_pairs
 from augment.data.group_patterns import DATE, copy_stems, effect, named_groups, proposals
 from augment.data.offline_copies import SIDE, Outline, feature_copies, outline_of, turned_pairs
+from augment.data.perceptual_hash import Pairs
 from augment.data.problems import contradiction
 from augment.evaluation.picture_traits import Traits
 from augment.evaluation.shortcut_audit import CONTAINER, audit

@@ -14,7 +14,7 @@ from scipy.optimize import curve_fit
 
 from augment.arrays import Labels, Numbers, Vectors
 from augment.data.split import stratified_folds
-from augment.evaluation.label_check import embedding_classifier
+from augment.evaluation.label_check import MOST_TAUGHT, embedding_classifier, evenly
 from augment.record_types import ClassCurve, LearningCurve
 
 SHARES = (0.25, 0.5, 0.75, 1.0)  # of the images of every class
@@ -32,12 +32,14 @@ def learning_curve(
     `features` (N, D), `targets` (N,) and `groups` are those of the training images. The advice of a class is "enough",
     "photograph" or "more than" so many further images to reach `recall_target`, or "too few" images to say.
     """
-    recall = _recall(features, targets, np.asarray(groups), len(labels), seed)
+    rows = evenly(targets, MOST_TAUGHT)  # of many more images the first ten thousands tell how recall grows
+    recall = _recall(features[rows], targets[rows], np.asarray(groups)[rows], len(labels), seed)
+    learnt = np.bincount(targets[rows], minlength=len(labels))
     classes = {}
     for label, name in enumerate(labels):
         own = targets == label
         count, held = int(own.sum()), len({groups[row] for row in np.flatnonzero(own).tolist()})
-        images = [_part(count * (FOLDS - 1) / FOLDS, share) for share in SHARES]
+        images = [_part(int(learnt[label]) * (FOLDS - 1) / FOLDS, share) for share in SHARES]
         curve = recall[:, label]
         known = count >= LEAST_IMAGES and held >= LEAST_GROUPS and not np.isnan(curve).any()
         says, photograph = _advice(images, curve, count, recall_target) if known else (TOO_FEW, None)
@@ -96,4 +98,6 @@ def _advice(images: Sequence[int], recall: Numbers, now: int, target: float) -> 
     if scale * (MOST_TIMES * now) ** -power > 1 - target:
         return MORE_THAN, (MOST_TIMES - 1) * now
     needed = (scale / (1 - target)) ** (1 / power)
+    if math.ceil(needed) <= now and images[-1] < now * (FOLDS - 1) / FOLDS - 1:  # of many images a part was learnt from
+        return ENOUGH, 0
     return PHOTOGRAPH, max(1, math.ceil(needed) - now)

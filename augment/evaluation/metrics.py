@@ -4,12 +4,13 @@ Labels are whole numbers 0..K-1 here. A macro average is over the classes that t
 has no recall, and counting it as 0 would punish the model for the data.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import coo_matrix
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, recall_score
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
@@ -20,6 +21,7 @@ from augment.record_types import Interval
 METRICS = ("accuracy", "macro_f1", "macro_recall")
 # Only where labels are marked as faults:
 FAULT_RECALL = "fault_recall"  # mean recall of the fault classes
+_AT_ONCE = 1 << 22  # numbers of a (resamples, images) array at a time: 32 MB
 FAULT_OR_NOT = "fault_or_not"  # accuracy of the two-class question, whichever fault it is
 PASS, FAIL, INCONCLUSIVE = "PASS", "FAIL", "INCONCLUSIVE"
 
@@ -82,7 +84,7 @@ class Draws:
     `weights` (R, G): how often a resample holds each group of test images. `seeds` (R, S): which trainings it averages.
     """
 
-    weights: Numbers
+    weights: npt.NDArray[Any]
     seeds: Labels
 
     @property
@@ -94,7 +96,7 @@ class Draws:
         weights = np.vstack([np.ones_like(self.weights[:1]), self.weights])
         return Draws(weights, np.vstack([np.arange(self.seeds.shape[1])[None], self.seeds]))
 
-    def of_images(self, groups: Sequence[str]) -> Numbers:
+    def of_images(self, groups: Sequence[str]) -> npt.NDArray[Any]:
         """Return how often each resample holds each image, (R, N); `groups` are those that were drawn from."""
         return self.weights[:, _group_index(groups)[0]]
 
@@ -117,12 +119,25 @@ def draw(truth: Labels, groups: Sequence[str], seeds: int, resamples: int, gener
     too: an interval over test images alone would call the luck of two seeds an improvement.
     """
     index, names = _group_index(groups)
-    strata = np.array([np.bincount(truth[index == group]).argmax() for group in range(len(names))])
-    weights = np.zeros((resamples, len(names)))
+    strata = _most_frequent(truth, index, len(names))
+    weights = np.zeros((resamples, len(names)), np.uint16)  # 2 bytes for each group and resample, not 8
     for stratum in np.unique(strata):
         members = np.flatnonzero(strata == stratum)
-        weights[:, members] = generator.multinomial(len(members), np.full(len(members), 1 / len(members)), resamples)
+        chances, step = np.full(len(members), 1 / len(members)), max(1, _AT_ONCE // len(members))
+        for start in range(0, resamples, step):
+            rows = slice(start, min(start + step, resamples))
+            weights[rows, members] = generator.multinomial(len(members), chances, rows.stop - start)
     return Draws(weights, generator.integers(seeds, size=(resamples, seeds)))
+
+
+def _most_frequent(truth: Labels, index: Labels, groups: int) -> Labels:
+    """Return the class that most images of each group have; of equals the first."""
+    keys, counts = np.unique(index * (truth.max() + 1) + truth, return_counts=True)
+    group, label = np.divmod(keys, truth.max() + 1)
+    found = np.zeros(groups, np.int64)
+    order = np.lexsort((-label, counts, group))  # the last of each group is the one
+    found[group[order]] = label[order]
+    return found
 
 
 def _group_index(groups: Sequence[str]) -> tuple[Labels, npt.NDArray[np.str_]]:
@@ -153,9 +168,9 @@ def _weighted(
     truth: Labels, predicted: Labels, index: Labels, groups: int, classes: int, weights: Numbers
 ) -> dict[str, Numbers]:
     """Compute the metrics of one training in all resamples from counts per group: sums of counts are all they need."""
-    hit = weights @ _counts(index, truth, truth == predicted, (groups, classes))  # each (R, K)
-    support = weights @ _counts(index, truth, np.ones(len(truth)), (groups, classes))
-    named = weights @ _counts(index, predicted, np.ones(len(truth)), (groups, classes))
+    hit = _total(weights, index, truth, truth == predicted, (groups, classes))  # each (R, K)
+    support = _total(weights, index, truth, None, (groups, classes))
+    named = _total(weights, index, predicted, None, (groups, classes))
     present = support > 0
     with np.errstate(invalid="ignore"):
         recall = np.where(present, hit / support, np.nan)
@@ -168,10 +183,28 @@ def _weighted(
     }
 
 
-def _counts(index: Labels, labels: Labels, values: npt.NDArray[Any], shape: tuple[int, int]) -> Numbers:
-    counts = np.zeros(shape)
-    np.add.at(counts, (index, labels), values)
-    return counts
+def _total(
+    weights: npt.NDArray[Any],
+    index: Labels,
+    labels: Labels,
+    which: npt.NDArray[np.bool_] | None,
+    shape: tuple[int, int],
+) -> Numbers:
+    """Count the images of each class in each resample, (R, K): all, or those that `which` (N,) names.
+
+    The sums are of whole numbers, so that they are exact in any order.
+    """
+    rows = slice(None) if which is None else which
+    counts = coo_matrix((np.ones(len(index[rows])), (index[rows], labels[rows])), shape).tocsr().T
+    parts = [(counts @ part.T).T for (part,) in _blocks(weights)]
+    return np.concatenate(parts)
+
+
+def _blocks(*weights: npt.NDArray[Any]) -> Iterator[tuple[Numbers, ...]]:
+    """Yield (R, N) arrays as numbers of 8 bytes, some resamples at a time."""
+    step = max(1, _AT_ONCE // max(1, sum(array.shape[1] for array in weights)))
+    for start in range(0, len(weights[0]), step):
+        yield tuple(array[start : start + step].astype(np.float64) for array in weights)
 
 
 def interval(value: float, resampled: Numbers, confidence: float) -> Interval:
@@ -196,9 +229,13 @@ def weighted_auc(positive: Numbers, negative: Numbers, of_positive: Numbers, of_
     `of_negative` (R, Q) how often a resample holds each image. The result is (R,), NaN where a side is empty.
     """
     order = np.argsort(negative, kind="stable")
+    places = [np.searchsorted(negative[order], positive, side) for side in ("left", "right")]
+    return np.concatenate([_auc(part[0], part[1], order, places) for part in _blocks(of_positive, of_negative)])
+
+
+def _auc(of_positive: Numbers, of_negative: Numbers, order: Labels, places: Sequence[Labels]) -> Numbers:
     total = np.cumsum(of_negative[:, order], axis=1)
     below = np.hstack([np.zeros((len(total), 1)), total])  # by how many negatives a score has left behind
-    places = [np.searchsorted(negative[order], positive, side) for side in ("left", "right")]
     wins = (below[:, places[0]] + below[:, places[1]]) / 2
     with np.errstate(invalid="ignore"):
         found: Numbers = (of_positive * wins).sum(axis=1) / (of_positive.sum(axis=1) * below[:, -1])
@@ -209,5 +246,5 @@ def weighted_share(hits: Numbers, weights: Numbers) -> Numbers:
     """Return for each resample, weights (R, N), the mean of `hits` (N,) in 0..1; NaN in `hits` counts for nothing."""
     known = ~np.isnan(hits)
     with np.errstate(invalid="ignore"):
-        found: Numbers = weights[:, known] @ hits[known] / weights[:, known].sum(axis=1)
-    return found
+        parts = [part @ hits[known] / part.sum(axis=1) for (part,) in _blocks(weights[:, known])]
+    return np.concatenate(parts)

@@ -9,10 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from augment.data import duplicates
-from augment.data.duplicates import Pairs
 from augment.data.feedback import FEEDBACK, FeedbackRecord
 from augment.data.image_store import ImageStore
-from augment.data.perceptual_hash import Hashes, perceptual_hash
+from augment.data.perceptual_hash import Hashes, Pairs, perceptual_hash
 from augment.data.split import TRAIN
 from augment.evaluation.leaks import Seen, find_kin, packed_outline
 from augment.record_types import DatasetRecord

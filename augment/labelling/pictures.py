@@ -21,6 +21,7 @@ from augment.labelling.exports import Known
 from augment.models.image_embedding import Fingerprints
 from augment.records import ID_DIGITS
 from augment.settings import DataSettings, Settings
+from augment.store_urls import is_url
 from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.files import sha256_file
 from edge_runtime.bundle.preprocess import Frame
@@ -72,6 +73,11 @@ class Listed:
 
 def list_pictures(data: DataSettings) -> Listed:
     """List what can be labelled; InputError where there is no picture, or where the source contradicts itself."""
+    if is_url(data.source):
+        raise InputError(
+            f"{data.source} lies on a store, and a manifest of labels lies beside its pictures; copy or mount them to "
+            "a folder of this machine and name that"
+        )
     source = list_candidates(replace(data, faults=(), phrases={}, groups={}, kinds={}))  # the source may lack them yet
     if wrong := [problem for problem in source.problems if problem.fatal and problem.where != str(source.root)]:
         more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from augment.arrays import Numbers, Vectors, write_array
+from augment.arrays import Labels, Numbers, RowStore, Vectors
 from augment.data.duplicates import THUMBNAIL, thumbnail_of
 from augment.models.interfaces import Embedder
 from augment.models.model_folders import SAFE_LOADING, find_model
@@ -30,6 +30,7 @@ from export.network import Backbone, build_network, load_initial_weights, normal
 LITE0 = "lite0"
 LITE0_SIDE = 128  # pixels; smaller is faster, and generated images are often no larger
 AT_ONCE = 64  # frames per forward pass
+LIKENESSES_AT_ONCE = 1 << 24  # 64 MB
 STORED_AT_ONCE = 32  # images between two files; a killed run computes no more again
 
 
@@ -41,21 +42,19 @@ def load_embedder(reference: str, device: str) -> Embedder:
     return Lite0Embedder(device) if reference == LITE0 else TransformersEmbedder(reference, device)
 
 
-def stored_vectors(
-    folder: Path, ids: Sequence[str], compute: Callable[[list[str]], npt.NDArray[Any]], what: str
-) -> npt.NDArray[Any]:
-    """Return (len(ids), ...) arrays from `folder`/ID.npy; `compute` gives those of the ids that are missing.
+def store_missing(
+    store: RowStore, ids: Sequence[str], compute: Callable[[list[str]], npt.NDArray[Any]], what: str
+) -> None:
+    """Add to `store` the arrays of those ids that it does not have; `compute` gives them.
 
     An id stands for an image's content, so that runs may share a folder and a killed one keeps what it has.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    missing = [item for item in dict.fromkeys(ids) if not (folder / f"{item}.npy").exists()]
+    missing = store.missing(ids)
     starts = range(0, len(missing), STORED_AT_ONCE)
     for start in progress(starts, len(starts), what):
         part = missing[start : start + STORED_AT_ONCE]
-        for item, vector in zip(part, compute(part), strict=True):
-            write_array(folder / f"{item}.npy", vector)
-    return np.stack([np.load(folder / f"{item}.npy", allow_pickle=False) for item in ids])
+        store.add(part, compute(part))
+    store.missing(())
 
 
 def cache_folder(settings: Settings, folder: RunFolder) -> Path:
@@ -71,41 +70,64 @@ class Fingerprints:
         self.identity = self._embedder.identity
         rule = settings.data.radiometric  # an id is of a file's bytes, and another rule makes another picture of them
         key = digest_of([self.identity, rule] if rule else self.identity)[:16]
-        self._place = cache_folder(settings, folder) / f"fingerprints-{key}"
+        self._store = RowStore(cache_folder(settings, folder) / f"fingerprints-{key}")
 
-    def of(self, ids: Sequence[str], opened: Callable[[str], Frame]) -> tuple[Vectors, npt.NDArray[np.uint8]]:
-        """Return (N, D) embeddings of unit length and (N, 32, 32, 3) BGR thumbnails.
-
-        `opened` gives the frame of an id that is new.
-        """
-        if not ids:
-            return np.empty((0, 1), np.float32), np.empty((0, THUMBNAIL, THUMBNAIL, 3), np.uint8)
+    def take(self, ids: Sequence[str], opened: Callable[[str], Frame]) -> None:
+        """Compute and keep what is not there yet; `opened` gives the frame of an id that is new."""
 
         def compute(missing: list[str]) -> npt.NDArray[np.float16]:
             frames = [opened(item) for item in missing]
             small = np.stack([thumbnail_of(frame) for frame in frames]).reshape(len(frames), -1)
             return np.concatenate([self._embedder.embed(frames), small], axis=1).astype(np.float16)
 
-        rows = stored_vectors(self._place, ids, compute, f"batches of {STORED_AT_ONCE} images embedded")
-        split = rows.shape[1] - THUMBNAIL * THUMBNAIL * 3
-        thumbnails = rows[:, split:].astype(np.uint8).reshape(-1, THUMBNAIL, THUMBNAIL, 3)
-        return rows[:, :split].astype(np.float32), thumbnails
+        store_missing(self._store, ids, compute, f"batches of {STORED_AT_ONCE} images embedded")
+
+    def of(
+        self, ids: Sequence[str], opened: Callable[[str], Frame], dtype: npt.DTypeLike = np.float32
+    ) -> tuple[npt.NDArray[Any], npt.NDArray[np.uint8]]:
+        """Return (N, D) embeddings of unit length and (N, 32, 32, 3) BGR thumbnails; `opened` as in `take`.
+
+        Embeddings are kept as float16, so as `dtype` that is enough where many are held at once.
+        """
+        if not ids:
+            return np.empty((0, 1), dtype), np.empty((0, THUMBNAIL, THUMBNAIL, 3), np.uint8)
+        self.take(ids, opened)
+        small = THUMBNAIL * THUMBNAIL * 3
+        thumbnails = self._store.read(ids, slice(-small, None), np.uint8).reshape(-1, THUMBNAIL, THUMBNAIL, 3)
+        return self._store.read(ids, slice(None, -small), dtype), thumbnails
+
+
+def best_likeness(
+    rows: npt.NDArray[Any],
+    others: npt.NDArray[Any],
+    own: Labels | None = None,
+    theirs: Labels | None = None,
+) -> Vectors:
+    """Return the highest cosine (N,) of each of `rows` (N, D) with any of `others` (M, D), all of unit length.
+
+    Pairs of which `own` (N,) and `theirs` (M,) are equal do not count; -2 where none counts, 0 without others.
+    """
+    found = np.zeros(len(rows), np.float32)
+    if not len(others):
+        return found
+    columns = others.astype(np.float32, copy=False).T
+    step = max(1, LIKENESSES_AT_ONCE // len(others))
+    for start in range(0, len(rows), step):
+        likeness = rows[start : start + step].astype(np.float32, copy=False) @ columns
+        if own is not None and theirs is not None:
+            likeness[own[start : start + step, None] == theirs] = -2.0
+        found[start : start + step] = likeness.max(axis=1)
+    return found
 
 
 def nearest_distance(
-    rows: Vectors, others: Vectors, excluded: npt.NDArray[np.bool_] | None = None, excluded_likeness: float = -1.0
+    rows: npt.NDArray[Any], others: npt.NDArray[Any], own: Labels | None = None, theirs: Labels | None = None
 ) -> Numbers:
-    """Return the cosine distance of each of `rows` (N, D) to the nearest of `others` (M, D), both of unit length.
+    """Return the cosine distance of each of `rows` (N, D) to the nearest of `others` (M, D), as `best_likeness` does.
 
-    A pair that `excluded` (N, M) marks has the cosine `excluded_likeness`. Without others the distance is 1, that of
-    unrelated images.
+    Where no pair counts it is 2; without others it is 1, that of unrelated images.
     """
-    if not len(rows) or not len(others):
-        return np.ones(len(rows))
-    likeness = rows @ others.T
-    if excluded is not None:
-        likeness[excluded] = excluded_likeness
-    return np.asarray(1 - likeness.max(axis=1).astype(np.float64))
+    return np.asarray(1 - np.maximum(best_likeness(rows, others, own, theirs), -1).astype(np.float64))
 
 
 class Lite0Embedder:

@@ -112,13 +112,18 @@ def _what_to_do(error: Exception, reference: str) -> str:
     """Return the next step after a download that failed; what has arrived of it is kept and not fetched again."""
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    causes: list[BaseException] = []  # diffusers tells the last of them alone
+    cause: BaseException | None = error
+    while cause is not None and cause not in causes:
+        causes.append(cause)
+        cause = cause.__cause__ or cause.__context__
+    if any(isinstance(one, OSError) and one.errno in (errno.ENOSPC, errno.EDQUOT) for one in causes):
         return "the disk is full: make room, or set HF_HOME to a folder on a larger disk, and run the same again"
-    if isinstance(error, GatedRepoError):
+    if any(isinstance(one, GatedRepoError) for one in causes):
         return f"its makers ask for consent: give it on the page of {reference} on the hub, then run `hf auth login`"
-    if isinstance(error, RevisionNotFoundError):
+    if any(isinstance(one, RevisionNotFoundError) for one in causes):
         return "the hub does not hold that revision any more; name one that it holds, or give a local folder"
-    if isinstance(error, RepositoryNotFoundError):
+    if any(isinstance(one, RepositoryNotFoundError) for one in causes):
         return "the hub has no such model, or it asks for a login (`hf auth login`); check the spelling"
     return "connect to the hub, or give a local folder, or use the preset mini"
 

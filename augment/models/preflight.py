@@ -60,7 +60,7 @@ GPU_STEP = 0.066  # the same on a TITAN RTX in FP16: 3.30 s for 50 steps, diffus
 # docs/LOG.md); ResNet-50 computes ten times as much (4.1 against 0.4 billion multiplications a picture).
 TRAINING_STEP, RESNET50 = 4.0, 10.0
 # GPU memory for one picture of 512 x 512 in FP16: about 5 GB whole and 3.2 GB with sliced attention, by Lambda's
-# inference benchmark of Stable Diffusion (2022).
+# inference benchmark of Stable Diffusion (2022). torch's own attention, used now, needs no more than the latter.
 WHOLE, SLICED = 5.0, 3.2
 EXTRA = {"sentence_transformers": "meaning"}  # of rarefault, which installs a package; all others are in central
 LONG = 8 * 3600.0  # seconds; a stage that takes longer is worth a warning
@@ -98,7 +98,7 @@ class Hub:
             raise UnavailableError(f"the hub answers {error.code}") from None
         except (OSError, ValueError) as error:
             raise UnavailableError(f"the hub cannot be reached ({getattr(error, 'reason', error)})") from None
-        return sum(file.get("size") or 0 for file in files if _is_wanted(file["rfilename"]))
+        return sum(file.get("size") or 0 for file in files if is_wanted(file["rfilename"]))
 
     def file_bytes(self, url: str) -> int:
         """Ask the server of a file for its size."""
@@ -110,7 +110,8 @@ class Hub:
             raise UnavailableError(f"{urlparse(url).netloc} cannot be reached ({reason})") from None
 
 
-def _is_wanted(name: str) -> bool:
+def is_wanted(name: str) -> bool:
+    """Return whether loading a model reads the file `name`, from its folder."""
     return any(fnmatch(name, wanted) for wanted in WANTED) and not any(fnmatch(name, double) for double in DOUBLE)
 
 

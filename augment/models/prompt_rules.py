@@ -100,7 +100,9 @@ def trim(text: str, budget: TokenBudget) -> str:
 
 
 def _mentions(text: str, phrase: str) -> bool:
-    return re.search(rf"(?<!\w){re.escape(phrase.lower())}(?!\w)", text.lower()) is not None
+    wanted, text = phrase.lower(), text.lower()
+    # The plain search comes first: with 1,000 phrases, hardly any of which is there, patterns cost most of the time.
+    return wanted in text and re.search(rf"(?<!\w){re.escape(wanted)}(?!\w)", text) is not None
 
 
 def _words(text: str) -> set[str]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from augment.presets import PRESETS
-from augment.settings import DataSettings, Settings
+from augment.settings import DataSettings, Settings, TrainSettings
 
 NAME = "reference"
 # Shares of 1: with the real pictures alone, and with generated ones beside them.
@@ -53,59 +53,71 @@ class Sizes:
     training_steps: int = 2000
     evaluate_every: int = 100
     side: int = 224  # of the classifier's input, pixels
+    captions: int = 0  # of a class at most; 0: of every training picture
     attempts: int = 16  # continuations drawn of a caption and round
+    rounds: int = 3  # of drawing, and of painting
+    test: int = 0  # 0: all that there are
+    width: int = 64  # of ResNet-50; less is a narrower network, for which there are no published weights
+    batch: int = 32  # pictures of a training step
 
 
 # Everything runs, and nothing is learned: to see within minutes that all parts of a machine play together.
-REHEARSAL = Sizes(4, 2, 2, 64, 2, 4, 2, 64, 4)
+REHEARSAL = Sizes(
+    train=4, validation=2, generated=2, painted_side=64, painting_steps=2, training_steps=4, evaluate_every=4, side=64,
+    captions=1, attempts=4, rounds=1, test=3, batch=8,
+)  # fmt: skip
 
 
 def settings_of(data: DataSettings, cache: Path, draw: int, sizes: Sizes, models: Path | None) -> Settings:
-    """Return the settings of one draw; `models` is a folder with the models' folders, None takes them from the hub.
-
-    The classifier is trained as the preset sd21 trains it, in every arm: a weak baseline would fake a gain.
-    """
+    """Return the settings of one draw; `models` is a folder with the models' folders, None takes them from the hub."""
     preset = PRESETS["sd21"]
-    blip, gpt2, diffusion = MODELS
-
-    def source(model: HubModel) -> str:
-        return str((models / model.kind).resolve()) if models else model.reference
-
-    def revision(model: HubModel) -> str:
-        return "" if models else model.revision
-
-    weights = models / "resnet50.pth" if models else None
-    train = replace(
-        preset.train,
-        arms=ARMS,
-        seeds=1,
-        weights=str(weights.resolve()) if weights and weights.is_file() else "imagenet",
-        head="class",
-        aspect="square",
-        size=sizes.side,
-        steps=sizes.training_steps,
-        evaluate_every=sizes.evaluate_every,
+    (blip, blip_at), (gpt2, gpt2_at), (diffusion, diffusion_at) = (
+        (str((models / model.kind).resolve()), "") if models else (model.reference, model.revision) for model in MODELS
     )
     return replace(
         preset,
         seed=draw,
         cache=str(cache.resolve()),
         data=data,
-        caption=replace(preset.caption, model=source(blip), revision=revision(blip)),
+        caption=replace(preset.caption, model=blip, revision=blip_at, per_class=sizes.captions),
         refine=replace(
-            preset.refine, model=source(gpt2), revision=revision(gpt2), meaning="lexical", attempts=sizes.attempts
+            preset.refine,
+            model=gpt2,
+            revision=gpt2_at,
+            meaning="lexical",  # needs no further model, and judges alike whatever is installed
+            attempts=sizes.attempts,
+            rounds=sizes.rounds,
         ),
         generate=replace(
             preset.generate,
-            model=source(diffusion),
-            revision=revision(diffusion),
+            model=diffusion,
+            revision=diffusion_at,
             methods=("text2img",),
             floor=sizes.generated,
             cap=sizes.generated,
+            rounds=sizes.rounds,
             size=sizes.painted_side,
             steps=sizes.painting_steps,
         ),
-        train=train,
+        train=_training(sizes, models),
         compare=replace(preset.compare, baseline=REAL, candidate=COMBINED),
         export=replace(preset.export, arm=COMBINED),
+    )
+
+
+def _training(sizes: Sizes, models: Path | None) -> TrainSettings:
+    """Return the trainings as the preset sd21 has them, the same for every arm: a weak baseline would fake a gain."""
+    brought = sorted(models.glob("resnet50*")) if models else []
+    return replace(
+        PRESETS["sd21"].train,
+        arms=ARMS,
+        seeds=1,  # a draw
+        width=sizes.width,
+        weights=str(brought[0].resolve()) if brought else "imagenet",
+        head="class",
+        aspect="square",
+        size=sizes.side,
+        steps=sizes.training_steps,
+        batch_size=sizes.batch,
+        evaluate_every=sizes.evaluate_every,
     )

@@ -27,9 +27,12 @@ MENDING_FILE = "mending.json"  # beside the comparison's documents
 def write(folder: RunFolder, records: Sequence[CurationRecord]) -> list[ContactSheet]:
     """Write curation/sheets/LABEL-kept.jpg and LABEL-rejected.jpg, and return a description of each."""
     sheets = []
-    for label in sorted({record.label for record in records}):
+    of_kind: dict[tuple[str, bool], list[CurationRecord]] = {}
+    for record in records:
+        of_kind.setdefault((record.label, record.kept), []).append(record)
+    for label in sorted({label for label, _ in of_kind}):
         for kind, kept in (("kept", True), ("rejected", False)):
-            own = [record for record in records if record.label == label and record.kept == kept]
+            own = of_kind.get((label, kept), [])
             shown = spread([record for record in own if record.path], PICTURES)
             if not shown:
                 continue

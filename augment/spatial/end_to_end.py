@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from augment.arrays import Labels, Numbers
 from augment.data.fault_groups import NONE
+from augment.distributed.group import ALONE, Group
 from augment.models.false_colour import palette_of
 from augment.progress import say
 from augment.record_types import PlainJson, TrainingResult
@@ -46,7 +47,13 @@ Maps = npt.NDArray[np.float32]
 
 
 def fit_spatial(
-    task: Task, lessons: Lessons, taps: TapCache, folder: Path, device: str, copies: Copies = NO_COPIES
+    task: Task,
+    lessons: Lessons,
+    taps: TapCache,
+    folder: Path,
+    device: str,
+    copies: Copies = NO_COPIES,
+    group: Group = ALONE,
 ) -> TrainingResult:
     """Train all of a spatial network for `task`, or what is left of it, into `folder`; writes what `finetune.fit` does.
 
@@ -54,7 +61,7 @@ def fit_spatial(
     would first send noise into weights that are worth keeping (Kumar et al. 2022, arXiv:2202.10054). `copies` are
     changed copies of held-out pictures, which the network judges and does not learn from.
     """
-    return completed(folder, task, lambda: SpatialTrainer(task, lessons, taps, device, copies))
+    return completed(folder, task, lambda: SpatialTrainer(task, lessons, taps, device, copies, group), group)
 
 
 class Learner(nn.Module):
@@ -87,7 +94,15 @@ class Learner(nn.Module):
 class SpatialTrainer(Trainer):
     """The moving parts of one end-to-end training."""
 
-    def __init__(self, task: Task, lessons: Lessons, taps: TapCache, device: str, copies: Copies = NO_COPIES) -> None:
+    def __init__(
+        self,
+        task: Task,
+        lessons: Lessons,
+        taps: TapCache,
+        device: str,
+        copies: Copies = NO_COPIES,
+        group: Group = ALONE,
+    ) -> None:
         self.lessons, self.spec, self.taps, self.copies = lessons, taps.spec, taps, copies
         self.given = task.section.weights != "none"  # weights that the backbone begins with
         self.weights = lessons.weights(task)
@@ -95,7 +110,8 @@ class SpatialTrainer(Trainer):
         palette = palette_of(*(np.asarray(taps.canvases[row]) for row in sample))
         self.ranges = FALSE_COLOURS if palette.is_false_colour else PHOTOGRAPHS
         self.group_weights = torch.from_numpy(lessons.group_weights(task)).float().to(device)
-        super().__init__(replace(task, section=replace(task.section, synthetic_norm=False)), taps.canvases, device)
+        own = replace(task, section=replace(task.section, synthetic_norm=False))
+        super().__init__(own, taps.canvases, device, group)
 
     def build(self) -> nn.Module:
         """Return the network that the training begins with, and the scale of its loss."""
@@ -124,12 +140,12 @@ class SpatialTrainer(Trainer):
         positions = self.positions(step)
         rows = self.task.training.rows[positions]
         images, cells, pictures = self.views(rows, step)
-        learner = cast(Learner, self.network.train())
+        learner, shared = cast(Learner, self.network), self.shared.train()
         devices = [torch.cuda.current_device()] if self.half else []
         with torch.random.fork_rng(devices), torch.autocast(self.device, dtype=torch.float16, enabled=self.half):
             # The head leaves channels out by the global generators.
-            torch.manual_seed(self.seed(f"dropout/{step}"))
-            outputs = learner(images.contiguous(memory_format=torch.channels_last))
+            torch.manual_seed(self.own_seed(f"dropout/{step}"))
+            outputs = shared(images.contiguous(memory_format=torch.channels_last))
         taught = Taught(
             cells,
             torch.from_numpy(self.lessons.has_cells[rows]).to(self.device),
@@ -147,7 +163,7 @@ class SpatialTrainer(Trainer):
         """
         lessons, size = self.lessons, (self.spec.height, self.spec.width)
         batch = torch.from_numpy(np.concatenate([self.spec.cut(np.asarray(self.frames[row])) for row in rows.tolist()]))
-        generator = torch.Generator().manual_seed(self.seed(f"views/{step}"))
+        generator = torch.Generator().manual_seed(self.own_seed(f"views/{step}"))
         images, crops = random_crops(normalise(batch.to(self.device)), generator, self.ranges)
         cells, pictures = np.full_like(lessons.cells[rows], NEGATIVE), lessons.pictures[rows]
         for place, kind in np.argwhere((pictures == 1) & lessons.has_cells[rows]).tolist():
@@ -173,7 +189,11 @@ class SpatialTrainer(Trainer):
 
     def _predictions(self) -> tuple[Numbers, Maps]:
         network = cast(Learner, self.average.eval()).network
-        return predict(network, self.lessons, self.frames, self.task.validation.rows, self.spec, self.device)
+
+        def judged(rows: Labels) -> tuple[Numbers, Maps]:
+            return predict(network, self.lessons, self.frames, rows, self.spec, self.device)
+
+        return self.group.spread(judged, self.task.validation.rows)
 
     def save(self, folder: Path, outcome: PlainJson, remark: str) -> TrainingResult:
         """Write predictions and checkpoint, of the network alone."""

@@ -7,10 +7,11 @@ hashes and embeddings, was taken when the dataset stage read them.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
-from typing import NamedTuple
+from operator import attrgetter
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -18,17 +19,24 @@ from numpy.typing import NDArray
 
 from augment import record_types as types
 from augment.arrays import Labels, Numbers, Vectors
-from augment.data.duplicates import DETAIL_SHIFT, SAME_DETAIL, detail, hash_pairs, shifted_correlation
+from augment.data.duplicates import SAME_DETAIL, correlations, detail, most_pairs, near_hashes
 from augment.data.image_store import ImageStore
-from augment.data.perceptual_hash import Hashes, hamming_distances, perceptual_hash
+from augment.data.perceptual_hash import Hashes, Pairs, near_pairs, perceptual_hash
 from augment.data.split import SIDES, TEST, TRAIN, VAL
+from augment.engines.interface import Engine
+from augment.engines.local import IN_THIS_PROCESS
 from augment.evaluation.label_check import agreement, recall_with
 from augment.evaluation.learning_curve import learning_curve
 from augment.methods import parse_method
 from augment.models.heal import box_area
-from augment.models.image_embedding import Fingerprints, nearest_distance
+from augment.models.image_embedding import (
+    LIKENESSES_AT_ONCE,
+    STORED_AT_ONCE,
+    Fingerprints,
+    best_likeness,
+    nearest_distance,
+)
 from augment.models.model_folders import pick_device
-from augment.progress import progress
 from augment.records import CURATION, DATASET, SYNTHETIC, Document, RunFolder, StageInputs, digest_of, item_seed
 from augment.report import contact_sheets
 from augment.settings import CurateSettings, Settings
@@ -51,6 +59,7 @@ HEALED = 2.0  # times `curate.visible`: what is left of a fault in a picture cal
 SAME_PLACE = 0.3  # of the area of two boxes together
 MOST_PAIRS = 3000  # of real images whose detail is compared
 THRESHOLD_MARGIN, HIGHEST_THRESHOLD = 0.01, 0.97  # correlations of detail
+MOST_ASKED = 8192  # training images whose nearest one is looked for
 FEW = 8  # training images below which their distances say nothing
 CurationDocument = Document[types.CurationRecord, types.CurationSummary]
 
@@ -60,7 +69,7 @@ class Seen:
     """Images as curation compares them, one row each."""
 
     hashes: Hashes  # (N,) 64-bit
-    embeddings: Vectors  # (N, D) of unit length
+    embeddings: NDArray[np.floating]  # (N, D) of unit length
     details: NDArray[np.float32]  # (N, 32, 32) of their thumbnails
 
 
@@ -80,7 +89,7 @@ class Pool:
     methods: Sequence[str]
 
 
-def run(settings: Settings, folder: RunFolder) -> CurationDocument:
+def run(settings: Settings, folder: RunFolder, engine: Engine = IN_THIS_PROCESS) -> CurationDocument:
     """Keep or reject every generated image; the summary says what is still missing."""
     synthetic, dataset = folder.require(SYNTHETIC), folder.require(DATASET)
     fingerprints = Fingerprints(settings, folder, pick_device(settings.device))
@@ -90,17 +99,20 @@ def run(settings: Settings, folder: RunFolder) -> CurationDocument:
     if done := folder.finished(CURATION, inputs):
         return done
     made = [record for record in synthetic.records if record.path]
+    heals = [record for record in made if parse_method(record.method).heals]
     painted = [record for record in made if not parse_method(record.method).heals]
     real = {side: [record for record in dataset.records if record.split == side] for side in SIDES}
     seen = {side: _real(settings, fingerprints, records) for side, records in real.items()}
-    pool = _pool(settings, folder, fingerprints, painted, real[TRAIN], seen[TRAIN])
+    journal = folder.journal(CURATION, types.PixelRecord, inputs.to_json())
+    work = _Looking(settings, folder, {record.id: record for record in [*real[TRAIN], *real[VAL]]})
+    pixels = engine.map(work, [*_batches(painted), *_batches(heals)], journal, attrgetter("id"))
+    pool = _pool(settings, folder, fingerprints, painted, pixels, real[TRAIN], seen[TRAIN])
     groups = [record.group for record in real[TRAIN]]
     measure = Measure.of(settings.curate, seen[TRAIN], groups, _noise(fingerprints, seen[TRAIN]))
     held_out = _joined(seen[VAL], seen[TEST])
     reasons, scores = reject_reasons(pool, seen[TRAIN], held_out, real[TRAIN], settings, measure)
     records = [_record(record, why, score) for record, why, score in zip(painted, reasons, scores, strict=True)]
-    heals = [record for record in made if parse_method(record.method).heals]
-    records += _healed(settings, folder, heals, [*real[TRAIN], *real[VAL]])
+    records += [_healed(record, pixels[record.id].change or 0.0, settings.curate.visible) for record in heals]
     records += [_record(record, [record.blanked or BLANK], {}) for record in synthetic.records if not record.path]
     records.sort(key=lambda record: record.id)
     kept = np.array([not why for why in reasons], bool)
@@ -140,8 +152,7 @@ def _real(settings: Settings, fingerprints: Fingerprints, records: Sequence[type
             raise InputError("the embeddings of the test images are gone; run `rarefault dataset` again")
         return store.frame(by_id[image])
 
-    hashes = np.array([int(record.phash, 16) for record in records], np.uint64)
-    return _seen(hashes, *fingerprints.of(list(by_id), opened))
+    return _seen(_hashes([record.phash for record in records]), *fingerprints.of(list(by_id), opened, np.float16))
 
 
 def _seen(hashes: Hashes, embeddings: Vectors, thumbnails: NDArray[np.uint8]) -> Seen:
@@ -156,13 +167,56 @@ def _joined(*parts: Seen) -> Seen:
     return Seen(*(np.concatenate([getattr(part, item.name) for part in held]) for item in fields(Seen)))
 
 
-class _Pixels(NamedTuple):
-    """What the pixels of one generated image say; the fields are those of Pool."""
+def _batches(records: Sequence[types.GeneratedRecord]) -> list[Sequence[types.GeneratedRecord]]:
+    return [records[start : start + STORED_AT_ONCE] for start in range(0, len(records), STORED_AT_ONCE)]
 
-    hash: int
-    mirrored: int
-    spread: float
-    change: float
+
+@dataclass(frozen=True)
+class _Looking:
+    """The work on batches of generated images, all healed or none: their pixels, and their fingerprints in the cache.
+
+    Healed images need no fingerprint.
+    """
+
+    what: ClassVar[str] = f"batches of {STORED_AT_ONCE} images curated"
+    settings: Settings
+    folder: RunFolder
+    sources: Mapping[str, types.DatasetRecord]  # by id
+
+    def start(self) -> Callable[[Sequence[types.GeneratedRecord]], list[types.PixelRecord]]:
+        """Return what looks at a batch."""
+        fingerprints = Fingerprints(self.settings, self.folder, pick_device(self.settings.device))
+
+        def looked(batch: Sequence[types.GeneratedRecord]) -> list[types.PixelRecord]:
+            with ThreadPoolExecutor() as workers:
+                frames = list(workers.map(lambda record: _frame(self.folder, record), batch))
+                found = list(workers.map(self._pixels, batch, frames))
+            if not parse_method(batch[0].method).heals:
+                by_id = {record.id: frame for record, frame in zip(batch, frames, strict=True)}
+                fingerprints.take(list(by_id), by_id.__getitem__)
+            return found
+
+        return looked
+
+    def _pixels(self, record: types.GeneratedRecord, frame: Frame) -> types.PixelRecord:
+        method, store = parse_method(record.method), ImageStore(self.settings)
+        if method.heals:
+            source = store.frame(self.sources[record.source])
+            areas = [box_area(frame.shape, (x, y, width, height)) for x, y, width, height in record.boxes]
+            change = min(largest_change(frame[area], source[area]) for area in areas)
+            return types.PixelRecord(id=record.id, change=change)
+        host = self.sources[record.host or ""] if method.inserts else None
+        return types.PixelRecord(
+            id=record.id,
+            hash=f"{perceptual_hash(frame):016x}",
+            mirrored=f"{perceptual_hash(np.ascontiguousarray(frame[:, ::-1])):016x}",
+            spread=float(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY).std()),
+            change=largest_change(frame, store.frame(host)) if host else None,
+        )
+
+
+def _frame(folder: RunFolder, record: types.GeneratedRecord) -> Frame:
+    return read_image(folder.path / (record.path or "")).frame
 
 
 def _pool(
@@ -170,25 +224,18 @@ def _pool(
     folder: RunFolder,
     fingerprints: Fingerprints,
     painted: Sequence[types.GeneratedRecord],
+    pixels: Mapping[str, types.PixelRecord],
     training: Sequence[types.DatasetRecord],
     seen: Seen,
 ) -> Pool:
-    store, row_of = ImageStore(settings), {record.id: row for row, record in enumerate(training)}
+    row_of, found = {record.id: row for row, record in enumerate(training)}, [pixels[record.id] for record in painted]
     # Row of the training image that a fault was put into, -1 if none.
     origins = [row_of[record.host or ""] if parse_method(record.method).inserts else -1 for record in painted]
-    paths = {record.id: folder.path / (record.path or "") for record in painted}
-
-    def pixels(record: types.GeneratedRecord, origin: int) -> _Pixels:
-        frame = read_image(paths[record.id]).frame
-        spread = float(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY).std())
-        change = np.nan if origin < 0 else largest_change(frame, store.frame(training[origin]))
-        mirrored = perceptual_hash(np.ascontiguousarray(frame[:, ::-1]))
-        return _Pixels(perceptual_hash(frame), mirrored, spread, change)
-
-    with ThreadPoolExecutor() as workers:
-        found = list(progress(workers.map(pixels, painted, origins), len(painted), "images curated"))
-    prints = fingerprints.of(list(paths), lambda image: read_image(paths[image]).frame)
-    own = _seen(np.array([image.hash for image in found], np.uint64), *prints)
+    by_id = {record.id: record for record in painted}
+    prints = fingerprints.of(
+        list(by_id), lambda image: _frame(folder, by_id[image]), np.float16
+    )  # a cache may have been deleted
+    own = _seen(_hashes([image.hash for image in found]), *prints)
     labels = [record.label for record in painted]
     ranks, alternatives = (
         agreement(settings.seed, training, seen.embeddings, painted, own.embeddings)
@@ -198,9 +245,9 @@ def _pool(
     put = np.array(origins, np.int64)
     return Pool(
         seen=own,
-        mirrored=np.array([image.mirrored for image in found], np.uint64),
-        spreads=np.array([image.spread for image in found]),
-        changes=np.array([image.change for image in found]),
+        mirrored=_hashes([image.mirrored for image in found]),
+        spreads=np.array([image.spread for image in found], float),
+        changes=np.array([image.change for image in found], float),  # None becomes NaN
         origins=put,
         places=[record.place if origin >= 0 else None for record, origin in zip(painted, origins, strict=True)],
         # Inserted faults are judged by how much the pixels changed instead of by the classifiers.
@@ -209,6 +256,10 @@ def _pool(
         labels=labels,
         methods=[record.method for record in painted],
     )
+
+
+def _hashes(texts: Sequence[str]) -> Hashes:
+    return np.array([int(text, 16) for text in texts], np.uint64)
 
 
 def largest_change(frame: Frame, host: Frame) -> float:
@@ -223,23 +274,10 @@ def largest_change(frame: Frame, host: Frame) -> float:
 # Rejecting
 
 
-def _healed(
-    settings: Settings,
-    folder: RunFolder,
-    records: Sequence[types.GeneratedRecord],
-    sources: Sequence[types.DatasetRecord],
-) -> list[types.CurationRecord]:
-    """Keep the healed images whose every box lost something that can be seen; `sources` are what they were made of."""
-    store, by_id = ImageStore(settings), {record.id: record for record in sources}
-
-    def judged(record: types.GeneratedRecord) -> types.CurationRecord:
-        frame, source = read_image(folder.path / (record.path or "")).frame, store.frame(by_id[record.source])
-        areas = [box_area(frame.shape, (x, y, width, height)) for x, y, width, height in record.boxes]
-        change = min(largest_change(frame[area], source[area]) for area in areas)
-        why = [NOT_HEALED] if change < HEALED * settings.curate.visible else []
-        return _record(record, why, {"change": round(change, 1)})
-
-    return [judged(record) for record in records]
+def _healed(record: types.GeneratedRecord, change: float, visible: float) -> types.CurationRecord:
+    """Keep a healed image whose every box lost something that can be seen."""
+    why = [NOT_HEALED] if change < HEALED * visible else []
+    return _record(record, why, {"change": round(change, 1)})
 
 
 def reject_reasons(
@@ -256,9 +294,18 @@ def reject_reasons(
     embeddings to the nearest image, a generated one's own host left out.
     """
     section, counts = settings.curate, Counter(record.label for record in records)
-    to_training, to_held_out = _nearest(pool, training, pool.origins), _nearest(pool, held_out)
+    like_training = best_likeness(
+        pool.seen.embeddings, training.embeddings, pool.origins, np.arange(len(training.hashes))
+    )
+    like_held_out = best_likeness(pool.seen.embeddings, held_out.embeddings)
+    # An image's own host counts as unrelated, so that there is a distance where it is alone.
+    to_training = 1 - np.where(pool.origins >= 0, np.maximum(like_training, 0), like_training).astype(np.float64)
+    to_held_out = 1 - like_held_out.astype(np.float64)
     duplicates = _duplicates(pool, measure, section.duplicate_bits)
-    single = _single_reasons(pool, training, held_out, settings, measure, to_training)
+    single = _single_reasons(pool, settings, measure, to_training) | {
+        COPY: measure.shown_again(pool, training, section.copy_bits, like_training, pool.origins),
+        LOOKALIKE: measure.shown_again(pool, held_out, section.lookalike_bits, like_held_out),
+    }
     reasons: list[list[str]] = []
     kept: set[int] = set()
     of_class: Counter[str] = Counter()
@@ -276,17 +323,15 @@ def reject_reasons(
 
 
 def _single_reasons(
-    pool: Pool, training: Seen, held_out: Seen, settings: Settings, measure: "Measure", to_training: Numbers
+    pool: Pool, settings: Settings, measure: "Measure", to_training: Numbers
 ) -> dict[str, NDArray[np.bool_]]:
-    """Return which images (N,) each reason speaks against that does not depend on the other generated images."""
-    section, rows = settings.curate, np.arange(len(pool.labels))
+    """Return which images (N,) each reason speaks against that needs no comparison of pictures with each other."""
+    section = settings.curate
     doubted = (pool.ranks >= section.top_k) & (section.top_k > 0)
     pairs = zip(pool.alternatives, pool.labels, strict=True)
     healthy = np.array([_is_healthy(alternative, label, settings) for alternative, label in pairs], bool)
     return {
         BLANK: pool.spreads < section.blank_std,
-        COPY: np.asarray(measure.same(pool, rows, training, section.copy_bits, pool.origins).any(axis=1)),
-        LOOKALIKE: np.asarray(measure.same(pool, rows, held_out, section.lookalike_bits).any(axis=1)),
         OUT_OF_WORLD: to_training > measure.ceiling,
         NO_FAULT: (pool.changes < section.visible) | (doubted & healthy),
         WRONG_CLASS: doubted & ~healthy,
@@ -294,18 +339,20 @@ def _single_reasons(
 
 
 def _duplicates(pool: Pool, measure: "Measure", bits: int) -> list[set[int]]:
-    """List for each generated image the rows of those that show the same, within its class and method.
+    """List for each generated image the rows of those before it that show the same, within its class and method.
 
     Two faults that were set into one host are the same only where they stand in one place: the rest of the picture
     says nothing about them.
     """
     duplicates: list[set[int]] = [set() for _ in pool.labels]
-    kinds = list(zip(pool.labels, pool.methods, strict=True))
-    for kind in set(kinds):
-        rows = np.array([row for row, other in enumerate(kinds) if other == kind])
-        for first, second in np.argwhere(measure.same(pool, rows, _rows(pool.seen, rows), bits)):
-            if not _apart(pool.places[rows[first]], pool.places[rows[second]]):
-                duplicates[rows[first]].add(int(rows[second]))
+    of_kind: dict[tuple[str, str], list[int]] = {}
+    for row, kind in enumerate(zip(pool.labels, pool.methods, strict=True)):
+        of_kind.setdefault(kind, []).append(row)
+    for own in of_kind.values():
+        rows = np.array(own)
+        for first, second in rows[measure.same_before(pool, rows, bits)].tolist():
+            if not _apart(pool.places[first], pool.places[second]):
+                duplicates[first].add(second)
     return duplicates
 
 
@@ -334,11 +381,15 @@ def _limit(section: CurateSettings, real: int) -> float:
 
 
 def usual_distances(embeddings: Vectors, groups: Sequence[str]) -> Numbers:
-    """Return each training image's cosine distance (N,) to the nearest of another group; none if they are too few."""
+    """Return each training image's cosine distance (N,) to the nearest of another group; none if they are too few.
+
+    Of more than MOST_ASKED so many are asked, drawn evenly: for two percentiles that is enough.
+    """
     if len(set(groups)) < FEW:
         return np.empty(0)
     names = np.unique(np.asarray(groups), return_inverse=True)[1]
-    return nearest_distance(embeddings, embeddings, excluded=names[:, None] == names[None, :])
+    rows = np.unique(np.linspace(0, len(names) - 1, min(MOST_ASKED, len(names))).astype(int))
+    return nearest_distance(embeddings[rows], embeddings, names[rows], names)
 
 
 @dataclass(frozen=True)
@@ -360,22 +411,51 @@ class Measure:
         ceiling = min(section.ceiling * float(high), NEARLY_NOISE * noise)
         return cls(section.floor * float(low), ceiling, _detail_threshold(training, groups, bits))
 
-    def same(
-        self, pool: Pool, rows: Labels, others: Seen, limit: int, origins: Labels | None = None
+    def shown_again(
+        self, pool: Pool, others: Seen, limit: int, likeness: Vectors, origins: Labels | None = None
     ) -> NDArray[np.bool_]:
-        """Return (R, M) which of `others` some generated images show again, or mirrored; a `limit` of -1 is no rule."""
-        found = np.zeros((len(rows), len(others.hashes)), bool)
-        if limit < 0 or not found.size:
+        """Return which generated images (N,) show one of `others` again, or mirrored; a `limit` of -1 is no rule.
+
+        `likeness` (N,) is the highest cosine with any of them. The row of `others` in `origins` does not count.
+        """
+        found = np.zeros(len(pool.labels), bool)
+        if limit < 0 or not len(others.hashes) or not len(found):
             return found
-        found |= 1 - pool.seen.embeddings[rows] @ others.embeddings.T < self.floor
-        for hashes, way in ((pool.seen.hashes, 1), (pool.mirrored, -1)):
-            for row, other in np.argwhere(hamming_distances(hashes[rows], others.hashes) <= limit):
-                own = pool.seen.details[rows[row]][:, ::way]
-                found[row, other] |= shifted_correlation(own, others.details[other], DETAIL_SHIFT) >= self.threshold
-        if origins is not None:
-            hosted = np.flatnonzero(origins[rows] >= 0)
-            found[hosted, origins[rows][hosted]] = False
+        found |= 1 - likeness < self.floor
+        rows = np.arange(len(found))
+        for pairs, mirrored in _of_one_layout(pool, rows, others.hashes, limit):
+            open_pairs = pairs[~found[pairs[:, 0]]]
+            if origins is not None:
+                open_pairs = open_pairs[origins[open_pairs[:, 0]] != open_pairs[:, 1]]
+            same = correlations(open_pairs, pool.seen.details, others.details, mirrored) >= self.threshold
+            found[open_pairs[same, 0]] = True
         return found
+
+    def same_before(self, pool: Pool, rows: Labels, limit: int) -> Pairs:
+        """Return pairs (M, 2) of places in `rows`: one that shows the other, which stands before it, again or mirrored.
+
+        A `limit` of -1 is no rule.
+        """
+        parts = [np.empty((0, 2), np.int64)]
+        if limit < 0:
+            return parts[0]
+        embeddings, details = pool.seen.embeddings[rows].astype(np.float32), pool.seen.details[rows]
+        step = max(1, LIKENESSES_AT_ONCE // len(rows))
+        for start in range(0, len(rows), step):
+            near = np.argwhere(1 - embeddings[start : start + step] @ embeddings.T < self.floor)
+            near[:, 0] += start
+            parts.append(near[near[:, 1] < near[:, 0]])
+        for pairs, mirrored in _of_one_layout(pool, rows, pool.seen.hashes[rows], limit):
+            before = pairs[pairs[:, 1] < pairs[:, 0]]
+            parts.append(before[correlations(before, details, details, mirrored) >= self.threshold])
+        return np.concatenate(parts)
+
+
+def _of_one_layout(pool: Pool, rows: Labels, others: Hashes, limit: int) -> Iterator[tuple[Pairs, bool]]:
+    """Yield pairs of places in `rows` and `others` with near hashes, as the images are and mirrored."""
+    most = most_pairs(len(rows) + len(others))
+    for hashes, mirrored in ((pool.seen.hashes, False), (pool.mirrored, True)):
+        yield near_pairs(hashes[rows], others, limit, most).pairs, mirrored
 
 
 def _noise(fingerprints: Fingerprints, training: Seen) -> float:
@@ -392,23 +472,13 @@ def _noise(fingerprints: Fingerprints, training: Seen) -> float:
 
 def _detail_threshold(training: Seen, groups: Sequence[str], bits: int) -> float:
     """Return a correlation above that of any two training images of one layout, which a fixed camera makes alike."""
-    pairs = hash_pairs(training.hashes, bits)
+    pairs = near_hashes(training.hashes, bits).pairs
     names = np.unique(np.asarray(groups), return_inverse=True)[1]
     apart = pairs[names[pairs[:, 0]] != names[pairs[:, 1]]]
     shown = apart[:: len(apart) // MOST_PAIRS + 1]
     details = training.details
-    found = [shifted_correlation(details[first], details[second], DETAIL_SHIFT) for first, second in shown]
+    found: list[float] = correlations(shown, details, details).tolist()
     return min(max([SAME_DETAIL, *(value + THRESHOLD_MARGIN for value in found)]), HIGHEST_THRESHOLD)
-
-
-def _nearest(pool: Pool, others: Seen, origins: Labels | None = None) -> Numbers:
-    """Return each generated image's cosine distance (N,) to the nearest of `others`; 1 where there is none."""
-    own = None if origins is None else origins[:, None] == np.arange(len(others.hashes))
-    return nearest_distance(pool.seen.embeddings, others.embeddings, excluded=own, excluded_likeness=0.0)
-
-
-def _rows(seen: Seen, rows: Labels) -> Seen:
-    return Seen(*(getattr(seen, item.name)[rows] for item in fields(Seen)))
 
 
 def _scores(pool: Pool, to_training: Numbers, to_held_out: Numbers, index: int) -> dict[str, float]:
@@ -451,7 +521,8 @@ def _known_curve(folder: RunFolder, inputs: StageInputs) -> types.LearningCurve 
 
 def _learning_curve(settings: Settings, records: Sequence[types.DatasetRecord], seen: Seen) -> types.LearningCurve:
     names = sorted({record.label for record in records})
-    targets = np.array([names.index(record.label) for record in records])
+    place = {name: number for number, name in enumerate(names)}
+    targets = np.array([place[record.label] for record in records])
     groups = [record.group for record in records]
     seed = item_seed(settings.seed, CURATION.document, "learning curve")
     return learning_curve(seen.embeddings, targets, groups, names, seed, settings.curate.recall_target)

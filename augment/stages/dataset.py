@@ -5,11 +5,11 @@ What cannot be used is quarantined with a reason; nothing is dropped in silence.
 
 import base64
 import os
-import stat
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,11 +25,11 @@ from augment.data.checks import (
     size_problem,
     split_hints,
 )
-from augment.data.duplicates import THUMBNAIL, Pairs, Thumbnail, thumbnail_of
+from augment.data.duplicates import THUMBNAIL, Thumbnail, thumbnail_of
 from augment.data.feedback import with_feedback
 from augment.data.image_store import ImageStore, radiometric_hints, unscaled_hint
 from augment.data.layouts.listing import NOT_READ, Candidate, Source, told
-from augment.data.perceptual_hash import Hashes, perceptual_hash
+from augment.data.perceptual_hash import Hashes, Near, Pairs, perceptual_hash
 from augment.data.problems import Check, Problem, contradiction, refusal
 from augment.data.sources import check_source, list_candidates
 from augment.data.split import SIDES, TEST, TRAIN, VAL, Member, Shares, assign_sides, settle_groups
@@ -42,19 +42,30 @@ from augment.record_types import DatasetRecord, DatasetSummary, FileFacts, LeftO
 from augment.records import DATASET, ID_DIGITS, Document, Journal, RunFolder, StageInputs, digest_of
 from augment.settings import DataSettings, Settings
 from edge_runtime.bundle.errors import InputError
-from edge_runtime.bundle.files import sha256_file
-from edge_runtime.media.image_files import MAX_BYTES, ReadImage
+from edge_runtime.media.image_files import ReadImage
 from edge_runtime.media.image_headers import read_header
 from edge_runtime.media.radiometric import UnscaledError
 
 BATCH = 64  # images between two journal entries
 LARGE_GROUP = 1 / 3  # of all images; beyond this the split has little left to choose
 # Settings that change nothing of the document.
-UNUSED = ("source", "boxes", "feedback", "faults", "phrases", "groups", "kinds", "most_problems")
+UNUSED = (
+    "source",
+    "store_cache",
+    "store_gib",
+    "boxes",
+    "feedback",
+    "faults",
+    "phrases",
+    "groups",
+    "kinds",
+    "most_problems",
+)
 # Settings by which images come and go, or their boxes; an image that stays keeps its side.
 MOVES_NOTHING = ("layout", "levels", "box_units", "least_side", "most_aspect")
 DatasetDocument = Document[DatasetRecord, DatasetSummary]
-Job = tuple[Callable[[Path], ReadImage], Path, str, str]  # what opens a file, its path, its path in the source, digest
+# What reads a file, what says where it lies (and may have to fetch it), its path in the source, its digest.
+Job = tuple[Callable[[Path], ReadImage], Callable[[], Path], str, str]
 
 
 def run(
@@ -66,7 +77,7 @@ def run(
     that tells all problems at once, where they do not let a run go on.
     """
     source = with_feedback(check_source(settings), settings.data.feedback)
-    digests = _file_digests(source)
+    digests = source.digests()
     fingerprints = Fingerprints(settings, folder, pick_device(settings.device))
     parent = _source_digest(source, digests, settings.data.radiometric)
     models = {"embedder": fingerprints.identity}
@@ -100,7 +111,7 @@ def examine(settings: Settings, read: Callable[[Path], ReadImage] | None = None)
     source = list_candidates(settings.data)
     if not source.candidates:
         check_source(settings)
-    jobs = _jobs(source, _file_digests(source), read or ImageStore(settings).read)
+    jobs = _jobs(source, source.digests(), read or ImageStore(settings).read)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         facts = list(progress(pool.map(_read_one, jobs), len(jobs), "images read"))
     records, summary, checks = _sort_out(settings, source, facts, {})
@@ -110,7 +121,7 @@ def examine(settings: Settings, read: Callable[[Path], ReadImage] | None = None)
 def _take_fingerprints(settings: Settings, fingerprints: Fingerprints, records: Sequence[DatasetRecord]) -> None:
     """Store what images are compared by, so that curation need not open a test image to keep look-alikes of it out."""
     store, by_id = ImageStore(settings), {record.id: record for record in records}
-    fingerprints.of(list(by_id), lambda image: store.frame(by_id[image]))
+    fingerprints.take(list(by_id), lambda image: store.frame(by_id[image]))
 
 
 def summary_line(document: DatasetDocument) -> str:
@@ -139,22 +150,6 @@ def _earlier_sides(folder: RunFolder, inputs: StageInputs) -> dict[str, str]:
 
 
 # Reading
-
-
-def _file_digests(source: Source) -> list[str]:
-    """Return the SHA-256 of each candidate's bytes, or "" where there is no regular file of a sensible size."""
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(lambda candidate: _file_digest(source.file(candidate)), source.candidates))
-
-
-def _file_digest(path: Path) -> str:
-    try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_BYTES:  # opening a pipe would wait for ever
-            return ""
-        return sha256_file(path)
-    except OSError:
-        return ""
 
 
 def _source_digest(source: Source, digests: Sequence[str], radiometric: str) -> str:
@@ -187,15 +182,16 @@ def _read_all(
 
 def _jobs(source: Source, digests: Sequence[str], read: Callable[[Path], ReadImage]) -> list[Job]:
     return [
-        (read, source.file(candidate), candidate.path, digest)
+        (read, partial(source.file, candidate), candidate.path, digest)
         for candidate, digest in zip(source.candidates, digests, strict=True)
     ]
 
 
 def _read_one(job: Job) -> FileFacts:
     """Read one file: its size, perceptual hash, thumbnail and notes, or the reason why there are none."""
-    read, file, path, digest = job
+    read, find, path, digest = job
     try:
+        file = find()
         image = read(file)
     except InputError as error:
         cause = error.__cause__
@@ -277,8 +273,9 @@ def _sort_out(
         problems=[ToldProblem(where=_below(source.root, problem), sentence=problem.sentence) for problem in wrong],
     )
     groups = [group_of.get(image.id, "") for image in distinct]
-    near = duplicates.hash_pairs(_hashes(distinct), settings.data.duplicate_bits)
-    summary = _with_pairs(summary, kin.alike, near, sides)
+    near = duplicates.near_hashes(_hashes(distinct), settings.data.duplicate_bits)
+    summary = _with_pairs(summary, kin.alike, near.pairs, sides)
+    summary = replace(summary, hints=[*summary.hints, *_crowd(distinct, near)])
     summary = tell(summary, _seen(distinct), kin, groups, sides, settings.data, settings.seed)
     lost = _lost(source, records, quarantined | dropped)
     files = _files(source, quarantined, unscaled_hint(facts, settings.data.radiometric_rule))
@@ -498,6 +495,17 @@ def _with_pairs(summary: DatasetSummary, alike: Pairs, near: Pairs, sides: Seque
     )
 
 
+def _crowd(images: Sequence[_Image], near: Near) -> list[str]:
+    """Say which pictures were compared with the nearest alone, since very many look like them."""
+    if not len(near.crowded):
+        return []
+    first = images[int(near.crowded[0])].path
+    return [
+        f"{len(near.crowded)} pictures look like very many others (first {first}): each was compared with the nearest "
+        "of them alone, so there are more look-alikes than are counted; is it one camera's view that never changes?"
+    ]
+
+
 def _counted(pairs: Pairs, sides: NDArray[np.str_]) -> tuple[int, int]:
     """Count how many pairs have both images on some side, and how many of them on two."""
     first, second = sides[pairs[:, 0]], sides[pairs[:, 1]]
@@ -539,17 +547,18 @@ def _box_hints(
     healthy = [image.path for image in images if faults and image.candidate.label not in faults and _boxes_else(image)]
     cut = [record.path for record in records if any(STICKS_OUT in note for note in record.notes)]
     empty = [image.path for image in images if image.candidate.boxes == () and image.candidate.label in faults]
-    bare = [
-        record.path for record in records if not record.boxes and record.label in faults and record.path not in empty
-    ]
-    faulty = sum(record.label in faults and record.path not in empty for record in records)
-    whole = [image.path for image in images if image.id in set(boxes.whole)]
+    stated, whole_ids = set(empty), set(boxes.whole)
+    faulty = [record for record in records if record.label in faults and record.path not in stated]
+    bare = [record.path for record in faulty if not record.boxes]
+    whole = [image.path for image in images if image.id in whole_ids]
     hints = {
         "with a label that is no fault have boxes, which count for nothing; is the label right?": healthy,
         "have boxes that stick out and are cut; are these x, y, width and height?": cut,
         "have a box around the whole picture, which does not say where the fault is": whole,
         "of a fault have a file of boxes without one; is the label right?": empty,
-        "of a fault have no boxes: they teach which images show it, and not where": bare if len(bare) < faulty else [],
+        "of a fault have no boxes: they teach which images show it, and not where": bare
+        if len(bare) < len(faulty)
+        else [],
     }
     told = (
         [f"{len(wrong)} boxes cannot be those of their images and are left out"]

@@ -7,6 +7,7 @@ Batches are planned ahead and painted whole: on the same machine a resumed run m
 """
 
 import math
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
@@ -107,8 +108,7 @@ def summary_line(document: SyntheticDocument) -> str:
 
 def wanted_images(records: Sequence[types.DatasetRecord], settings: GenerateSettings) -> dict[str, int]:
     """Count the images that each method makes of a class: up to `target` with the real ones, from `floor` to `cap`."""
-    training = [record.label for record in records if record.split == TRAIN]
-    real = {label: training.count(label) for label in sorted(set(training))}
+    real = dict(sorted(Counter(record.label for record in records if record.split == TRAIN).items()))
     target = settings.target or max(real.values())
     return {label: min(settings.cap, max(settings.floor, target - count)) for label, count in real.items()}
 
@@ -172,9 +172,9 @@ def still_missing(folder: RunFolder, previous: SyntheticDocument, wanted: Wanted
     curation = folder.latest(CURATION)
     if curation is None or curation.inputs.parent != previous.digest:
         return {method: dict.fromkeys(of_method, 0) for method, of_method in wanted.items()}
-    kept = [(record.method, record.label) for record in curation.records if record.kept]
+    kept = Counter((record.method, record.label) for record in curation.records if record.kept)
     return {
-        method: {label: max(0, count - kept.count((method, label))) for label, count in of_method.items()}
+        method: {label: max(0, count - kept[method, label]) for label, count in of_method.items()}
         for method, of_method in wanted.items()
     }
 
@@ -207,12 +207,12 @@ def plan_images(
     made: Sequence[types.GeneratedRecord],
 ) -> list[types.PlannedImage]:
     """Plan what to paint, in order: the class's prompts or patches in a seeded order, round after round, new seeds."""
-    plan = []
+    plan, before = [], Counter((record.method, record.label) for record in made)
     for name, of_method in missing.items():
         method = parse_method(name)
         digest = adapter.sha256 if method.adapted else None
         for label, count in of_method.items():
-            first = sum((record.method, record.label) == (name, label) for record in made)
+            first = before[name, label]
             starts = _starts(settings, method, label, sources)
             if count and not starts:
                 raise InputError(f"{name} has no prompt of class {label} to start from; run `rarefault caption` again")
@@ -228,10 +228,12 @@ def plan_heals(settings: Settings, painter: Identity, sources: Sources) -> tuple
     boxed = [
         record for record in sources.real if record.split in learned_sides(settings.train.cross_fit) and record.boxes
     ]
-    plan = []
+    plan, prompts = [], dict[str, list[types.PromptRecord]]()
+    for prompt in sources.prompts:
+        prompts.setdefault(prompt.label, []).append(prompt)
     for number, record in enumerate(record for record in boxed if record.label in healthy_of):
         label = healthy_of[record.label]
-        prompt = _healthy_prompt(settings, sources, label, record.id) if settings.generate.knows_real_pictures else None
+        prompt = _healthy_prompt(settings, prompts, label, record.id) if settings.generate.knows_real_pictures else None
         start = _Start(prompt, record.id, record.id, None, record.boxes)
         plan.append(_planned(settings, painter, None, method, label, number, start))
     stray = sorted({record.label for record in boxed} & set(settings.data.faults) - set(healthy_of))
@@ -251,12 +253,14 @@ def healthy_labels(settings: Settings, labels: Collection[str]) -> dict[str, str
     return found
 
 
-def _healthy_prompt(settings: Settings, sources: Sources, label: str, image: str) -> types.PromptRecord:
-    """Return the prompt of the healthy label that is drawn for the image."""
-    prompts = [prompt for prompt in sources.prompts if prompt.label == label]
-    if not prompts:
+def _healthy_prompt(
+    settings: Settings, prompts: Mapping[str, Sequence[types.PromptRecord]], label: str, image: str
+) -> types.PromptRecord:
+    """Return the prompt of the healthy label, of `prompts` by label, that is drawn for the image."""
+    own = prompts.get(label)
+    if not own:
         raise InputError(f"heal has no prompt of class {label} to paint by; run `rarefault caption` again")
-    return prompts[item_seed(settings.seed, SYNTHETIC.document, f"heal/{image}") % len(prompts)]
+    return own[item_seed(settings.seed, SYNTHETIC.document, f"heal/{image}") % len(own)]
 
 
 def _starts(settings: Settings, method: Method, label: str, sources: Sources) -> list[_Start]:

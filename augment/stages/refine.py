@@ -25,6 +25,7 @@ from augment.record_types import CaptionRecord, PromptRecord, PromptSummary, Ref
 from augment.records import CAPTIONS, PROMPTS, Document, RunFolder, StageInputs, item_seed
 from augment.settings import Settings
 
+SHUFFLED, DRAWN = 4096, 256  # captions
 PromptDocument = Document[PromptRecord, PromptSummary]
 
 
@@ -121,9 +122,24 @@ def draw_context(
     caption: CaptionRecord, captions: Sequence[CaptionRecord], phrase: str, other_phrases: Collection[str], seed: int
 ) -> CaptionRecord:
     """Draw one of `captions`, each as likely, whose context names none of `other_phrases`; else return `caption`."""
-    drawn = (captions[at] for at in np.random.default_rng(seed).permutation(len(captions)))
-    fits = (other for other in drawn if not class_objection(with_context(caption, other), phrase, other_phrases))
+    fits = (
+        other
+        for other in (captions[at] for at in _in_random_order(len(captions), seed))
+        if not class_objection(with_context(caption, other), phrase, other_phrases)
+    )
     return next(fits, caption)
+
+
+def _in_random_order(count: int, seed: int) -> Iterator[int]:
+    """Yield the places 0 to `count` - 1, each once.
+
+    To shuffle all for each of many captions would take the square of their number, so of more than SHUFFLED the first
+    are drawn one by one; few are needed where other captions fit.
+    """
+    rng = np.random.default_rng(seed)
+    drawn = dict.fromkeys(rng.integers(count, size=DRAWN).tolist()) if count > SHUFFLED else {}
+    yield from drawn
+    yield from (at for at in rng.permutation(count).tolist() if at not in drawn)
 
 
 def with_context(caption: CaptionRecord, other: CaptionRecord) -> str:

@@ -4,6 +4,8 @@ Only what a training learns from differs between the arms (and, for a classic on
 steps, batch size, schedule, views and the images that judge are the same. Test images are not opened here.
 """
 
+import contextlib
+import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,6 +23,10 @@ from augment.arrays import Labels, Numbers
 from augment.data.fault_groups import can_tell_faults, resolve
 from augment.data.image_store import ImageStore
 from augment.data.split import TRAIN, VAL, judged_sides, learned_sides
+from augment.distributed.group import ALONE, Group
+from augment.distributed.processes import ProcessLost, check_processes, run_in_processes
+from augment.engines.interface import Engine
+from augment.engines.local import IN_THIS_PROCESS
 from augment.methods import CLASSIC
 from augment.models.image_embedding import cache_folder
 from augment.models.model_folders import pick_device
@@ -32,21 +38,23 @@ from augment.records import (
     SYNTHETIC,
     TRAINING,
     Document,
+    Journal,
     RunFolder,
     StageInputs,
     digest_of,
     item_seed,
+    journal_parts,
 )
 from augment.settings import Settings, as_json
 from augment.spatial.end_to_end import fit_spatial
 from augment.spatial.head_training import fit_head
-from augment.spatial.held_out_copies import HeldOutCopies
+from augment.spatial.held_out_copies import Copies, HeldOutCopies
 from augment.spatial.lessons import Lessons, lessons_of
 from augment.spatial.tap_cache import TapCache
 from augment.training.arms import REAL, Arm, TrainingImage, parse_arms
 from augment.training.arms import SYNTHETIC as GENERATED
 from augment.training.cross_fit import Folds, folds_of
-from augment.training.finetune import Examples, Task, fit
+from augment.training.finetune import Examples, Task, finished, fit
 from augment.training.frame_cache import cached_frames
 from augment.training.harm_gate import HarmGate, train_gated
 from augment.training.input_size import input_of
@@ -86,6 +94,9 @@ class Material:
         targets = [self.labels.index(self.images[row].label) for row in rows]
         ids = [self.images[row].id for row in rows]
         return Examples(np.array(rows, dtype=np.int64), np.array(targets, dtype=np.int64), ids)
+
+
+Sources = tuple[Material, Build, dict[str, str]]  # images, initial networks, and what their weights are
 
 
 def _split(image: TrainingImage) -> str:
@@ -136,19 +147,23 @@ def design(settings: Settings, material: Material) -> Design:
     return Design(spec, SpatialHead(found.groups, found.kinds, pooling, BOXES if boxed else PICTURES), shape)
 
 
-def run(settings: Settings, folder: RunFolder, gate: HarmGate | None = None) -> TrainingDocument:
+def run(
+    settings: Settings,
+    folder: RunFolder,
+    gate: HarmGate | None = None,
+    engine: Engine = IN_THIS_PROCESS,
+    processes: int = 1,
+) -> TrainingDocument:
     """Train every arm with every seed; a record says what one learned from, how far it went and how well it did.
 
-    `gate` decides for arms with a gate; by default the one that reads the validation predictions.
+    `gate` decides for arms with a gate; by default the one that reads the validation predictions. So many `processes`
+    share each training of a whole network; or the `engine` has several trainings done at a time.
     """
-    dataset, curation = folder.require(DATASET), folder.require(CURATION)
-    arms = parse_arms(settings.train.arms, settings.generate.methods)
-    material = gather(dataset, curation, arms, folder.require(SYNTHETIC))
-    labels = material.labels
-    build, initial = initial_network(settings, len(labels))
+    curation, sources = folder.require(CURATION), _sources(settings, folder)
+    material, _, initial = sources
     others = {
         "seed": settings.seed,
-        "dataset": dataset.digest,
+        "dataset": material.digests[REAL],
         "faults": list(settings.data.faults),
         "baseline": settings.compare.baseline,  # what gates compare with
         **{key: named for key in ("groups", "kinds") if (named := as_json(settings.data)[key])},
@@ -156,22 +171,29 @@ def run(settings: Settings, folder: RunFolder, gate: HarmGate | None = None) -> 
     inputs = StageInputs.of(curation.digest, settings.train, others, {"initial_weights": initial})
     if done := folder.finished(TRAINING, inputs):
         return done
-    settings = _with_folds_that_fit(settings, material)
-    trainers = _Trainers(settings, folder, material, build, initial)
-    _check(settings, material, arms, trainers.design.head is not None)
+    trained = _Trained.of(settings, folder, sources, engine, processes)
+    settings, whole = trained.trainers.settings, trained.trainers.design
+    arms = parse_arms(settings.train.arms, settings.generate.methods)
+    _check(arms, whole.head is not None)
+    if processes > 1:
+        _check_sharing(settings, processes, trained.trainers.device, engine)
     arms, notes = _with_images(settings, material, arms)
-    place = folder.subfolder(TRAINING.document)
-    trained = _Trained(trainers, place, initial, build)
-    records = _train_arms(settings, arms, trained, gate or HarmGate(settings, place), notes)
-    whole = trainers.design
+    records = _train_arms(settings, arms, trained, gate or HarmGate(settings, trained.place), notes)
     summary = types.TrainingSummary(
-        labels=list(labels),
-        fault_labels=_fault_labels(settings, labels),
+        labels=list(material.labels),
+        fault_labels=_fault_labels(settings, material.labels),
         input=whole.spec.to_json(),
         head=whole.head.to_json() if whole.head else None,
         notes=notes or None,
     )
     return folder.write(Document(TRAINING, inputs, records, summary))
+
+
+def _sources(settings: Settings, folder: RunFolder) -> Sources:
+    """Return what trainings are made from, by the settings and documents of a run alone: any process may call this."""
+    arms = parse_arms(settings.train.arms, settings.generate.methods)
+    material = gather(folder.require(DATASET), folder.require(CURATION), arms, folder.require(SYNTHETIC))
+    return material, *initial_network(settings, len(material.labels))
 
 
 @dataclass(frozen=True)
@@ -182,13 +204,110 @@ class _Trained:
     place: Path
     initial: Mapping[str, str]
     build: Build
+    engine: Engine
+    processes: int
 
-    def __call__(self, arm: Arm, seed: int) -> types.TrainingRecord:
-        """Return the record of the training."""
-        material = self.trainers.material
-        task = plan(self.trainers.settings, material, arm, seed, self.initial, self.build)
-        result = self.trainers.train(task, arm, self.place / arm.name / f"seed-{seed}")
-        return _record(task, result, arm, material)
+    @classmethod
+    def of(
+        cls,
+        settings: Settings,
+        folder: RunFolder,
+        sources: Sources,
+        engine: Engine = IN_THIS_PROCESS,
+        processes: int = 1,
+    ) -> "_Trained":
+        """Return what trains the arms of a run; so many `processes` share each training."""
+        material, build, initial = sources
+        trainers = _Trainers(_with_folds_that_fit(settings, material), folder, material, build, initial)
+        return cls(trainers, folder.subfolder(TRAINING.document), initial, build, engine, processes)
+
+    def __call__(self, arm: Arm, seed: int, group: Group = ALONE) -> types.TrainingRecord:
+        """Return the record of the training, which the processes of a `group` share."""
+        trainers, place, task = self.trainers, self._place(arm, seed), self._task(arm, seed)
+        if self.processes > 1 and finished(place, task.key) is None:
+            trainers.prepare(task, arm)
+            shared = _Shared(self._elsewhere, arm, seed)
+            run_in_processes(shared, self.processes, trainers.device, f"train {task.name}")
+        result = trainers.train(task, arm, place, group)
+        return _record(task, result, arm, trainers.material)
+
+    def ahead(self, arms: Sequence[Arm], seeds: Sequence[int]) -> None:
+        """Let the engine's workers do the trainings that are not done yet, several at a time.
+
+        What has failed there is tried again, and told, where its result is asked for.
+        """
+        if self.engine is IN_THIS_PROCESS:
+            return
+        tasks = {(arm, seed): self._task(arm, seed) for seed in seeds for arm in arms}
+        left = [item for item, task in tasks.items() if finished(self._place(*item), task.key) is None]
+        for arm, seed in left:
+            self.trainers.prepare(tasks[arm, seed], arm)
+        journal = Journal(self.place / "ahead.jsonl", types.AheadRecord, uuid.uuid4().hex)
+        self.engine.map(_Ahead(self._elsewhere), [[item] for item in left], journal, _name)
+        for path in (journal.path, *journal_parts(journal.path)):
+            path.unlink(missing_ok=True)
+
+    @property
+    def _elsewhere(self) -> "_Elsewhere":
+        return _Elsewhere(self.trainers.settings, self.trainers.folder.path)
+
+    def _place(self, arm: Arm, seed: int) -> Path:
+        return self.place / arm.name / f"seed-{seed}"
+
+    def _task(self, arm: Arm, seed: int) -> Task:
+        trainers = self.trainers
+        return plan(trainers.settings, trainers.material, arm, seed, self.initial, self.build)
+
+
+@dataclass(frozen=True)
+class _Elsewhere:
+    """A run, as another process gets it."""
+
+    settings: Settings
+    run: Path
+
+    def trained(self) -> _Trained:
+        """Return what trains its arms there."""
+        folder = RunFolder(self.run)
+        return _Trained.of(self.settings, folder, _sources(self.settings, folder))
+
+
+@dataclass(frozen=True)
+class _Shared:
+    """One training, as a process of a group gets it from the process that waits."""
+
+    run: _Elsewhere
+    arm: Arm
+    seed: int
+
+    def __call__(self, group: Group) -> None:
+        """Take part in the training."""
+        self.run.trained()(self.arm, self.seed, group)
+
+
+@dataclass(frozen=True)
+class _Ahead:
+    """The work of an engine's worker: a training is an item, and its result stays in its folder."""
+
+    run: _Elsewhere
+    what: str = "trainings"
+
+    def start(self) -> Callable[[Sequence[tuple[Arm, int]]], list[types.AheadRecord]]:
+        """Read the documents of the run, and return what does the trainings of a batch."""
+        trained = self.run.trained()
+
+        def do(batch: Sequence[tuple[Arm, int]]) -> list[types.AheadRecord]:
+            for arm, seed in batch:
+                with contextlib.suppress(*FAILURES):
+                    trained(arm, seed)
+            return [types.AheadRecord(id=_name(item)) for item in batch]
+
+        return do
+
+
+def _name(item: tuple[Arm, int]) -> str:
+    """Return what a training is called: arm/seed-n."""
+    return f"{item[0].name}/seed-{item[1]}"
 
 
 def _train_arms(
@@ -203,10 +322,13 @@ def _train_arms(
             return
 
         def of_seeds(arm: Arm) -> list[types.TrainingRecord]:
+            trained.ahead([arm] if arm.gated else [], seeds)
             return [trained(arm, seed) for seed in seeds]
 
         try:
             found[arm.name] += train_gated(arm, labels, of_seeds, gate) if arm.gated else of_seeds(arm)
+        except ProcessLost:
+            raise  # nothing is wrong with the arm
         except FAILURES as error:
             failures.append(error)
             del found[arm.name]
@@ -214,6 +336,7 @@ def _train_arms(
             say(f"arm {arm.name} {notes[arm.name]}")
 
     seeds = range(settings.train.seeds)
+    trained.ahead([arm for arm in arms if not arm.gated], seeds)
     for seed in seeds:  # outside: a stopped run has whole comparisons, not whole arms
         for arm in arms:
             if not arm.gated:
@@ -242,18 +365,37 @@ class _Trainers:
         self.key = {"network": initial, "backbone": settings.train.backbone, "width": settings.train.width}
         self.cache = cache_folder(settings, folder)
 
-    def train(self, task: Task, arm: Arm, place: Path) -> types.TrainingResult:
+    def train(self, task: Task, arm: Arm, place: Path, group: Group = ALONE) -> types.TrainingResult:
         """Train one task into a folder: the whole network, or what ends it on frozen features."""
-        spatial, whole = self.design.head is not None and not arm.classic, self.settings.train.layers == "all"
-        watched = arm.named(self.settings.generate.methods) if arm.ungated in self.watched else ()
-        copies = self.copies.of(watched) if spatial else {}
+        spatial, whole = self._is_spatial(arm), self.settings.train.layers == "all"
+        copies = self._copies(arm) if spatial else {}
         if spatial and whole:
-            return fit_spatial(task, self.lessons, self.taps, place, self.device, copies)
+            return fit_spatial(task, self.lessons, self.taps, place, self.device, copies, group)
         if spatial:
             return fit_head(task, self.lessons, self.taps, place, copies)
         if whole:
-            return fit(task, self.whole_frames, place, self.device)
+            return fit(task, self.whole_frames, place, self.device, group)
         return fit_classifier(task, self.features, place)
+
+    def prepare(self, task: Task, arm: Arm) -> None:
+        """Write what a training in other processes will read, so that none of them has to write it."""
+        whole = self.settings.train.layers == "all"
+        if self._is_spatial(arm):
+            self._copies(arm)
+            if not whole or self.settings.train.weights != "none":
+                self.taps.fill(np.concatenate([task.training.rows, task.validation.rows]))
+        elif not whole:
+            self.features.of(task.training.rows, task.strong_transforms)
+            self.features.of(task.validation.rows, False)
+        else:
+            self.whole_frames  # noqa: B018  # made where it is absent
+
+    def _is_spatial(self, arm: Arm) -> bool:
+        return self.design.head is not None and not arm.classic
+
+    def _copies(self, arm: Arm) -> Copies:
+        """Return the changed copies of held-out pictures that the training of `arm` judges."""
+        return self.copies.of(arm.named(self.settings.generate.methods) if arm.ungated in self.watched else ())
 
     @cached_property
     def frames(self) -> Frames:
@@ -379,7 +521,7 @@ def plan(settings: Settings, material: Material, arm: Arm, seed: int, initial: M
     held_out = _judged(settings, material)
     card = _card(settings, material, arm, seed, initial)
     return Task(
-        name=f"{arm.name}/seed-{seed}",
+        name=_name((arm, seed)),
         key=digest_of([section, sources, card, settings.seed, sorted(arm.dropped)]),
         section=settings.train,
         run_seed=settings.seed,
@@ -444,7 +586,31 @@ def weights_of(targets: Labels, generated: npt.NDArray[np.bool_], arm: Arm, shar
     return weights
 
 
-def _check(settings: Settings, material: Material, arms: Sequence[Arm], spatial: bool) -> None:
+def _check_sharing(settings: Settings, processes: int, device: str, engine: Engine) -> None:
+    """Raise a RarefaultError where so many processes cannot share the trainings that the settings ask for."""
+    section, asked = settings.train, f"--processes is {processes}, but"
+    if engine is not IN_THIS_PROCESS:
+        raise InputError(
+            f"{asked} --engine has several trainings done at a time; share one, or do several: leave one of the two out"
+        )
+    if section.layers != "all":
+        raise InputError(
+            f"{asked} train.layers is {section.layers}, which is one small problem for each training and is not "
+            "shared; leave --processes out, or set train.layers to all"
+        )
+    if section.synthetic_norm:
+        raise InputError(
+            f"{asked} train.synthetic_norm keeps batch norms of its own for generated images, of which a process may "
+            "have none in its share of a batch; leave --processes out, or set train.synthetic_norm to false"
+        )
+    if section.batch_size < processes:
+        raise InputError(
+            f"{asked} train.batch_size is {section.batch_size}: each needs an image of every batch; ask for fewer"
+        )
+    check_processes(processes, device)
+
+
+def _check(arms: Sequence[Arm], spatial: bool) -> None:
     for arm in arms:
         if arm.balanced and not arm.classic and spatial:
             raise InputError(

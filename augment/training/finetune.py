@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from augment.arrays import Labels, Numbers, Vectors
+from augment.distributed.group import ALONE, Group
 from augment.evaluation.metrics import metrics
 from augment.json_objects import from_json, plain, write_json
 from augment.progress import progress, say
@@ -86,24 +87,28 @@ class Progress:
     looks_without_better: int = 0
     history: list[Evaluation] = field(default_factory=list)
     scaler: dict[str, float] = field(default_factory=dict)  # of the FP16 loss scale; empty on a CPU
+    processes: int = 1  # the most that any part of the training was shared by
 
 
-def fit(task: Task, frames: Frames, folder: Path, device: str) -> TrainingResult:
-    """Train `task`, or what is left of it, into `folder`.
+def fit(task: Task, frames: Frames, folder: Path, device: str, group: Group = ALONE) -> TrainingResult:
+    """Train `task`, or what is left of it, into `folder`; in a `group`, all of whose processes call this.
 
     Writes history.json, predictions.json (validation logits), model.safetensors and, last, card.json.
     """
-    return completed(folder, task, lambda: Trainer(task, frames, device))
+    return completed(folder, task, lambda: Trainer(task, frames, device, group), group)
 
 
-def completed(folder: Path, task: Task, prepare: Callable[[], "Trainer"]) -> TrainingResult:
+def completed(folder: Path, task: Task, prepare: Callable[[], "Trainer"], group: Group = ALONE) -> TrainingResult:
     """Return the result of the training that `prepare` begins, after what is left of it has run in `folder`."""
     if (result := finished(folder, task.key)) is None:
         folder.mkdir(parents=True, exist_ok=True)
         trainer = prepare()
         trainer.resume(folder / STATE_FILE)
         trainer.run(folder / STATE_FILE)
-        result = trainer.finish(folder)
+        if group.leads:
+            trainer.finish(folder)
+        group.wait()
+        result = _result(read_card(folder))
     (folder / STATE_FILE).unlink(missing_ok=True)
     return result
 
@@ -119,7 +124,8 @@ def finished(folder: Path, key: str) -> TrainingResult | None:
 def _result(card: PlainJson) -> TrainingResult:
     done, sha256 = card["training"], card["files"][WEIGHTS_FILE]["sha256"]
     steps, best_step, validation = done["steps"], done["best_step"], done["validation"]
-    return TrainingResult(sha256=sha256, steps=steps, best_step=best_step, validation=validation)
+    shared = done.get("processes")
+    return TrainingResult(sha256=sha256, steps=steps, best_step=best_step, validation=validation, processes=shared)
 
 
 def predict(network: nn.Module, frames: Frames, device: str) -> Vectors:
@@ -186,11 +192,12 @@ class _Pool:
 class Trainer:
     """The moving parts of one training: network and its copies, optimiser, best weights, progress."""
 
-    def __init__(self, task: Task, frames: Frames, device: str) -> None:
-        self.task, self.frames, self.device = task, frames, device
+    def __init__(self, task: Task, frames: Frames, device: str, group: Group = ALONE) -> None:
+        self.task, self.frames, self.device, self.group = task, frames, device, group
         self.half = device == "cuda"  # autocast to FP16; a CPU without hardware for it is 10 times slower
         # On a 2-core CPU, channels_last and the fused optimiser together are a quarter faster (72 against 58 images/s).
-        self.network = self.build().to(device).to(memory_format=torch.channels_last)
+        self.network = group.prepared(self.build().to(device).to(memory_format=torch.channels_last))
+        self.shared = self.network  # what is called in its place; `run` joins the group
         self.average = copy.deepcopy(self.network) if task.section.ema else self.network  # what is measured and kept
         both_kinds = task.generated.any() and not task.generated.all()
         # Generated images go through a copy with batch norms of its own.
@@ -221,6 +228,8 @@ class Trainer:
     def run(self, state: Path) -> None:
         """Train to the last step or until patience is out, keeping in the file `state` what resuming needs."""
         section = self.task.section
+        self.shared = self.group.joined(self.network)
+        self.progress.processes = max(self.progress.processes, self.group.size)
         steps = range(self.progress.step, section.steps)
         for step in progress(steps, len(steps), f"train {self.task.name}"):
             if self.progress.looks_without_better >= section.patience:
@@ -228,14 +237,15 @@ class Trainer:
             self.step(step)
             if self.progress.step % section.evaluate_every == 0 or self.progress.step == section.steps:
                 self.evaluate()
-                self._save(state)
+                if self.group.leads:
+                    self._save(state)
 
     def step(self, step: int) -> Tensor:
-        """Take step `step` (from 0) of the optimiser; returns the loss, a scalar."""
+        """Take step `step` (from 0) of the optimiser; returns the loss, a scalar, as far as it is this process's."""
         section = self.task.section
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(section, step) * group["pace"]
-        loss = self.loss(step)
+        loss = self.loss(step) * self.group.weight(section.batch_size)
         self.optimizer.zero_grad()
         torch.autograd.backward(self.scaler.scale(loss))
         self.scaler.step(self.optimizer)
@@ -257,25 +267,26 @@ class Trainer:
         return self.last_pool if step >= section.steps - round(section.real_last * section.steps) else self.pool
 
     def positions(self, step: int) -> Labels:
-        """Return the (batch,) positions of the examples that the step sees."""
+        """Return the positions of the examples of a step that this process sees: all, or its share of the batch."""
         batch, pool = self.task.section.batch_size, self._pool_at(step)
         drawn = batch_positions(len(pool.places), batch, step, lambda turn: self.seed(f"order/{turn}"))
         positions = pool.places[drawn]
-        if not pool.replace:
-            return positions
-        targets, instead = self.task.training.targets, self.task.stand_ins
-        return replaced(positions, targets, instead, pool.replace, self.seed(f"replace/{step}"))
+        if pool.replace:
+            targets, instead = self.task.training.targets, self.task.stand_ins
+            positions = replaced(positions, targets, instead, pool.replace, self.seed(f"replace/{step}"))
+        return self.group.share(positions)
 
     def _outputs(self, positions: Labels, step: int) -> tuple[Tensor, Tensor]:
         """Return (N, K) float32 logits, and the targets: (N,) classes, or (N, K) shares where images are mixed."""
-        task, section, seed = self.task, self.task.section, self.seed(f"mix/{step}")
+        task, section, seed = self.task, self.task.section, self.own_seed(f"mix/{step}")
         images = self.images(positions, step)
         targets = torch.from_numpy(task.training.targets[positions]).to(self.device)
         logits, wanted = [], []
         for network, rows in self.branches(task.generated[positions]):
             seen, shares = mixed(images[rows], targets[rows], len(task.labels), section.mixup, section.cutmix, seed)
+            called = self.shared if network is self.network else network
             with torch.autocast(self.device, dtype=torch.float16, enabled=self.half):
-                logits.append(network.train()(seen.contiguous(memory_format=torch.channels_last)))
+                logits.append(called.train()(seen.contiguous(memory_format=torch.channels_last)))
             wanted.append(shares)
         return torch.cat(logits).float(), torch.cat(wanted)
 
@@ -284,8 +295,8 @@ class Trainer:
         batch = torch.from_numpy(self.frames[self.task.training.rows[positions]])
         kind = "trivial" if self.task.strong_transforms else self.task.section.views
         if kind in STRONG:
-            batch = STRONG[kind](batch, self.seed(f"{kind}/{step}"))
-        generator = torch.Generator().manual_seed(self.seed(f"views/{step}"))
+            batch = STRONG[kind](batch, self.own_seed(f"{kind}/{step}"))
+        generator = torch.Generator().manual_seed(self.own_seed(f"views/{step}"))
         return random_transforms(normalise(batch.to(self.device)), generator)
 
     def branches(self, generated: npt.NDArray[np.bool_]) -> list[tuple[nn.Module, slice | Tensor]]:
@@ -300,9 +311,13 @@ class Trainer:
         """Return the seed of a random choice. It leaves out the arm: seed n has the same crops and order everywhere."""
         return item_seed(self.task.run_seed, "training", f"seed-{self.task.seed}/{item}")
 
+    def own_seed(self, item: str) -> int:
+        """Return the seed of a random choice about the pictures that this process of a group sees."""
+        return self.seed(item if self.group.leads else f"{item}/{self.group.rank}")
+
     def evaluate(self) -> None:
         """Measure on the validation set; keep the weights if they are the best so far."""
-        state, loss = self.progress, torch.stack(self.losses).mean().item()
+        state, loss = self.progress, self.group.mean(torch.stack(self.losses).mean()).item()
         self.losses.clear()
         if not math.isfinite(loss):
             raise InputError(
@@ -323,7 +338,10 @@ class Trainer:
         return found, [found["macro_f1"], -found["loss"]]
 
     def _logits(self) -> Vectors:
-        return predict(self.average, self.frames[self.task.validation.rows], self.device)
+        def judged(rows: Labels) -> tuple[Vectors]:
+            return (predict(self.average, self.frames[rows], self.device),)
+
+        return self.group.spread(judged, self.task.validation.rows)[0]
 
     def _save(self, path: Path) -> None:
         # An unfinished training of 0.1.0 goes on, so the groups keep that version's names.
@@ -360,9 +378,12 @@ class Trainer:
     def finish(self, folder: Path) -> TrainingResult:
         """Write the results of the best weights; the card comes last and marks the training as done."""
         task, state = self.task, self.progress
+        self.group = ALONE  # the others of a group have ended their work
         self.average.load_state_dict(self.best)
         write_json(folder / "history.json", state.history)
         outcome = {"steps": state.step, "best_step": state.best_step}
+        if state.processes > 1:
+            outcome["processes"] = state.processes
         remark = f"{state.step} of {task.section.steps} steps, best at {state.best_step}: "
         return self.save(folder, outcome, remark)
 

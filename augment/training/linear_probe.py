@@ -16,8 +16,8 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
-from augment.arrays import Labels, Numbers, Vectors
-from augment.models.image_embedding import stored_vectors
+from augment.arrays import Labels, Numbers, RowStore, Vectors
+from augment.models.image_embedding import store_missing
 from augment.record_types import TrainingResult
 from augment.records import digest_of, item_seed
 from augment.training.finetune import Task, classify, finished, head, measures, save_result
@@ -33,7 +33,7 @@ NEVER = -30.0  # logit of a class that an arm has no image of
 
 @dataclass(frozen=True)
 class FeatureCache:
-    """Features of images on disk, one file each: functions of image, network and transforms; runs may share them."""
+    """Features of images on disk: functions of image, network and transforms; runs may share them."""
 
     place: Path
     frames: Frames
@@ -51,7 +51,9 @@ class FeatureCache:
             with torch.inference_mode():
                 return self.extract(batch.flatten(0, 1)).reshape(len(images), VARIANTS, -1)
 
-        return stored_vectors(place, [self.ids[row] for row in rows.tolist()], compute, "batches of images to features")
+        store, ids = RowStore(place), [self.ids[row] for row in rows.tolist()]
+        store_missing(store, ids, compute, "batches of images to features")
+        return store.read(ids)
 
 
 def variants(frame: npt.NDArray[np.uint8], image: str, strong: bool) -> Tensor:

@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -18,7 +18,12 @@ def replace_file(path: Path, data: bytes) -> None:
 
     The folder must exist. A killed writer leaves at most a hidden `.spare-*` file, which nothing reads.
     """
-    with _spare(path.parent, data) as spare:
+    replace_by_parts(path, (data,))
+
+
+def replace_by_parts(path: Path, parts: Iterable[bytes]) -> None:
+    """Do what `replace_file` does with content that need not be in memory as a whole."""
+    with _spare(path.parent, parts) as spare:
         with contextlib.suppress(PermissionError):  # the FAT of USB sticks knows no modes
             spare.chmod(0o644)  # mkstemp makes it private; what we write is meant to be read
         spare.replace(path)
@@ -30,18 +35,18 @@ def create_private(path: Path, data: bytes) -> None:
 
     Of several processes that do so at once, the first one wins; a power cut leaves the whole file or none.
     """
-    with _spare(path.parent, data) as spare, contextlib.suppress(FileExistsError):
+    with _spare(path.parent, (data,)) as spare, contextlib.suppress(FileExistsError):
         os.link(spare, path)  # unlike a rename it leaves what is there
     sync_folder(path.parent)
 
 
 @contextlib.contextmanager
-def _spare(folder: Path, data: bytes) -> Iterator[Path]:
-    """Yield a durable file of `data`, hidden and private, to be renamed or linked; its own name is gone afterwards."""
+def _spare(folder: Path, parts: Iterable[bytes]) -> Iterator[Path]:
+    """Yield a durable file of `parts`, hidden and private, to be renamed or linked; its own name is gone afterwards."""
     handle, name = tempfile.mkstemp(dir=folder, prefix=".spare-")
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(data)
+            file.writelines(parts)
             file.flush()
             os.fsync(file.fileno())
         yield Path(name)

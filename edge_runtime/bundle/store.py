@@ -1,7 +1,9 @@
 """Bundles on disk: verify every file before any of it is used, and write the manifest last."""
 
 import json
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from .errors import InputError
@@ -21,13 +23,25 @@ class Bundle:
     folder: Path
     manifest: Manifest
     digest: str  # hex SHA-256 of manifest.json, which in turn holds the digest of every file
+    _looked_at: Mapping[str, Future[None]] = field(default_factory=dict, compare=False, repr=False)
+
+    def wait(self) -> None:
+        """Wait until every file was looked at; InputError is about the first that is wrong, as of `open_bundle`."""
+        for look in self._looked_at.values():
+            look.result()
 
     def model_path(self, precision: str) -> Path:
-        """The ONNX file of `precision`; InputError lists the precisions that the bundle holds."""
+        """The ONNX file of `precision`, whole; InputError lists the precisions that the bundle holds."""
         if precision not in self.manifest.precisions:
             held = ", ".join(self.manifest.precisions)
             raise InputError(f"{self.folder} holds no {precision} model, it holds {held}; choose one of these")
-        return self.folder / model_file(precision)
+        return self.path(model_file(precision))
+
+    def path(self, name: str) -> Path:
+        """One of the files, by its name in the manifest, once it was looked at."""
+        if name in self._looked_at:
+            self._looked_at[name].result()
+        return self.folder / name
 
     def identity(self) -> dict[str, str]:
         """Return name, version and digest, as events and results tell them under `model`."""
@@ -45,21 +59,38 @@ def read_pointer(path: Path) -> str | None:
         return None
 
 
-def open_bundle(folder: Path) -> Bundle:
-    """Read and verify the bundle in `folder`; InputError is one sentence about the first thing that is wrong."""
+def open_bundle(folder: Path, wait: bool = True) -> Bundle:
+    """Read and verify the bundle in `folder`; InputError is one sentence about the first thing that is wrong.
+
+    Without `wait` the ONNX files are still looked at when it returns: `path` waits for the one that it gives, and
+    `Bundle.wait` for all, which is due before anything is believed.
+    """
     try:
         data = _read_manifest(folder)
         manifest = _parse(folder, data)
-        for path, entry in manifest.files.items():
-            _verify(folder, path, entry)
     except OSError as error:
-        raise InputError(f"the bundle {folder} cannot be read ({error}); check its permissions and the disk") from error
+        raise _unreadable(folder, error) from error
+    # Most of the time goes into digests, and two at once are twice as fast; the small files come first.
+    pool = ThreadPoolExecutor(2)
+    order = sorted(manifest.files, key=lambda name: manifest.files[name].bytes)
+    looks = {name: pool.submit(_verify, folder, name, manifest.files[name]) for name in order}
+    later = {} if wait else {name: look for name, look in looks.items() if name.endswith(".onnx")}
+    try:
+        for name in manifest.files:
+            if name not in later:
+                looks[name].result()
+    finally:
+        pool.shutdown(wait=wait, cancel_futures=wait)
     for precision in manifest.precisions:
         if model_file(precision) not in manifest.files:
             raise InputError(
                 f"{folder / MANIFEST} promises {precision} but lists no {model_file(precision)}; pack it again"
             )
-    return Bundle(folder, manifest, sha256_bytes(data))
+    return Bundle(folder, manifest, sha256_bytes(data), {name: later[name] for name in manifest.files if name in later})
+
+
+def _unreadable(folder: Path, error: OSError) -> InputError:
+    return InputError(f"the bundle {folder} cannot be read ({error}); check its permissions and the disk")
 
 
 def write_bundle_manifest(folder: Path, manifest: Manifest) -> Manifest:
@@ -103,8 +134,14 @@ def _parse(folder: Path, data: bytes) -> Manifest:
 
 
 def _verify(folder: Path, name: str, entry: FileEntry) -> None:
+    try:
+        _check_file(folder, folder / name, name, entry)
+    except OSError as error:
+        raise _unreadable(folder, error) from error
+
+
+def _check_file(folder: Path, path: Path, name: str, entry: FileEntry) -> None:
     """One check per fact, the cheap ones first."""
-    path = folder / name
     if not _lies_inside(folder, path):
         raise InputError(f"{folder / MANIFEST} lists {name!r}, which lies outside the bundle; do not use this bundle")
     if not path.is_file():

@@ -5,7 +5,7 @@ import io
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
@@ -13,14 +13,17 @@ from ..bundle.errors import InputError, os_errors_as
 from ..bundle.manifest import PRECISIONS
 from ..cli_errors import Command
 from ..inference.engines import ENGINES
+from ..inference.evaluator import Evaluator
 from ..media.file_kinds import Kind, file_kind
 from .inputs import Inputs
 from .opening import cores, open_evaluator, settle_process
 from .path_lists import read_paths
-from .report import open_report
 from .results import Tally, make_writer
 from .runner import BatchRunner
-from .timing import start_bench
+
+if TYPE_CHECKING:
+    from .report import Report
+    from .timing import Bench
 
 REVIEW = "review"
 
@@ -85,10 +88,10 @@ def main(
     tally = Tally()
     evaluator = open_evaluator(bundle, engine, precision, workers)
     inputs = Inputs(_paths(paths), output)
-    timing = start_bench(evaluator, workers) if bench else None
+    timing = _timing(evaluator, workers) if bench else None
     with contextlib.ExitStack() as stack:
         stream = stack.enter_context(_open_output(output, style))
-        page = stack.enter_context(open_report(report, evaluator, inputs)) if report else None
+        page = stack.enter_context(_report(report, evaluator, inputs)) if report else None
         write = make_writer(style or ("table" if stream.isatty() else "jsonl"), stream, evaluator)
         for result in BatchRunner(evaluator, workers, heatmap, page is not None).run(inputs):
             if page:
@@ -103,6 +106,18 @@ def main(
     if timing:
         click.echo(timing.report(), err=True)
     context.exit(tally.exit_code)
+
+
+def _report(path: Path, evaluator: Evaluator, inputs: Inputs) -> contextlib.AbstractContextManager["Report"]:
+    from .report import open_report  # nothing that a run without a page needs
+
+    return open_report(path, evaluator, inputs)
+
+
+def _timing(evaluator: Evaluator, workers: int) -> "Bench":
+    from .timing import start_bench
+
+    return start_bench(evaluator, workers)
 
 
 def _updated(source: str | None, root: Path | None) -> bool:

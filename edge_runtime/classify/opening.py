@@ -16,11 +16,13 @@ from ..inference.evaluator import Evaluator
 
 def open_evaluator(folder: Path | None, engine: str = "auto", precision: str = "auto", workers: int = 1) -> Evaluator:
     """Return the bundle in `folder`, else the one that serves, on an engine for `workers` threads; it is said which."""
-    bundle = open_bundle(folder or _serving())
+    bundle = open_bundle(folder or _serving(), wait=False)
     opened = open_engine(bundle, engine, precision, callers=workers, threads=1)
+    bundle.wait()
     model = f"{bundle.manifest.name} {bundle.manifest.version} ({bundle.digest[:12]})"
     passed_over = f" (passed over {'; '.join(opened.skipped)})" if opened.skipped else ""
     click.echo(f"{model} on {opened.engine.name} {opened.engine.precision}{passed_over}", err=True)
+    _keep_memory()
     return Evaluator(bundle, opened.engine)
 
 
@@ -42,7 +44,21 @@ def settle_process() -> None:
     """Make settings of the whole process, which a command may do and a library may not."""
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # every failure comes back as a line of ours
     cv2.setNumThreads(1)  # workers do the rest
+    # glibc raises its threshold for giving memory back while a model loads; a fixed one saves 45 MB on ResNet50.
+    _mallopt(_MMAP_THRESHOLD, 64 << 10)
+
+
+def _keep_memory() -> None:
+    """Let the buffers of a picture be used again for the next one: fresh pages from the system cost their zeroing."""
+    _mallopt(_MMAP_THRESHOLD, KEPT_BYTES)
+    _mallopt(_TRIM_THRESHOLD, KEPT_BYTES)
+
+
+KEPT_BYTES = 8 << 20  # a frame of 1080p takes 6 MB
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of <malloc.h>
+
+
+def _mallopt(option: int, value: int) -> None:
     if sys.platform == "linux":
-        # glibc raises its threshold for giving memory back while a model loads; a fixed one saves 45 MB on ResNet50.
-        with contextlib.suppress(AttributeError):  # another C library
-            ctypes.CDLL(None).mallopt(-3, 65536)  # M_MMAP_THRESHOLD, bytes
+        with contextlib.suppress(AttributeError):  # another C library than glibc
+            ctypes.CDLL(None).mallopt(option, value)

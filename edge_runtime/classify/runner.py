@@ -1,25 +1,35 @@
 """Takes each input through reading, evaluation and heat map; what is wrong with one of them ends in its own result."""
 
+import contextlib
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
 from ..bundle.errors import InputError
 from ..bundle.preprocess import Frame
-from ..inference.evaluator import Evaluator
-from ..media.heatmap import overlay, write_overlay
+from ..causes import Cause
+from ..inference.evaluator import Evaluation, Evaluator, Prepared, frames_a_call
 from ..media.image_files import ReadImage, read_image, read_pages
-from ..media.video_files import read_video
 from .inputs import InputFile
-from .report import with_pictures
 from .results import Result
 
-AHEAD = 2  # inputs in work or waiting, for each worker
+AHEAD = 2  # inputs in work or waiting, for each worker and each place in a call of the engine
+
+Task = Generator[Prepared, Evaluation, list[Result]]
+"""Work on one input: it yields each frame that is to be judged, is sent what it showed, and returns the results."""
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A task, and where its results, or its failure, are waited for."""
+
+    task: Task
+    done: Future[list[Result]] = field(default_factory=Future)
 
 
 @dataclass(frozen=True)
@@ -39,44 +49,86 @@ class BatchRunner:
 
         `inputs` are taken in a thread of their own, so that a slow one holds back no result that is ready.
         """
-        waiting: queue.Queue[Future[list[Result]] | None] = queue.Queue(AHEAD * self.workers)
+        waiting: queue.Queue[_Job | None] = queue.Queue(AHEAD * self.workers * self._most)
+        jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         stopped = threading.Event()
-        pool = ThreadPoolExecutor(self.workers)
 
         def feed() -> None:
             try:
                 for task in self._tasks(inputs):
-                    waiting.put(pool.submit(task))
+                    jobs.put(job := _Job(task))
+                    waiting.put(job)
                     if stopped.is_set():
                         return
             except BaseException as error:  # noqa: BLE001  it is raised where the results are read
-                failed: Future[list[Result]] = Future()
-                failed.set_exception(error)
+                failed = _Job(_told(Path(), ""))
+                failed.done.set_exception(error)
                 waiting.put(failed)
             waiting.put(None)
 
-        feeder = threading.Thread(target=feed, daemon=True)  # it may wait for ever on standard input
-        feeder.start()
+        workers = [threading.Thread(target=self._work, args=(jobs, stopped)) for _ in range(self.workers)]
+        for thread in [threading.Thread(target=feed, daemon=True), *workers]:  # the first may wait for ever on input
+            thread.start()
         try:
-            while (future := waiting.get()) is not None:
-                yield from future.result()
+            while (job := waiting.get()) is not None:
+                yield from job.done.result()
         finally:
             stopped.set()
             while not waiting.empty():
                 waiting.get_nowait()
-            pool.shutdown(cancel_futures=True)
+            for _ in workers:
+                jobs.put(None)
+            for thread in workers:
+                thread.join()
 
-    def _tasks(self, inputs: Iterable[InputFile]) -> Iterator[Callable[[], list[Result]]]:
+    @property
+    def _most(self) -> int:
+        """How many frames are judged in one call; where pictures are drawn, no frame waits for others in memory."""
+        return 1 if self.pictures or self.heatmaps is not None else frames_a_call(self.evaluator)
+
+    def _work(self, jobs: "queue.SimpleQueue[_Job | None]", stopped: threading.Event) -> None:
+        """Take what waits, a fair share of it at a time, until None is taken or the run has stopped."""
+        while (job := jobs.get()) is not None and not stopped.is_set():
+            group = [job]
+            share = min(self._most, 1 + jobs.qsize() // self.workers)
+            with contextlib.suppress(queue.Empty):
+                while len(group) < share and (job := jobs.get_nowait()) is not None:
+                    group.append(job)
+            self._judge(group)
+            if job is None:
+                return
+
+    def _judge(self, group: Sequence[_Job]) -> None:
+        """Take several jobs to their ends, side by side, with one call of the engine for the next frame of each."""
+        answers: list[tuple[_Job, Evaluation | None]] = [(job, None) for job in group]
+        while answers:
+            asked = []
+            for job, evaluation in answers:
+                try:
+                    asked.append((job, job.task.send(evaluation)))  # type: ignore[arg-type]  # None starts it
+                except StopIteration as end:
+                    job.done.set_result(end.value)
+                except BaseException as error:  # noqa: BLE001  it is raised where the results are read
+                    job.done.set_exception(error)
+            try:
+                found = self.evaluator.answer([prepared for _, prepared in asked])
+            except BaseException as error:  # noqa: BLE001
+                for job, _ in asked:
+                    job.done.set_exception(error)
+                return
+            answers = [(job, evaluation) for (job, _), evaluation in zip(asked, found, strict=True)]
+
+    def _tasks(self, inputs: Iterable[InputFile]) -> Iterator[Task]:
         """Yield what there is to do, in order; a video's frames come out of its decoder here."""
         for item in inputs:
             if item.reason is not None:
-                yield partial(_told, item.path, item.reason)
+                yield _told(item.path, item.reason)
             elif item.is_video:
                 yield from self._video(item.path)
             else:
-                yield partial(self._image, item.path)
+                yield self._image(item.path)
 
-    def _image(self, path: Path) -> list[Result]:
+    def _image(self, path: Path) -> Task:
         """Return a result for each page, and for each sampled frame of a film that lies behind the picture."""
         results: list[Result] = []
         film_at = None
@@ -89,44 +141,64 @@ class BatchRunner:
                 film_at = film_at or page.image.film_at
                 bare = Result(path, notes=page.image.notes, decode_ms=_since(started), page=page.number)
                 first = partial(read_image, path, radiometric=spec.radiometric) if page.number in (None, 1) else None
-                results.append(self._filled(bare, page.image.frame, first))
+                frame, prepared = self._prepared(page.image.frame)
+                del page  # nor is its whole frame kept while others are read
+                results.append(self._filled(bare, (yield prepared), frame, first))
             started = time.perf_counter()
         if film_at:
-            results += [result for task in self._video(path, film_at) for result in task()]
+            for task in self._video(path, film_at):
+                results += yield from task
         return results
 
-    def _video(self, path: Path, offset: int = 0) -> Iterator[Callable[[], list[Result]]]:
+    def _video(self, path: Path, offset: int = 0) -> Iterator[Task]:
+        from ..media.video_files import read_video  # starts processes, which pictures do not need
+
         notes = ("of the film behind the picture",) if offset else ()
         started = time.perf_counter()
         try:
             for sampled in read_video(path, offset=offset):
                 # The child decodes while we evaluate, so this is the time spent waiting for it.
                 bare = Result(path, None, None, notes, _since(started), sampled.number, sampled.seconds)
-                yield partial(self._frame, bare, sampled.frame)
+                yield self._frame(bare, *self._prepared(sampled.frame))
                 started = time.perf_counter()
         except InputError as error:
-            yield partial(_told, path, str(error), notes)
+            yield _told(path, str(error), notes)
 
-    def _frame(self, result: Result, frame: Frame) -> list[Result]:
-        return [self._filled(result, frame)]
+    def _frame(self, result: Result, frame: Frame | None, prepared: Prepared) -> Task:
+        return [self._filled(result, (yield prepared), frame)]
 
-    def _filled(self, result: Result, frame: Frame, reread: Callable[[], ReadImage] | None = None) -> Result:
-        """Return the result with the frame's evaluation and heat map.
+    def _prepared(self, frame: Frame) -> tuple[Frame | None, Prepared]:
+        """Return the frame, where something is drawn on it later, and what the model will see of it."""
+        drawn = self.pictures or self.heatmaps is not None
+        return frame if drawn else None, self.evaluator.prepare(frame)
+
+    def _filled(
+        self, result: Result, evaluation: Evaluation, frame: Frame | None, reread: Callable[[], ReadImage] | None = None
+    ) -> Result:
+        """Return the result with its frame's evaluation and heat map.
 
         `frame` may have been decoded smaller; `reread` gives the whole picture, which people get to see.
         """
-        evaluation = self.evaluator.evaluate(frame)
+        if evaluation.cause is Cause.MODEL:
+            raise InputError(evaluation.reason or "")
         picture = None
-        if self.heatmaps is not None and evaluation.cam is not None:
+        if self.heatmaps is not None and frame is not None and evaluation.cam is not None:
+            from ..media.heatmap import overlay, write_overlay
+
             whole = reread().frame if reread else frame
             manifest = self.evaluator.bundle.manifest
             drawn = overlay(whole, evaluation.cam, manifest.input, manifest.head.full_heat)
             picture = write_overlay(self.heatmaps, result.path, result.part, drawn)
         judged = replace(result, reason=evaluation.reason, evaluation=evaluation, heatmap=picture)
-        return with_pictures(judged, frame, self.evaluator.bundle.manifest) if self.pictures else judged
+        if not self.pictures or frame is None:
+            return judged
+        from .report import with_pictures
+
+        return with_pictures(judged, frame, self.evaluator.bundle.manifest)
 
 
-def _told(path: Path, reason: str, notes: tuple[str, ...] = ()) -> list[Result]:
+def _told(path: Path, reason: str, notes: tuple[str, ...] = ()) -> Task:
+    yield from ()
     return [Result(path, reason, notes=notes)]
 
 

@@ -4,14 +4,14 @@ import contextlib
 import importlib.util
 import io
 import logging
-import mmap
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as ort
 
@@ -20,6 +20,7 @@ from ..bundle.golden import check_outputs, load_golden
 from ..bundle.heads import Outputs
 from ..bundle.preprocess import Frames
 from ..bundle.store import Bundle
+from .external_data import check_self_contained
 from .gpu_driver import ask_driver
 from .openvino_engine import load_openvino
 from .tensorrt_engine import TensorRtEngine, load_tensorrt, variant_of
@@ -37,7 +38,6 @@ ENGINES = (TENSORRT, "cuda", OPENVINO, "cpu")  # in the order in which "auto" tr
 PREFERRED, PREFERRED_ON_GPU = ("int8", "fp32", "fp16"), ("fp16", "fp32", "int8")
 
 PROBES = 2  # golden frames that an engine answers before it is believed; `edge-station check` asks for all
-EXTERNAL_DATA = b"\x0a\x08location\x12"  # how a tensor's ONNX message names the file that holds its values
 
 _ORT_ERRORS = (
     *(ort.Fail, ort.InvalidArgument, ort.NoSuchFile, ort.NoModel, ort.EngineError, ort.RuntimeException),
@@ -121,13 +121,22 @@ def open_engine(
             order = PREFERRED_ON_GPU if candidate in (TENSORRT, "cuda") else PREFERRED
             wanted = next(choice for choice in order if choice in bundle.manifest.precisions)
         engine = (load or load_engine)(bundle, candidate, wanted, callers, threads)
-        check_outputs(engine.run(probe.flat), probe, wanted)
+        check_outputs(_answers(engine, probe.flat, callers), probe, wanted)
         return engine
 
     if name != "auto":
         return Opened(proven(name, precision))
     engine = AutoEngine(proven, precision, there)
     return Opened(engine, tuple(engine.skipped))
+
+
+def _answers(engine: Engine, frames: Frames, callers: int) -> Outputs:
+    """Run the engine on `frames`, a part in each of the threads that will call it."""
+    if callers == 1:
+        return engine.run(frames)
+    with ThreadPoolExecutor(callers) as pool:
+        parts = [*pool.map(engine.run, np.array_split(frames, min(callers, len(frames))))]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 class AutoEngine:
@@ -183,7 +192,7 @@ class AutoEngine:
 def load_engine(bundle: Bundle, name: str, precision: str, callers: int = 1, threads: int = 0) -> Engine:
     """Load an available engine without proof, for those who check all golden frames themselves."""
     path, outputs = bundle.model_path(precision), bundle.manifest.head.outputs
-    _check_self_contained(path)
+    check_self_contained(path)
     missing = _load_cuda() if name in (TENSORRT, "cuda") else ""
     if name == TENSORRT and _installed(TENSORRT):
         return load_tensorrt(bundle, precision)
@@ -273,15 +282,6 @@ def _fits(shape: tuple[object, ...], expected: tuple[int | None, ...]) -> bool:
     """Whether a shape is the expected one; None, and a name in a file, stand for any number."""
     pairs = zip(shape, expected, strict=False)
     return len(shape) == len(expected) and all(not isinstance(s, int) or e in (None, s) for s, e in pairs)
-
-
-def _check_self_contained(path: Path) -> None:
-    """Refuse a model that keeps weights in another file: they would be read unverified, from wherever it says."""
-    if path.stat().st_size == 0:
-        raise InputError(f"{path} is empty; pack the bundle again")
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        if data.find(EXTERNAL_DATA) >= 0:
-            raise InputError(f"{path} keeps weights in another file, which nobody verifies; pack the bundle again")
 
 
 def _first_line(error: BaseException) -> str:

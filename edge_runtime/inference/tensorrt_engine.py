@@ -77,7 +77,7 @@ def model_path(bundle: Bundle, precision: str) -> Path:
     name = model_file(variant_of(precision))
     if precision not in bundle.manifest.precisions or name not in bundle.manifest.files:
         raise UnavailableError(f"{bundle.folder} holds no {name} for TensorRT; choose another precision or engine")
-    return bundle.folder / name
+    return bundle.path(name)
 
 
 def variant_of(precision: str) -> str:

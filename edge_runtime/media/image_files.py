@@ -1,5 +1,6 @@
 """The one image reader: training, curation, export and the edge all see the same pixels of the same file."""
 
+import itertools
 import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -84,19 +85,19 @@ def read_pages(
     name = path.name or str(path)
     try:
         found = _pages(_read_bytes(path), path.suffix, spec, radiometric)
-        page: ReadImage | InputError | None = next(found)
+        held: list[ReadImage | InputError] = [next(found)]  # handed on below, not kept: a picture may take 192 MB
     except InputError as error:
         yield Page(None, f"{name} {error}", None)
         return
     number: int | None = None
-    while page is not None:
-        following = next(found, None)
-        number = (number or 0) + 1 if number or following is not None else None
-        if isinstance(page, InputError):
-            yield Page(None, f"{name} {page}", number)
-        else:
-            yield Page(page, None, number)
-        page = following
+    while held:
+        held += itertools.islice(found, 1)
+        number = (number or 0) + 1 if number or len(held) > 1 else None
+        yield _page(held.pop(0), name, number)
+
+
+def _page(page: ReadImage | InputError, name: str, number: int | None) -> Page:
+    return Page(None, f"{name} {page}", number) if isinstance(page, InputError) else Page(page, None, number)
 
 
 def decode_image(

@@ -181,12 +181,14 @@ def test_the_table_of_stages_names_modules_that_make_their_documents():
         assert callable(module.summary_line)
 
 
-def test_documents_are_written_as_they_were_before_records_had_types(tmp_path):
+def test_a_document_holds_a_record_a_line(tmp_path):
     record = CaptionRecord(id="1", label="l", prefix="p", caption="p, é")
     RunFolder(tmp_path).write(Document(CAPTIONS, StageInputs("p", {"a": (1, 2)}, {}), [record], NoSummary()))
     text = (tmp_path / "captions" / "v0001.json").read_text()
     content = json.loads(text)
-    assert text == json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+    assert ' "records": [\n{"id": "1", "label": "l", "prefix": "p", "caption": "p, é"}\n ]\n}\n' in text
+    head = json.dumps({**content, "records": []}, indent=1, ensure_ascii=False)
+    assert text.startswith(head.removesuffix("[]\n}"))
     assert list(content) == [
         "schema",
         "schema_version",
@@ -206,3 +208,29 @@ def test_settings_that_change_nothing_may_stand_in_an_older_document(tmp_path):
     folder.write(make())
     assert folder.finished(CAPTIONS, StageInputs("p", {}, {"m": {"sha256": "x"}}, left_out=("a",)))
     assert folder.finished(CAPTIONS, StageInputs("p", {}, {"m": {"sha256": "x"}})) is None
+
+
+def test_a_document_is_digested_and_read_line_by_line_as_in_one(tmp_path):
+    folder = RunFolder(tmp_path)
+    records = [CaptionRecord(id=str(n), label="l", prefix=' "records": [', caption="p, é\n]") for n in range(3)]
+    written = folder.write(
+        Document(CAPTIONS, StageInputs("p", {"b": 1, "a": [2]}, {"records": "m"}), records, NoSummary())
+    )
+    content = json.loads((tmp_path / "captions" / "v0001.json").read_text())
+    del content["created"]
+    assert written.digest == digest_of(content)
+    assert RunFolder(tmp_path).latest(CAPTIONS) == written
+    indented = json.dumps({**content, "created": written.created}, indent=1)  # as earlier versions wrote it
+    (tmp_path / "captions" / "v0001.json").write_text(indented)
+    assert RunFolder(tmp_path).latest(CAPTIONS) == written
+
+
+@pytest.mark.parametrize("records", [0, 2])
+def test_a_document_that_was_cut_off_anywhere_is_passed_over(tmp_path, records):
+    made = [CaptionRecord(id=str(n), label="l", prefix="p", caption="p") for n in range(records)]
+    RunFolder(tmp_path).write(Document(CAPTIONS, StageInputs("p", {}, {}), made, NoSummary()))
+    path = tmp_path / "captions" / "v0001.json"
+    whole = path.read_bytes()
+    for size in range(0, len(whole) - 2, 7):
+        path.write_bytes(whole[:size])
+        assert RunFolder(tmp_path).latest(CAPTIONS) is None

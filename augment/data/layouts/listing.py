@@ -1,14 +1,19 @@
 """What listing a source results in, and the walk through folders that every layout shares."""
 
 import os
+import stat
 from collections import Counter
 from collections.abc import Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from augment.data.boxes import DrawnBox
 from augment.data.problems import Problem
+from augment.stores.pictures import PictureTree
+from edge_runtime.bundle.files import sha256_file
 from edge_runtime.media.file_kinds import IMAGE_SUFFIXES, SUFFIXES, Kind, file_kind, made_by_system, unread
+from edge_runtime.media.image_files import MAX_BYTES
 from edge_runtime.text_files import printable
 
 PLAIN_SUFFIXES = IMAGE_SUFFIXES - set(SUFFIXES["HEIC"])  # a file of these names is a picture, whatever its reader says
@@ -57,17 +62,40 @@ class Source:
     problems: tuple[Problem, ...] = ()
     notes: tuple[str, ...] = ()
     feedback: Path | None = None  # where the pictures of candidates with an origin lie
+    store: PictureTree | None = None  # what fetches the files below `root`, where these lie on a store
 
     def file(self, candidate: Candidate) -> Path:
-        """Return the path of the candidate's file."""
+        """Return the path of the candidate's file, fetched from its store; InputError where that no longer has it."""
+        path = self._path(candidate)
+        return self.store.ensure(path) if self.store and not candidate.origin else path
+
+    def _path(self, candidate: Candidate) -> Path:
         if candidate.origin and self.feedback:
             return self.feedback / candidate.path.partition("/")[2]
         return self.root / candidate.path
+
+    def digests(self) -> list[str]:
+        """Return the SHA-256 of each candidate's bytes, or "" where there is no regular file of a sensible size."""
+        stored = [self._path(candidate) for candidate in self.candidates if self.store and not candidate.origin]
+        known = dict(zip(stored, self.store.digests(stored), strict=True)) if self.store else {}
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            paths = [self._path(candidate) for candidate in self.candidates]
+            return list(pool.map(lambda path: known[path] if path in known else _file_digest(path), paths))
 
     @property
     def classes(self) -> dict[str, int]:
         """Images per class, in the order of the names."""
         return dict(sorted(Counter(candidate.label for candidate in self.candidates).items()))
+
+
+def _file_digest(path: Path) -> str:
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_BYTES:  # opening a pipe would wait for ever
+            return ""
+        return sha256_file(path)
+    except OSError:
+        return ""
 
 
 def told(source: Source) -> list[str]:

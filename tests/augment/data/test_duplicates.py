@@ -50,11 +50,6 @@ def test_hash_pairs_equal_those_counted_bit_by_bit(values: list[int], bits: int)
     assert hash_pairs(np.array(values, np.uint64), bits).tolist() == expected
 
 
-def test_hash_pairs_are_found_across_blocks() -> None:
-    hashes = np.array([1, 2**40, 2**50, 1, 2**40], np.uint64)
-    assert hash_pairs(hashes, 0, block=2).tolist() == [[0, 3], [1, 4]]
-
-
 def test_a_shared_layout_without_shared_detail_is_no_duplicate() -> None:
     cells = [np.clip(bars() + noise(seed) // 8, 0, 255).astype(np.uint8) for seed in (1, 2)]
     brighter = np.clip(cells[0].astype(int) + 20, 0, 255).astype(np.uint8)

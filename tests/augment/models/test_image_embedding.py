@@ -53,13 +53,13 @@ def test_imagenet_weights_know_photographs(lite0):
 def test_the_nearest_image_is_that_of_the_least_angle_and_excluded_ones_do_not_count():
     rows, others = np.eye(2, dtype=np.float32), np.array([[0.6, 0.8], [1.0, 0.0]], np.float32)
     np.testing.assert_allclose(nearest_distance(rows, others), [0.0, 0.2], atol=1e-7)
-    not_itself = np.array([[False, True], [False, False]])
-    np.testing.assert_allclose(nearest_distance(rows, others, excluded=not_itself), [0.4, 0.2], atol=1e-7)
+    own, theirs = np.array([0, 1]), np.array([2, 0])
+    np.testing.assert_allclose(nearest_distance(rows, others, own, theirs), [0.4, 0.2], atol=1e-7)
     np.testing.assert_array_equal(nearest_distance(rows, others[:0]), [1, 1])
     opposite, whole = np.array([[1.0, 0.0]]), np.array([[-1.0, 0.0], [1.0, 0.0]])
-    excluded = np.array([[False, True]])
-    assert nearest_distance(opposite, whole, excluded) == [2.0]  # an excluded pair is nobody's nearest
-    assert nearest_distance(opposite, whole, excluded, excluded_likeness=0.0) == [1.0]
+    assert nearest_distance(opposite, whole, np.array([7]), np.array([5, 7])) == [
+        2.0
+    ]  # such a pair is nobody's nearest
 
 
 def test_without_the_weights_package_it_is_one_sentence(monkeypatch):

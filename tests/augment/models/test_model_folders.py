@@ -5,11 +5,12 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
-from augment.models.model_folders import EMBEDDED, find_model, folder_digest
+from augment.models.model_folders import EMBEDDED, find_model, folder_digest, in_halves
 from augment.presets import PRESETS
 from edge_runtime.bundle.errors import InputError
-from tests.support import published_layout
+from tests.support import model_hub, published_layout
 
 
 def local_model(folder):
@@ -70,3 +71,55 @@ def test_blip_as_published_is_a_pickle_and_the_error_says_what_to_do(tmp_path, m
     monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *names, **options: str(folder))
     with pytest.raises(InputError, match="save_pretrained"):
         find_model(PRESETS["sd21"].caption.model, "blip")
+
+
+def test_a_hub_gives_the_revision_that_was_asked_for_or_says_what_to_do(tmp_path):
+    """By the hub's own client, from a hub on the loopback interface."""
+    commit, folder = "a" * 40, published_layout.write_gpt2(tmp_path / "gpt2")
+    asked = [("own/gpt2", commit), ("own/gpt2", "b" * 40), ("own/gated", ""), ("own/unknown", "")]
+    probe = (
+        "from augment.models.model_folders import find_model\n"
+        "from edge_runtime.bundle.errors import UnavailableError\n"
+        f"for name, revision in {asked}:\n"
+        "    try:\n"
+        "        print(find_model(name, 'gpt2', '', revision).identity['revision'])\n"
+        "    except UnavailableError as error:\n"
+        "        print(error)\n"
+    )
+    with model_hub.serve({"own/gpt2": (commit, folder), "own/gated": (commit, folder)}, ("own/gated",)) as address:
+        environment = {**os.environ, "HF_ENDPOINT": address, "HF_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "0"}
+        done = subprocess.run(
+            [sys.executable, "-c", probe], env=environment, capture_output=True, text=True, check=True
+        )
+    found, gone, gated, unknown = done.stdout.splitlines()
+    assert found == commit
+    assert "does not hold that revision" in gone
+    assert "ask for consent" in gated
+    assert "no such model" in unknown
+    assert not list((tmp_path / "home").rglob("pytorch_model.bin"))
+
+
+def test_what_a_gpu_does_not_hold_at_once_is_made_in_halves_in_order():
+    sizes = []
+
+    def at_most_two(items):
+        sizes.append(len(items))
+        if len(items) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return [item * 10 for item in items]
+
+    assert in_halves(at_most_two, range(5)) == [0, 10, 20, 30, 40]
+    assert sizes == [5, 2, 3, 1, 2]
+
+
+def test_a_single_item_that_does_not_fit_and_any_other_failure_are_told():
+    def never(items):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    def wrong(items):
+        raise RuntimeError("shapes do not fit")
+
+    with pytest.raises(torch.OutOfMemoryError):
+        in_halves(never, [1, 2])
+    with pytest.raises(RuntimeError, match="shapes"):
+        in_halves(wrong, [1, 2])

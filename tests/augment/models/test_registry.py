@@ -22,3 +22,11 @@ def test_naming_the_models_loads_no_library():
     )
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
+
+
+def test_what_was_released_is_loaded_again_when_it_is_asked_for():
+    models = Models(PRESETS["mini"])
+    first = models.writer
+    models.release()
+    assert "writer" not in vars(models)
+    assert models.writer is not first

@@ -15,6 +15,7 @@ from augment.stages import curate
 from augment.stages.curate import Measure, Pool, Seen
 from edge_runtime.bundle.errors import InputError
 from tests.support.made_documents import made
+from tests.support.pickled_engine import PickledEngine
 
 SECTION = CurateSettings(blank_std=4, duplicate_bits=1, copy_bits=2, lookalike_bits=3, ceiling=1.2, top_k=1, visible=10)
 FAR = 0xFFFF_FFFF_0000_0000
@@ -242,8 +243,9 @@ def test_the_stage_reads_pictures_counts_reasons_and_says_what_is_missing(tmp_pa
     marked = replace(document.summary, learning_curve=replace(document.summary.learning_curve, macro_recall=[0.125]))
     folder.write(replace(document, summary=marked))
     folder.write(made(SYNTHETIC, parent.digest, records, summary, settings={"round": 2}))
-    again = curate.run(settings, folder)
+    again = curate.run(settings, folder, PickledEngine())
     assert again.version == 3
+    assert again.records == document.records
     assert again.summary.learning_curve.macro_recall == [0.125]
 
 

@@ -19,6 +19,7 @@ from augment.stages import generate
 from edge_runtime.bundle.errors import InputError
 from edge_runtime.bundle.files import sha256_bytes
 from tests.support.made_documents import made
+from tests.support.pickled_engine import PickledEngine
 
 
 class NoisePainter:
@@ -122,6 +123,14 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_images(tmp_path):
     assert resumed.digest == whole.digest
     for record in whole.records:
         assert (tmp_path / "whole" / record.path).read_bytes() == (tmp_path / "killed" / record.path).read_bytes()
+
+
+def test_workers_paint_what_this_process_paints(tmp_path):
+    whole = generate.run(settings(target=10), run_folder(tmp_path / "whole"), NoiseModels())
+    spread = generate.run(settings(target=10), run_folder(tmp_path / "spread"), NoiseModels(), PickledEngine())
+    assert spread.digest == whole.digest
+    for record in whole.records:
+        assert (tmp_path / "whole" / record.path).read_bytes() == (tmp_path / "spread" / record.path).read_bytes()
 
 
 def test_a_second_call_paints_nothing_until_curation_asks(tmp_path):

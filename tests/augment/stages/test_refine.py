@@ -17,6 +17,7 @@ from augment.settings import RefineSettings
 from augment.stages import refine
 from augment.stages.caption import with_prefix
 from tests.support.made_documents import made
+from tests.support.pickled_engine import PickledEngine
 from tests.support.scripted_models import WordBudget
 
 OTHERS = {"closed valve"}
@@ -166,6 +167,7 @@ def test_mixed_contexts_are_the_same_after_a_kill(tmp_path):
         len(folder.journal(PROMPTS, RefinedCaption, {}).path.read_bytes().splitlines()) == 3
     )  # the key and two captions
     assert refine.run(settings, folder, Script()).digest == whole.digest
+    assert refine.run(settings, backgrounds(tmp_path / "spread"), Script(), PickledEngine()).digest == whole.digest
     other = refine.run(replace(settings, seed=1), folder, Script())
     assert [record.context for record in other.records] != [record.context for record in whole.records]
 

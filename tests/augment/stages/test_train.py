@@ -8,6 +8,8 @@ import pytest
 import safetensors.torch
 import torch
 
+from augment.engines.local import LocalEngine
+from augment.engines.ray_engine import RayEngine
 from augment.json_objects import from_json
 from augment.record_types import DatasetRecord
 from augment.records import CURATION, DATASET, TRAINING, RunFolder
@@ -54,6 +56,27 @@ def test_the_document_names_labels_faults_input_and_initial_weights(trained):
     assert document.inputs.models == {"initial_weights": {"source": "none", "classifier": "fresh"}}
     assert document.inputs.parent == folder.require(CURATION).digest
     assert "best on validation" in train.summary_line(document)
+
+
+def test_trainings_that_ray_does_at_the_same_time_leave_the_files_of_the_serial_run(trained, tmp_path, capsys):
+    settings, run = tiny_run(tmp_path)
+    engine = RayEngine(2)
+    try:
+        document = train.run(settings, run, engine=engine)
+    finally:
+        engine.close()
+    assert document.digest == trained[1].require(TRAINING).digest
+    assert training_files(run) == training_files(trained[1])
+    assert "6 of 6 steps" not in capsys.readouterr().err  # nothing was left to do here
+
+
+def test_an_arm_that_fails_with_an_engine_is_left_out_as_without(tmp_path):
+    settings, run = tiny_run(tmp_path)
+    wild = {"optimizer": "sgd", "learning_rate": 10.0, "weight_decay": 10.0, "warmup": 0.0, "steps": 40}
+    settings = short(settings, **wild, evaluate_every=40)
+    with pytest.raises(InputError, match=r"diverged.*lower train.learning_rate"):
+        train.run(settings, run, engine=LocalEngine())
+    assert not list((run.path / "training").glob("ahead*"))
 
 
 def test_a_checkpoint_gives_the_predictions_that_lie_beside_it(trained):

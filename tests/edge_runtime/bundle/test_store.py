@@ -53,6 +53,16 @@ def test_one_flipped_bit_is_refused_with_both_digests(bundle: Path) -> None:
         open_bundle(bundle)
 
 
+def test_a_flipped_bit_is_told_before_its_file_is_given_and_before_anything_is_believed(bundle: Path) -> None:
+    model = bundle / "model.fp32.onnx"
+    model.write_bytes(bytes([model.read_bytes()[0] ^ 1]) + model.read_bytes()[1:])
+    opened = open_bundle(bundle, wait=False)
+    assert opened.model_path("fp16") == bundle / "model.fp16.onnx"
+    for look in (lambda: opened.model_path("fp32"), opened.wait):
+        with pytest.raises(InputError, match=f"{model} has sha256"):
+            look()
+
+
 def test_a_link_out_of_the_folder_is_refused(bundle: Path, tmp_path: Path) -> None:
     (bundle / "golden.json").rename(tmp_path / "elsewhere.json")
     (bundle / "golden.json").symlink_to(tmp_path / "elsewhere.json")

@@ -17,7 +17,7 @@ def evaluator(packed) -> Evaluator:
     return Evaluator(bundle, open_engine(bundle, "cpu", "fp32").engine)
 
 
-def test_every_stage_of_the_evaluated_inputs_is_counted(packed):
+def test_every_stage_of_the_evaluated_inputs_is_counted(packed, tmp_path):
     judge = evaluator(packed)
     bench = start_bench(judge, workers=2)
     frame = np.full((8, 8, 3), (0, 64, 32), np.uint8)
