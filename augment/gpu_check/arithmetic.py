@@ -52,11 +52,11 @@ def _measured(
             seen = compute(device, torch.float32)
     except RuntimeError as error:  # as where a processor has no such kernel, or a GPU's library does not load
         return Finding(name, False, f"it fails: {str(error).splitlines()[0]}")
-    error = float((seen.double().cpu() - truth).abs().max() / truth.abs().max())
+    apart = float((seen.double().cpu() - truth).abs().max() / truth.abs().max())
     kind = str(seen.dtype).removeprefix("torch.")
     wrong = "" if seen.dtype == expected else f"; it gives {kind}, expected {expected}"
-    sentence = f"relative error {error:.1e} in {kind}, at most {most:.0e} is allowed{wrong}{note and '; '}{note}"
-    return Finding(name, bool(error <= most) and not wrong, sentence)
+    sentence = f"relative error {apart:.1e} in {kind}, at most {most:.0e} is allowed{wrong}{note and '; '}{note}"
+    return Finding(name, bool(apart <= most) and not wrong, sentence)
 
 
 def _product(device: str, kind: torch.dtype) -> Tensor:

@@ -229,8 +229,8 @@ def plan_heals(settings: Settings, painter: Identity, sources: Sources) -> tuple
         record for record in sources.real if record.split in learned_sides(settings.train.cross_fit) and record.boxes
     ]
     plan, prompts = [], dict[str, list[types.PromptRecord]]()
-    for prompt in sources.prompts:
-        prompts.setdefault(prompt.label, []).append(prompt)
+    for known in sources.prompts:
+        prompts.setdefault(known.label, []).append(known)
     for number, record in enumerate(record for record in boxed if record.label in healthy_of):
         label = healthy_of[record.label]
         prompt = _healthy_prompt(settings, prompts, label, record.id) if settings.generate.knows_real_pictures else None

@@ -6,12 +6,10 @@ import io
 import logging
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Protocol
 
-import numpy as np
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as ort
 
@@ -121,22 +119,14 @@ def open_engine(
             order = PREFERRED_ON_GPU if candidate in (TENSORRT, "cuda") else PREFERRED
             wanted = next(choice for choice in order if choice in bundle.manifest.precisions)
         engine = (load or load_engine)(bundle, candidate, wanted, callers, threads)
-        check_outputs(_answers(engine, probe.flat, callers), probe, wanted)
+        # In this thread alone: two first calls of OpenVINO at once wait for each other for ever.
+        check_outputs(engine.run(probe.flat), probe, wanted)
         return engine
 
     if name != "auto":
         return Opened(proven(name, precision))
     engine = AutoEngine(proven, precision, there)
     return Opened(engine, tuple(engine.skipped))
-
-
-def _answers(engine: Engine, frames: Frames, callers: int) -> Outputs:
-    """Run the engine on `frames`, a part in each of the threads that will call it."""
-    if callers == 1:
-        return engine.run(frames)
-    with ThreadPoolExecutor(callers) as pool:
-        parts = [*pool.map(engine.run, np.array_split(frames, min(callers, len(frames))))]
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 class AutoEngine:

@@ -215,7 +215,7 @@ def _read_bytes(path: Path) -> bytes:
         if status.st_size > MAX_BYTES:
             raise InputError(f"is {status.st_size} bytes, at most {MAX_BYTES} are read; scale the image down")
         with path.open("rb") as file:
-            return file.read(MAX_BYTES)
+            return file.read(status.st_size + 1)  # room for MAX_BYTES would be new pages for every picture
     except FileNotFoundError as error:
         raise InputError("does not exist, or is a link to nothing; check the path") from error
     except (OSError, ValueError) as error:  # ValueError: a NUL inside the name

@@ -29,7 +29,7 @@ def quick_settings() -> Settings:
     mini = PRESETS["mini"]
     return replace(
         mini,
-        data=DataSettings(source=".", faults=("valve_leaking",)),
+        data=DataSettings(source=str(Path(__file__).parent), faults=("valve_leaking",)),
         caption=replace(mini.caption, batch_size=2, max_new_tokens=6),
         refine=replace(mini.refine, attempts=4, max_new_tokens=6),
         generate=replace(mini.generate, batch_size=2, steps=2),

@@ -14,12 +14,16 @@ from augment.models.interfaces import Order
 from augment.models.registry import Models
 from augment.presets import PRESETS
 from augment.settings import Settings
-from augment.training.finetune import Trainer, fit
+from augment.training.finetune import Trainer, completed, fit
 from augment.training.lora import Adaptation
 from tests.support.drawn_run import DiesAtStep, Killed, tiny_task
 
 CAPTION = "a photo of a valve"
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
+
+
+class Dying(DiesAtStep, Trainer):
+    dies_at = 5  # after the looks at steps 2 and 4
 
 
 def mini(device: str, **generate: object) -> Settings:
@@ -84,7 +88,7 @@ def test_a_killed_training_on_a_gpu_goes_on(optimizer, tmp_path):
     task, frames = tiny_task(tmp_path, "combined", synthetic_norm=True, ema=0.9, mixup=0.2, optimizer=optimizer)
     whole = fit(task, frames, tmp_path / "whole", "cuda")
     with pytest.raises(Killed):
-        fit(task, DiesAtStep(frames, 4), tmp_path / "killed", "cuda")
+        completed(tmp_path / "killed", task, lambda: Dying(task, frames, "cuda"))
     assert fit(task, frames, tmp_path / "killed", "cuda").steps == whole.steps
 
 
