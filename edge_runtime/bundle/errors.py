@@ -20,6 +20,10 @@ class InputError(RarefaultError):
     """What was given cannot be used; the same call will fail again until the input changes."""
 
 
+class DamagedFileError(InputError):
+    """A file of a bundle is not the one that its manifest lists; no other engine would help."""
+
+
 class UnavailableError(RarefaultError):
     """Something outside could not be reached or run; the same call may succeed later or elsewhere."""
 
