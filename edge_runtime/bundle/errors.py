@@ -2,6 +2,7 @@
 
     RarefaultError
     ├── InputError         the input is bad: a file, a setting, a bundle; trying again changes nothing
+    │   └── DamagedFileError   of a bundle
     └── UnavailableError   the world is unavailable: a hub, a device, a disk; trying again may help
 
 A message is one sentence or two: what, what was seen, what was expected, what to do next.

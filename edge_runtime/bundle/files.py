@@ -105,7 +105,7 @@ def sha256_bytes(data: bytes) -> str:
 
 
 def sha256_file(path: Path) -> str:
-    """Return the hex SHA-256 of the file at `path`, read in pieces into one buffer: new ones cost half as much again."""
+    """Return the hex SHA-256 of the file at `path`, read into one buffer: new ones cost half as much again."""
     digest, buffer = hashlib.sha256(), memoryview(bytearray(1 << 18))
     with path.open("rb", buffering=0) as file:
         while count := file.readinto(buffer):
