@@ -9,13 +9,13 @@ that learnt from its own source; and a class whose real images the first set doe
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.decomposition import PCA
+from scipy.linalg import eigh
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import Pipeline, make_pipeline
 
 from augment.arrays import Labels, Numbers, Vectors
 from augment.data.split import stratified_folds
@@ -106,17 +106,68 @@ def _fold(record: GeneratedRecord, group_of: Mapping[str, str], fold_of: Mapping
     return fold_of[group] if group in fold_of else int(item_seed(0, "committee", record.id) % FOLDS)
 
 
-def embedding_classifier(features: npt.NDArray[Any], targets: Labels) -> Pipeline:
+@dataclass(frozen=True)
+class EmbeddingClassifier:
+    """A logistic regression on the principal components of embeddings (N, D)."""
+
+    mean: Numbers  # (D,)
+    components: Numbers  # (D, C)
+    model: LogisticRegression
+
+    @property
+    def classes(self) -> Labels:
+        """The classes that it has learnt, in the order of its probabilities."""
+        known: Labels = self.model.classes_
+        return known
+
+    def predict(self, features: npt.NDArray[Any]) -> Labels:
+        """Return the likeliest class (N,) of each of (N, D) embeddings."""
+        found: Labels = self.model.predict((features - self.mean) @ self.components)
+        return found
+
+    def predict_proba(self, features: npt.NDArray[Any]) -> Numbers:
+        """Return the probability of each class (N, classes) for (N, D) embeddings."""
+        found: Numbers = self.model.predict_proba((features - self.mean) @ self.components)
+        return found
+
+
+def embedding_classifier(features: npt.NDArray[Any], targets: Labels) -> EmbeddingClassifier:
     """Fit a balanced logistic regression on embeddings (N, D): quick, and good enough to judge images by.
 
     Of more than MOST_TAUGHT it learns from so many, as large a part of each class.
     """
     rows = evenly(targets, MOST_TAUGHT)
-    model = make_pipeline(
-        PCA(min(DIMENSIONS, len(rows), features.shape[1]), svd_solver="covariance_eigh"),
-        LogisticRegression(C=100.0, max_iter=500, tol=1e-3, class_weight="balanced"),
-    )
-    return model.fit(features[rows].astype(np.float64), targets[rows])
+    shown = features[rows].astype(np.float64)
+    mean = shown.mean(axis=0)
+    shown -= mean
+    components = principal_components(shown, DIMENSIONS)
+    model = LogisticRegression(C=100.0, max_iter=500, tol=1e-3, class_weight="balanced")
+    return EmbeddingClassifier(mean, components, model.fit(shown @ components, targets[rows]))
+
+
+def reduced(features: npt.NDArray[Any]) -> Numbers:
+    """Return embeddings (N, D) as their first DIMENSIONS principal components (N, C), around their mean."""
+    centred = features.astype(np.float64)
+    centred -= centred.mean(axis=0)
+    return np.asarray(centred @ principal_components(centred, DIMENSIONS))
+
+
+def principal_components(centred: Numbers, count: int) -> Numbers:
+    """Return the directions (D, C) along which rows (N, D) of mean 0 vary most, at most `count`, the first most.
+
+    Only these are computed, and from the products of rows where they are fewer than D: all eigenvectors of a large
+    matrix take several times as long.
+    """
+    few = len(centred) < centred.shape[1]
+    products = centred @ centred.T if few else centred.T @ centred
+    size = len(products)
+    values, vectors = eigh(products, subset_by_index=(size - min(count, size), size - 1), overwrite_a=True)
+    # Rows of mean 0 vary along one direction fewer than they are, and along fewer where they depend on each other.
+    vectors = vectors[:, values > values[-1] * size * np.finfo(float).eps][:, ::-1]
+    if not few:
+        return np.asarray(vectors)
+    directions = centred.T @ vectors
+    return np.asarray(directions / np.linalg.norm(directions, axis=0))
 
 
 def evenly(targets: Labels, most: int) -> Labels:
@@ -138,8 +189,8 @@ def in_blocks(judge: Callable[[npt.NDArray[Any]], npt.NDArray[Any]], features: n
     return np.concatenate([judge(features[start : start + JUDGED_AT_ONCE].astype(np.float64)) for start in starts])
 
 
-def probabilities_of(model: Pipeline, features: npt.NDArray[Any], classes: int) -> Numbers:
+def probabilities_of(model: EmbeddingClassifier, features: npt.NDArray[Any], classes: int) -> Numbers:
     """Return probabilities (N, classes), all of them above 0."""
     found = np.full((len(features), classes), NEVER)
-    found[:, model.classes_] = np.maximum(in_blocks(model.predict_proba, features), NEVER)
+    found[:, model.classes] = np.maximum(in_blocks(model.predict_proba, features), NEVER)
     return found

@@ -14,12 +14,15 @@ from scipy.optimize import curve_fit
 
 from augment.arrays import Labels, Numbers, Vectors
 from augment.data.split import stratified_folds
-from augment.evaluation.label_check import MOST_TAUGHT, embedding_classifier, evenly
+from augment.evaluation.label_check import MOST_TAUGHT, embedding_classifier, evenly, reduced
 from augment.record_types import ClassCurve, LearningCurve
 
 SHARES = (0.25, 0.5, 0.75, 1.0)  # of the images of every class
 REPEATS, FOLDS = 3, 4
 LEAST_IMAGES, LEAST_GROUPS = 6, 3  # of a class; with fewer its curve is chance
+# Images beyond which the principal components of all serve every fold: 48 times those of three quarters of so many cost
+# minutes, and are nearly the same.
+MANY = 5000
 MOST_TIMES = 10  # what exists; nobody should believe a curve further out
 ENOUGH, PHOTOGRAPH, MORE_THAN, TOO_FEW = "enough", "photograph", "more than", "too few"
 
@@ -33,7 +36,8 @@ def learning_curve(
     "photograph" or "more than" so many further images to reach `recall_target`, or "too few" images to say.
     """
     rows = evenly(targets, MOST_TAUGHT)  # of many more images the first ten thousands tell how recall grows
-    recall = _recall(features[rows], targets[rows], np.asarray(groups)[rows], len(labels), seed)
+    shown = reduced(features[rows]) if len(rows) > MANY else features[rows]
+    recall = _recall(shown, targets[rows], np.asarray(groups)[rows], len(labels), seed)
     learnt = np.bincount(targets[rows], minlength=len(labels))
     classes = {}
     for label, name in enumerate(labels):
@@ -43,8 +47,8 @@ def learning_curve(
         curve = recall[:, label]
         known = count >= LEAST_IMAGES and held >= LEAST_GROUPS and not np.isnan(curve).any()
         says, photograph = _advice(images, curve, count, recall_target) if known else (TOO_FEW, None)
-        shown = [None if np.isnan(value) else float(value) for value in curve]
-        classes[name] = ClassCurve(images=images, recall=shown, now=count, says=says, photograph=photograph)
+        known_recall = [None if np.isnan(value) else float(value) for value in curve]
+        classes[name] = ClassCurve(images=images, recall=known_recall, now=count, says=says, photograph=photograph)
     return LearningCurve(
         recall_target=recall_target,
         shares=list(SHARES),

@@ -2,8 +2,11 @@
 
 import numpy as np
 import pytest
+from sklearn.decomposition import PCA
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
 
-from augment.evaluation.label_check import agreement, recall_with
+from augment.evaluation.label_check import agreement, embedding_classifier, principal_components, recall_with
 from augment.json_objects import from_json
 from augment.record_types import GeneratedRecord
 
@@ -88,3 +91,25 @@ def test_recall_is_that_of_the_held_out_images_and_none_where_there_are_none():
     truth = ["leak"] * 4 + ["sound"] * 2 + ["leak"] * 2
     assert recall_with(features, labels, held_out, truth) == {"leak": pytest.approx(4 / 6), "smoke": None, "sound": 1.0}
     assert recall_with(features, labels, held_out[:0], []) == dict.fromkeys(LABELS)
+
+
+@pytest.mark.parametrize("count", [12, 39, 40, 300])
+def test_a_classifier_on_the_first_components_answers_as_with_scikit_learns(count, monkeypatch):
+    monkeypatch.setattr("augment.evaluation.label_check.DIMENSIONS", 16)
+    rng = np.random.default_rng(count)
+    targets = np.arange(count) % 3
+    rows, asked = (rng.normal(size=(size, 40)) for size in (count, 50))
+    rows[:, 0] += targets
+    theirs = make_pipeline(
+        PCA(min(16, count)), LogisticRegression(C=100.0, max_iter=500, tol=1e-3, class_weight="balanced")
+    ).fit(rows, targets)
+    ours = embedding_classifier(rows, targets)
+    assert np.abs(ours.predict_proba(asked) - theirs.predict_proba(asked)).max() < 1e-8
+    assert (ours.predict(asked) == theirs.predict(asked)).all()
+
+
+def test_components_are_as_many_as_the_rows_vary_along():
+    rows = np.repeat(np.eye(3, 30), 4, axis=0)  # three pictures, each four times: two directions
+    found = principal_components(rows - rows.mean(axis=0), 16)
+    assert found.shape == (30, 2)
+    assert found.T @ found == pytest.approx(np.eye(2))

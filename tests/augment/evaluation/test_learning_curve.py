@@ -63,3 +63,16 @@ def test_the_same_seed_gives_the_same_curve_and_one_class_gives_none():
     assert first == second
     alone = learning_curve.learning_curve(features, np.zeros(40, int), groups, "a", 5, 0.9)
     assert alone.classes["a"].recall == [None] * 4
+
+
+def test_components_of_all_images_give_nearly_the_curve_of_the_components_of_each_fold(monkeypatch):
+    rng = np.random.default_rng(4)
+    targets = np.arange(300) % 3
+    features = rng.normal(0, 1.0, (300, 150)).astype(np.float32)
+    features[np.arange(300), targets] += 3
+    groups = [str(row) for row in range(300)]
+    curves = []
+    for many in (5000, 200):
+        monkeypatch.setattr(learning_curve, "MANY", many)
+        curves.append(learning_curve.learning_curve(features, targets, groups, LABELS[:3], 3, 0.9).macro_recall)
+    assert curves[1] == pytest.approx(curves[0], abs=0.05)
