@@ -421,7 +421,7 @@ def run_pipeline(
     folder = folder or _run_folder(pipeline)
     _look_ahead(settings, names, source.classes, folder.path)
     models = Models(settings, _render)
-    with open_engine(spread or LOCAL, gpus=settings.device != "cpu") as engine:
+    with folder.alone(), open_engine(spread or LOCAL, gpus=settings.device != "cpu") as engine:
         for name in names:
             if name == SYNTHETIC.command and CURATION.command in names:
                 continue  # the two take turns until the quota is met
