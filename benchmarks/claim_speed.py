@@ -107,7 +107,7 @@ def _without_preprocessing(model: onnx.ModelProto) -> bytes:
 
 def _session(model: bytes) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
+    options.intra_op_num_threads, options.log_severity_level = 1, 3
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
