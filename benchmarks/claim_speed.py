@@ -30,6 +30,7 @@ from benchmarks.claims import (
     spread,
 )
 from benchmarks.edge_material import SIDE, bundle, pictures, scenes
+from benchmarks.station_speed import DEAREST, OLDEST
 from edge_runtime.bundle.store import open_bundle
 from edge_runtime.classify.results import FAULT_FLAGGED, NOTHING_FLAGGED
 from edge_runtime.inference.engines import load_engine
@@ -38,7 +39,7 @@ BACKBONES = ("resnet50", "efficientnet_lite0")
 ENGINES = ("cpu", "openvino")
 MISSED = (0, 1)  # exit codes of benchmarks.station_speed: 1 where a target was missed
 OF_BOUND = re.compile(r"take ([0-9.]+) ms .* took ([0-9.]+): ([0-9.]+) of the bound, by the clock ([0-9.]+)")
-OF_FRAME = re.compile(r"the engine's call [0-9.]+ ms: ([0-9.]+)")
+OF_FRAME = re.compile(r"p99 ([0-9.]+) s[^:]*\n[^:]*the engine's call [0-9.]+ ms: ([0-9.]+)")
 BARE = """
 import sys
 import cv2
@@ -171,7 +172,7 @@ def edge_start(work: Path, options: Sequence[str]) -> Sequence[Part]:
 
 
 def station_frame(work: Path, options: Sequence[str]) -> Sequence[Part]:
-    """Measure a judged frame of a station over the engine's call, 16 cameras."""
+    """Measure a judged frame of a station over the engine's call, and how old it is, 16 cameras."""
     parser = argparse.ArgumentParser(prog="station-frame")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=20.0)
@@ -181,11 +182,14 @@ def station_frame(work: Path, options: Sequence[str]) -> Sequence[Part]:
         command = [sys.executable, "-m", "benchmarks.station_speed", "--bundle", str(bundle(work, "resnet50"))]
         command += ["--precision", precision, "--seconds", str(asked.seconds)]
         told = [_run(command, work, MISSED).stdout for _ in range(asked.rounds)]
-        ratios = [_figures(OF_FRAME, text)[0] for text in told]
-        question = f"A judged frame of a station over the engine's call, 16 cameras of 1280 x 720, {precision}"
-        parts.append(
-            Claim(id=f"station-frame-{precision}", question=question, measured=spread(ratios), target=at_most(1.10))
-        )
+        ages, ratios = (spread(values) for values in zip(*(_figures(OF_FRAME, text) for text in told), strict=True))
+        judged = f"judged frame of a station, 16 cameras of 1280 x 720, {precision}"
+        parts += [
+            Claim(id=f"station-frame-{precision}", question=f"A {judged}, over the engine's call", measured=ratios,
+                  target=at_most(DEAREST)),
+            Claim(id=f"station-age-{precision}", question=f"Age of a {judged}, 99th percentile", measured=ages,
+                  unit="s", target=at_most(OLDEST)),
+        ]  # fmt: skip
     return parts
 
 
