@@ -68,7 +68,7 @@ class RowStore:
             begun = file.seek(self._read.get(path, 0))
             text = file.read()
         whole = text[: text.rfind(b"\n") + 1]
-        lines, rows = whole.decode().splitlines(), path.with_suffix(".rows")
+        lines, rows = whole.decode().split("\n")[:-1], path.with_suffix(".rows")
         if lines and not begun:
             kind = json.loads(lines.pop(0))
             self._kinds[rows] = kind["dtype"], kind["shape"]
@@ -102,7 +102,8 @@ class RowStore:
         found: npt.NDArray[Any] | None = None
         for path, pairs in places.items():
             kind, shape = self._kinds[path]
-            every = np.memmap(path, kind, "r").reshape(-1, *shape) if math.prod(shape) else np.empty((len(ids), *shape))
+            whole = (self._rows[path], *shape)  # a kill may have left a part of a further one
+            every = np.memmap(path, kind, "r", shape=whole) if math.prod(shape) else np.empty(whole)
             if found is None:
                 found = np.empty((len(ids), *every[0, part].shape), dtype or kind)
             for start in range(0, len(pairs), _ROWS_AT_ONCE):

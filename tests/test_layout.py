@@ -97,7 +97,6 @@ TESTED_ELSEWHERE = {
     "augment/gpu_check/check": "test_commands, which runs the command",
     "augment/gpu_check/document": "test_commands, which runs the command",
     "augment/gpu_check/page": "test_commands, which runs the command",
-    "augment/gpu_check/reference": "test_commands, which runs the command",
     "augment/gpu_check/stages": "test_commands, which runs the command",
     "augment/models/interfaces": "protocols",
     "augment/engines/interface": "protocols",

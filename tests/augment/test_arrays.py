@@ -46,3 +46,22 @@ def test_a_kill_in_the_middle_of_a_line_loses_that_array_alone(tmp_path):
     store.add(["b"], rows(7))
     assert store.missing(["a", "b"]) == []
     np.testing.assert_array_equal(store.read(["a", "b"]), rows(1, 7))
+
+
+@pytest.mark.parametrize("part", [1, 4])  # bytes of a row of 6
+def test_a_kill_in_the_middle_of_an_array_leaves_those_before_it(tmp_path, part):
+    RowStore(tmp_path).add(["a", "b"], rows(1, 2))
+    (values,) = tmp_path.glob("*.rows")
+    with values.open("ab") as file:
+        file.write(bytes(part))
+    store = RowStore(tmp_path)
+    assert store.missing(["a", "b"]) == []
+    np.testing.assert_array_equal(store.read(["b", "a"]), rows(2, 1))
+
+
+def test_an_id_may_hold_whatever_is_no_line_end(tmp_path):
+    odd = "a\x85b\u2028c"
+    RowStore(tmp_path).add([odd, "d"], rows(1, 2))
+    store = RowStore(tmp_path)
+    assert store.missing([odd, "d"]) == []
+    np.testing.assert_array_equal(store.read(["d", odd]), rows(2, 1))
