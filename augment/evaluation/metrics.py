@@ -197,7 +197,7 @@ def _total(
     rows = slice(None) if which is None else which
     counts = coo_matrix((np.ones(len(index[rows])), (index[rows], labels[rows])), shape).tocsr().T
     parts = [(counts @ part.T).T for (part,) in _blocks(weights)]
-    return np.concatenate(parts)
+    return np.ascontiguousarray(np.concatenate(parts))  # means over classes are rounded by the order in memory
 
 
 def _blocks(*weights: npt.NDArray[Any]) -> Iterator[tuple[Numbers, ...]]:
