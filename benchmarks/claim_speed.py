@@ -30,7 +30,10 @@ from edge_runtime.bundle.store import open_bundle
 BACKBONES = ("resnet50", "efficientnet_lite0")
 ENGINES = ("cpu", "openvino")
 OF_BOUND = re.compile(r"take ([0-9.]+) ms .* took ([0-9.]+): ([0-9.]+) of the bound, by the clock ([0-9.]+)")
-OF_FRAME = re.compile(r"the engine's call [0-9.]+ ms: ([0-9.]+)")
+OF_FRAME = {
+    "clock": re.compile(r"the engine's call [0-9.]+ ms: ([0-9.]+)"),
+    "processor": re.compile(r"in processor time [0-9.]+ and [0-9.]+ ms: ([0-9.]+)"),
+}
 BARE = """
 import sys
 import cv2
@@ -115,11 +118,12 @@ def station_frame(work: Path, options: Sequence[str]) -> Sequence[Part]:
         command = [sys.executable, "-m", "benchmarks.station_speed", "--bundle", str(_bundle(work, "resnet50"))]
         command += ["--precision", precision, "--seconds", str(asked.seconds)]
         told = [_run(command, work).stdout for _ in range(asked.rounds)]
-        ratios = [float(found[1]) for text in told if (found := OF_FRAME.search(text))]
-        question = f"A judged frame of a station over the engine's call, 16 cameras of 1280 x 720, {precision}"
-        parts.append(
-            Claim(id=f"station-frame-{precision}", question=question, measured=spread(ratios), target=at_most(1.10))
-        )
+        for how, pattern in OF_FRAME.items():
+            ratios = [float(found[1]) for text in told if (found := pattern.search(text))]
+            what = "A judged frame of a station over the engine's call, 16 cameras of 1280 x 720"
+            question = f"{what}, {precision}, by the {how}"
+            name = f"station-frame-{precision}-{how}"
+            parts.append(Claim(id=name, question=question, measured=spread(ratios), target=at_most(1.10)))
     return parts
 
 
