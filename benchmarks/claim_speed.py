@@ -39,7 +39,9 @@ BACKBONES = ("resnet50", "efficientnet_lite0")
 ENGINES = ("cpu", "openvino")
 MISSED = (0, 1)  # exit codes of benchmarks.station_speed: 1 where a target was missed
 OF_BOUND = re.compile(r"take ([0-9.]+) ms .* took ([0-9.]+): ([0-9.]+) of the bound, by the clock ([0-9.]+)")
-OF_FRAME = re.compile(r"p99 ([0-9.]+) s[^:]*\n[^:]*the engine's call [0-9.]+ ms: ([0-9.]+)")
+OF_FRAME = re.compile(
+    r"p99 ([0-9.]+) s[^:]*\n[^:]*the engine's call [0-9.]+ ms: ([0-9.]+)\nin processor time [0-9.]+ and [0-9.]+ ms: ([0-9.]+)"
+)
 BARE = """
 import sys
 import cv2
@@ -182,14 +184,17 @@ def station_frame(work: Path, options: Sequence[str]) -> Sequence[Part]:
         command = [sys.executable, "-m", "benchmarks.station_speed", "--bundle", str(bundle(work, "resnet50"))]
         command += ["--precision", precision, "--seconds", str(asked.seconds)]
         told = [_run(command, work, MISSED).stdout for _ in range(asked.rounds)]
-        ages, ratios = (spread(values) for values in zip(*(_figures(OF_FRAME, text) for text in told), strict=True))
+        ages, *ratios = (spread(values) for values in zip(*(_figures(OF_FRAME, text) for text in told), strict=True))
         judged = f"judged frame of a station, 16 cameras of 1280 x 720, {precision}"
-        parts += [
-            Claim(id=f"station-frame-{precision}", question=f"A {judged}, over the engine's call", measured=ratios,
-                  target=at_most(DEAREST)),
+        for how, ratio in zip(("clock", "processor"), ratios, strict=True):
+            question = f"A {judged}, over the engine's call, by the {how}"
+            parts.append(
+                Claim(id=f"station-frame-{precision}-{how}", question=question, measured=ratio, target=at_most(DEAREST))
+            )
+        parts.append(
             Claim(id=f"station-age-{precision}", question=f"Age of a {judged}, 99th percentile", measured=ages,
-                  unit="s", target=at_most(OLDEST)),
-        ]  # fmt: skip
+                  unit="s", target=at_most(OLDEST))
+        )  # fmt: skip
     return parts
 
 

@@ -185,17 +185,17 @@ class Camera:
 
     def take(self) -> CapturedFrame | None:
         """Return the newest frame, if it has not been taken, is fit for the model and is due."""
-        if (newest := self._shared.take_newest()) is None:
-            return None
-        image, captured = newest
+        newest = self._shared.take_newest(self._wanted)
+        return newest and CapturedFrame(self._settings.name, *newest, self._regions)
+
+    def _wanted(self, image: Frame, captured: float) -> bool:
+        """Show a frame to health checks and gate; return whether it is for the model. Nothing is kept of its memory."""
         thumbnail = thumbnail_of(image, self._unmasked)
         condition = self._health.check(thumbnail, captured)
         watched_since = captured if self._condition[0] is not None else self._condition[1]
         self._condition = (condition.cause, condition.since if condition.cause else watched_since)
         self._gate.show(thumbnail, captured)
-        if not condition.fit or not self._gate.admit(captured):
-            return None
-        return CapturedFrame(self._settings.name, image, captured, self._regions)
+        return condition.fit and self._gate.admit(captured)
 
     def state(self) -> CameraState:
         """Return how the camera does, as of the last `tend` and `take`.

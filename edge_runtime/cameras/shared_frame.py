@@ -14,7 +14,7 @@ capture process lives.
 import fcntl
 import mmap
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from enum import IntEnum
 
@@ -30,6 +30,7 @@ SLOT = -(-MAX_FRAME_BYTES // mmap.PAGESIZE) * mmap.PAGESIZE
 SIZE = HEAD + 3 * SLOT
 MARKED_SLOT = 2
 CAUSES = tuple(Cause)
+Taken = tuple[Frame, float] | None
 
 
 class Field(IntEnum):
@@ -98,24 +99,28 @@ class SharedFrame:
         """Give out `image` as the marked frame of `token`; False where the last one is being read."""
         return self._write(MARKED_SLOT, token, image, captured)
 
-    def take_newest(self) -> tuple[Frame, float] | None:
-        """Return a copy of the newest frame and when it was captured, unless it has been taken."""
+    def take_newest(self, wanted: Callable[[Frame, float], bool] = lambda image, captured: True) -> Taken:
+        """Return a copy of the newest frame and when it was captured, unless it has been taken.
+
+        `wanted` is shown the frame where it lies, and must keep nothing of it; a frame that is not wanted is taken all
+        the same, and None is returned: most frames are looked at only, and a copy costs more than the look.
+        """
         sequence = int(self[Field.NEWEST])
-        if sequence <= self._taken or (found := self._read(sequence % 2, self._taken)) is None:
+        if sequence <= self._taken or (found := self._read(sequence % 2, self._taken, wanted)) is None:
             return None
         sequence, image, captured = found
         self.skipped += sequence - self._taken - 1
         self._taken = sequence
-        return image, captured
+        return None if image is None else (image, captured)
 
     def take_marked(self) -> tuple[int, Frame] | None:
         """Return token and copy of a marked frame that has not been taken, and give its memory back."""
         if int(self[_slot_field(MARKED_SLOT)]) <= self._taken_mark:
             return None
-        if (found := self._read(MARKED_SLOT, self._taken_mark)) is None:
+        if (found := self._read(MARKED_SLOT, self._taken_mark, lambda image, captured: True)) is None:
             return None
         self._taken_mark, image, _ = found
-        return self._taken_mark, image
+        return None if image is None else (self._taken_mark, image)
 
     def _write(self, slot: int, number: int, image: Frame, captured: float) -> bool:
         with slot_lock(self.handle, slot, fcntl.LOCK_EX) as held:
@@ -126,15 +131,21 @@ class SharedFrame:
                     self[_slot_field(slot) + index] = value  # the number last: it says that the others hold
         return held
 
-    def _read(self, slot: int, after: int) -> tuple[int, Frame, float] | None:
-        """Return number, copy and capture time; None where the slot is being written or its number is not above."""
+    def _read(
+        self, slot: int, after: int, wanted: Callable[[Frame, float], bool]
+    ) -> tuple[int, Frame | None, float] | None:
+        """Return number, copy where it is wanted, and capture time.
+
+        None where the slot is being written or its number is not above `after`.
+        """
         with slot_lock(self.handle, slot, fcntl.LOCK_SH) as held:
             number, captured, height, width = (self[_slot_field(slot) + index] for index in range(4))
             if not held or number <= after:
                 return None  # being replaced: the next call finds the other slot
             size = int(height) * int(width) * 3
             pixels = np.frombuffer(self._memory, np.uint8, size, HEAD + slot * SLOT)
-            image = pixels.reshape(int(height), int(width), 3).copy()
+            shown = pixels.reshape(int(height), int(width), 3)
+            image = shown.copy() if wanted(shown, captured) else None
             if slot == MARKED_SLOT:  # seldom used: its pages go back to the system, where the system takes them
                 with suppress(OSError):
                     self._memory.madvise(mmap.MADV_REMOVE, HEAD + slot * SLOT, SLOT)

@@ -29,7 +29,7 @@ class Thumbnail:
 
 
 def thumbnail_of(image: Frame, unmasked: Unmasked | None = None) -> Thumbnail:
-    """Return the thumbnail of an `image` uint8 (H, W, 3) BGR.
+    """Return the thumbnail of an `image` uint8 (H, W, 3) BGR, of whose memory it keeps nothing.
 
     Each of its pixels is the average of four sampled points, which lowers the sensor's noise. `unmasked` is of the
     camera's masks, where it has any: the thumbnail shows the rest alone.
@@ -54,7 +54,7 @@ def _sampled(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 
 
 def _rows(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    return np.ascontiguousarray(image[:: max(1, image.shape[0] // ROWS)])
+    return image[:: max(1, image.shape[0] // ROWS)].copy()  # the image may lie in memory that changes
 
 
 def temporal_noise(now: Plane, before: Plane) -> float:

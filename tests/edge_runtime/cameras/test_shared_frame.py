@@ -9,6 +9,7 @@ import numpy as np
 
 from edge_runtime.cameras.frame_marker import draw_mark, has_mark
 from edge_runtime.cameras.shared_frame import MAX_FRAME_BYTES, Field, SharedFrame
+from edge_runtime.cameras.thumbnail import thumbnail_of
 from edge_runtime.causes import Cause
 from tests.support import ROOT
 
@@ -27,6 +28,20 @@ def test_the_newest_frame_is_given_once_and_those_before_it_are_counted():
     assert writer.publish(largest, 0)
     writer.close()
     reader.close()
+
+
+def test_a_frame_that_is_not_wanted_is_looked_at_in_place_and_counts_as_taken():
+    shared = SharedFrame()
+    looks = []
+    shared.publish(np.full((64, 64, 3), 7, np.uint8), 1.0)
+    assert shared.take_newest(lambda image, captured: looks.append((thumbnail_of(image), captured))) is None
+    shared.publish(np.full((64, 64, 3), 9, np.uint8), 2.0)
+    shared.publish(np.full((64, 64, 3), 11, np.uint8), 3.0)  # into the slot of the first
+    (thumbnail, captured), *_ = looks
+    assert (captured, int(thumbnail.rows.max()), float(thumbnail.luma.max())) == (1.0, 7, 7.0)
+    assert shared.take_newest()[1] == 3.0
+    assert shared.skipped == 1
+    shared.close()
 
 
 def test_the_cause_is_kept():
