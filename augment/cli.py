@@ -422,6 +422,11 @@ def run_pipeline(
     _look_ahead(settings, names, source.classes, folder.path)
     models = Models(settings, _render)
     with folder.alone(), open_engine(spread or LOCAL, gpus=settings.device != "cpu") as engine:
+        if processes > 1:  # told before hours of other stages
+            from augment.models.model_folders import pick_device
+            from augment.stages.train import check_sharing
+
+            check_sharing(settings, processes, pick_device(settings.device), engine)
         for name in names:
             if name == SYNTHETIC.command and CURATION.command in names:
                 continue  # the two take turns until the quota is met
