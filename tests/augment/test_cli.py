@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from augment.cli import run_pipeline
+from augment.pipeline import run_pipeline
 from augment.presets import PRESETS
 from augment.records import STAGES
 from augment.settings import DataSettings, load_settings, write_settings
@@ -107,14 +107,14 @@ def test_stages_in_the_wrong_order_are_wrong_usage(tmp_path):
 BEFORE_TORCH = """
 import sys
 from pathlib import Path
-from augment import cli
+from augment import pipeline
 
-def settle(small):
-    print("torch" in sys.modules, small)
+def settle(threads):
+    print("torch" in sys.modules, threads)
     raise SystemExit
 
-cli._settle_process = settle
-cli.run_pipeline(Path(sys.argv[1]), ["dataset"])
+pipeline.settle_process = settle
+pipeline.run_pipeline(Path(sys.argv[1]), ["dataset"])
 """
 
 
@@ -124,24 +124,24 @@ def test_threads_are_set_before_torch_is_loaded_which_reads_their_number_once(tm
     write_settings(replace(PRESETS["mini"], data=data), tmp_path / "pipeline.toml")
     command = [sys.executable, "-c", BEFORE_TORCH, str(tmp_path / "pipeline.toml")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=ROOT)
-    assert done.stdout == "False True\n", done.stderr
+    assert done.stdout == "False 1\n", done.stderr
 
 
 def test_processes_that_cannot_share_a_training_are_refused_before_the_first_stage(tmp_path):
     write_images(tmp_path / "images", leak=2, tank=2)
     settings = replace(PRESETS["mini"], data=DataSettings(source=str(tmp_path / "images")))
-    train = replace(settings.train, layers="all", batch_size=1)
+    train = replace(settings.train, layers="all", batch_size=2)
     write_settings(replace(settings, train=train), tmp_path / "pipeline.toml")
-    with pytest.raises(InputError, match=r"--processes is 2, but train.batch_size is 1"):
-        run_pipeline(tmp_path / "pipeline.toml", ["dataset", "train"], processes=2)
+    with pytest.raises(InputError, match=r"--processes is 3, but train.batch_size is 2"):
+        run_pipeline(tmp_path / "pipeline.toml", ["dataset", "train"], processes=3)
     assert not (tmp_path / "dataset").exists()
 
 
 MANY_CLASSES = """
 import numpy as np
-from augment import cli
+from augment.engines.settle import settle_process
 
-cli._settle_process(small=True)
+settle_process(threads=1)
 from augment.evaluation.label_check import embedding_classifier
 
 rows = np.random.default_rng(0).normal(size=(8, 4)).astype(np.float32)

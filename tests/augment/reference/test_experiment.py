@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from augment.cli import run_pipeline
+from augment.pipeline import run_pipeline
 from augment.records import COMPARISON, RunFolder
 from augment.reference.experiment import Ask, reproduce
 from augment.reference.protocol import Sizes
