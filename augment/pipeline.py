@@ -56,6 +56,11 @@ def run_pipeline(
 
     _look_ahead(settings, names, source.classes, folder.path)
     with folder.alone(), open_engine(spread, gpus=settings.device != "cpu") as engine:
+        if processes > 1:  # told before hours of other stages
+            from augment.models.model_folders import pick_device
+            from augment.stages.train import check_sharing
+
+            check_sharing(settings, processes, pick_device(settings.device), engine)
         _Run(settings, folder, Models(settings, _render), engine, processes).stages(names)
     if names[-1] == EXPORT.command:
         from augment.report.build import write_report

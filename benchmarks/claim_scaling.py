@@ -31,7 +31,7 @@ from benchmarks.claims import Claim, Note, Part, Spread, Table, at_least, at_mos
 from edge_runtime.bundle.files import sha256_bytes
 from tests.support.rendered_run import prepare
 
-BATCHES, BATCH = 24, 4
+BATCHES, BATCH = 16, 4
 ROUNDS = 3
 DEADLINE = 600.0  # seconds for what another process is to do
 PAINTED = 8  # pictures that are painted between the kill of a worker and that of the command
@@ -170,7 +170,7 @@ def worker_killed(work: Path, options: Sequence[str]) -> Sequence[Part]:
 def _shorten(pipeline: Path) -> None:
     """Leave out what no engine takes part in, and paint more."""
     settings = load_settings(pipeline)
-    generate = replace(settings.generate, methods=("text2img", "img2img-0.5"), rounds=1, target=14, batch_size=2)
+    generate = replace(settings.generate, methods=("text2img", "img2img-0.5"), rounds=1, target=12, batch_size=2)
     write_settings(replace(settings, generate=generate), pipeline)
 
 

@@ -1,10 +1,12 @@
 """Starting the processes of a group on this machine, and ending all of them as soon as one is lost."""
 
+import logging
 import multiprocessing
 import os
 import pickle
 import sys
 import tempfile
+import warnings
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -42,6 +44,7 @@ def run_in_processes(work: Callable[[Group], None], count: int, device: str, wha
     with tempfile.TemporaryDirectory(prefix="rarefault-") as place:
         # The first group of a command starts a server, which imports what the work needs; the processes are copies of
         # it, so that the import is paid once and no process has threads or a GPU of ours.
+        logging.getLogger("torch.multiprocessing.spawn").setLevel(logging.ERROR)  # ProcessLost tells who was ended
         multiprocessing.set_forkserver_preload([type(work).__module__])
         arguments = (work, count, device, Path(place))
         try:
@@ -72,6 +75,7 @@ def _member(rank: int, work: Callable[[Group], None], count: int, device: str, p
 
 
 def _settle(rank: int, count: int, device: str) -> None:
+    warnings.filterwarnings("ignore", category=FutureWarning)  # of libraries, which buries what the training tells
     if rank:
         sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115  # the leader speaks for all
     if device == "cuda":

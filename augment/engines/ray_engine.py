@@ -13,23 +13,24 @@ import socket
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Generic
+from typing import IO, Any, Generic
 
 from augment.engines.interface import Item, Record, Work, unfinished
 from augment.engines.settle import settle_process
 from augment.progress import progress, say
 from augment.records import Journal
 from edge_runtime.bundle.errors import InputError, RarefaultError, UnavailableError
-from edge_runtime.bundle.files import sha256_bytes
+from edge_runtime.bundle.files import lock_file, sha256_bytes
 
 STORE_BYTES = 200_000_000  # of Ray's object store where we start it; what goes through it are descriptions, no pictures
 AHEAD = 2  # batches that a worker has at a time: the one that it works on, and the next
 LOSSES = 3  # workers that a batch may lose; at more the batch itself must be what kills them
 MOST_BLOCKS = 1000  # that the batches are cut into; each is an object that Ray keeps books of
 CONNECT_SECONDS = 10.0
+PREFIX, HELD = "rf-", "held"  # of the folder of a Ray that was started here, and its locked file
 PACKAGE, VERSION = "rarefault", "version"
 _TOLD = (RarefaultError, OSError)  # errors of a worker that the command tells as its own: a full disk is one
 
@@ -40,6 +41,7 @@ class RayEngine:
     def __init__(self, workers: int | None = None, address: str = "", gpus: bool = False) -> None:
         self._asked, self._address, self._gpus = workers, address, gpus
         self._temporary = ""  # the folder of the Ray that was started here
+        self._held: IO[bytes] | None = None  # by which others see that it is in use
         self._connected = False
         ray_module("ray.data")
         cores = os.cpu_count() or 1
@@ -73,6 +75,8 @@ class RayEngine:
             ray_module("ray").shutdown()
         if self._temporary:
             shutil.rmtree(self._temporary, ignore_errors=True)
+        if self._held:
+            self._held.close()
 
     def _spread(self, order: "_Order[Item, Record]", batches: Sequence[Sequence[Item]]) -> Iterator[dict[str, Record]]:
         """Yield the records of each batch by id, as they come."""
@@ -132,12 +136,25 @@ class RayEngine:
         # Workers do what the command would do itself; Ray would let them wait for whatever else runs (nice 15).
         os.environ.setdefault("RAY_worker_niceness", "0")
         # Ray's sockets lie below this folder, and the path of a socket may have some 100 characters.
-        self._temporary = tempfile.mkdtemp(prefix="rf-", dir="/tmp")
+        self._temporary, self._held = _own_folder(Path("/tmp"))
         cores = os.cpu_count() or 1
         # One logical CPU more than workers: Ray Data needs it for tasks of its own.
         cpus = max(cores, (self._asked or 1) + 1)
         here: dict[str, Any] = {"num_cpus": cpus, "object_store_memory": STORE_BYTES, "_temp_dir": self._temporary}
         ray.init(address="local", include_dashboard=False, **here, **quiet)
+
+
+def _own_folder(base: Path) -> tuple[str, IO[bytes]]:
+    """Return a new folder below `base`, and the open file that keeps it; remove those that killed commands left."""
+    for left in base.glob(f"{PREFIX}*/{HELD}"):
+        with suppress(OSError), left.open("rb") as file:  # OSError: it is in use, or somebody else's
+            lock_file(file)
+            shutil.rmtree(left.parent, ignore_errors=True)
+    place = Path(tempfile.mkdtemp(prefix=PREFIX, dir=base))
+    held = (place / f".{HELD}").open("wb")
+    lock_file(held)
+    (place / f".{HELD}").rename(place / HELD)  # only now can others see it, who would take it for left
+    return str(place), held
 
 
 def check_room(workers: int, cpus: int, gpus: int | None) -> None:

@@ -174,7 +174,7 @@ def run(
     arms = parse_arms(settings.train.arms, settings.generate.methods)
     _check(arms, whole.head is not None)
     if processes > 1:
-        _check_sharing(settings, processes, trained.trainers.device, engine)
+        check_sharing(settings, processes, trained.trainers.device, engine)
     arms, notes = _with_images(settings, material, arms)
     records = _train_arms(settings, arms, trained, gate or HarmGate(settings, trained.place), notes)
     summary = types.TrainingSummary(
@@ -583,7 +583,7 @@ def weights_of(targets: Labels, generated: npt.NDArray[np.bool_], arm: Arm, shar
     return weights
 
 
-def _check_sharing(settings: Settings, processes: int, device: str, engine: Engine) -> None:
+def check_sharing(settings: Settings, processes: int, device: str, engine: Engine) -> None:
     """Raise a RarefaultError where so many processes cannot share the trainings that the settings ask for."""
     section, asked = settings.train, f"--processes is {processes}, but"
     if engine is not IN_THIS_PROCESS:

@@ -9,9 +9,11 @@ import cv2
 import numpy as np
 import pytest
 
+from augment.pipeline import run_pipeline
 from augment.presets import PRESETS
 from augment.records import STAGES
 from augment.settings import DataSettings, load_settings, write_settings
+from edge_runtime.bundle.errors import InputError
 from tests.support import ROOT
 
 
@@ -123,6 +125,16 @@ def test_threads_are_set_before_torch_is_loaded_which_reads_their_number_once(tm
     command = [sys.executable, "-c", BEFORE_TORCH, str(tmp_path / "pipeline.toml")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=ROOT)
     assert done.stdout == "False 1\n", done.stderr
+
+
+def test_processes_that_cannot_share_a_training_are_refused_before_the_first_stage(tmp_path):
+    write_images(tmp_path / "images", leak=2, tank=2)
+    settings = replace(PRESETS["mini"], data=DataSettings(source=str(tmp_path / "images")))
+    train = replace(settings.train, layers="all", batch_size=2)
+    write_settings(replace(settings, train=train), tmp_path / "pipeline.toml")
+    with pytest.raises(InputError, match=r"--processes is 3, but train.batch_size is 2"):
+        run_pipeline(tmp_path / "pipeline.toml", ["dataset", "train"], processes=3)
+    assert not (tmp_path / "dataset").exists()
 
 
 MANY_CLASSES = """

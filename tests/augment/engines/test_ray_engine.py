@@ -127,6 +127,17 @@ def test_a_disk_that_takes_no_files_arrives_as_the_error_that_the_command_tells(
     assert error.filename == str(tmp_path / "pictures")
 
 
+def test_the_folder_of_a_killed_command_is_removed_by_the_next_one_and_one_in_use_stays(tmp_path):
+    used, holds = ray_engine._own_folder(tmp_path)
+    left, killed = ray_engine._own_folder(tmp_path)
+    killed.close()  # as the end of its process does
+    own, held = ray_engine._own_folder(tmp_path)
+    assert {str(path) for path in tmp_path.iterdir()} == {used, own}
+    assert left != own
+    holds.close()
+    held.close()
+
+
 def test_workers_that_would_wait_for_ever_are_refused():
     check_room(3, cpus=4, gpus=None)
     check_room(3, cpus=4, gpus=3)
