@@ -3,37 +3,31 @@
 Heavy imports happen inside the commands, so that `rarefault --help` answers at once.
 """
 
-import importlib
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 import click
 
-from augment.engines.interface import Engine
-from augment.engines.options import LOCAL, EngineOptions, engine_options, open_engine
-from augment.engines.settle import settle_process
+from augment.engines.options import LOCAL, EngineOptions, engine_options
 from augment.feedback.commands import COMMANDS as FEEDBACK_COMMANDS
 from augment.gpu_check.commands import check_gpu
 from augment.labelling.commands import COMMANDS as LABEL_COMMANDS
+from augment.pipeline import COMMANDS, run_folder, run_pipeline
 from augment.record_types import ComparisonSummary
-from augment.records import COMPARISON, CURATION, EXPORT, STAGES, SYNTHETIC, TRAINING, Document, R, RunFolder, S, Stage
+from augment.records import COMPARISON, EXPORT, STAGES, TRAINING, RunFolder, Stage
 from augment.station_demo.commands import station_demo
 from augment.updates.commands import COMMANDS as UPDATE_COMMANDS
 from augment.updates.fleet_commands import COMMANDS as FLEET_COMMANDS
-from edge_runtime.bundle.errors import InputError, UnavailableError
+from edge_runtime.bundle.errors import InputError
 from edge_runtime.cli_errors import Group
 from edge_runtime.text_files import printable
 
 if TYPE_CHECKING:
-    from augment.models.registry import Models
     from augment.report.doctor import Section
     from augment.settings import DataSettings, Settings
     from augment.stages.dataset import Examined
-    from edge_runtime.bundle.preprocess import Frame
-
-COMMANDS = {stage.command: stage for stage in STAGES}
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -186,13 +180,11 @@ def run(
     stop = names.index(last) + 1 if last else len(names)
     if start >= stop:
         raise click.UsageError(f"--from {first} comes after --until {last}")
-    if store:
-        from augment.stores.run_mirror import mirrored
+    from augment.stores.run_mirror import mirrored
 
-        with mirrored(pipeline.parent if pipeline.suffix == ".toml" else pipeline, store) as folder:
-            run_pipeline(pipeline, names[start:stop], spread, processes, folder)
-    else:
-        run_pipeline(pipeline, names[start:stop], spread, processes)
+    here = run_folder(pipeline)
+    with mirrored(here.path, store) if store else nullcontext(here) as folder:
+        run_pipeline(pipeline, names[start:stop], spread, processes, folder)
     if strict and COMPARISON.command in names[start:stop]:
         _exit_by_verdict(pipeline)
 
@@ -203,7 +195,7 @@ def _help(stage: Stage[Any, Any]) -> str:
 
 def _stage_command(stage: Stage[Any, Any]) -> Callable[..., None]:
     def command(pipeline: Path, **spread: Unpack[EngineOptions]) -> None:
-        run_pipeline(pipeline, [stage.command], spread or None)
+        run_pipeline(pipeline, [stage.command], spread or LOCAL)
 
     return pipeline_argument(engine_options(command) if stage.spreads else command)
 
@@ -242,7 +234,7 @@ def export(pipeline: Path, bench: bool) -> None:
         from edge_runtime.bundle.store import open_bundle
         from edge_runtime.inference.compare_engines import compare_engines
 
-        click.echo(compare_engines(open_bundle(_run_folder(pipeline).path / "bundle")))
+        click.echo(compare_engines(open_bundle(run_folder(pipeline).path / "bundle")))
 
 
 @main.command()
@@ -322,7 +314,7 @@ def _look_through(section: "DataSettings") -> "tuple[Settings, Examined, list[Se
     examined, further = examine(settings), []
     if is_run:
         classes = {label: sum(sides.values()) for label, sides in examined.summary.classes.items()}
-        ahead = preflight(settings, COMMANDS, classes, Machine.here(settings.device), Hub(), _run_folder(path).path)
+        ahead = preflight(settings, COMMANDS, classes, Machine.here(settings.device), Hub(), run_folder(path).path)
         further = told.of_preflight(ahead.problems, ahead.estimates)
     return settings, examined, told.sections(examined.summary, examined.checks, settings.data, further)
 
@@ -412,115 +404,9 @@ def _reference(out: Path, draws: int, data: str, models: Path | None, yes: bool,
     click.echo(f"\n{said}\n\n{out / PAGE} written")
 
 
-def run_pipeline(
-    pipeline: Path,
-    names: list[str],
-    spread: EngineOptions | None = None,
-    processes: int = 1,
-    folder: RunFolder | None = None,
-) -> None:
-    """Run the stages called `names` on the engine that `spread` says, and write the report after the last one.
-
-    So many `processes` share each training; `folder` is the run folder where it is mirrored to a store.
-    """
-    from augment.data.sources import check_source
-    from augment.settings import load_settings
-    from augment.training.arms import parse_arms
-
-    settings = load_settings(pipeline)
-    parse_arms(settings.train.arms, settings.generate.methods)  # hours before they are trained
-    source = check_source(settings)
-    _settle_process(small=settings.generate.model == "mini")
-    from augment.models.registry import Models
-
-    folder = folder or _run_folder(pipeline)
-    _look_ahead(settings, names, source.classes, folder.path)
-    models = Models(settings, _render)
-    with open_engine(spread or LOCAL, gpus=settings.device != "cpu") as engine:
-        for name in names:
-            if name == SYNTHETIC.command and CURATION.command in names:
-                continue  # the two take turns until the quota is met
-            if name == CURATION.command and SYNTHETIC.command in names:
-                _generate_and_curate(settings, folder, models, engine)
-            else:
-                shared = processes if name == TRAINING.command else None
-                _run_stage(COMMANDS[name], settings, folder, models, engine, processes=shared)
-            models.release()
-    if names[-1] == EXPORT.command:
-        from augment.report.build import write_report
-
-        click.echo(f"{'report':10} {write_report(folder)}")
-
-
-def _look_ahead(settings: "Settings", names: list[str], classes: Mapping[str, int], run: Path) -> None:
-    """Tell before the first of many stages what they will take, and stop where a model or package cannot be had."""
-    from augment.models.preflight import Hub, Machine, preflight
-    from augment.progress import say
-
-    found = preflight(settings, names, classes, Machine.here(settings.device), Hub(), run)
-    for line in [str(problem) for problem in found.problems if not problem.fatal] + found.estimates:
-        say(line)
-    if fatal := [str(problem) for problem in found.problems if problem.fatal]:
-        raise UnavailableError("\n".join(fatal))
-
-
-def _run_folder(pipeline: Path) -> RunFolder:
-    return RunFolder(pipeline if pipeline.is_dir() else pipeline.parent)
-
-
-def _render(seed: int, domain: str, label: str, side: int) -> "Frame":
-    """Draw a scene, for the methods that use the mini renderer instead of a painter."""
-    from augment.mini.scenes import render, sample_scene
-
-    return render(sample_scene(seed, domain, label), side)
-
-
 def _exit_by_verdict(pipeline: Path) -> None:
     """Leave with the verdict's exit code."""
-    raise SystemExit(VERDICT_EXIT[_run_folder(pipeline).require(COMPARISON).summary.verdict])
-
-
-def _generate_and_curate(settings: "Settings", folder: RunFolder, models: "Models", engine: Engine) -> None:
-    """Paint and curate in turns until every class has its quota or the rounds are used up."""
-    before = None
-    while True:
-        synthetic = _run_stage(SYNTHETIC, settings, folder, models, engine, unless=before)
-        if synthetic.digest == before:
-            return
-        _run_stage(CURATION, settings, folder, models, engine)
-        before = synthetic.digest
-
-
-def _run_stage(
-    stage: Stage[R, S],
-    settings: "Settings",
-    folder: RunFolder,
-    models: "Models",
-    engine: Engine,
-    unless: str | None = None,
-    processes: int | None = None,
-) -> Document[R, S]:
-    """Run one stage and print its line, unless its document has the digest `unless`."""
-    from augment.evaluation.tables import table
-
-    module = importlib.import_module(stage.module)
-    started = time.monotonic()
-    extra = (models,) if stage.needs_models else ()
-    spread: dict[str, object] = {"engine": engine} if stage.spreads else {}
-    if processes:
-        spread["processes"] = processes
-    document: Document[R, S] = module.run(settings, folder, *extra, **spread)
-    if document.digest != unless:
-        click.echo(f"{stage.command:10} {module.summary_line(document)}  [{time.monotonic() - started:.0f} s]")
-    if isinstance(document.summary, ComparisonSummary):
-        click.echo(f"\n{table(document.summary)}\n")
-    return document
-
-
-def _settle_process(small: bool) -> None:
-    """Make the settings of the whole process; call it before torch is loaded, which reads the first of them."""
-    # Of small models' work a second thread takes less than its waking costs.
-    settle_process(threads=1 if small else None)
+    raise SystemExit(VERDICT_EXIT[run_folder(pipeline).require(COMPARISON).summary.verdict])
 
 
 if __name__ == "__main__":

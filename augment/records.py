@@ -6,11 +6,12 @@
 A document's digest leaves out `created`, so that two runs of the same settings on the same data carry equal digests.
 """
 
+import contextlib
 import hashlib
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -20,11 +21,11 @@ from weakref import WeakValueDictionary
 from augment import record_types as types
 from augment.json_objects import JsonObject, from_json, plain, read_listing, write_listing
 from augment.settings import as_json
-from edge_runtime.bundle.errors import InputError
-from edge_runtime.bundle.files import replace_file, sha256_bytes
+from edge_runtime.bundle.errors import InputError, UnavailableError
+from edge_runtime.bundle.files import lock_file, replace_file, sha256_bytes
 
 SCHEMA_VERSION = 1
-JOURNAL = "journal.jsonl"
+JOURNAL, LOCK = "journal.jsonl", ".lock"
 ID_DIGITS = 16  # hex digits of the SHA-256 of a real picture's file, which is its id
 
 Identity: TypeAlias = Mapping[str, str] | str  # of a model: name, and sha256 or revision; or a digest alone
@@ -242,6 +243,24 @@ class RunFolder:
     def __reduce__(self) -> tuple[type["RunFolder"], tuple[Path]]:
         """Let another process read the documents itself."""
         return RunFolder, (self.path,)
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other commands from working on this run for as long as the context; a killed one keeps nobody out.
+
+        Raises UnavailableError where another does. Where nothing can be written, or locked, as on some network drives,
+        there is no such guard.
+        """
+        with contextlib.ExitStack() as held:
+            with contextlib.suppress(OSError):
+                file = held.enter_context((self.path / LOCK).open("ab"))
+                try:
+                    lock_file(file)
+                except (BlockingIOError, PermissionError) as error:  # the second on Windows
+                    raise UnavailableError(
+                        f"another command works on {self.path}; wait until it has ended, and type this one again"
+                    ) from error
+            yield
 
     def subfolder(self, name: str) -> Path:
         """Return the folder `name` of the run, such as a stage's, made if absent."""

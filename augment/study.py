@@ -225,7 +225,8 @@ def pool(plan: Plan, baseline: str = "") -> ComparisonSummary:
     """Compare the arms over all draws together and write OUT/results.json; return the comparison.
 
     `baseline` is an arm to compare with instead of that of the settings. An arm that some draw left out is left out.
-    Raises InputError where the draws were not measured on the same test images.
+    Raises InputError where the draws were not measured on the same test images, and where one of the two arms that are
+    held against each other was left out.
     """
     draws = [[RunFolder(pipeline.parent) for pipeline in runs] for runs in plan.draws]
     settings = replace(load_settings(plan.draws[0][0]), seed=0)
@@ -236,6 +237,7 @@ def pool(plan: Plan, baseline: str = "") -> ComparisonSummary:
     if any(sorted(found) != names for found in tested):
         raise InputError(f"the draws below {plan.out} differ in their test images; remove the folder and run again")
     training = draws[0][0].require(TRAINING)
+    _require_compared(settings, [folder for folders in draws for folder in folders])
     trainings = _trainings(settings, draws)
     measured: PlainJson = {}
     if training.summary.head:
@@ -305,6 +307,19 @@ def _logits(folders: Sequence[RunFolder], arm: str) -> dict[str, Numbers]:
         calibrated = load_file(path)["logits"] / temperature(folder.path / "training" / arm / "seed-0")
         found |= dict(zip(ids, calibrated, strict=True))
     return found
+
+
+def _require_compared(settings: Settings, runs: Sequence[RunFolder]) -> None:
+    """Raise InputError where a run has no training of the two arms that are held against each other."""
+    for run in runs:
+        training = run.require(TRAINING)
+        trained = {record.arm for record in training.records}
+        for arm in (settings.compare.baseline, settings.compare.candidate):
+            if arm not in trained:
+                why = (training.summary.notes or {}).get(arm, "was not trained")
+                raise InputError(
+                    f"arm {arm} of {run.path} {why}; mend that, remove {run.path / TRAINING.document} and run it again"
+                )
 
 
 def _trainings(settings: Settings, draws: Sequence[Sequence[RunFolder]]) -> list[TrainedArm]:

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 import edge_runtime
 from augment.json_objects import write_json
 from benchmarks.claims import Claim, Note, Part, Samples, Spread, Table, at_least, at_most, interleave
-from benchmarks.engine_speed import PICTURES, SIDE, make_bundle, make_pictures
+from benchmarks.edge_material import PICTURES, SIDE, bundle, pictures
 from benchmarks.peers.environments import environment, folder_bytes, installed_bytes, pins
 from benchmarks.write_benchmarks import number
 from edge_runtime.bundle.errors import UnavailableError
@@ -108,7 +108,7 @@ def measure(work: Path, options: Sequence[str]) -> Sequence[Part]:
     asked = parser.parse_args(options)
     folder = (work / "edge-peers").resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    prepared = _prepare(folder, asked.pictures)
+    prepared = _prepare(work, folder, asked.pictures)
     commands, left_out = _commands(folder, prepared)
     found = _runs(commands, prepared, folder, asked.rounds)
     sizes = {name: _sizes(name, folder) for name in commands}
@@ -117,14 +117,11 @@ def measure(work: Path, options: Sequence[str]) -> Sequence[Part]:
     return [*claims, _table(found, sizes), *(Note(text=text) for text in notes)]
 
 
-def _prepare(folder: Path, count: int) -> Prepared:
-    """Make what is absent: bundle, pictures, and the float model that the peers take."""
-    if not (folder / "bundle" / "manifest.json").exists():
-        make_bundle(folder)
-    if not (folder / "pictures").exists():
-        make_pictures(folder / "pictures")
-    network, card = load_checkpoint(folder / "checkpoint")
-    model, package = folder / "float.onnx", folder / "roboflow-package"
+def _prepare(work: Path, folder: Path, count: int) -> Prepared:
+    """Make what is absent: bundle and pictures, and the float model and the package that the peers take."""
+    ours = bundle(work)
+    network, card = load_checkpoint(ours.parent / "checkpoint")
+    model, package = ours.parent / "float.onnx", folder / "roboflow-package"
     if not model.exists():
         example = torch.zeros(2, 3, SIDE, SIDE)
         model.write_bytes(finished_bytes(export_model(_FromUnitRange(network), example, ["images"], ["output0"])))
@@ -145,8 +142,7 @@ def _prepare(folder: Path, count: int) -> Prepared:
     }
     softmax = {"type": "softmax", "fused": True}
     write_json(package / "inference_config.json", {"network_input": network_input, "post_processing": softmax})
-    pictures = sorted((folder / "pictures").glob("*.jpg"))[:count]
-    return Prepared(folder / "bundle", model, package, pictures, card["labels"])
+    return Prepared(ours, model, package, pictures(work)[:count], card["labels"])
 
 
 class _FromUnitRange(nn.Module):

@@ -22,7 +22,7 @@ from typing import Any, cast
 import numpy as np
 
 from augment import record_types as types
-from augment.json_objects import from_json
+from augment.json_objects import as_plain, from_json
 from augment.presets import PRESETS
 from augment.records import CAPTIONS, COMPARISON, CURATION, DATASET, Document, RunFolder, StageInputs
 from benchmarks.claims import Claim, Note, Part, Spread, Table, at_most
@@ -191,8 +191,8 @@ def curation(count: int, place: Path, figures: Figures) -> None:
         recall = curate._validation_recall(real, shown, pool, kept)
         curve = curate._learning_curve(settings, real["train"], training)
         judged = _judged(ids, labels, reasons, scores)
-        found: dict[str, Any] = {"validation_recall": recall, "learning_curve": curve}
-        summary = from_json(types.CurationSummary, {"kept": int(kept.sum())} | found)
+        found = {"kept": int(kept.sum()), "validation_recall": recall, "learning_curve": as_plain(curve)}
+        summary = from_json(types.CurationSummary, found)
         RunFolder(place).write(Document(CURATION, StageInputs("", {}, {}), judged, summary))
 
 

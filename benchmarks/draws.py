@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import t as student
 
-from augment.cli import run_pipeline
+from augment.pipeline import run_pipeline
 from augment.presets import PRESETS
 from augment.records import COMPARISON, RunFolder
 from augment.settings import DataSettings, Settings, write_once

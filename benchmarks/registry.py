@@ -19,6 +19,7 @@ BENCHMARKS = (
     Benchmark(
         "edge-peers", EDGE, "edge-classify beside what people would use instead", "benchmarks.claim_peers:measure"
     ),
+    Benchmark("edge-engines", EDGE, "The runtime over the bare engine", "benchmarks.claim_speed:edge_engines"),
     Benchmark("edge-bound", EDGE, "edge-classify over its bound", "benchmarks.claim_speed:edge_bound"),
     Benchmark("edge-start", EDGE, "The first result of edge-classify", "benchmarks.claim_speed:edge_start"),
     Benchmark("station-frame", STATION, "A station's frame", "benchmarks.claim_speed:station_frame"),

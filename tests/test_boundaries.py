@@ -53,7 +53,7 @@ ARROWS = {
         "station_demo labelling feedback engines gpu_check reference",
     },
 }
-COMMANDS = ("augment.cli", "augment.demo", "augment.study")
+COMMANDS = ("augment.cli", "augment.demo", "augment.pipeline", "augment.study")
 # What of the edge export and augment may import.
 FOR_THE_LAB = (
     *("bundle", "media", "inference", "updates", "web", "judgements", "labelling"),

@@ -6,7 +6,7 @@ hashes of the eight ways to lay a picture down. For others, candidates share loc
 under them then agree, block by block. A mirrored picture's features are those of the picture, reordered.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -27,6 +27,9 @@ Outline: TypeAlias = NDArray[np.uint8]  # (SIDE, SIDE) grey
 Greys: TypeAlias = NDArray[np.uint8]  # (N, 32, 32) grey
 Triple: TypeAlias = tuple[int, int, bool]  # two positions, the smaller first, and whether the first is mirrored
 
+# Pictures among which all are compared by features: 82 kB of memory for each, and time that grows with their square.
+MOST_BY_FEATURES = 10_000
+MOST_PROVEN = 2000  # pairs that are compared by features among more pictures, at 20 to 50 ms each
 SIDE = 192  # pixels; a picture is squeezed into a square, so that a quarter turn of it is one of the square
 LEAST_SIDE = 48  # pixels; smaller pictures have no features worth the name
 KEYPOINTS = 160  # of a picture, the strongest
@@ -119,6 +122,29 @@ def feature_copies(outlines: Sequence[Outline]) -> list[Copy]:
     return [copy for copy in found if copy is not None]
 
 
+def copies_among(pairs: Pairs, count: int, outline: Callable[[int], Outline]) -> list[Copy]:
+    """Return which of the `pairs` (M, 2) of `count` pictures are copies by their features.
+
+    At most MOST_PROVEN are looked at, drawn evenly. `outline` gives a picture's; features are computed for each pair
+    and not kept.
+    """
+    if not len(pairs):
+        return []
+    asked = pairs[np.unique(np.linspace(0, len(pairs) - 1, min(MOST_PROVEN, len(pairs))).astype(int))]
+    with ThreadPoolExecutor(cpu_count()) as pool:
+        drawn = np.unique(np.linspace(0, count - 1, min(BACKGROUND, count)).astype(int)).tolist()
+        background = _Background.of(list(pool.map(lambda at: features_of(outline(at)), drawn)), count)
+
+        def compared(pair: list[int]) -> Copy | None:
+            outlines = [outline(at) for at in pair]
+            features = [features_of(each) for each in outlines]
+            ways = (_compared(outlines, features, (0, 1, flipped), background) for flipped in (False, True))
+            found = next((way for way in ways if way), None)
+            return found and Copy(pair[0], pair[1], found.same)
+
+        return [copy for copy in pool.map(compared, asked.tolist()) if copy]
+
+
 # Candidates
 
 
@@ -174,11 +200,14 @@ class _Background:
     most: float  # pictures of these that may have a rare feature
 
     @classmethod
-    def of(cls, features: Sequence[Features]) -> "_Background":
+    def of(cls, features: Sequence[Features], count: int | None = None) -> "_Background":
+        """Draw from `features`; they are of `count` pictures where others were left out."""
         full = [each.vectors for each in features if len(each.vectors)]
+        if not full:
+            return cls(np.zeros((1, 128), np.float32), np.zeros(1, np.int64), CHANCE)
         drawn = [full[at] for at in np.unique(np.linspace(0, len(full) - 1, BACKGROUND).astype(int))]
         starts = np.cumsum([0, *(len(vectors) for vectors in drawn[:-1])])
-        return cls(np.concatenate(drawn), starts, MOST_COPIES * len(drawn) / len(full) + CHANCE)
+        return cls(np.concatenate(drawn), starts, MOST_COPIES * len(drawn) / (count or len(full)) + CHANCE)
 
     def rare(self, vectors: Floats, likeness: Floats) -> NDArray[np.bool_]:
         """Whether each of (K, 128) features has few pictures with a feature as like it as `likeness` (K,)."""
@@ -336,6 +365,8 @@ def turned_pairs(thumbnails: Sequence[Thumbnail], bits: int) -> Pairs:
 
 def _hashes(greys: Greys) -> Hashes:
     """Return 64 bits of each of (N, 32, 32) pictures: which of its low frequencies are above their median."""
+    if not len(greys):
+        return np.empty(0, np.uint64)
     bits = np.stack([cv2.dct(np.ascontiguousarray(grey, np.float32))[:8, :8].ravel() for grey in greys])
     above = np.packbits(bits > np.median(bits, axis=1, keepdims=True), axis=1)
     return np.ascontiguousarray(above).view(np.uint64).ravel()

@@ -31,6 +31,7 @@ LOSSES = 3  # workers that a batch may lose; at more the batch itself must be wh
 MOST_BLOCKS = 1000  # that the batches are cut into; each is an object that Ray keeps books of
 CONNECT_SECONDS = 10.0
 PACKAGE, VERSION = "rarefault", "version"
+_TOLD = (RarefaultError, OSError)  # errors of a worker that the command tells as its own: a full disk is one
 
 
 class RayEngine:
@@ -41,6 +42,12 @@ class RayEngine:
         self._temporary = ""  # the folder of the Ray that was started here
         self._connected = False
         ray_module("ray.data")
+        cores = os.cpu_count() or 1
+        if not address and workers and workers > cores:
+            raise InputError(
+                f"--workers {workers} on this machine with {cores} logical CPUs: each would load the models into the "
+                f"same memory and wait for the others; give at most {cores}, or the --ray-address of a cluster"
+            )
 
     def map(
         self,
@@ -85,7 +92,7 @@ class RayEngine:
         )
         for row in answers.iter_rows():
             answer = pickle.loads(row["answer"])
-            if isinstance(answer, RarefaultError):
+            if isinstance(answer, _TOLD):
                 raise answer
             yield answer
 
@@ -241,7 +248,7 @@ class _Worker:
             if self._do is None:
                 self._do = self._started()
             return self._do(row["batch"])
-        except RarefaultError as error:
+        except _TOLD as error:
             return {"answer": pickle.dumps(error)}
 
     def _started(self) -> Callable[[bytes], dict[str, object]]:

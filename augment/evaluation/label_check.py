@@ -79,13 +79,7 @@ def recall_with(
     if len(names) < 2 or not truth:
         return dict.fromkeys(names)
     model = embedding_classifier(features, np.array([names.index(label) for label in labels]))
-    answers = np.concatenate(
-        [
-            model.predict(held_out[start : start + JUDGED_AT_ONCE].astype(np.float32))
-            for start in range(0, len(held_out), JUDGED_AT_ONCE)
-        ]
-    )
-    found, true = np.array(names)[answers], np.array(truth)
+    found, true = np.array(names)[in_blocks(model.predict, held_out)], np.array(truth)
     return {name: float(np.mean(found[true == name] == name)) if (true == name).any() else None for name in names}
 
 

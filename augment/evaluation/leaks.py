@@ -8,14 +8,24 @@ is only told.
 
 import base64
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from augment.data.duplicates import Thumbnail, same_value_pairs
 from augment.data.group_patterns import DATE, copy_stems, effect, named_groups, proposals
-from augment.data.offline_copies import SIDE, Outline, feature_copies, outline_of, turned_pairs
+from augment.data.offline_copies import (
+    MOST_BY_FEATURES,
+    MOST_PROVEN,
+    SIDE,
+    Copy,
+    Outline,
+    copies_among,
+    feature_copies,
+    outline_of,
+    turned_pairs,
+)
 from augment.data.perceptual_hash import Pairs
 from augment.data.problems import contradiction
 from augment.evaluation.picture_traits import Traits
@@ -81,8 +91,13 @@ def _outline(packed: str) -> Outline:
     return decode_image(base64.b64decode(packed)).frame[..., 0]
 
 
-def find_kin(seen: Sequence[Seen], alike: Pairs, section: DataSettings) -> Kin:
-    """Find what belongs together, by names, pictures and settings; `alike` are the perceptual duplicates."""
+def find_kin(
+    seen: Sequence[Seen], alike: Pairs, section: DataSettings, opened: Callable[[int], Frame] | None = None
+) -> Kin:
+    """Find what belongs together, by names, pictures and settings; `alike` are the perceptual duplicates.
+
+    Where `opened` is given, it gives a picture by its position to be looked at again, instead of its outline.
+    """
     paths, labels = [one.path for one in seen], [one.label for one in seen]
     hints, pairs, sure = [], [same_value_pairs([])], []
     if section.copies in (NAMES, PICTURES):
@@ -94,9 +109,10 @@ def find_kin(seen: Sequence[Seen], alike: Pairs, section: DataSettings) -> Kin:
             for stem, count in sorted(stems.doubted.items())
         ]
     if section.copies == PICTURES:
-        copies = feature_copies([_outline(one.outline) for one in seen])
-        pairs.append(np.array([(copy.first, copy.second) for copy in copies], np.int64).reshape(-1, 2))
-        pairs.append(turned_pairs([one.thumbnail for one in seen], section.duplicate_bits))
+        turned = turned_pairs([one.thumbnail for one in seen], section.duplicate_bits)
+        copies, told_copies = _by_features(seen, np.concatenate([alike, turned]), opened)
+        hints += told_copies
+        pairs += [np.array([(copy.first, copy.second) for copy in copies], np.int64).reshape(-1, 2), turned]
         sure = [(copy.first, copy.second) for copy in copies if copy.same]
     pictured = np.concatenate([alike, *pairs[2:]])
     reasons = _contradictions(seen, sure)
@@ -111,6 +127,30 @@ def find_kin(seen: Sequence[Seen], alike: Pairs, section: DataSettings) -> Kin:
         np.array(doubtful, np.int64).reshape(-1, 2),
         hints + told,
     )
+
+
+def _by_features(
+    seen: Sequence[Seen], alike: Pairs, opened: Callable[[int], Frame] | None
+) -> tuple[list[Copy], list[str]]:
+    """Return the copies by local features, and what was not looked for among very many pictures.
+
+    Pairs of `alike` pictures are joined already; among very many only those under two labels are looked at, since both
+    pictures go where nothing but saving parts them.
+    """
+
+    def outline(at: int) -> Outline:
+        return outline_of(opened(at)) if opened else _outline(seen[at].outline)
+
+    if len(seen) <= MOST_BY_FEATURES:
+        return feature_copies([outline(at) for at in range(len(seen))]), []
+    torn = [(a, b) for a, b in np.unique(alike, axis=0).tolist() if seen[a].label != seen[b].label]
+    hint = (
+        f"{len(seen)} pictures are more than the {MOST_BY_FEATURES} among which copies are looked for by local "
+        "features: those that were cropped or turned by a few degrees are found by their names alone; where there are "
+        "such copies, set data.group_pattern"
+        + (f"; of {len(torn)} pairs under two labels {MOST_PROVEN} were compared closely" * (len(torn) > MOST_PROVEN))
+    )
+    return copies_among(np.array(torn, np.int64).reshape(-1, 2), len(seen), outline), [hint]
 
 
 def _contradictions(seen: Sequence[Seen], sure: Sequence[tuple[int, int]]) -> dict[int, str]:

@@ -61,7 +61,9 @@ def _part(count: float, share: float) -> int:
     return max(1, round(count * share))
 
 
-def _recall(features: Vectors, targets: Labels, groups: npt.NDArray[np.str_], classes: int, seed: int) -> Numbers:
+def _recall(
+    features: Vectors | Numbers, targets: Labels, groups: npt.NDArray[np.str_], classes: int, seed: int
+) -> Numbers:
     """Return mean recall (len(SHARES), classes) over repeats and folds of whole groups; NaN for an untested class."""
     hits, tested = np.zeros((len(SHARES), classes)), np.zeros(classes)
     if len(np.unique(groups)) < FOLDS or classes < 2 or np.bincount(targets).max() < FOLDS:

@@ -1,7 +1,7 @@
 """What `rarefault check-gpu` found, as it is written to check-gpu.json."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from augment.gpu_check.arithmetic import Finding
 from augment.gpu_check.stages import StageCheck
@@ -20,7 +20,7 @@ class GpuCheck:
     arithmetic: Sequence[Finding] = ()
     bundle: str = ""
     engines: Sequence[EngineCheck] = ()
-    notes: Sequence[str] = field(default_factory=list)  # what could not be compared, and why
+    notes: Sequence[str] = ()  # what could not be compared, and why
     stages: Sequence[StageCheck] = ()
 
 

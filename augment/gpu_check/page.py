@@ -92,5 +92,5 @@ def _stages(found: GpuCheck) -> tuple[str, str, Table]:
             [f"{stage.stage} {stage.precision}", WRONG if stage.problem else FINE, *figures, gain, memory, seen]
         )
     head = ["stage", "result", "pictures/s", "s a batch", "over FP32", "GPU memory", "FP16 against FP32"]
-    caption = "Models and batch sizes of the run; `refine` counts continuations. The first batch is not counted."
-    return "stages", "Stages", Table(caption.replace("`", ""), head, rows)
+    caption = "Models and batch sizes of the run; refine counts continuations. The first batch is not counted."
+    return "stages", "Stages", Table(caption, head, rows)

@@ -9,6 +9,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -157,10 +158,8 @@ def _train(settings: Settings, device: str) -> _Probe:
     frames = np.stack([scene(number, side) for number in range(TRAINING_FRAMES)])
 
     def load(half: bool) -> Callable[[], list[float]]:
-        trainer = Trainer(_task(settings, frames), frames, device)
-        trainer.half = half
-        trainer.scaler = torch.amp.GradScaler(device, enabled=half)
-        steps = iter(range(section.steps))
+        trainer = Trainer(_task(settings, frames), frames, device, half=half)
+        steps = cycle(range(section.steps))  # a run may have fewer than are timed
         return lambda: [float(trainer.step(next(steps)))]
 
     return _Probe("train", section.batch_size, load, _losses_apart)

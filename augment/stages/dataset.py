@@ -29,6 +29,7 @@ from augment.data.duplicates import THUMBNAIL, Thumbnail, thumbnail_of
 from augment.data.feedback import with_feedback
 from augment.data.image_store import ImageStore, radiometric_hints, unscaled_hint
 from augment.data.layouts.listing import NOT_READ, Candidate, Source, told
+from augment.data.offline_copies import MOST_BY_FEATURES
 from augment.data.perceptual_hash import Hashes, Near, Pairs, perceptual_hash
 from augment.data.problems import Check, Problem, contradiction, refusal
 from augment.data.sources import check_source, list_candidates
@@ -42,6 +43,7 @@ from augment.record_types import DatasetRecord, DatasetSummary, FileFacts, LeftO
 from augment.records import DATASET, ID_DIGITS, Document, Journal, RunFolder, StageInputs, digest_of
 from augment.settings import DataSettings, Settings
 from edge_runtime.bundle.errors import InputError
+from edge_runtime.bundle.preprocess import Frame
 from edge_runtime.media.image_files import ReadImage
 from edge_runtime.media.image_headers import read_header
 from edge_runtime.media.radiometric import UnscaledError
@@ -65,7 +67,8 @@ UNUSED = (
 MOVES_NOTHING = ("layout", "levels", "box_units", "least_side", "most_aspect")
 DatasetDocument = Document[DatasetRecord, DatasetSummary]
 # What reads a file, what says where it lies (and may have to fetch it), its path in the source, its digest.
-Job = tuple[Callable[[Path], ReadImage], Callable[[], Path], str, str]
+# And whether its outline is wanted: among more than MOST_BY_FEATURES pictures few are, and are read again.
+Job = tuple[Callable[[Path], ReadImage], Callable[[], Path], str, str, bool]
 
 
 def run(
@@ -181,15 +184,16 @@ def _read_all(
 
 
 def _jobs(source: Source, digests: Sequence[str], read: Callable[[Path], ReadImage]) -> list[Job]:
+    outlined = len(source.candidates) <= MOST_BY_FEATURES
     return [
-        (read, partial(source.file, candidate), candidate.path, digest)
+        (read, partial(source.file, candidate), candidate.path, digest, outlined)
         for candidate, digest in zip(source.candidates, digests, strict=True)
     ]
 
 
 def _read_one(job: Job) -> FileFacts:
     """Read one file: its size, perceptual hash, thumbnail and notes, or the reason why there are none."""
-    read, find, path, digest = job
+    read, find, path, digest, outlined = job
     try:
         file = find()
         image = read(file)
@@ -208,7 +212,7 @@ def _read_one(job: Job) -> FileFacts:
         thumbnail=base64.b64encode(thumbnail_of(image.frame).tobytes()).decode(),
         notes=list(image.notes),
         span=image.span or (),
-        outline=packed_outline(image.frame),
+        outline=packed_outline(image.frame) if outlined else "",
         traits=traits_of(file, image.frame),
     )
 
@@ -243,7 +247,7 @@ def _sort_out(
     """Make the records and the summary from what the source says and what reading found, and check them."""
     readable, quarantined = _readable(source, facts, settings.data)
     distinct, copies, contradictions = _distinct(readable)
-    distinct, kin, by_picture = _without_contradictions(distinct, settings.data)
+    distinct, kin, by_picture = _without_contradictions(settings, source, distinct)
     quarantined |= contradictions | by_picture
     boxes = _boxes(source, distinct, settings.data.box_units)
     bursts = _bursts(settings.data, distinct)
@@ -375,11 +379,19 @@ def _distinct(images: list[_Image]) -> tuple[list[_Image], dict[str, str], dict[
     return distinct, copies, contradictions
 
 
-def _without_contradictions(images: list[_Image], section: DataSettings) -> tuple[list[_Image], Kin, dict[str, str]]:
+def _without_contradictions(
+    settings: Settings, source: Source, images: list[_Image]
+) -> tuple[list[_Image], Kin, dict[str, str]]:
     """Return the images that are not under two labels for sure, what belongs together, and why the others go."""
-    thumbnails = [_thumbnail(image.facts) for image in images]
-    alike = duplicates.duplicate_pairs(_hashes(images), thumbnails, section.duplicate_bits)
-    kin = find_kin(_seen(images), alike, section)
+    section, store, seen = settings.data, ImageStore(settings), _seen(images)
+    alike = duplicates.duplicate_pairs(_hashes(images), [one.thumbnail for one in seen], section.duplicate_bits)
+
+    def opened(at: int) -> Frame:
+        return store.read(source.file(images[at].candidate)).frame
+
+    # Outlines are kept for all files or none; of very many files, few of which can be used, all are read again.
+    without = len(source.candidates) > MOST_BY_FEATURES
+    kin = find_kin(seen, alike, section, opened if without else None)
     left = [at for at in range(len(images)) if at not in kin.contradictions]
     reasons = {images[at].path: reason for at, reason in kin.contradictions.items()}
     return [images[at] for at in left], keep_kin(kin, left), reasons

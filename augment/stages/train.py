@@ -38,12 +38,10 @@ from augment.records import (
     SYNTHETIC,
     TRAINING,
     Document,
-    Journal,
     RunFolder,
     StageInputs,
     digest_of,
     item_seed,
-    journal_parts,
 )
 from augment.settings import Settings, as_json
 from augment.spatial.end_to_end import fit_spatial
@@ -242,10 +240,9 @@ class _Trained:
         left = [item for item, task in tasks.items() if finished(self._place(*item), task.key) is None]
         for arm, seed in left:
             self.trainers.prepare(tasks[arm, seed], arm)
-        journal = Journal(self.place / "ahead.jsonl", types.AheadRecord, uuid.uuid4().hex)
+        # A journal of this call alone: whether a training is done, its folder tells.
+        journal = self.trainers.folder.journal(TRAINING, types.AheadRecord, uuid.uuid4().hex)
         self.engine.map(_Ahead(self._elsewhere), [[item] for item in left], journal, _name)
-        for path in (journal.path, *journal_parts(journal.path)):
-            path.unlink(missing_ok=True)
 
     @property
     def _elsewhere(self) -> "_Elsewhere":

@@ -144,6 +144,8 @@ class PictureTree:
             if time.monotonic() >= next_line:
                 say(f"listing {self.url}: {count} files so far")
                 next_line = time.monotonic() + SECONDS_BETWEEN_LINES
+        if not count:  # before anything is forgotten: a drive that is not mounted looks like this too
+            raise InputError(f"{self.url} holds no files; correct the spelling, or name the folder above the images")
         with _transaction(index):
             for (name,) in index.execute("SELECT path FROM file WHERE seen < ?", (turn,)).fetchall():
                 (self.root / name).unlink(missing_ok=True)
@@ -151,8 +153,6 @@ class PictureTree:
             index.execute(f"UPDATE state SET value = value - ({gone}) WHERE name = 'bytes'", (turn,))
             index.execute("DELETE FROM file WHERE seen < ?", (turn,))
             index.execute("UPDATE state SET value = 1 WHERE name = 'listed'")
-        if not count:
-            raise InputError(f"{self.url} holds no files; correct the spelling, or name the folder above the images")
         return odd
 
     def _take(self, index: sqlite3.Connection, file: StoredFile, turn: int) -> tuple[str, str] | None:

@@ -192,9 +192,10 @@ class _Pool:
 class Trainer:
     """The moving parts of one training: network and its copies, optimiser, best weights, progress."""
 
-    def __init__(self, task: Task, frames: Frames, device: str, group: Group = ALONE) -> None:
+    def __init__(self, task: Task, frames: Frames, device: str, group: Group = ALONE, half: bool | None = None) -> None:
         self.task, self.frames, self.device, self.group = task, frames, device, group
-        self.half = device == "cuda"  # autocast to FP16; a CPU without hardware for it is 10 times slower
+        # Autocast to FP16, on a GPU unless `half` says otherwise; a CPU without hardware for it is 10 times slower.
+        self.half = device == "cuda" if half is None else half
         # On a 2-core CPU, channels_last and the fused optimiser together are a quarter faster (72 against 58 images/s).
         self.network = group.prepared(self.build().to(device).to(memory_format=torch.channels_last))
         self.shared = self.network  # what is called in its place; `run` joins the group

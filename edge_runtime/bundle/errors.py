@@ -2,6 +2,7 @@
 
     RarefaultError
     ├── InputError         the input is bad: a file, a setting, a bundle; trying again changes nothing
+    │   └── DamagedFileError   of a bundle
     └── UnavailableError   the world is unavailable: a hub, a device, a disk; trying again may help
 
 A message is one sentence or two: what, what was seen, what was expected, what to do next.
@@ -18,6 +19,10 @@ class RarefaultError(Exception):
 
 class InputError(RarefaultError):
     """What was given cannot be used; the same call will fail again until the input changes."""
+
+
+class DamagedFileError(InputError):
+    """A file of a bundle is not the one that its manifest lists; no other engine would help."""
 
 
 class UnavailableError(RarefaultError):

@@ -1,12 +1,11 @@
 """Bundles on disk: verify every file before any of it is used, and write the manifest last."""
 
 import json
-from collections.abc import Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
-from .errors import InputError
+from .errors import DamagedFileError, InputError
 from .files import replace_file, sha256_bytes, sha256_file
 from .manifest import FileEntry, Manifest, model_file
 
@@ -18,17 +17,12 @@ CURRENT_SLOT = Path("slots") / "current"  # below the state folder: a link to th
 
 @dataclass(frozen=True)
 class Bundle:
-    """A verified bundle: every file listed in `manifest` was there, whole, when `open_bundle` looked."""
+    """A bundle whose files are whole: each was verified by `open_bundle`, or is before `path` gives it."""
 
     folder: Path
     manifest: Manifest
     digest: str  # hex SHA-256 of manifest.json, which in turn holds the digest of every file
-    _looked_at: Mapping[str, Future[None]] = field(default_factory=dict, compare=False, repr=False)
-
-    def wait(self) -> None:
-        """Wait until every file was looked at; InputError is about the first that is wrong, as of `open_bundle`."""
-        for look in self._looked_at.values():
-            look.result()
+    _undigested: set[str] = field(default_factory=set, compare=False, repr=False)
 
     def model_path(self, precision: str) -> Path:
         """The ONNX file of `precision`, whole; InputError lists the precisions that the bundle holds."""
@@ -38,9 +32,10 @@ class Bundle:
         return self.path(model_file(precision))
 
     def path(self, name: str) -> Path:
-        """One of the files, by its name in the manifest, once it was looked at."""
-        if name in self._looked_at:
-            self._looked_at[name].result()
+        """One of the files, by its name in the manifest, whole; InputError where its digest is another."""
+        if name in self._undigested:
+            _verify(self.folder, name, self.manifest.files[name], _check_digest)
+            self._undigested.discard(name)
         return self.folder / name
 
     def identity(self) -> dict[str, str]:
@@ -59,34 +54,28 @@ def read_pointer(path: Path) -> str | None:
         return None
 
 
-def open_bundle(folder: Path, wait: bool = True) -> Bundle:
+def open_bundle(folder: Path, whole: bool = True) -> Bundle:
     """Read and verify the bundle in `folder`; InputError is one sentence about the first thing that is wrong.
 
-    Without `wait` the ONNX files are still looked at when it returns: `path` waits for the one that it gives, and
-    `Bundle.wait` for all, which is due before anything is believed.
+    Without `whole` an ONNX file must be there in its size, and is digested when `Bundle.path` gives it for the first
+    time: a command that runs one of four precisions need not read all four.
     """
     try:
         data = _read_manifest(folder)
         manifest = _parse(folder, data)
     except OSError as error:
         raise _unreadable(folder, error) from error
-    # Most of the time goes into digests, and two at once are twice as fast; the small files come first.
-    pool = ThreadPoolExecutor(2)
-    order = sorted(manifest.files, key=lambda name: manifest.files[name].bytes)
-    looks = {name: pool.submit(_verify, folder, name, manifest.files[name]) for name in order}
-    later = {} if wait else {name: look for name, look in looks.items() if name.endswith(".onnx")}
-    try:
-        for name in manifest.files:
-            if name not in later:
-                looks[name].result()
-    finally:
-        pool.shutdown(wait=wait, cancel_futures=wait)
+    later = set() if whole else {name for name in manifest.files if name.endswith(".onnx")}
+    for name, entry in manifest.files.items():
+        _verify(folder, name, entry, _check_size)
+        if name not in later:
+            _verify(folder, name, entry, _check_digest)
     for precision in manifest.precisions:
         if model_file(precision) not in manifest.files:
             raise InputError(
                 f"{folder / MANIFEST} promises {precision} but lists no {model_file(precision)}; pack it again"
             )
-    return Bundle(folder, manifest, sha256_bytes(data), {name: later[name] for name in manifest.files if name in later})
+    return Bundle(folder, manifest, sha256_bytes(data), later)
 
 
 def _unreadable(folder: Path, error: OSError) -> InputError:
@@ -133,24 +122,28 @@ def _parse(folder: Path, data: bytes) -> Manifest:
         raise InputError(f"{folder / MANIFEST} is no JSON ({error}); the copy is damaged, copy it again") from error
 
 
-def _verify(folder: Path, name: str, entry: FileEntry) -> None:
+def _verify(folder: Path, name: str, entry: FileEntry, check: Callable[[Path, str, FileEntry], None]) -> None:
     try:
-        _check_file(folder, folder / name, name, entry)
+        check(folder, name, entry)
     except OSError as error:
         raise _unreadable(folder, error) from error
 
 
-def _check_file(folder: Path, path: Path, name: str, entry: FileEntry) -> None:
+def _check_size(folder: Path, name: str, entry: FileEntry) -> None:
     """One check per fact, the cheap ones first."""
+    path = folder / name
     if not _lies_inside(folder, path):
         raise InputError(f"{folder / MANIFEST} lists {name!r}, which lies outside the bundle; do not use this bundle")
     if not path.is_file():
         raise InputError(f"{path} is missing, the manifest lists it; the copy is incomplete, copy the bundle again")
     if (size := path.stat().st_size) != entry.bytes:
         raise InputError(f"{path} is {size} bytes, the manifest says {entry.bytes}; the copy is damaged, copy it again")
-    if (seen := sha256_file(path)) != entry.sha256:
-        raise InputError(
-            f"{path} has sha256 {seen}, the manifest says {entry.sha256}; the copy is damaged, copy it again"
+
+
+def _check_digest(folder: Path, name: str, entry: FileEntry) -> None:
+    if (seen := sha256_file(folder / name)) != entry.sha256:
+        raise DamagedFileError(
+            f"{folder / name} has sha256 {seen}, the manifest says {entry.sha256}; the copy is damaged, copy it again"
         )
 
 

@@ -16,9 +16,8 @@ from ..inference.evaluator import Evaluator
 
 def open_evaluator(folder: Path | None, engine: str = "auto", precision: str = "auto", workers: int = 1) -> Evaluator:
     """Return the bundle in `folder`, else the one that serves, on an engine for `workers` threads; it is said which."""
-    bundle = open_bundle(folder or _serving(), wait=False)
+    bundle = open_bundle(folder or _serving(), whole=False)
     opened = open_engine(bundle, engine, precision, callers=workers, threads=1)
-    bundle.wait()
     model = f"{bundle.manifest.name} {bundle.manifest.version} ({bundle.digest[:12]})"
     passed_over = f" (passed over {'; '.join(opened.skipped)})" if opened.skipped else ""
     click.echo(f"{model} on {opened.engine.name} {opened.engine.precision}{passed_over}", err=True)

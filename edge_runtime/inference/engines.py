@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as ort
 
-from ..bundle.errors import InputError, RarefaultError, UnavailableError
+from ..bundle.errors import DamagedFileError, InputError, RarefaultError, UnavailableError
 from ..bundle.golden import check_outputs, load_golden
 from ..bundle.heads import Outputs
 from ..bundle.preprocess import Frames
@@ -174,6 +174,8 @@ class AutoEngine:
                 continue
             try:
                 return self._load(name, precision)
+            except DamagedFileError:
+                raise
             except RarefaultError as error:
                 self.skipped.append(f"{name}: {error}")
         raise UnavailableError(f"no engine can run this bundle here ({'; '.join(self.skipped)})")

@@ -105,14 +105,14 @@ def test_stages_in_the_wrong_order_are_wrong_usage(tmp_path):
 BEFORE_TORCH = """
 import sys
 from pathlib import Path
-from augment import cli
+from augment import pipeline
 
-def settle(small):
-    print("torch" in sys.modules, small)
+def settle(threads):
+    print("torch" in sys.modules, threads)
     raise SystemExit
 
-cli._settle_process = settle
-cli.run_pipeline(Path(sys.argv[1]), ["dataset"])
+pipeline.settle_process = settle
+pipeline.run_pipeline(Path(sys.argv[1]), ["dataset"])
 """
 
 
@@ -122,14 +122,14 @@ def test_threads_are_set_before_torch_is_loaded_which_reads_their_number_once(tm
     write_settings(replace(PRESETS["mini"], data=data), tmp_path / "pipeline.toml")
     command = [sys.executable, "-c", BEFORE_TORCH, str(tmp_path / "pipeline.toml")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=ROOT)
-    assert done.stdout == "False True\n", done.stderr
+    assert done.stdout == "False 1\n", done.stderr
 
 
 MANY_CLASSES = """
 import numpy as np
-from augment import cli
+from augment.engines.settle import settle_process
 
-cli._settle_process(small=True)
+settle_process(threads=1)
 from augment.evaluation.label_check import embedding_classifier
 
 rows = np.random.default_rng(0).normal(size=(8, 4)).astype(np.float32)

@@ -8,7 +8,7 @@ from augment.json_objects import as_plain, from_json
 from augment.record_types import CaptionRecord, DatasetRecord, NoSummary
 from augment.records import CAPTIONS, DATASET, STAGES, Document, RunFolder, StageInputs, digest_of, item_seed
 from augment.settings import CaptionSettings
-from edge_runtime.bundle.errors import InputError
+from edge_runtime.bundle.errors import InputError, UnavailableError
 from tests.support.made_documents import made
 
 
@@ -234,3 +234,13 @@ def test_a_document_that_was_cut_off_anywhere_is_passed_over(tmp_path, records):
     for size in range(0, len(whole) - 2, 7):
         path.write_bytes(whole[:size])
         assert RunFolder(tmp_path).latest(CAPTIONS) is None
+
+
+def test_a_second_command_on_one_run_is_refused_until_the_first_has_ended(tmp_path):
+    with RunFolder(tmp_path).alone():
+        with pytest.raises(UnavailableError, match=f"another command works on {tmp_path}"), RunFolder(tmp_path).alone():
+            pass
+        with RunFolder(tmp_path / "another").alone():  # which is not there: nothing to lock
+            pass
+    with RunFolder(tmp_path).alone():
+        pass

@@ -62,6 +62,12 @@ def test_folds_that_tested_the_same_image_are_refused(runs):
         pool(Plan(root, [[first, second]]))
 
 
+def test_an_arm_to_compare_that_no_run_has_is_told_with_what_to_do(runs):
+    root, (first, second) = runs
+    with pytest.raises(InputError, match=r"arm combined of .* was not trained; mend that"):
+        pool(Plan(root, [[first], [second]]), "combined")
+
+
 def test_folds_are_joined(runs, tmp_path):
     """Halves of one comparison, as two folds, give the whole."""
     root, (first, second) = runs

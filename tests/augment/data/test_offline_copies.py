@@ -8,6 +8,7 @@ from augment.data.duplicates import thumbnail_of
 from augment.data.offline_copies import (
     SIDE,
     blocks_agree,
+    copies_among,
     feature_copies,
     features_of,
     no_difference,
@@ -128,3 +129,11 @@ def test_an_outline_survives_the_journal():
     frame = scene(6)
     assert len(packed_outline(frame)) < 30_000  # characters
     assert outline_of(frame).shape == (SIDE, SIDE)
+
+
+@pytest.mark.parametrize("how", ["mirrored", "turned", "darker"])
+def test_pairs_that_are_asked_for_are_judged_as_among_all(how):
+    frames = [scene(seed) for seed in range(4)]
+    outlines = [outline_of(np.ascontiguousarray(frame)) for frame in (*frames, MADE[how](frames[2]))]
+    found = copies_among(np.array([[0, 1], [2, 4], [3, 4]]), len(outlines), outlines.__getitem__)
+    assert found == feature_copies(outlines)

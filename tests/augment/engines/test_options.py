@@ -1,5 +1,7 @@
 """The options of the commands, as a person types them."""
 
+import os
+
 import pytest
 from click.testing import CliRunner
 
@@ -23,6 +25,14 @@ def test_options_of_ray_without_ray_are_refused(told, named):
         pytest.raises(InputError, match=f"{named} is given without --engine ray"),
         open_engine({**LOCAL, **told}, gpus=False),
     ):
+        pass
+
+
+def test_more_workers_than_this_machine_has_cpus_are_refused_before_one_starts():
+    pytest.importorskip("ray", reason="the extra cluster is not installed")
+    many = (os.cpu_count() or 1) + 1
+    told = {**LOCAL, "engine": "ray", "workers": many}
+    with pytest.raises(InputError, match=f"--workers {many} .*at most {many - 1}, "), open_engine(told, gpus=False):
         pass
 
 

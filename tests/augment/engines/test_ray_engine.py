@@ -117,6 +117,16 @@ def test_a_worker_that_does_not_see_the_run_folder_says_so(tmp_path):
     assert f"does not see {tmp_path}: every machine" in str(error)
 
 
+def test_a_disk_that_takes_no_files_arrives_as_the_error_that_the_command_tells(tmp_path):
+    (tmp_path / "pictures").touch()  # where the worker needs a folder
+    with ray_engine._Token(tmp_path) as token:
+        order = pickle.dumps(ray_engine._Order(Drawing(tmp_path), journal(tmp_path), by_id, token))
+        answer = ray_engine._Worker(order, str(ROOT), 1)({"batch": pickle.dumps(batches(1)[0])})
+    error = pickle.loads(answer["answer"])  # noqa: S301
+    assert isinstance(error, FileExistsError)
+    assert error.filename == str(tmp_path / "pictures")
+
+
 def test_workers_that_would_wait_for_ever_are_refused():
     check_room(3, cpus=4, gpus=None)
     check_room(3, cpus=4, gpus=3)

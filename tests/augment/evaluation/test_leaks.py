@@ -114,3 +114,19 @@ def test_a_class_that_was_saved_in_its_own_way_is_warned_of_before_any_training(
     assert {shortcut.kind for shortcut in found.summary.shortcuts} == {"container"}
     assert "quality" in found.summary.shortcuts[0].traits
     assert any(hint.startswith("shortcut: ") for hint in found.summary.hints)
+
+
+def test_among_very_many_pictures_those_of_two_labels_are_still_left_out_and_what_is_not_found_is_told(
+    tmp_path, monkeypatch
+):
+    root = folder(tmp_path)
+    write(root / "sound/WA0001.jpg", cv2.resize(scene(3), (128, 96), interpolation=cv2.INTER_AREA), 60)
+    write(root / "leak/x1.jpg", scene(4)[:, ::-1])
+    few = looked_at(root)
+    for module in ("evaluation.leaks", "stages.dataset"):
+        monkeypatch.setattr(f"augment.{module}.MOST_BY_FEATURES", 5)
+    many = looked_at(root)
+    assert many.records == few.records
+    assert many.summary.quarantined == few.summary.quarantined
+    hint = "22 pictures are more than the 5 among which copies are looked for by local features"
+    assert [hint in " ".join(found.summary.hints) for found in (few, many)] == [False, True]

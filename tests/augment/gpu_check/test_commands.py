@@ -27,7 +27,7 @@ def quick_settings() -> Settings:
         caption=replace(mini.caption, batch_size=2, max_new_tokens=6),
         refine=replace(mini.refine, attempts=4, max_new_tokens=6),
         generate=replace(mini.generate, batch_size=2, steps=2),
-        train=replace(mini.train, batch_size=4, size=32, width=8, steps=20),
+        train=replace(mini.train, batch_size=4, size=32, width=8, steps=2),
     )
 
 

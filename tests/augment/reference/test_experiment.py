@@ -10,7 +10,8 @@ import torch
 from click.testing import CliRunner
 from safetensors.torch import save_file
 
-from augment.cli import main, run_pipeline
+from augment.cli import main
+from augment.pipeline import run_pipeline
 from augment.records import COMPARISON, RunFolder
 from augment.reference.experiment import Ask, reproduce
 from augment.reference.protocol import Sizes

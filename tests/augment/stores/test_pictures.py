@@ -60,6 +60,18 @@ def test_a_data_set_on_s3_makes_the_document_that_it_makes_on_a_disk(s3, tmp_pat
     assert "s3:" not in (tmp_path / "there" / "dataset" / "v0001.json").read_text()
 
 
+def test_a_source_that_seems_empty_is_refused_and_nothing_of_it_is_forgotten(tmp_path):
+    images = scenes(tmp_path / "images", 1)
+    tree = tree_for(images, tmp_path / "cache")
+    tree.refresh()
+    tree.ensure(tree.root / "ok/ok00.png")
+    images.rename(tmp_path / "elsewhere")  # as a drive that is not mounted leaves its place
+    images.mkdir()
+    with pytest.raises(InputError, match="holds no files"):
+        tree.refresh()
+    assert fetched(tree) == ["ok/ok00.png"]
+
+
 def test_a_data_set_over_sftp_makes_it_too_and_a_server_with_another_key_is_refused(tmp_path, monkeypatch):
     images = scenes(tmp_path / "images", 3)
     with sftp_server(tmp_path, monkeypatch) as host:

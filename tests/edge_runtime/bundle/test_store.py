@@ -53,14 +53,27 @@ def test_one_flipped_bit_is_refused_with_both_digests(bundle: Path) -> None:
         open_bundle(bundle)
 
 
-def test_a_flipped_bit_is_told_before_its_file_is_given_and_before_anything_is_believed(bundle: Path) -> None:
+def test_a_file_that_is_digested_late_is_refused_when_it_is_given_and_others_are_not(bundle: Path) -> None:
     model = bundle / "model.fp32.onnx"
     model.write_bytes(bytes([model.read_bytes()[0] ^ 1]) + model.read_bytes()[1:])
-    opened = open_bundle(bundle, wait=False)
+    opened = open_bundle(bundle, whole=False)
     assert opened.model_path("fp16") == bundle / "model.fp16.onnx"
-    for look in (lambda: opened.model_path("fp32"), opened.wait):
+    for _ in range(2):
         with pytest.raises(InputError, match=f"{model} has sha256"):
-            look()
+            opened.model_path("fp32")
+
+
+def test_a_small_file_and_a_missing_end_are_refused_at_once_even_where_digests_come_late(bundle: Path) -> None:
+    golden = bundle / "golden.json"
+    whole = golden.read_bytes()
+    golden.write_bytes(bytes([whole[0] ^ 1]) + whole[1:])
+    with pytest.raises(InputError, match=f"{golden} has sha256"):
+        open_bundle(bundle, whole=False)
+    golden.write_bytes(whole)
+    model = bundle / "model.fp16.onnx"
+    model.write_bytes(model.read_bytes()[:-1])
+    with pytest.raises(InputError, match=f"{model} is .* bytes"):
+        open_bundle(bundle, whole=False)
 
 
 def test_a_link_out_of_the_folder_is_refused(bundle: Path, tmp_path: Path) -> None:

@@ -147,6 +147,14 @@ def test_a_damaged_bundle_is_an_error_before_any_result(classify, bundle, red):
     assert "is 0 bytes, the manifest says" in done.stderr
 
 
+def test_a_damaged_model_is_told_once_and_not_by_every_engine_in_turn(classify, bundle, red):
+    model = bundle / "model.fp32.onnx"
+    model.write_bytes(model.read_bytes()[:-1] + b"?")
+    done = classify(red, "--bundle", bundle)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"Error: {model} has sha256")
+
+
 def test_paths_come_from_standard_input_in_order(classify, red, green):
     done = classify("-", input=f"{red}\n\n{green}\r\n{red}\n")
     assert [record["path"] for record in records(done)] == [str(red), str(green), str(red)]
