@@ -358,6 +358,7 @@ def benchmark(
 
     `reference` is the experiment of the published figures, on 37 breeds of Oxford-IIIT Pet, for a machine with a GPU.
     """
+    _refuse_options_of_others(name)
     if name == "reference":
         return _reference(out or Path("benchmark-reference"), draws, data, models, yes, rehearsal)
     if out is None:
@@ -372,6 +373,20 @@ def benchmark(
     for pipeline in plan.pipelines:
         run_pipeline(pipeline, list(COMMANDS)[: STAGES.index(EXPORT)])
     click.echo(f"\n{table(pool(plan))}\n\n{out / RESULTS} written")
+
+
+def _refuse_options_of_others(name: str) -> None:
+    """Refuse options that this benchmark would overlook: a rehearsal of another one would run for hours."""
+    context, of_reference, of_all = (
+        click.get_current_context(),
+        {"models", "yes", "rehearsal"},
+        {"out", "draws", "data"},
+    )
+    for option in context.command.params:
+        given = context.get_parameter_source(str(option.name)) is click.core.ParameterSource.COMMANDLINE
+        mine = option.name in of_all or (option.name in of_reference) == (name == "reference")
+        if given and isinstance(option, click.Option) and not mine:
+            raise click.UsageError(f"benchmark {name} has no option {option.opts[0]}; leave it out")
 
 
 def _reference(out: Path, draws: int, data: str, models: Path | None, yes: bool, rehearsal: bool) -> None:

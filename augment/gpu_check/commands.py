@@ -30,7 +30,7 @@ NO_GPU = 3  # exit code
 )  # fmt: skip
 @click.option(
     "--device", type=click.Choice(["auto", "cuda", "cpu"]), default="auto",
-    help="cpu measures the same on the processor; auto and cuda want a GPU.",
+    help="cpu measures the same on the processor, which takes minutes; auto and cuda want a GPU.",
 )  # fmt: skip
 @click.pass_context
 def check_gpu(context: click.Context, bundle: Path | None, pipeline: Path | None, out: Path, device: str) -> None:

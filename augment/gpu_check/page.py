@@ -16,9 +16,9 @@ def page(found: GpuCheck) -> str:
     content = {
         "title": f"rarefault check-gpu: {found.machine}",
         "verdict": verdict,
-        "headline": found.missing if nothing else _headline(found, wrong),
+        "headline": found.missing[0].upper() + found.missing[1:] if nothing else _headline(found, wrong),
         "wrong": wrong,
-        "tiles": _tiles(found),
+        "tiles": [] if nothing else _tiles(found),
         "notes": list(found.notes),
         "tables": tables,
         "packages": Table("Versions of the packages that have to do with it.", ["package", "version"], [
@@ -37,11 +37,15 @@ def _headline(found: GpuCheck, wrong: list[str]) -> str:
 def _tiles(found: GpuCheck) -> list[dict[str, str]]:
     agreeing = sum(engine.agrees and not engine.problem for engine in found.engines)
     gains = {stage: gain for stage, gain in _gains(found).items() if gain}
-    best = max(gains, key=lambda stage: gains[stage], default="")
+    order = sorted(gains, key=lambda stage: gains[stage])
     return [
         {"name": "device", "value": found.device, "note": found.memory},
         {"name": "engines that agree", "value": f"{agreeing} of {len(found.engines)}", "note": found.bundle},
-        {"name": "FP16 over FP32, at best", "value": f"{gains[best]:.1f} x" if best else "not measured", "note": best},
+        {
+            "name": "speed of FP16 over FP32",
+            "value": f"{gains[order[0]]:.2g} to {gains[order[-1]]:.2g} x" if order else "not measured",
+            "note": f"{order[0]} to {order[-1]}" if order else "",
+        },
     ]
 
 

@@ -19,6 +19,9 @@ GPU_TRAINING_STEP = 32 / 330 + 0.054
 # The same on one processor core, from the figures of `augment.models.preflight`.
 PROCESSOR_TRAINING_STEP = TRAINING_STEP * RESNET50 * 224**2 / (384 * 288)
 REPAINTED = 1.5  # pictures painted for each that is kept, a guess: curation rejects, and rounds replace
+REHEARSED_HOURS = (
+    7 / 60
+)  # a draw of a rehearsal, measured on two busy cores with 370 pictures: painting is little of it
 PICTURE_BYTES = 1.8  # of a generated PNG file, for each of its pixels
 NETWORK_BYTES = 95_000_000  # of ResNet-50's weights; a training that is not done holds five sets of them
 
@@ -51,17 +54,22 @@ def cost_of(sizes: Sizes, classes: int, draws: int, machine: Machine, download: 
     return Cost(painting, training, round(disk + 5 * NETWORK_BYTES + 2 * DOWNLOAD_BYTES * download), pictures)
 
 
-def sentences(cost: Cost, draws: int, machine: Machine) -> list[str]:
+def sentences(cost: Cost, draws: int, machine: Machine, rehearsal: bool = False) -> list[str]:
     """Say what the experiment takes, for whoever decides whether it starts."""
+    # What a rehearsal paints and trains is less than what starting, reading and measuring take beside it.
+    least = REHEARSED_HOURS if rehearsal else 0
     what = "a GPU like a TITAN RTX" if machine.gpu_bytes else f"{machine.cores} processor cores, without a GPU"
+    times = f"{draws} draw" if draws == 1 else f"{draws} draws"
+    whole, first = (_hours(max(cost.hours / each, least * draws / each)) for each in (1, draws))
     lines = [
-        f"time: about {_hours(cost.hours)} on {what} for {draws} draws: {cost.pictures} pictures to paint, "
-        f"{len(ARMS) * draws} trainings; first results after the first draw, in about {_hours(cost.hours / draws)}",
+        f"time: about {whole} on {what} for {times}: {cost.pictures} pictures to paint, "
+        f"{len(ARMS) * draws} trainings; first results after the first draw, in about {first}",
         f"disk: about {cost.disk / GIB:.1f} GiB below --out, beside the models",
         "cost: nothing is bought; on a rented GPU the hours times its price",
     ]
     if not machine.gpu_bytes:
-        lines.append("torch finds no GPU here: `rarefault check-gpu` says why; --rehearsal tries all parts in minutes")
+        hint = "" if rehearsal else "; --rehearsal tries all parts in minutes"
+        lines.append(f"torch finds no GPU here: `rarefault check-gpu` says why{hint}")
     return lines
 
 
@@ -76,4 +84,7 @@ def require_disk(cost: Cost, free: int, out: Path) -> None:
 
 
 def _hours(hours: float) -> str:
-    return f"{math.ceil(60 * hours)} minutes" if hours < 1.5 else f"{math.ceil(hours)} hours"
+    minutes = math.ceil(60 * hours)
+    if minutes >= 90:
+        return f"{math.ceil(hours)} hours"
+    return "1 minute" if minutes == 1 else f"{minutes} minutes"

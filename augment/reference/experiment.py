@@ -23,6 +23,10 @@ from augment.settings import DataSettings, write_once
 from edge_runtime.bundle.errors import InputError, UnavailableError
 
 BREEDS = 37
+OFFLINE = (
+    f"benchmark {NAME} has no settings to name them in: put what is missing into one folder, as `blip`, `gpt2`, "
+    "`stable-diffusion` and `resnet50-11ad3fa6.pth`, and give it by --models"
+)
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,10 @@ Pool = Callable[[Sequence[Path], str], ComparisonSummary]  # a pipeline for each
 
 def reproduce(ask: Ask, run: Run, pool: Pool, remote: Remote | None = None) -> str:
     """Run what is left of the experiment; write the page after every draw, and return the lines of the last one."""
-    ask.out.mkdir(parents=True, exist_ok=True)
+    try:
+        ask.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--out {ask.out} cannot be made ({error}); name a folder that may be written") from None
     _look_ahead(ask, remote or Hub())
     source = obtain(ask.out, ask.data)
     licence = LICENCE if source.layout == "oxford-pets" else ""
@@ -86,10 +93,14 @@ def _look_ahead(ask: Ask, remote: Remote) -> None:
     found = preflight(settings, _stages(), dict.fromkeys(map(str, classes), 1), machine, remote, ask.out)
     cost = cost_of(ask.sizes, len(classes), ask.draws, machine, not here)
     models = [line for line in found.estimates if line.startswith("models:")]
-    for line in [*models, *sentences(cost, ask.draws, machine), *(str(p) for p in found.problems if not p.fatal)]:
+    for line in [
+        *models,
+        *sentences(cost, ask.draws, machine, ask.is_rehearsal),
+        *(str(p) for p in found.problems if not p.fatal),
+    ]:
         click.echo(line)
     if fatal := [str(problem) for problem in found.problems if problem.fatal]:
-        raise UnavailableError("\n".join(fatal))
+        raise UnavailableError("\n".join([*fatal, *([] if ask.models else [OFFLINE])]))
     require_disk(cost, machine.free(ask.out), ask.out)
     if ask.yes or (ask.out / lock.FILE).exists():
         return

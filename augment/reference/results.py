@@ -81,13 +81,18 @@ def _beside(outcome: Outcome) -> list[list[str]]:
     for metric, (real, combined) in PUBLISHED.items():
         name = METRIC_NAMES[metric]
         ours = {arm: found.metrics[metric] for arm, found in outcome.whole.arms.items()}
-        rows.append([f"{name}, real", f"{100 * real:.2f} %", _percent(ours.get(REAL))])
-        rows.append([f"{name}, real + generated", f"{100 * combined:.2f} %", _percent(ours.get(COMBINED))])
+        rows.append([f"{name}, real", _published(real), _percent(ours.get(REAL))])
+        rows.append([f"{name}, real + generated", _published(combined), _percent(ours.get(COMBINED))])
         gain = f"{100 * (combined - real):+.2f} points"
         rows.append([f"{name}, difference", gain, _difference(outcome.whole, metric)])
         against = f"{name}, against the strongest real arm ({outcome.strongest})"
         rows.append([against, "not published", _difference(outcome.strict, metric)])
     return rows
+
+
+def _published(share: float) -> str:
+    """Return a published share in percent, with as many digits as were published."""
+    return f"{float(f'{100 * share:.2f}')} %"
 
 
 def _percent(found: Interval | None) -> str:
@@ -138,12 +143,15 @@ def _page(outcome: Outcome) -> str:
         [part, str(found.get("name") or found.get("source") or found.get("count", "")), _identity(found)]
         for part, found in outcome.lock.items()
     ]
+    caption = "Ours beside the published figures; intervals in parentheses."
+    if outcome.rehearsal:
+        caption = "Of a rehearsal: ours mean nothing."
     content = {
         "title": "rarefault benchmark reference",
         "verdict": "look at it" if outcome.rehearsal else outcome.strict.verdict,
         "headline": _headline(outcome),
         "notes": _notes(outcome),
-        "beside": Table("Ours beside the published figures; intervals in parentheses.", ["measure", *head[1:]], rows),
+        "beside": Table(caption, ["measure", *head[1:]], rows),
         "arms": Table("All arms.", ["arm", *(METRIC_NAMES[metric] for metric in metrics), "trainings"], arms),
         "models": Table(
             "What it was made with; every file's digest is in lock.json.", ["part", "name", "identity"], models

@@ -59,9 +59,12 @@ def ask_driver(load: Callable[[str], Any] = ctypes.CDLL, kernel_module: Path = K
     try:
         cuda = load(LIBRARY)
     except OSError as error:
-        there = f"its kernel module {version} is loaded, but not" if version else "no NVIDIA driver here:"
+        there = (
+            f"the kernel module of NVIDIA's driver {version} is loaded, but" if version else "no NVIDIA driver here:"
+        )
         raise UnavailableError(
-            f"{there} its library {LIBRARY} ({error}); install the driver, and start a container with `--gpus all`"
+            f"{there} its library cannot be loaded ({error}); install the driver, "
+            "or start the container with `--gpus all`"
         ) from error
     if code := cuda.cuInit(0):
         raise UnavailableError(f"the NVIDIA driver reports {code}: {REASONS.get(code, 'restart the machine')}")

@@ -67,6 +67,7 @@ def test_without_a_gpu_it_says_what_is_missing_and_leaves_with_three(tmp_path):
     assert (found["engines"], found["stages"]) == ([], [])
     assert found["packages"]["torch"].startswith(torch.__version__.partition("+")[0])
     assert "no GPU" in page
+    assert "engines that agree" not in page  # figures of nothing
 
 
 @pytest.mark.gpu

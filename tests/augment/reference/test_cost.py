@@ -4,7 +4,7 @@ import pytest
 
 from augment.models.preflight import GIB, Machine
 from augment.reference.cost import cost_of, require_disk, sentences
-from augment.reference.protocol import ARMS, Sizes
+from augment.reference.protocol import ARMS, REHEARSAL, Sizes
 from edge_runtime.bundle.errors import UnavailableError
 
 GPU, LAPTOP = (Machine(cores, gpu, lambda _: 0, lambda _: True) for cores, gpu in ((16, 24 * GIB), (4, 0)))
@@ -31,3 +31,10 @@ def test_a_disk_that_is_too_small_stops_it_before_the_start(tmp_path):
     require_disk(cost, cost.disk, tmp_path)
     with pytest.raises(UnavailableError, match=r"take fewer --draws"):
         require_disk(cost, cost.disk - 1, tmp_path)
+
+
+def test_a_rehearsal_is_told_in_the_minutes_of_what_starts_reads_and_measures():
+    cost = cost_of(REHEARSAL, classes=37, draws=1, machine=LAPTOP, download=False)
+    said = " ".join(sentences(cost, 1, LAPTOP, rehearsal=True))
+    assert "time: about 7 minutes on 4 processor cores, without a GPU for 1 draw:" in said
+    assert "--rehearsal" not in said

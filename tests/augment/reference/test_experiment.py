@@ -7,8 +7,10 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from safetensors.torch import save_file
 
+from augment.cli import main
 from augment.pipeline import run_pipeline
 from augment.records import COMPARISON, RunFolder
 from augment.reference.experiment import Ask, reproduce
@@ -127,6 +129,19 @@ def test_nobody_to_ask_and_no_yes_is_refused_before_anything_is_fetched(models, 
     with pytest.raises(InputError, match="add --yes"):
         called(Ask(tmp_path / "out", 1, str(pictures), models, sizes=TINY))
     assert not (tmp_path / "out" / "data").exists()
+
+
+def test_an_out_that_cannot_be_made_is_told_in_a_sentence(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=r"--out .*file/out cannot be made"):
+        called(Ask(tmp_path / "file" / "out", 1, sizes=TINY))
+
+
+@pytest.mark.parametrize(("name", "option"), [("scenes", "--rehearsal"), ("reference", "--split=random")])
+def test_an_option_of_another_benchmark_is_refused_and_not_overlooked(tmp_path, name, option):
+    done = CliRunner().invoke(main, ["benchmark", name, "--out", str(tmp_path), option])
+    assert done.exit_code == 2
+    assert f"benchmark {name} has no option {option.partition('=')[0]}" in done.output
 
 
 def test_the_settings_of_a_draw_are_those_that_were_written(done):
