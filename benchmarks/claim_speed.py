@@ -40,7 +40,8 @@ ENGINES = ("cpu", "openvino")
 MISSED = (0, 1)  # exit codes of benchmarks.station_speed: 1 where a target was missed
 OF_BOUND = re.compile(r"take ([0-9.]+) ms .* took ([0-9.]+): ([0-9.]+) of the bound, by the clock ([0-9.]+)")
 OF_FRAME = re.compile(
-    r"p99 ([0-9.]+) s[^:]*\n[^:]*the engine's call [0-9.]+ ms: ([0-9.]+)\nin processor time [0-9.]+ and [0-9.]+ ms: ([0-9.]+)"
+    r"p99 ([0-9.]+) s[^:]*\n[^:]*the engine's call [0-9.]+ ms: ([0-9.]+)\n"
+    r"in processor time [0-9.]+ and [0-9.]+ ms: ([0-9.]+)"
 )
 BARE = """
 import sys

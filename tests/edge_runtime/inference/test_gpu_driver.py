@@ -80,9 +80,7 @@ def test_a_driver_without_any_gpu_is_none(tmp_path):
         asked(tmp_path, Library([]))
 
 
-@pytest.mark.parametrize(
-    ("module", "told"), [(None, "no NVIDIA driver here"), (MODULE, "580.65.06 is loaded, but")]
-)
+@pytest.mark.parametrize(("module", "told"), [(None, "no NVIDIA driver here"), (MODULE, "580.65.06 is loaded, but")])
 def test_without_its_library_there_is_no_driver(tmp_path, module, told):
     if module:
         (tmp_path / "version").write_text(module)
