@@ -158,6 +158,8 @@ def principal_components(centred: Numbers, count: int) -> Numbers:
     values, vectors = eigh(products, subset_by_index=(size - min(count, size), size - 1), overwrite_a=True)
     # Rows of mean 0 vary along one direction fewer than they are, and along fewer where they depend on each other.
     vectors = vectors[:, values > values[-1] * size * np.finfo(float).eps][:, ::-1]
+    if not vectors.shape[1]:  # all rows are equal: any direction says so
+        return np.eye(centred.shape[1], 1)
     if not few:
         return np.asarray(vectors)
     directions = centred.T @ vectors

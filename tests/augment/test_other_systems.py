@@ -19,7 +19,7 @@ from augment.settings import DataSettings, load_settings, write_settings
 from tests.support.rendered_run import ONE_THREAD
 
 WITHOUT_POSIX = """
-import os, shutil, signal, subprocess, sys
+import os, shutil, signal, subprocess, sys, types
 import cv2, diffusers, imagehash, jinja2, matplotlib.pyplot, onnx, onnxruntime, onnxscript, scipy, seaborn
 import sklearn.linear_model, statsmodels, torch, torchvision, transformers
 # These load parts of the libraries when they are imported.
@@ -31,6 +31,7 @@ class Missing:
             raise ImportError(f"no module {name} on this system")
 
 sys.meta_path.insert(0, Missing())
+sys.modules["msvcrt"] = types.SimpleNamespace(LK_NBLCK=2, locking=lambda *_: None)  # what Windows has instead
 for name in ("fcntl", "resource", "pwd", "grp", "termios"):
     sys.modules.pop(name, None)
 for name in (

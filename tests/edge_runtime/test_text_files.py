@@ -23,6 +23,8 @@ OWN_TEXTS = {
     "augment/report/figure_style.py": "the style sheets of the pages",
     "augment/station_demo/commands.py": "what the station that it started has logged",
     "augment/training/frame_cache.py": "its own mark",
+    "edge_runtime/inference/gpu_driver.py": "a file of the kernel",
+    "augment/engines/ray_engine.py": "the version that it has written itself",
     "augment/mini/assemble.py": "the configuration that a library has written",
 }
 TEXT = "Öl-Leck,1\n漏れ,2\n"

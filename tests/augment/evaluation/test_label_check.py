@@ -113,3 +113,10 @@ def test_components_are_as_many_as_the_rows_vary_along():
     found = principal_components(rows - rows.mean(axis=0), 16)
     assert found.shape == (30, 2)
     assert found.T @ found == pytest.approx(np.eye(2))
+
+
+def test_rows_that_are_all_equal_still_have_a_classifier():
+    rows = np.ones((4, 8))
+    assert principal_components(rows - rows.mean(axis=0), 2).shape == (8, 1)
+    classifier = embedding_classifier(rows, np.array([0, 0, 1, 1]))
+    assert classifier.predict_proba(rows) == pytest.approx(0.5)

@@ -5,7 +5,6 @@ import time
 
 import cv2
 import numpy as np
-import psutil
 import pytest
 
 from edge_runtime.cameras.address import parse_address
@@ -17,6 +16,7 @@ from edge_runtime.cameras.shared_frame import Field, SharedFrame
 from edge_runtime.causes import Cause
 from tests.support.fake_mjpeg_camera import free_port
 from tests.support.night_clips import scene, sensed
+from tests.support.own_processes import capture_processes
 
 STEP = 0.2  # seconds between frames
 
@@ -108,7 +108,7 @@ class Alone(SharedFrame):
 
     def __setitem__(self, field: int, value: float) -> None:
         if field == Field.TRIES:
-            self.written_beside.append(bool(psutil.Process().children()))
+            self.written_beside.append(bool(capture_processes()))
         super().__setitem__(field, value)
 
 
@@ -125,7 +125,7 @@ def test_the_station_writes_a_failure_only_after_the_capture_process_has_ended(h
         shared=shared,
     )
     camera.tend(time.monotonic())
-    (child,) = psutil.Process().children()
+    (child,) = capture_processes()
     if how == "dies":
         child.kill()
         os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)

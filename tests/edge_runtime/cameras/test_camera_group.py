@@ -23,13 +23,10 @@ from edge_runtime.causes import Cause
 from tests.support import ROOT
 from tests.support.camera_waiting import BUSY, Watch, plan
 from tests.support.fake_mjpeg_camera import FRAMES, PASSWORD, USER, FaultServer, free_port
+from tests.support.own_processes import capture_processes
 from tests.support.sample_events import wait_until
 
 LOGIN = f"{USER}:{quote(PASSWORD, safe='')}@"
-
-
-def children() -> list[psutil.Process]:
-    return [child for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE]
 
 
 def test_eight_cameras_of_which_three_are_dead_at_the_start(capfd):
@@ -48,13 +45,13 @@ def test_eight_cameras_of_which_three_are_dead_at_the_start(capfd):
                 "wrong": Cause.AUTH,
                 "mute": Cause.TIMEOUT,
             }
-            lines = [part for child in children() for part in (*child.cmdline(), *child.environ().values())]
+            lines = [part for child in capture_processes() for part in (*child.cmdline(), *child.environ().values())]
             said = "\n".join([repr(plans), repr(cameras.states()), *lines, *capfd.readouterr()])
             mute.fault = None  # it thaws, and answers what it was asked
             assert watch.until(lambda watch: "mute" in watch.newest) < 5 * BUSY
     for secret in (PASSWORD, quote(PASSWORD, safe=""), "wr0ng-password"):
         assert secret not in said
-    assert children() == []
+    assert capture_processes() == []
 
 
 @pytest.mark.parametrize(
@@ -114,18 +111,18 @@ def test_a_killed_and_a_hanging_process_are_replaced():
         for number, how in enumerate((signal.SIGKILL, signal.SIGSEGV, signal.SIGSTOP), 1):
             watch.until(lambda watch: watch.newest and watch.all_online())
             watch.newest.clear()
-            (child,) = children()
+            (child,) = capture_processes()
             child.send_signal(how)
             watch.until(lambda watch, number=number: cameras.states()["one"].restarts == number)
         watch.until(lambda watch: watch.newest and watch.all_online())
-        assert len(children()) == 1
+        assert len(capture_processes()) == 1
 
 
 def test_descriptors_threads_and_processes_stay_the_same_over_restarts():
     me = psutil.Process()
 
     def held() -> tuple[int, int, int]:
-        return me.num_fds(), me.num_threads(), len(me.children())
+        return me.num_fds(), me.num_threads(), len(capture_processes())
 
     threads = me.num_threads()
     with FaultServer() as server, CameraGroup([plan("one", server.url())]) as cameras:
@@ -134,10 +131,10 @@ def test_descriptors_threads_and_processes_stay_the_same_over_restarts():
         cameras_alone = me.num_fds() - len(server.connections)
         for _ in range(5):
             watch.newest.clear()
-            children()[0].kill()
+            capture_processes()[0].kill()
             watch.until(lambda watch: watch.newest and watch.all_online())
             wait_until(lambda: me.num_fds() - len(server.connections) == cameras_alone)
-            assert len(children()) == 1
+            assert len(capture_processes()) == 1
     wait_until(lambda: me.num_threads() == threads)  # the server's own end a little later
     before = held()
     for _ in range(3):
