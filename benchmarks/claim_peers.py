@@ -59,7 +59,8 @@ by a stretch to the same rectangle). Every tool has its own choice of threads on
 those between the 16th and the last result; one picture is a whole process. Bytes installed are those of the packages'
 own files, for ultralytics with onnx and onnxruntime, which it asks for at the first run; in brackets with what torch
 brings for GPUs (packages of nvidia, cuda and triton, and torch's own CUDA libraries). benchmark_app runs the engine
-on random input in as many streams as it likes and decodes nothing."""
+on random input in as many streams as it likes and decodes nothing; where the processor has AMX, OpenVINO computes its
+fp32 file in bfloat16, which `edge-classify` does not let it do."""
 
 
 @dataclass(frozen=True)
