@@ -39,24 +39,32 @@ class Machine(JsonObject):
     system: str
 
 
-@click.command()
+class _WithOptions(click.Command):
+    """Keeps what stands after `--` apart, whatever it looks like."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        at = args.index("--") if "--" in args else len(args)
+        ctx.obj = tuple(args[at + 1 :])
+        return super().parse_args(ctx, args[:at])
+
+
+@click.command(cls=_WithOptions)
 @click.argument("ids", nargs=-1)
 @click.option("--work", type=click.Path(path_type=Path), default=Path("runs/benchmarks"), show_default=True)
 @click.option("--results", type=click.Path(path_type=Path), default=RESULTS, show_default=True)
 @click.option("--resume", is_flag=True, help="Leave out benchmarks that were measured today already.")
-def main(ids: tuple[str, ...], work: Path, results: Path, resume: bool) -> None:
+@click.pass_obj
+def main(options: tuple[str, ...], ids: tuple[str, ...], work: Path, results: Path, resume: bool) -> None:
     """Run the benchmarks named by IDS, or all; OPTIONs after `--` go to a benchmark that is run alone."""
     known = {benchmark.id: benchmark for benchmark in BENCHMARKS}
-    first = next((place for place, name in enumerate(ids) if name.startswith("-")), len(ids))
-    own, options = ids[:first], ids[first:]
-    if wrong := [name for name in own if name not in known]:
+    if wrong := [name for name in ids if name not in known]:
         raise click.UsageError(f"no benchmark {wrong[0]!r}; there are {', '.join(known)}")
-    if options and len(own) != 1:
+    if options and len(ids) != 1:
         raise click.UsageError("options after -- are for one benchmark; name one and only one ID before them")
-    if len(own) == 1:
-        run(known[own[0]], work, results, options)
+    if len(ids) == 1:
+        run(known[ids[0]], work, results, options)
     else:
-        asked = [name for name in own or known if not (resume and _measured_today(results / f"{name}.json"))]
+        asked = [name for name in ids or known if not (resume and _measured_today(results / f"{name}.json"))]
         if failed := [name for name in asked if not _succeeds(name, work, results)]:
             sys.exit(f"failed: {', '.join(failed)}")
 

@@ -41,6 +41,13 @@ def test_options_need_a_benchmark_that_they_are_for():
     assert "one benchmark" in done.output
 
 
+def test_a_number_after_the_dashes_is_an_option_and_no_benchmark(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr("benchmarks.run_claims.run", lambda *rest: asked.append((rest[0].id, rest[3])))
+    assert CliRunner().invoke(main, ["records", "--", "compare", "1000"]).exit_code == 0
+    assert asked == [("records", ("compare", "1000"))]
+
+
 def test_what_was_measured_today_is_left_out_when_the_command_goes_on(tmp_path):
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
     for benchmark in BENCHMARKS:
