@@ -4,10 +4,13 @@ A stage says what a batch is and how it is worked on (`Work`); an engine (`Engin
 finished batch, so that whichever is killed goes on where it stopped, with the other one too.
 """
 
-from collections.abc import Callable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from typing import Protocol, TypeVar
 
 from augment.json_objects import JsonObject
+from augment.progress import progress
 from augment.records import Journal
 
 Item = TypeVar("Item")
@@ -34,8 +37,8 @@ class Work(Protocol[Item_contra, Record_co]):
         """
 
 
-class Engine(Protocol):
-    """Works on batches."""
+class Engine(ABC):
+    """Works on the batches that the journal does not have yet; where, its kinds decide."""
 
     def map(
         self,
@@ -46,12 +49,23 @@ class Engine(Protocol):
     ) -> dict[str, Record]:
         """Return the records of all items by id, in any order; `ids` gives the id of an item's record.
 
-        A batch whose items are all in the journal is not worked on again.
+        A batch whose items are all in the journal is not worked on again; any other is, whole.
         """
+        done = journal.read()
+        if left := [batch for batch in batches if any(ids(item) not in done for item in batch)]:
+            # Closed at once when something else ends the loop, so that what is finished is journaled before that is
+            # told.
+            with closing(self._work_on(work, left, journal, ids)) as found:
+                for records in progress(found, len(left), work.what):
+                    done |= records
+        return done
 
-
-def unfinished(
-    batches: Sequence[Sequence[Item]], done: dict[str, Record], ids: Callable[[Item], str]
-) -> list[Sequence[Item]]:
-    """Return the batches of which an item has no record in `done`; those are worked on whole."""
-    return [batch for batch in batches if any(ids(item) not in done for item in batch)]
+    @abstractmethod
+    def _work_on(
+        self,
+        work: Work[Item, Record],
+        batches: Sequence[Sequence[Item]],
+        journal: Journal[Record],
+        ids: Callable[[Item], str],
+    ) -> Generator[dict[str, Record], None, None]:
+        """Yield the records of each batch by id, in any order; each is in the journal at the end, however it comes."""

@@ -12,15 +12,15 @@ import shutil
 import socket
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import IO, Any, Generic
 
-from augment.engines.interface import Item, Record, Work, unfinished
+from augment.engines.interface import Engine, Item, Record, Work
 from augment.engines.settle import settle_process
-from augment.progress import progress, say
+from augment.progress import say
 from augment.records import Journal
 from edge_runtime.bundle.errors import InputError, RarefaultError, UnavailableError
 from edge_runtime.bundle.files import lock_file, sha256_bytes
@@ -35,7 +35,7 @@ PACKAGE, VERSION = "rarefault", "version"
 _TOLD = (RarefaultError, OSError)  # errors of a worker that the command tells as its own: a full disk is one
 
 
-class RayEngine:
+class RayEngine(Engine):
     """Spreads batches over `workers` processes of a Ray cluster, which it connects to when there is something to do."""
 
     def __init__(self, workers: int | None = None, address: str = "", gpus: bool = False) -> None:
@@ -51,23 +51,17 @@ class RayEngine:
                 f"same memory and wait for the others; give at most {cores}, or the --ray-address of a cluster"
             )
 
-    def map(
+    def _work_on(
         self,
         work: Work[Item, Record],
         batches: Sequence[Sequence[Item]],
         journal: Journal[Record],
         ids: Callable[[Item], str],
-    ) -> dict[str, Record]:
-        """Return the records of all items by id; see `Engine.map`."""
-        done = journal.read()
-        if left := unfinished(batches, done, ids):
-            with _Token(journal.path.parent) as token:
-                order = _Order(work, journal, ids, token)
-                for records in progress(self._spread(order, left), len(left), work.what):
-                    done |= records
-                if lost := sum(1 for _ in token.begun()):
-                    say(f"{work.what}: {lost} lost their worker and were worked on again")
-        return done
+    ) -> Generator[dict[str, Record], None, None]:
+        with _Token(journal.path.parent) as token:
+            yield from self._spread(_Order(work, journal, ids, token), batches)
+            if lost := sum(1 for _ in token.begun()):
+                say(f"{work.what}: {lost} lost their worker and were worked on again")
 
     def close(self) -> None:
         """Leave the cluster; one that was started here ends."""

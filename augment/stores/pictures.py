@@ -138,7 +138,8 @@ class PictureTree:
         index.execute("UPDATE state SET value = value + 1 WHERE name = 'round'")
         turn = index.execute("SELECT value FROM state WHERE name = 'round'").fetchone()[0]
         for page in pages(self.url):
-            with _transaction(index):
+            with index:
+                index.execute("BEGIN IMMEDIATE")
                 odd += [entry for file in page if (entry := self._take(index, file, turn))]
             count += len(page)
             if time.monotonic() >= next_line:
@@ -146,7 +147,8 @@ class PictureTree:
                 next_line = time.monotonic() + SECONDS_BETWEEN_LINES
         if not count:  # before anything is forgotten: a drive that is not mounted looks like this too
             raise InputError(f"{self.url} holds no files; correct the spelling, or name the folder above the images")
-        with _transaction(index):
+        with index:
+            index.execute("BEGIN IMMEDIATE")
             for (name,) in index.execute("SELECT path FROM file WHERE seen < ?", (turn,)).fetchall():
                 (self.root / name).unlink(missing_ok=True)
             gone = "SELECT coalesce(sum(size), 0) FROM file WHERE seen < ? AND fetched"
@@ -255,7 +257,8 @@ class PictureTree:
                     f"{self.url}/{name} has {seen} bytes, it had {size} when listed; run the command again"
                 )
             sha256 = sha256_file(arriving)
-            with _transaction(index := self._index()):
+            with (index := self._index()):
+                index.execute("BEGIN IMMEDIATE")
                 if self._has_room(index, size if count else 0, make_room):
                     arriving.replace(self.root / name)
                     if count:
@@ -317,17 +320,6 @@ class PictureTree:
             mine[key].execute("PRAGMA synchronous = NORMAL")
             mine[key].executescript(_SCHEMA)
         return mine[key]
-
-
-@contextlib.contextmanager
-def _transaction(index: sqlite3.Connection) -> Iterator[None]:
-    index.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-    except BaseException:
-        index.execute("ROLLBACK")
-        raise
-    index.execute("COMMIT")
 
 
 def _make_empty(path: Path) -> None:

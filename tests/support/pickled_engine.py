@@ -2,19 +2,17 @@
 
 from pathlib import Path
 
+from augment.engines.interface import Engine
 from augment.engines.ray_engine import _Order, _Token, _Worker, ray_module
 
 
-class PickledEngine:
+class PickledEngine(Engine):
     """Takes two workers in turns."""
 
-    def map(self, work, batches, journal, ids):
+    def _work_on(self, work, batches, journal, ids):
         pickle = ray_module("ray.cloudpickle")
         with _Token(journal.path.parent) as token:
             order = pickle.dumps(_Order(work, journal, ids, token))
             workers = [_Worker(order, str(Path.cwd()), 1) for _ in range(2)]
-            answers = [workers[at % 2]({"batch": pickle.dumps(batch)}) for at, batch in enumerate(batches)]
-        found = {}
-        for answer in answers:
-            found |= pickle.loads(answer["answer"])
-        return found
+            for at, batch in enumerate(batches):
+                yield pickle.loads(workers[at % 2]({"batch": pickle.dumps(batch)})["answer"])

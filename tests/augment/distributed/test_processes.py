@@ -3,7 +3,6 @@
 import os
 import signal
 import threading
-import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from augment.training.finetune import STATE_FILE, Trainer, fit
 from augment.training.predictions import read_predictions
 from edge_runtime.bundle.errors import InputError, UnavailableError
 from tests.support.drawn_run import short, tiny_run, tiny_task
+from tests.support.sample_events import wait_until
 
 DEADLINE = 120.0  # seconds
 STEP = {"steps": 2, "batch_size": 7, "optimizer": "sgd", "warmup": 0.0}  # one whose size is that of the gradient
@@ -89,9 +89,7 @@ def test_what_a_person_has_to_mend_is_raised_as_it_was_in_the_process():
 
 def kill_one_once(condition, killed: list[int]) -> None:
     """Kill the second process of the group below this one as soon as the condition holds."""
-    until = time.monotonic() + DEADLINE
-    while time.monotonic() < until and not condition():
-        time.sleep(0.005)
+    wait_until(condition, DEADLINE)
     mine = [one for one in psutil.Process().children(recursive=True) if _opens_meeting(one)]
     os.kill(mine[-1].pid, signal.SIGKILL)
     killed.append(mine[-1].pid)
