@@ -52,7 +52,6 @@ TESTED_ELSEWHERE = {
     "edge_runtime/updates/errors": "a list of reasons: test_trusted_repository",
     "edge_runtime/updates/repository/tuf_client": "test_trusted_repository, which runs python-tuf's own client",
     "edge_runtime/inference/openvino_engine": "one contract over every engine: test_engines",
-    "edge_runtime/classify/runner": "edge-classify is run whole: test_cli",
     "edge_runtime/alerts/event_pictures": "test_events, test_alarm_rules",
     "edge_runtime/alerts/sink": "one contract over both sinks: test_sender, test_mqtt_sink, test_webhook_sink",
     "edge_runtime/alerts/settings": "station.toml is read whole: station/test_settings",

@@ -14,10 +14,15 @@ from ..inference.engines import open_engine
 from ..inference.evaluator import Evaluator
 
 
-def open_evaluator(folder: Path | None, engine: str = "auto", precision: str = "auto", workers: int = 1) -> Evaluator:
-    """Return the bundle in `folder`, else the one that serves, on an engine for `workers` threads; it is said which."""
+def open_evaluator(
+    folder: Path | None, engine: str = "auto", precision: str = "auto", workers: int = 1, threads: int = 1
+) -> Evaluator:
+    """Return the bundle in `folder`, else the one that serves, on an engine for `workers` threads; it is said which.
+
+    On processors each call of the engine uses `threads` cores.
+    """
     bundle = open_bundle(folder or _serving(), whole=False)
-    opened = open_engine(bundle, engine, precision, callers=workers, threads=1)
+    opened = open_engine(bundle, engine, precision, callers=workers, threads=threads)
     model = f"{bundle.manifest.name} {bundle.manifest.version} ({bundle.digest[:12]})"
     passed_over = f" (passed over {'; '.join(opened.skipped)})" if opened.skipped else ""
     click.echo(f"{model} on {opened.engine.name} {opened.engine.precision}{passed_over}", err=True)
@@ -43,8 +48,6 @@ def settle_process() -> None:
     """Make settings of the whole process, which a command may do and a library may not."""
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # every failure comes back as a line of ours
     cv2.setNumThreads(1)  # workers do the rest
-    # glibc raises its threshold for giving memory back while a model loads; a fixed one saves 45 MB on ResNet50.
-    _mallopt(_MMAP_THRESHOLD, 64 << 10)
 
 
 def _keep_memory() -> None:

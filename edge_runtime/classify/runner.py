@@ -87,10 +87,11 @@ class BatchRunner:
         return 1 if self.pictures or self.heatmaps is not None else frames_a_call(self.evaluator)
 
     def _work(self, jobs: "queue.SimpleQueue[_Job | None]", stopped: threading.Event) -> None:
-        """Take what waits, a fair share of it at a time, until None is taken or the run has stopped."""
+        """Take what waits, until None is taken or the run has stopped: `_most` at a time where each worker finds as
+        many, else one, since OpenVINO takes some 55 ms for the first call with another number of frames."""
         while (job := jobs.get()) is not None and not stopped.is_set():
             group = [job]
-            share = min(self._most, 1 + jobs.qsize() // self.workers)
+            share = self._most if 1 + jobs.qsize() >= self.workers * self._most else 1
             with contextlib.suppress(queue.Empty):
                 while len(group) < share and (job := jobs.get_nowait()) is not None:
                     group.append(job)
