@@ -4,22 +4,26 @@
     for run in frozen whole; do
       for stage in dataset caption refine adapt generate curate train; do rarefault $stage OUT/$run/pipeline.toml; done
     done
-    python -m benchmarks.end_to_end measure OUT
+    python -m benchmarks.end_to_end measure OUT...
 
-`prepare` writes two pipelines that differ in what is trained. A run that was stopped goes on where it was. `measure`
-asks both about the test fold: thresholds are those of the validation pictures, by the same rule.
+`prepare` writes two pipelines that differ in what is trained. A run that was stopped goes on where it was, and may be
+ended once its arm `real` is there. `measure` asks both about the test fold: thresholds are those of the validation
+pictures, by the same rule. Of several folds it tells the share of all pictures that are told right, too.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import click
 import numpy as np
+import numpy.typing as npt
 from sklearn.metrics import roc_auc_score
 
 from augment.arrays import Numbers
 from augment.data.image_store import ImageStore
-from augment.evaluation.metrics import metrics
+from augment.evaluation.metrics import draw, interval, metrics, resample
+from augment.evaluation.tables import percent, points
 from augment.presets import PRESETS
 from augment.records import DATASET, RunFolder
 from augment.settings import DataSettings, load_settings, write_once
@@ -28,6 +32,9 @@ from benchmarks.draws import named_groups
 from edge_runtime.bundle.heads import SpatialHead
 from export.checkpoint import load_checkpoint
 from export.parity import torch_runner
+
+Told = tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]
+"""Of the test pictures of a fold, which show a fault, and of which it is told."""
 
 FROZEN, WHOLE = "frozen", "whole"
 ARM = "real"
@@ -85,19 +92,43 @@ def prepare(
 
 
 @main.command()
-@click.argument("out", type=click.Path(path_type=Path, exists=True, file_okay=False))
-def measure(out: Path) -> None:
-    """Print a line of figures for each run that has been trained."""
-    for run in (FROZEN, WHOLE):
-        if (out / run / "training" / ARM / "seed-0" / "card.json").exists():
-            figures = " | ".join(f"{name} {value:.3f}" for name, value in measured(out / run).items())
-            print(f"| {run} | {figures} |", flush=True)
+@click.argument("outs", metavar="OUT...", nargs=-1, type=click.Path(path_type=Path, exists=True, file_okay=False))
+def measure(outs: tuple[Path, ...]) -> None:
+    """Print a line of figures for each run that has been trained, then both over all folds where both are there."""
+    told: dict[str, list[Told]] = {FROZEN: [], WHOLE: []}
+    for out in outs:
+        trained = [run for run in told if (out / run / "training" / ARM / "seed-0" / "card.json").exists()]
+        found = {run: measured(out / run) for run in trained}
+        for run, (figures, _) in found.items():
+            print(f"| {out.name}/{run} | {' | '.join(f'{n} {v:.3f}' for n, v in figures.items())} |", flush=True)
+        if len(found) == len(told):
+            for run, (_, answers) in found.items():
+                told[run].append(answers)
+    if told[WHOLE]:
+        print("\n".join(over_folds(told)))
 
 
-def measured(run: Path) -> dict[str, float]:
+def over_folds(told: Mapping[str, Sequence[Told]]) -> list[str]:
+    """Return lines that say how often fault or not is told right at one half, over the pictures of all folds.
+
+    Intervals of 95 % are over pictures alone: each fold has one training, and 2,000 resamples draw pictures.
+    """
+    faulty = np.concatenate([faulty for faulty, _ in told[FROZEN]]).astype(np.int64)
+    each = [str(place) for place in range(len(faulty))]  # a random fold leaves no group whole
+    draws = draw(faulty, each, 1, 2000, np.random.default_rng(0))
+    said = {run: np.concatenate([likely for _, likely in folds]).astype(np.int64) for run, folds in told.items()}
+    drawn = {run: resample(faulty, one[None], each, 2, draws).metrics["accuracy"] for run, one in said.items()}
+    right = {run: float((one == faulty).mean()) for run, one in said.items()}
+    gained = interval(right[WHOLE] - right[FROZEN], drawn[WHOLE] - drawn[FROZEN], 0.95)
+    lines = [f"{run}, {len(faulty)} pictures: {percent(interval(right[run], drawn[run], 0.95))}" for run in told]
+    return [*lines, f"{WHOLE} minus {FROZEN}: {points(gained)}"]
+
+
+def measured(run: Path) -> tuple[dict[str, float], Told]:
     """Test accuracy of a run; for each fault, AUC (painted over too) and recall beside its equipment, and pointing.
 
-    Whether a picture shows a fault is told twice: by the run's thresholds, and where its probability is over a half.
+    Whether a picture shows a fault is told twice: by the run's thresholds, and where its probability is over a half,
+    which is returned for each picture too.
     """
     checkpoint = run / "training" / ARM / "seed-0"
     trained, settings = Trained.read(checkpoint), load_settings(run / "pipeline.toml")
@@ -125,7 +156,7 @@ def measured(run: Path) -> dict[str, float]:
             found[f"AUC {label}"] = _auc(answered.as_is[own, column], answered.as_is[healthy, column])
             found[f"pointing {label}"] = float(np.mean(points[own]))
             found[f"painted AUC {label}"] = _auc(answered.painted[own, column], answered.as_is[healthy, column])
-    return found
+    return found, (faulty, likely)
 
 
 def _auc(faults: Numbers, healthy: Numbers) -> float:

@@ -93,6 +93,7 @@ def torchvision(given: dict[str, Any]) -> dict[str, float]:
             *("--val-crop-size", str(given["size"]), "--val-resize-size", str(given["size"] * 8 // 7)),
         ]
     )
+    train.args = asked  # its `evaluate` reads what the script sets where it is run by name
     train.main(asked)
     return {**clock.read(), "accuracy": found[-1] / 100}
 
