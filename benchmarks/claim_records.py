@@ -278,7 +278,7 @@ def _claim(name: str, question: str, value: float, unit: str, target: float) -> 
 def _child(name: str, count: int, work: Path) -> dict[str, float]:
     with tempfile.TemporaryDirectory(dir=work) as place:
         command = [sys.executable, "-m", "benchmarks.claim_records", name, str(count), place]
-        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     print(name, count, found, flush=True)
     return found

@@ -5,7 +5,7 @@ import importlib.util
 import io
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Protocol
@@ -168,8 +168,7 @@ class AutoEngine:
     def _next(self, precision: str) -> Engine:
         while self._left:
             name = self._left.pop(0)
-            # ONNX Runtime's TensorRT provider builds its engine anew at every start, for minutes: by name only.
-            if name not in self._available or (name == TENSORRT and not _installed(TENSORRT)):
+            if not _for_auto(name, self._available):
                 self.skipped.append(f"{name}: not installed here")
                 continue
             try:
@@ -237,11 +236,15 @@ def available_engines() -> tuple[str, ...]:
 
 
 def engines_for_auto() -> tuple[str, ...]:
-    """Return the names of the installed engines that `auto` would try.
+    """Return the names of the installed engines that `auto` would try."""
+    there = available_engines()
+    return tuple(name for name in there if _for_auto(name, there))
 
-    ONNX Runtime's TensorRT provider is none: it builds its engine anew at every start, for minutes.
-    """
-    return tuple(name for name in available_engines() if name != TENSORRT or _installed(TENSORRT))
+
+def _for_auto(name: str, available: Sequence[str]) -> bool:
+    """Whether `auto` may try it. ONNX Runtime's TensorRT provider builds its engine anew at every start, for minutes:
+    it runs by name only."""
+    return name in available and (name != TENSORRT or _installed(TENSORRT))
 
 
 def _installed(package: str) -> bool:
