@@ -162,10 +162,13 @@ def curation(count: int, place: Path, figures: Figures) -> None:
     centres = rng.standard_normal((CLASSES, 1280)).astype(np.float32)
 
     def seen(rows: Sequence[int]) -> curate.Seen:
-        own = np.concatenate([centres[np.array(rows) % CLASSES]]) + rng.standard_normal((len(rows), 1280), np.float32)
-        own /= np.linalg.norm(own, axis=1, keepdims=True)
+        embeddings = np.empty((len(rows), 1280), np.float16)
+        for start in range(0, len(rows), 1000):  # what only drawing needs is no memory of curation
+            own = centres[np.array(rows[start : start + 1000]) % CLASSES]
+            own = own + rng.standard_normal(own.shape, np.float32)
+            embeddings[start : start + 1000] = own / np.linalg.norm(own, axis=1, keepdims=True)
         hashes = rng.integers(0, 2**63, len(rows)).astype(np.uint64)
-        return curate.Seen(hashes, own.astype(np.float16), rng.standard_normal((len(rows), 32, 32), np.float32))
+        return curate.Seen(hashes, embeddings, rng.standard_normal((len(rows), 32, 32), np.float32))
 
     real = {
         side: [record for at, record in enumerate(records) if sides[at] == side] for side in ("train", "val", "test")

@@ -81,9 +81,7 @@ def run(benchmark: Benchmark, work: Path, results: Path, options: Sequence[str])
         {
             "chapter": benchmark.chapter,
             "title": benchmark.title,
-            "command": " ".join(
-                ["python -m benchmarks.run_claims", benchmark.id, *(["--", *options] if options else [])]
-            ),
+            "command": " ".join(["python -m benchmarks.run_claims", benchmark.id, *_told(options)]),
             "date": _today(),
             "seconds": round(time.monotonic() - started),
             "load": [round(load, 1), round(os.getloadavg()[0], 1)],
@@ -96,6 +94,11 @@ def run(benchmark: Benchmark, work: Path, results: Path, options: Sequence[str])
     click.echo(write_benchmarks.section(content))
     if results == RESULTS:
         write_benchmarks.main()
+
+
+def _told(options: Sequence[str]) -> list[str]:
+    """Return the options as they are written down: where files lie on one machine says nothing on another."""
+    return ["--", *("PATH" if Path(word).is_absolute() else word for word in options)] if options else []
 
 
 def _today() -> str:

@@ -3,6 +3,7 @@
 All functions are pure. Images are named by their position in the arrays given.
 """
 
+import base64
 import os
 import re
 from collections.abc import Hashable, Iterable, Mapping, Sequence
@@ -10,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import takewhile
 from pathlib import PurePosixPath
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, overload
 
 import cv2
 import numpy as np
@@ -37,6 +38,32 @@ _EVEN = 1  # grey level; a picture that varies by less shows nothing
 def thumbnail_of(frame: NDArray[np.uint8]) -> Thumbnail:
     """Return the picture as a thumbnail of THUMBNAIL x THUMBNAIL pixels."""
     return resize_by_area(frame, THUMBNAIL, THUMBNAIL)
+
+
+def packed_thumbnail(frame: NDArray[np.uint8]) -> str:
+    """Return the picture's thumbnail as base64 of its pixels, for a journal."""
+    return base64.b64encode(thumbnail_of(frame).tobytes()).decode()
+
+
+class Thumbnails(Sequence[Thumbnail]):
+    """Packed thumbnails, each unpacked when it is asked for: of very many pictures few are compared."""
+
+    def __init__(self, packed: Sequence[str]) -> None:
+        self._packed = packed
+
+    def __len__(self) -> int:
+        return len(self._packed)
+
+    @overload
+    def __getitem__(self, at: int) -> Thumbnail: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> "Thumbnails": ...
+
+    def __getitem__(self, at: int | slice) -> "Thumbnail | Thumbnails":
+        if isinstance(at, slice):
+            return Thumbnails(self._packed[at])
+        return np.frombuffer(base64.b64decode(self._packed[at]), np.uint8).reshape(THUMBNAIL, THUMBNAIL, 3)
 
 
 def most_pairs(pictures: int) -> int:

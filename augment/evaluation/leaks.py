@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from augment.data.duplicates import Thumbnail, same_value_pairs
+from augment.data.duplicates import Thumbnails, same_value_pairs
 from augment.data.group_patterns import DATE, copy_stems, effect, named_groups, proposals
 from augment.data.offline_copies import (
     MOST_BY_FEATURES,
@@ -43,11 +43,11 @@ NAMES, PICTURES = "names", "pictures"  # values of data.copies
 
 @dataclass(frozen=True)
 class Seen:
-    """One picture as leaks are looked for in it; `outline` as `packed_outline` gives it."""
+    """One picture as leaks are looked for in it, with what `packed_thumbnail` and `packed_outline` give of it."""
 
     path: str
     label: str
-    thumbnail: Thumbnail
+    thumbnail: str
     outline: str
     traits: Traits
 
@@ -109,7 +109,7 @@ def find_kin(
             for stem, count in sorted(stems.doubted.items())
         ]
     if section.copies == PICTURES:
-        turned = turned_pairs([one.thumbnail for one in seen], section.duplicate_bits)
+        turned = turned_pairs(Thumbnails([one.thumbnail for one in seen]), section.duplicate_bits)
         copies, told_copies = _by_features(seen, np.concatenate([alike, turned]), opened)
         hints += told_copies
         pairs += [np.array([(copy.first, copy.second) for copy in copies], np.int64).reshape(-1, 2), turned]

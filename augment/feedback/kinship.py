@@ -50,12 +50,13 @@ def kin_of_held_out(
 
 
 def _pairs(seen: Sequence[Seen], hashes: Hashes, section: DataSettings) -> Pairs:
-    alike = duplicates.duplicate_pairs(hashes, [one.thumbnail for one in seen], section.duplicate_bits)
+    thumbnails = duplicates.Thumbnails([one.thumbnail for one in seen])
+    alike = duplicates.duplicate_pairs(hashes, thumbnails, section.duplicate_bits)
     return np.concatenate([alike, find_kin(seen, alike, section).copies])
 
 
 def _seen(path: str, label: str, frame: Frame) -> tuple[Seen, int]:
-    return Seen(path, label, duplicates.thumbnail_of(frame), packed_outline(frame), {}), perceptual_hash(frame)
+    return Seen(path, label, duplicates.packed_thumbnail(frame), packed_outline(frame), {}), perceptual_hash(frame)
 
 
 def _reason(near: DatasetRecord, direct: DatasetRecord | None) -> str:

@@ -3,7 +3,6 @@
 What cannot be used is quarantined with a reason; nothing is dropped in silence.
 """
 
-import base64
 import os
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -25,7 +24,7 @@ from augment.data.checks import (
     size_problem,
     split_hints,
 )
-from augment.data.duplicates import THUMBNAIL, Thumbnail, thumbnail_of
+from augment.data.duplicates import Thumbnails, packed_thumbnail
 from augment.data.feedback import with_feedback
 from augment.data.image_store import ImageStore, radiometric_hints, unscaled_hint
 from augment.data.layouts.listing import NOT_READ, Candidate, Source, told
@@ -209,16 +208,12 @@ def _read_one(job: Job) -> FileFacts:
         width=width,
         height=height,
         phash=f"{perceptual_hash(image.frame):016x}",
-        thumbnail=base64.b64encode(thumbnail_of(image.frame).tobytes()).decode(),
+        thumbnail=packed_thumbnail(image.frame),
         notes=list(image.notes),
         span=image.span or (),
         outline=packed_outline(image.frame) if outlined else "",
         traits=traits_of(file, image.frame),
     )
-
-
-def _thumbnail(facts: FileFacts) -> Thumbnail:
-    return np.frombuffer(base64.b64decode(facts.thumbnail), np.uint8).reshape(THUMBNAIL, THUMBNAIL, 3)
 
 
 # Sorting out
@@ -384,7 +379,7 @@ def _without_contradictions(
 ) -> tuple[list[_Image], Kin, dict[str, str]]:
     """Return the images that are not under two labels for sure, what belongs together, and why the others go."""
     section, store, seen = settings.data, ImageStore(settings), _seen(images)
-    alike = duplicates.duplicate_pairs(_hashes(images), [one.thumbnail for one in seen], section.duplicate_bits)
+    alike = duplicates.duplicate_pairs(_hashes(images), _thumbnails(images), section.duplicate_bits)
 
     def opened(at: int) -> Frame:
         return store.read(source.file(images[at].candidate)).frame
@@ -402,7 +397,7 @@ def _seen(images: Sequence[_Image]) -> list[Seen]:
         Seen(
             image.path,
             image.candidate.label,
-            _thumbnail(image.facts),
+            image.facts.thumbnail,
             image.facts.outline,
             dict(image.facts.traits or {}),
         )
@@ -410,11 +405,14 @@ def _seen(images: Sequence[_Image]) -> list[Seen]:
     ]
 
 
+def _thumbnails(images: Sequence[_Image]) -> Thumbnails:
+    return Thumbnails([image.facts.thumbnail for image in images])
+
+
 def _bursts(section: DataSettings, images: Sequence[_Image]) -> Pairs:
     """Find shots of one burst."""
-    thumbnails = [_thumbnail(image.facts) for image in images]
     paths = [image.path for image in images]
-    bursts = duplicates.burst_pairs(paths, thumbnails, section.burst_gap, section.burst_similarity)
+    bursts = duplicates.burst_pairs(paths, _thumbnails(images), section.burst_gap, section.burst_similarity)
     # Where the source's own lists part two look-alike shots, the lists know better than consecutive numbers do.
     together = [bool(set(images[first].sides) & set(images[second].sides)) for first, second in bursts]
     kept: Pairs = bursts[np.array(together, bool)]

@@ -18,13 +18,13 @@ def measure(work, options):
 
 def test_a_result_says_what_was_measured_on_what(tmp_path):
     benchmark = Benchmark("probe", EDGE, "A probe", f"{__name__}:measure")
-    run(benchmark, tmp_path / "work", tmp_path / "results", ["--script", "x.py"])
+    run(benchmark, tmp_path / "work", tmp_path / "results", ["--script", "x.py", "--data", str(tmp_path)])
     written = json.loads((tmp_path / "results" / "probe.json").read_bytes())
-    assert written["command"] == "python -m benchmarks.run_claims probe -- --script x.py"
+    assert written["command"] == "python -m benchmarks.run_claims probe -- --script x.py --data PATH"
     assert written["machine"]["cores"] >= 1
     assert len(written["load"]) == 2
     (claim,) = written["parts"]
-    assert claim["note"] == "True ['--script', 'x.py']"
+    assert claim["note"] == f"True ['--script', 'x.py', '--data', '{tmp_path}']"
     assert claim["passed"] is False
 
 
