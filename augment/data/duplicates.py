@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import takewhile
 from pathlib import PurePosixPath
-from typing import Any, TypeAlias, overload
+from typing import Any, TypeAlias, cast, overload
 
 import cv2
 import numpy as np
@@ -22,8 +22,9 @@ from scipy.sparse.csgraph import connected_components
 from augment.data.image_store import resize_by_area
 from augment.data.perceptual_hash import Hashes, Near, Pairs, near_pairs
 
-Indexed: TypeAlias = Mapping[int, NDArray[Any]] | NDArray[Any]
 Thumbnail: TypeAlias = NDArray[np.uint8]  # (side, side, 3) BGR
+Grey: TypeAlias = NDArray[np.uint8]  # (side, side), a thumbnail without its colours
+Indexed: TypeAlias = "Mapping[int, NDArray[Any]] | Details"
 
 THUMBNAIL = 32  # pixels
 DETAIL_SHIFT = 2  # pixels of a thumbnail; crops of one picture differ by about this much
@@ -97,7 +98,7 @@ def same_in_detail(candidates: Pairs, hashes: Hashes, thumbnails: Sequence[Thumb
     """Return those of the pairs of pictures that have equal hashes or the same detail."""
     same = hashes[candidates[:, 0]] == hashes[candidates[:, 1]]
     open_pairs = np.flatnonzero(~same)
-    details = {at: detail(thumbnails[at]) for at in np.unique(candidates[open_pairs]).tolist()}
+    details = {at: detail(grey_of(thumbnails[at])) for at in np.unique(candidates[open_pairs]).tolist()}
     same[open_pairs] = correlations(candidates[open_pairs], details, details) >= SAME_DETAIL
     kept: Pairs = candidates[same]
     return kept
@@ -116,9 +117,24 @@ def correlations(pairs: Pairs, first: Indexed, second: Indexed, mirrored: bool =
         return np.array([value for values in found for value in values], np.float64)
 
 
-def detail(thumbnail: Thumbnail) -> NDArray[np.float32]:
+def grey_of(thumbnail: Thumbnail) -> Grey:
+    """Return a thumbnail's brightness."""
+    return cast(Grey, cv2.cvtColor(thumbnail, cv2.COLOR_BGR2GRAY))
+
+
+class Details:
+    """The detail of the pictures whose grey thumbnails (N, side, side) it holds, worked out when it is asked for."""
+
+    def __init__(self, greys: NDArray[np.uint8]) -> None:
+        self._greys = greys
+
+    def __getitem__(self, at: int) -> NDArray[np.float32]:
+        return detail(self._greys[at])
+
+
+def detail(thumbnail: Grey) -> NDArray[np.float32]:
     """Return grey levels less the means of their row and column: a picture without its bars, horizons and vignettes."""
-    grey = cv2.cvtColor(thumbnail, cv2.COLOR_BGR2GRAY).astype(np.float32)
+    grey = thumbnail.astype(np.float32)
     left: NDArray[np.float32] = grey - grey.mean(axis=0, keepdims=True) - grey.mean(axis=1, keepdims=True) + grey.mean()
     return left
 

@@ -59,11 +59,8 @@ def agreement(
             recognised[~taught] = in_blocks(knows.predict, real[~taught]) == targets[~taught]
         if not asked.any():
             continue
-        both = np.concatenate([targets[taught], own[~asked]])
-        shown = evenly(both, MOST_TAUGHT)  # before the embeddings are joined, which may be many
-        every = np.concatenate([np.flatnonzero(taught), len(real) + np.flatnonzero(~asked)])[shown]
-        vectors = np.concatenate([real[every[every < len(real)]], pool[every[every >= len(real)] - len(real)]])
-        sees = embedding_classifier(vectors, both[shown])
+        joined = Joined(real, np.flatnonzero(taught), pool, np.flatnonzero(~asked))
+        sees = embedding_classifier(joined, np.concatenate([targets[taught], own[~asked]]))
         for model in (knows, sees):
             total[asked] += np.log(probabilities_of(model, pool[asked], len(labels)))
     ranks = (total > total[np.arange(len(own)), own][:, None] + DOUBT).sum(axis=1)
@@ -71,8 +68,29 @@ def agreement(
     return np.where(np.isin(own, known), ranks, 0), [labels[best] for best in total.argmax(axis=1)]
 
 
+@dataclass(frozen=True)
+class Joined:
+    """The `rows` of embeddings `real` (N, D), and behind them the `pool_rows` of `pool` (M, D), joined as asked for.
+
+    Both may be many, and no classifier learns from all.
+    """
+
+    real: Vectors
+    rows: Labels
+    pool: Vectors
+    pool_rows: Labels
+
+    def __getitem__(self, places: Labels) -> npt.NDArray[Any]:
+        """Return the embeddings at the ascending `places`."""
+        first = int(np.searchsorted(places, len(self.rows)))
+        before, behind = self.rows[places[:first]], self.pool_rows[places[first:] - len(self.rows)]
+        if not len(behind):  # an empty pool does not know how long an embedding is
+            return np.asarray(self.real[before])
+        return np.concatenate([self.real[before], self.pool[behind]])
+
+
 def recall_with(
-    features: npt.NDArray[Any], labels: Sequence[str], held_out: npt.NDArray[Any], truth: Sequence[str]
+    features: npt.NDArray[Any] | Joined, labels: Sequence[str], held_out: npt.NDArray[Any], truth: Sequence[str]
 ) -> dict[str, float | None]:
     """Measure a classifier trained on `features` by its recall of each class on held-out images; None without any."""
     names = sorted(set(labels))
@@ -125,7 +143,7 @@ class EmbeddingClassifier:
         return found
 
 
-def embedding_classifier(features: npt.NDArray[Any], targets: Labels) -> EmbeddingClassifier:
+def embedding_classifier(features: npt.NDArray[Any] | Joined, targets: Labels) -> EmbeddingClassifier:
     """Fit a balanced logistic regression on embeddings (N, D): quick, and good enough to judge images by.
 
     Of more than MOST_TAUGHT it learns from so many, as large a part of each class.

@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 
 from augment import record_types as types
 from augment.arrays import Labels, Numbers, Vectors
-from augment.data.duplicates import SAME_DETAIL, correlations, detail, most_pairs, near_hashes
+from augment.data.duplicates import SAME_DETAIL, Details, correlations, grey_of, most_pairs, near_hashes
 from augment.data.image_store import ImageStore
 from augment.data.perceptual_hash import Hashes, Pairs, near_pairs, perceptual_hash
 from augment.data.split import SIDES, TEST, TRAIN, VAL
 from augment.engines.interface import Engine
 from augment.engines.local import IN_THIS_PROCESS
-from augment.evaluation.label_check import agreement, recall_with
+from augment.evaluation.label_check import Joined, agreement, recall_with
 from augment.evaluation.learning_curve import learning_curve
 from augment.methods import parse_method
 from augment.models.heal import box_area
@@ -70,7 +70,12 @@ class Seen:
 
     hashes: Hashes  # (N,) 64-bit
     embeddings: NDArray[np.floating]  # (N, D) of unit length
-    details: NDArray[np.float32]  # (N, 32, 32) of their thumbnails
+    greys: NDArray[np.uint8]  # (N, 32, 32) of their thumbnails
+
+    @property
+    def details(self) -> Details:
+        """The detail of each."""
+        return Details(self.greys)
 
 
 @dataclass(frozen=True)
@@ -156,8 +161,7 @@ def _real(settings: Settings, fingerprints: Fingerprints, records: Sequence[type
 
 
 def _seen(hashes: Hashes, embeddings: Vectors, thumbnails: NDArray[np.uint8]) -> Seen:
-    details = np.array([detail(thumbnail) for thumbnail in thumbnails], np.float32)
-    return Seen(hashes, embeddings, details)
+    return Seen(hashes, embeddings, np.array([grey_of(thumbnail) for thumbnail in thumbnails], np.uint8))
 
 
 def _joined(*parts: Seen) -> Seen:
@@ -439,7 +443,7 @@ class Measure:
         parts = [np.empty((0, 2), np.int64)]
         if limit < 0:
             return parts[0]
-        embeddings, details = pool.seen.embeddings[rows].astype(np.float32), pool.seen.details[rows]
+        embeddings, details = pool.seen.embeddings[rows].astype(np.float32), Details(pool.seen.greys[rows])
         step = max(1, LIKENESSES_AT_ONCE // len(rows))
         for start in range(0, len(rows), step):
             near = np.argwhere(1 - embeddings[start : start + step] @ embeddings.T < self.floor)
@@ -504,10 +508,10 @@ def _validation_recall(
     real: Mapping[str, Sequence[types.DatasetRecord]], seen: Mapping[str, Seen], pool: Pool, kept: NDArray[np.bool_]
 ) -> types.Recalls:
     """Measure recall on validation images after learning from real and kept images; it says where to spend a round."""
-    labels = [record.label for record in real[TRAIN]] + [pool.labels[row] for row in np.flatnonzero(kept).tolist()]
-    features = [seen[TRAIN].embeddings] + ([pool.seen.embeddings[kept]] if kept.any() else [])
-    truth = [record.label for record in real[VAL]]
-    return recall_with(np.concatenate(features), labels, seen[VAL].embeddings, truth)
+    rows = np.flatnonzero(kept)
+    taught = Joined(seen[TRAIN].embeddings, np.arange(len(real[TRAIN])), pool.seen.embeddings, rows)
+    labels = [record.label for record in real[TRAIN]] + [pool.labels[row] for row in rows.tolist()]
+    return recall_with(taught, labels, seen[VAL].embeddings, [record.label for record in real[VAL]])
 
 
 def _known_curve(folder: RunFolder, inputs: StageInputs) -> types.LearningCurve | None:

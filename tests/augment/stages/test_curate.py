@@ -35,8 +35,8 @@ def seen(*images: tuple[int, np.ndarray], details: int | list[int] = 0) -> Seen:
     numbers = [details] * len(images) if isinstance(details, int) else details
     hashes = np.array([found[0] for found in images], np.uint64)
     embeddings = np.array([found[1] for found in images], np.float32).reshape(len(images), DIMENSIONS)
-    drawn = [np.random.default_rng(number).normal(size=(32, 32)) for number in numbers]
-    return Seen(hashes, embeddings, np.array(drawn, np.float32).reshape(len(images), 32, 32))
+    drawn = [np.random.default_rng(number).integers(0, 256, (32, 32)) for number in numbers]
+    return Seen(hashes, embeddings, np.array(drawn, np.uint8).reshape(len(images), 32, 32))
 
 
 def real(count: int) -> tuple[Seen, list[dict[str, str]]]:
@@ -112,8 +112,8 @@ def test_equal_layout_is_a_copy_only_where_the_detail_agrees(mirrored):
     own = int(TRAINING.hashes[4]) ^ 0b11
     place = beside(4, 4)
     pool = pool_of((own, place), (own, place), labels=["leak", "tank"])
-    flipped = TRAINING.details[4][:, ::-1]
-    pool.seen.details[0] = flipped if mirrored else TRAINING.details[4]
+    flipped = TRAINING.greys[4][:, ::-1]
+    pool.seen.greys[0] = flipped if mirrored else TRAINING.greys[4]
     if mirrored:
         pool = replace(pool, seen=replace(pool.seen, hashes=np.array([FAR, FAR], np.uint64)))
         pool = replace(pool, mirrored=np.array([own, own], np.uint64))
@@ -122,9 +122,8 @@ def test_equal_layout_is_a_copy_only_where_the_detail_agrees(mirrored):
 
 def test_where_real_images_share_detail_more_of_it_is_asked_for():
     groups = [str(place) for place in range(10)]
-    alike = replace(TRAINING, hashes=np.full(10, FAR, np.uint64))
-    common = np.random.default_rng(0).normal(size=(32, 32))
-    alike.details[:] = TRAINING.details * 0.5 + common
+    common = np.random.default_rng(0).integers(0, 170, (32, 32), np.uint8)  # four fifths of what varies
+    alike = replace(TRAINING, hashes=np.full(10, FAR, np.uint64), greys=TRAINING.greys // 3 + common)
     assert Measure.of(SECTION, TRAINING, groups, 1.0).threshold == pytest.approx(0.6)
     assert 0.75 < Measure.of(SECTION, alike, groups, 1.0).threshold < 0.95
 
