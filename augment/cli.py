@@ -3,6 +3,7 @@
 Heavy imports happen inside the commands, so that `rarefault --help` answers at once.
 """
 
+import os
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -345,14 +346,21 @@ def demo(out: Path, seed: int) -> None:
 @click.option("--split", type=click.Choice(["groups", "blocks", "random"]), default="groups", show_default=True,
               help="For spots: what stands on one side; blocks are the harsher split.")  # fmt: skip
 @click.option("--size", type=click.IntRange(min=32), default=384, help="For spots: long side of the input in pixels.")
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Runs of draws and folds worked on at once, a process each; what they say goes to jobs.log there.",
+)
 @click.option("--models", type=click.Path(path_type=Path, file_okay=False, exists=True),
               help="For reference: a folder with blip, gpt2 and stable-diffusion, in place of the hub.")  # fmt: skip
 @click.option("--yes", is_flag=True, help="For reference: start without asking.")
 @click.option("--rehearsal", is_flag=True, help="For reference: next to nothing of everything; the figures are void.")
 def benchmark(
     name: str, out: Path | None, draws: int, data: str, faults: tuple[str, ...], hosts: tuple[str, ...], preset: str,
-    groups: dict[str, tuple[str, ...]], boxes: str, split: str, size: int, models: Path | None, yes: bool,
-    rehearsal: bool,
+    groups: dict[str, tuple[str, ...]], boxes: str, split: str, size: int, jobs: int, models: Path | None,
+    yes: bool, rehearsal: bool,
 ) -> None:  # fmt: skip
     """Compare every way of augmenting on the same test images; a second call resumes where the first one stopped.
 
@@ -370,9 +378,24 @@ def benchmark(
     source = DataSettings(source=_whole_path(data), boxes=_whole_path(boxes), faults=faults, groups=groups)
     pairs = _pairs(hosts, "--host", "FAULT=SOUND")
     plan = prepare(name, out, draws, Ask(source, pairs, preset, split, size))
-    for pipeline in plan.pipelines:
-        run_pipeline(pipeline, list(COMMANDS)[: STAGES.index(EXPORT)])
+    _run_all(plan.pipelines, jobs)
     click.echo(f"\n{table(pool(plan))}\n\n{out / RESULTS} written")
+
+
+def _run_all(pipelines: Sequence[Path], jobs: int) -> None:
+    """Run all up to their comparisons, `jobs` at a time."""
+    if jobs == 1 or len(pipelines) == 1:
+        for pipeline in pipelines:
+            run_pipeline(pipeline, list(COMMANDS)[: STAGES.index(EXPORT)])
+        return
+    import torch
+
+    from augment.distributed.side_by_side import check_jobs, run_side_by_side
+
+    check_jobs(jobs)
+    told = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    gpus = told.split(",") if told else [str(place) for place in range(torch.cuda.device_count())]
+    run_side_by_side(pipelines, COMPARISON.command, jobs, gpus)
 
 
 def _refuse_options_of_others(name: str) -> None:
