@@ -18,6 +18,7 @@ from ..bundle.errors import UnavailableError
 from ..cameras.camera_group import CameraGroup
 from ..child_process import RestartBudget
 from ..clock import Clock
+from ..inference.evaluator import frames_a_call
 from . import systemd
 from .camera_watch import CameraWatch
 from .self_test import SelfTests
@@ -27,7 +28,7 @@ from .updating.live_updates import LiveUpdates
 WAIT_SECONDS = 0.25  # for a frame; a stop is noticed within
 TICK_SECONDS = 1.0
 STUCK_SECONDS = 20.0  # without a tick: /healthz says so
-BATCH = {"tensorrt": 16, "cuda": 16}  # frames in one call of the engine; on processors one at a time is as fast
+ON_GPU = {"tensorrt": 16, "cuda": 16}  # frames in one call of the engine
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +84,9 @@ class Service:
 
     def step(self) -> None:
         """Judge what is due, and tick when it is time."""
-        if frames := self.cameras.newest(WAIT_SECONDS, BATCH.get(self.watch.evaluator.engine.name, 1)):
+        evaluator = self.watch.evaluator
+        most = ON_GPU.get(evaluator.engine.name) or frames_a_call(evaluator)
+        if frames := self.cameras.newest(WAIT_SECONDS, most):
             self.self_tests.judged(*self.watch.judge(frames))
         now = time.monotonic()
         if now - self._ticked >= TICK_SECONDS:
