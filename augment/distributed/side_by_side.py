@@ -4,7 +4,6 @@ What a run prints goes to LOG in its folder. A killed command leaves every run w
 """
 
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
@@ -14,6 +13,7 @@ from threading import Event
 
 from augment.progress import progress, say
 from edge_runtime.bundle.errors import UnavailableError
+from edge_runtime.child_process import module_command, start_child
 
 LOG = "jobs.log"
 TOLD = 5  # last lines of the log of a run that failed
@@ -60,9 +60,9 @@ def run_side_by_side(pipelines: Sequence[Path], until: str, jobs: int, gpus: Seq
 
 def _run(pipeline: Path, until: str, settings: Mapping[str, str], running: set[Popen[bytes]], stopped: Event) -> None:
     log = pipeline.parent / LOG
-    command = [sys.executable, "-m", "augment.cli", "run", str(pipeline), "--until", until]
     with log.open("wb") as out:
-        child = Popen(command, stdin=DEVNULL, stdout=out, stderr=STDOUT, env={**os.environ, **settings})
+        given = {"stdin": DEVNULL, "stdout": out, "stderr": STDOUT, "env": {**os.environ, **settings}}
+        child = start_child(_command(pipeline.resolve(), until), **given)
     running.add(child)
     if stopped.is_set():  # between the start and the line above
         child.terminate()
@@ -75,6 +75,10 @@ def _run(pipeline: Path, until: str, settings: Mapping[str, str], running: set[P
             "mend it and type the command again, it goes on where the runs were"
         )
     say(f"{pipeline.parent} is done")
+
+
+def _command(pipeline: Path, until: str) -> list[str]:
+    return module_command("augment.cli", "run", str(pipeline), "--until", until)
 
 
 def _share(jobs: int) -> dict[str, str]:

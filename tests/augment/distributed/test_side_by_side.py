@@ -1,11 +1,15 @@
 """Runs at once: all are there at the end, and one that fails ends the others."""
 
 import os
+import sys
 import threading
 import time
 
 import pytest
+from click.testing import CliRunner
 
+from augment.cli import main
+from augment.distributed import side_by_side
 from augment.distributed.side_by_side import LOG, check_jobs, run_side_by_side
 from augment.records import DATASET, RunFolder
 from edge_runtime.bundle.errors import UnavailableError
@@ -14,7 +18,7 @@ from tests.support.rendered_run import prepare
 # Stands for a run: notes that it has begun and what it was given, and ends when so many others have begun.
 MEETING = """
 import os, pathlib, sys, time
-folder, others = pathlib.Path(sys.argv[-3]).parent, int(os.environ["OTHERS"])
+folder, others = pathlib.Path(sys.argv[1]).parent, int(os.environ["OTHERS"])
 (folder / "begun").write_text(os.environ["OMP_NUM_THREADS"] + " " + os.environ.get("CUDA_VISIBLE_DEVICES", "-"))
 until = time.monotonic() + 60
 while len(list(folder.parent.glob("*/begun"))) < others and time.monotonic() < until:
@@ -25,11 +29,7 @@ sys.exit(time.monotonic() >= until)
 
 def stands_for_runs(monkeypatch, tmp_path, code, count):
     """Let `code` be what a run does, and return so many pipelines."""
-    (tmp_path / "augment").mkdir()
-    (tmp_path / "augment" / "__init__.py").touch()
-    (tmp_path / "augment" / "cli.py").write_text(code)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(side_by_side, "_command", lambda pipeline, until: [sys.executable, "-c", code, str(pipeline)])
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     pipelines = [tmp_path / "runs" / str(number) / "pipeline.toml" for number in range(count)]
     for pipeline in pipelines:
@@ -59,7 +59,7 @@ def test_as_many_as_asked_for_run_at_once_each_with_its_share(tmp_path, monkeypa
 def test_one_that_fails_is_told_with_its_last_lines_and_ends_the_others(tmp_path, monkeypatch):
     code = """
 import pathlib, sys, time
-if pathlib.Path(sys.argv[-3]).parent.name == "1":
+if pathlib.Path(sys.argv[1]).parent.name == "1":
     print("the lens is dirty", file=sys.stderr)
     sys.exit(1)
 time.sleep(300)
@@ -75,3 +75,20 @@ time.sleep(300)
 def test_more_jobs_than_cores_are_refused():
     with pytest.raises(UnavailableError, match="asks for as many logical CPUs"):
         check_jobs((os.cpu_count() or 1) + 1)
+
+
+def test_the_command_hands_all_runs_over(tmp_path, monkeypatch):
+    asked = []
+
+    def hand_over(pipelines, until, jobs, gpus):
+        asked.append((len(pipelines), until, jobs, gpus))
+        raise UnavailableError("seen enough")
+
+    monkeypatch.setattr(side_by_side, "run_side_by_side", hand_over)
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6")
+    prepare(tmp_path / "a", tmp_path / "images")
+    command = ["benchmark", "images", "--data", str(tmp_path / "images"), "--preset", "cpu", "--draws", "1"]
+    done = CliRunner().invoke(main, [*command, "--out", str(tmp_path / "out"), "--jobs", "2"])
+    assert "seen enough" in done.output
+    assert asked == [(5, "compare", 2, ["4", "6"])]

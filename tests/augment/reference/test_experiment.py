@@ -137,7 +137,9 @@ def test_an_out_that_cannot_be_made_is_told_in_a_sentence(tmp_path):
         called(Ask(tmp_path / "file" / "out", 1, sizes=TINY))
 
 
-@pytest.mark.parametrize(("name", "option"), [("scenes", "--rehearsal"), ("reference", "--split=random")])
+@pytest.mark.parametrize(
+    ("name", "option"), [("scenes", "--rehearsal"), ("reference", "--split=random"), ("reference", "--jobs=2")]
+)
 def test_an_option_of_another_benchmark_is_refused_and_not_overlooked(tmp_path, name, option):
     done = CliRunner().invoke(main, ["benchmark", name, "--out", str(tmp_path), option])
     assert done.exit_code == 2
