@@ -371,12 +371,15 @@ def benchmark(
         return _reference(out or Path("benchmark-reference"), draws, data, models, yes, rehearsal)
     if out is None:
         raise click.UsageError("Missing option '--out'.")
+    from augment.distributed.side_by_side import check_jobs
     from augment.evaluation.tables import table
     from augment.settings import DataSettings
     from augment.study import RESULTS, Ask, pool, prepare
 
     source = DataSettings(source=_whole_path(data), boxes=_whole_path(boxes), faults=faults, groups=groups)
     pairs = _pairs(hosts, "--host", "FAULT=SOUND")
+    if jobs > 1:
+        check_jobs(jobs)
     plan = prepare(name, out, draws, Ask(source, pairs, preset, split, size))
     _run_all(plan.pipelines, jobs)
     click.echo(f"\n{table(pool(plan))}\n\n{out / RESULTS} written")
@@ -384,18 +387,18 @@ def benchmark(
 
 def _run_all(pipelines: Sequence[Path], jobs: int) -> None:
     """Run all up to their comparisons, `jobs` at a time."""
+    names = list(COMMANDS)[: STAGES.index(EXPORT)]
     if jobs == 1 or len(pipelines) == 1:
         for pipeline in pipelines:
-            run_pipeline(pipeline, list(COMMANDS)[: STAGES.index(EXPORT)])
+            run_pipeline(pipeline, names)
         return
     import torch
 
-    from augment.distributed.side_by_side import check_jobs, run_side_by_side
+    from augment.distributed.side_by_side import run_side_by_side
 
-    check_jobs(jobs)
     told = os.environ.get("CUDA_VISIBLE_DEVICES", "")
     gpus = told.split(",") if told else [str(place) for place in range(torch.cuda.device_count())]
-    run_side_by_side(pipelines, COMPARISON.command, jobs, gpus)
+    run_side_by_side(pipelines, names[-1], jobs, gpus)
 
 
 def _refuse_options_of_others(name: str) -> None:

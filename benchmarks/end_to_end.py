@@ -33,8 +33,8 @@ from edge_runtime.bundle.heads import SpatialHead
 from export.checkpoint import load_checkpoint
 from export.parity import torch_runner
 
-Told = tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]
-"""Of the test pictures of a fold, which show a fault, and of which it is told."""
+Told = tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_], list[str]]
+"""Of the test pictures of a fold, which show a fault, of which it is told, and the group of each."""
 
 FROZEN, WHOLE = "frozen", "whole"
 ARM = "real"
@@ -92,7 +92,9 @@ def prepare(
 
 
 @main.command()
-@click.argument("outs", metavar="OUT...", nargs=-1, type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.argument(
+    "outs", metavar="OUT...", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, file_okay=False)
+)
 def measure(outs: tuple[Path, ...]) -> None:
     """Print a line of figures for each run that has been trained, then both over all folds where both are there."""
     told: dict[str, list[Told]] = {FROZEN: [], WHOLE: []}
@@ -111,13 +113,13 @@ def measure(outs: tuple[Path, ...]) -> None:
 def over_folds(told: Mapping[str, Sequence[Told]]) -> list[str]:
     """Return lines that say how often fault or not is told right at one half, over the pictures of all folds.
 
-    Intervals of 95 % are over pictures alone: each fold has one training, and 2,000 resamples draw pictures.
+    Intervals of 95 % are over groups of pictures alone: each fold has one training, and 2,000 resamples draw groups.
     """
-    faulty = np.concatenate([faulty for faulty, _ in told[FROZEN]]).astype(np.int64)
-    each = [str(place) for place in range(len(faulty))]  # a random fold leaves no group whole
-    draws = draw(faulty, each, 1, 2000, np.random.default_rng(0))
-    said = {run: np.concatenate([likely for _, likely in folds]).astype(np.int64) for run, folds in told.items()}
-    drawn = {run: resample(faulty, one[None], each, 2, draws).metrics["accuracy"] for run, one in said.items()}
+    faulty = np.concatenate([faulty for faulty, _, _ in told[FROZEN]]).astype(np.int64)
+    groups = [group for _, _, of_fold in told[FROZEN] for group in of_fold]
+    draws = draw(faulty, groups, 1, 2000, np.random.default_rng(0))
+    said = {run: np.concatenate([likely for _, likely, _ in folds]).astype(np.int64) for run, folds in told.items()}
+    drawn = {run: resample(faulty, one[None], groups, 2, draws).metrics["accuracy"] for run, one in said.items()}
     right = {run: float((one == faulty).mean()) for run, one in said.items()}
     gained = interval(right[WHOLE] - right[FROZEN], drawn[WHOLE] - drawn[FROZEN], 0.95)
     lines = [f"{run}, {len(faulty)} pictures: {percent(interval(right[run], drawn[run], 0.95))}" for run in told]
@@ -156,7 +158,7 @@ def measured(run: Path) -> tuple[dict[str, float], Told]:
             found[f"AUC {label}"] = _auc(answered.as_is[own, column], answered.as_is[healthy, column])
             found[f"pointing {label}"] = float(np.mean(points[own]))
             found[f"painted AUC {label}"] = _auc(answered.painted[own, column], answered.as_is[healthy, column])
-    return found, (faulty, likely)
+    return found, (faulty, likely, [record.group for record in records])
 
 
 def _auc(faults: Numbers, healthy: Numbers) -> float:

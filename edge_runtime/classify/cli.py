@@ -85,7 +85,7 @@ def main(
         return
     _check(paths, output, report)
     # A single picture has all cores to itself: its engine is ready and answers sooner.
-    alone = threads is None and not bench and len(paths) == 1 and _is_picture(Path(paths[0]))
+    alone = threads is None and not bench and len(paths) == 1 and paths != ("-",) and _is_picture(Path(paths[0]))
     workers = 1 if alone else threads or cores()
     tally = Tally()
     evaluator = open_evaluator(bundle, engine, precision, workers, threads=cores() if alone else 1)

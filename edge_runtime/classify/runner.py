@@ -87,8 +87,7 @@ class BatchRunner:
         return 1 if self.pictures or self.heatmaps is not None else frames_a_call(self.evaluator)
 
     def _work(self, jobs: "queue.SimpleQueue[_Job | None]", stopped: threading.Event) -> None:
-        """Take what waits, until None is taken or the run has stopped: `_most` at a time where each worker finds as
-        many, else one, since OpenVINO takes some 55 ms for the first call with another number of frames."""
+        """Take what waits, until None is taken or the run has stopped: `_most` where each worker finds so many."""
         while (job := jobs.get()) is not None and not stopped.is_set():
             group = [job]
             share = self._most if 1 + jobs.qsize() >= self.workers * self._most else 1
@@ -112,12 +111,21 @@ class BatchRunner:
                 except BaseException as error:  # noqa: BLE001  it is raised where the results are read
                     job.done.set_exception(error)
             try:
-                found = self.evaluator.answer([prepared for _, prepared in asked])
+                found = self._answers([prepared for _, prepared in asked])
             except BaseException as error:  # noqa: BLE001
                 for job, _ in asked:
                     job.done.set_exception(error)
                 return
             answers = [(job, evaluation) for (job, _), evaluation in zip(asked, found, strict=True)]
+
+    def _answers(self, shown: Sequence[Prepared]) -> list[Evaluation]:
+        """Judge `_most` frames in one call, and any other number each in its own.
+
+        OpenVINO takes some 55 ms for the first call with another number of frames.
+        """
+        if sum(one.evaluation.cause is None for one in shown) == self._most:
+            return self.evaluator.answer(shown)
+        return [self.evaluator.answer([one])[0] for one in shown]
 
     def _tasks(self, inputs: Iterable[InputFile]) -> Iterator[Task]:
         """Yield what there is to do, in order; a video's frames come out of its decoder here."""

@@ -84,13 +84,18 @@ class Service:
 
     def step(self) -> None:
         """Judge what is due, and tick when it is time."""
-        evaluator = self.watch.evaluator
-        most = ON_GPU.get(evaluator.engine.name) or frames_a_call(evaluator)
-        if frames := self.cameras.newest(WAIT_SECONDS, most):
+        if frames := self.cameras.newest(WAIT_SECONDS, self._most):
             self.self_tests.judged(*self.watch.judge(frames))
         now = time.monotonic()
         if now - self._ticked >= TICK_SECONDS:
             self._tick(now)
+
+    @property
+    def _most(self) -> int:
+        """How many frames are judged in one call of the engine, each of which is as many views as it has regions."""
+        evaluator = self.watch.evaluator
+        views = max((len(plan.settings.named_regions()) for plan in self.cameras.plans.values()), default=0)
+        return ON_GPU.get(evaluator.engine.name) or max(1, frames_a_call(evaluator) // max(1, views))
 
     def _tick(self, now: float) -> None:
         elapsed, self._ticked = now - self._ticked, now
