@@ -1,11 +1,11 @@
 """Many cameras on few cores: `python -m benchmarks.station_speed --bundle DIR [--cameras 16] [--seconds 60]`.
 
 Claims: the frames that are judged are at most 3 s old (99th percentile), those passed over are counted, memory is flat,
-and a judged frame takes at most 1.10 times its share of the engine's call, decoding apart. Video files of 25 frames a second
-are read in camera processes, the loop is the service's own. Frame and engine are timed side by side in the loop: the
-engine by its calls, the frame by everything that the loop does but waiting, divided by the frames it judged. The
-same is said in processor time of the whole process, which other work on the machine disturbs less. The
-service may give the engine several frames in a call, so a frame is also held against a call with one.
+and a judged frame takes at most 1.10 times its share of the engine's call, decoding apart. Video files of 25 frames a
+second are read in camera processes, the loop is the service's own. Frame and engine are timed side by side in the loop:
+the engine by its calls, the frame by everything that the loop does but waiting, divided by the frames it judged. The
+same is said in processor time of the whole process, which other work on the machine disturbs less. The service may give
+the engine several frames in a call, so a frame is also held against a call with one.
 """
 
 import os
