@@ -1,11 +1,10 @@
 """Many cameras on few cores: `python -m benchmarks.station_speed --bundle DIR [--cameras 16] [--seconds 60]`.
 
 Claims: the frames that are judged are at most 3 s old (99th percentile), those passed over are counted, memory is flat,
-and a judged frame takes at most 1.10 times its share of the engine's call, decoding apart. Video files of 25 frames a
-second are read in camera processes, the loop is the service's own. Frame and engine are timed side by side in the loop:
-the engine by its calls, the frame by everything that the loop does but waiting, divided by the frames it judged. The
-same is said in processor time of the whole process, which other work on the machine disturbs less. The service may give
-the engine several frames in a call, so a frame is also held against a call with one.
+and a judged frame takes at most 1.10 times the engine's own call, decoding apart. Video files of 25 frames a second
+are read in camera processes, the loop is the service's own. Frame and engine are timed side by side in the loop: the
+engine by its calls, the frame by everything that the loop does but waiting, divided by the frames it judged. The
+same is said in processor time of the whole process, which other work on the machine disturbs less.
 """
 
 import os
@@ -134,23 +133,9 @@ def measure(service: Service, cameras: TimedCameras, evaluator: TimedEvaluator, 
     print(
         f"in processor time {1000 * spent / len(ages):.1f} and {1000 * engine / len(ages):.1f} ms: {spent / engine:.3f}"
     )
-    alone, each = one_frame(evaluator), 1000 * spent / len(ages)
-    print(f"a call with one frame {alone:.1f} ms of processor: a judged frame over it {each / alone:.3f}")
     print(f"not watched: {[name for name, state in after.items() if state.cause]}; load {os.getloadavg()[0]:.1f}")
     print(f"memory of the station in MB: {', '.join(f'{megabytes:.1f}' for megabytes in memory)}")
     return p99 <= OLDEST and frame / raw <= DEAREST
-
-
-def one_frame(evaluator: Evaluator) -> float:
-    """Return the processor milliseconds of a call with one frame, while the cameras go on."""
-    size = evaluator.bundle.manifest.input
-    frame = size.views(np.random.default_rng(0).integers(0, 255, (size.height, size.width, 3), np.uint8))
-    taken = []
-    for _ in range(50):
-        started = time.process_time()
-        evaluator.engine.run(frame)
-        taken.append(1000 * (time.process_time() - started))
-    return statistics.median(taken)
 
 
 def held() -> float:

@@ -18,7 +18,6 @@ from ..bundle.errors import UnavailableError
 from ..cameras.camera_group import CameraGroup
 from ..child_process import RestartBudget
 from ..clock import Clock
-from ..inference.evaluator import frames_a_call
 from . import systemd
 from .camera_watch import CameraWatch
 from .self_test import SelfTests
@@ -28,7 +27,7 @@ from .updating.live_updates import LiveUpdates
 WAIT_SECONDS = 0.25  # for a frame; a stop is noticed within
 TICK_SECONDS = 1.0
 STUCK_SECONDS = 20.0  # without a tick: /healthz says so
-ON_GPU = {"tensorrt": 16, "cuda": 16}  # frames in one call of the engine
+BATCH = {"tensorrt": 16, "cuda": 16}  # frames in one call of the engine; on processors one at a time is as fast
 
 log = logging.getLogger(__name__)
 
@@ -84,18 +83,11 @@ class Service:
 
     def step(self) -> None:
         """Judge what is due, and tick when it is time."""
-        if frames := self.cameras.newest(WAIT_SECONDS, self._most):
+        if frames := self.cameras.newest(WAIT_SECONDS, BATCH.get(self.watch.evaluator.engine.name, 1)):
             self.self_tests.judged(*self.watch.judge(frames))
         now = time.monotonic()
         if now - self._ticked >= TICK_SECONDS:
             self._tick(now)
-
-    @property
-    def _most(self) -> int:
-        """How many frames are judged in one call of the engine, each of which is as many views as it has regions."""
-        evaluator = self.watch.evaluator
-        views = max((len(plan.settings.named_regions()) for plan in self.cameras.plans.values()), default=0)
-        return ON_GPU.get(evaluator.engine.name) or max(1, frames_a_call(evaluator) // max(1, views))
 
     def _tick(self, now: float) -> None:
         elapsed, self._ticked = now - self._ticked, now

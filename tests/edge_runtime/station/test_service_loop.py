@@ -27,7 +27,7 @@ from edge_runtime.cameras.regions import GREY, Rectangle
 from edge_runtime.cameras.settings import CameraSettings, plan_cameras
 from edge_runtime.clock import instant, iso
 from edge_runtime.inference.engines import load_engine
-from edge_runtime.inference.evaluator import TOGETHER, Evaluator
+from edge_runtime.inference.evaluator import Evaluator
 from edge_runtime.station.assemble import assemble
 from edge_runtime.station.attention.attention import Attention
 from edge_runtime.station.scores.replay import replay
@@ -44,16 +44,14 @@ DEFAULTS = DecisionSection()
 class Engine:
     """The colour model, with `act` before each of its answers; what `act` returns is the answer instead."""
 
-    name = "cpu"
+    name, precision = "cpu", "fp32"
 
-    def __init__(self, bundle: Path, act: Callable[[int], object], precision: str = "fp32") -> None:
+    def __init__(self, bundle: Path, act: Callable[[int], object]) -> None:
         self._engine = load_engine(open_bundle(bundle), "cpu", "fp32")
         self._act, self.calls = act, 0
-        self.precision, self.most = precision, 0  # frames in one call so far
 
     def run(self, frames):
         self.calls += 1
-        self.most = max(self.most, len(frames))
         return self._act(self.calls) or self._engine.run(frames)
 
 
@@ -82,7 +80,6 @@ class Loop:
         outbox = self._opened.enter_context(closing(Outbox(folder, [sink.name for sink in sinks])))
         self.notifier = Notifier(outbox, sinks, heartbeat_seconds=60)
         self._opened.callback(self.notifier.stop)
-        self.engine = engine
         evaluator, plans = Evaluator(open_bundle(bundle), engine), plan_cameras(settings.camera)
         self.service = assemble(settings, plans, evaluator, self.notifier, first_test)
         self.error: Exception | None = None
@@ -144,11 +141,9 @@ def start(tmp_path: Path, packed: Path, camera: FaultServer) -> Iterator[Start]:
         sinks: Sequence[Sink] = (),
         decision: DecisionSection = DEFAULTS,
         masks: tuple[Rectangle, ...] = (),
-        precision: str = "fp32",
     ) -> Loop:
         cameras = [*more, ("yard", camera.url())]
-        engine = Engine(packed, act, precision)
-        made.append(Loop(tmp_path, engine, packed, cameras, first_test, sinks, decision, masks))
+        made.append(Loop(tmp_path, Engine(packed, act), packed, cameras, first_test, sinks, decision, masks))
         return made[-1]
 
     yield begin
@@ -167,15 +162,6 @@ def test_what_was_raised_is_raised_again_by_a_replay_of_the_stored_scores(start,
     (again,) = replay(read_scores(loop.state_dir))
     assert (again.camera, again.label) == ("yard", alarm.document["label"])
     assert abs(again.raised - datetime.fromisoformat(alarm.document["time"].replace("Z", "+00:00")).timestamp()) < 2
-
-
-@pytest.mark.parametrize(("precision", "most"), [("fp32", 1), ("int8", TOGETHER["cpu", "int8"])])
-def test_frames_that_wait_go_to_the_engine_together_where_that_is_faster(start, camera, precision, most):
-    more = [(f"gate-{number}", camera.url()) for number in range(most + 1)]
-    loop = start(lambda call: time.sleep(0.3), more, precision=precision)
-    wait_until(lambda: loop.engine.most == most and loop.engine.calls > 10)
-    calls = loop.engine.calls
-    wait_until(lambda: loop.counted("rarefault_frames_evaluated_total{") >= calls + (most > 1))
 
 
 def test_an_engine_that_hangs_for_seconds_is_an_overload_in_the_ledger(start):
