@@ -50,7 +50,7 @@ ARROWS = {
         "gpu_check": "ground data models evaluation training report mini.scenes",
         "reference": "ground data models evaluation report",
         "commands": "ground stores data models evaluation training spatial report stages mini updates "
-        "station_demo labelling feedback engines gpu_check reference",
+        "station_demo labelling feedback engines distributed gpu_check reference",
     },
 }
 COMMANDS = ("augment.cli", "augment.demo", "augment.pipeline", "augment.study")

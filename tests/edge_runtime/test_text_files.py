@@ -24,6 +24,7 @@ OWN_TEXTS = {
     "augment/station_demo/commands.py": "what the station that it started has logged",
     "augment/training/frame_cache.py": "its own mark",
     "edge_runtime/inference/gpu_driver.py": "a file of the kernel",
+    "augment/distributed/side_by_side.py": "what the runs that it started have printed",
     "augment/engines/ray_engine.py": "the version that it has written itself",
     "augment/mini/assemble.py": "the configuration that a library has written",
 }
