@@ -371,7 +371,6 @@ def benchmark(
         return _reference(out or Path("benchmark-reference"), draws, data, models, yes, rehearsal)
     if out is None:
         raise click.UsageError("Missing option '--out'.")
-    from augment.distributed.side_by_side import check_jobs
     from augment.evaluation.tables import table
     from augment.settings import DataSettings
     from augment.study import RESULTS, Ask, pool, prepare
@@ -379,7 +378,9 @@ def benchmark(
     source = DataSettings(source=_whole_path(data), boxes=_whole_path(boxes), faults=faults, groups=groups)
     pairs = _pairs(hosts, "--host", "FAULT=SOUND")
     if jobs > 1:
-        check_jobs(jobs)
+        from augment.distributed.processes import check_processes
+
+        check_processes(jobs, "cpu", "--jobs")
     plan = prepare(name, out, draws, Ask(source, pairs, preset, split, size))
     _run_all(plan.pipelines, jobs)
     click.echo(f"\n{table(pool(plan))}\n\n{out / RESULTS} written")

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from augment.data.duplicates import Thumbnail, most_pairs
+from augment.data.duplicates import Thumbnail, grey_of, most_pairs
 from augment.data.image_store import resize_by_area
 from augment.data.perceptual_hash import Hashes, Pairs, near_pairs
 
@@ -343,7 +343,7 @@ def turned_pairs(thumbnails: Sequence[Thumbnail], bits: int) -> Pairs:
     """
     if not thumbnails:
         return np.empty((0, 2), np.int64)
-    every = np.stack([cv2.cvtColor(thumbnail, cv2.COLOR_BGR2GRAY) for thumbnail in thumbnails])
+    every = np.stack([grey_of(thumbnail) for thumbnail in thumbnails])
     # Two rows of at most unit length reach TURNED_DETAIL only where both are nearly as long: smooth pictures are none.
     starts = range(0, len(every), _AT_ONCE)
     length = np.concatenate([np.linalg.norm(_details(every[at : at + _AT_ONCE]), axis=1) for at in starts])

@@ -25,13 +25,13 @@ class ProcessLost(UnavailableError):
     """A process of a group was ended from outside. What it did is in its checkpoint, so the same call goes on."""
 
 
-def check_processes(count: int, device: str) -> None:
-    """Raise UnavailableError where `count` processes have no place on this machine."""
+def check_processes(count: int, device: str, option: str = "--processes") -> None:
+    """Raise UnavailableError where `count` processes, which `option` asked for, have no place on this machine."""
     places = torch.cuda.device_count() if device == "cuda" else os.cpu_count() or 1
     if count > places:
         unit = "GPUs" if device == "cuda" else "logical CPUs"
         raise UnavailableError(
-            f"--processes {count} asks for as many {unit}, this machine has {places}; ask for {places} at most"
+            f"{option} {count} asks for as many {unit}, this machine has {places}; ask for {places} at most"
         )
 
 

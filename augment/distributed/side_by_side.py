@@ -26,14 +26,6 @@ PATIENCE = 10.0  # seconds for a run that is asked to end
 ENDING = (signal.SIGTERM, signal.SIGHUP)
 
 
-def check_jobs(jobs: int) -> None:
-    """Raise UnavailableError where this machine has fewer logical CPUs than `jobs`."""
-    if jobs > (cores := os.cpu_count() or 1):
-        raise UnavailableError(
-            f"--jobs {jobs} asks for as many logical CPUs, this machine has {cores}; ask for {cores} at most"
-        )
-
-
 def run_side_by_side(pipelines: Sequence[Path], until: str, jobs: int, gpus: Sequence[str] = ()) -> None:
     """Run each of `pipelines` up to the stage `until`, so many at a time.
 
@@ -58,11 +50,10 @@ def run_side_by_side(pipelines: Sequence[Path], until: str, jobs: int, gpus: Seq
             runs = [pool.submit(run, pipeline) for pipeline in pipelines]
             for done in progress(as_completed(runs), len(runs), "runs"):
                 done.result()
-        except BaseException:
+        finally:  # nothing runs any more, unless a run failed or something ends the command
             stopped.set()
             pool.shutdown(wait=False, cancel_futures=True)
             _end(running)
-            raise
 
 
 def _run(pipeline: Path, until: str, settings: Mapping[str, str], running: set[Popen[bytes]], stopped: Event) -> None:

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from augment.cli import main
 from augment.distributed import side_by_side
-from augment.distributed.side_by_side import LOG, check_jobs, run_side_by_side
+from augment.distributed.side_by_side import LOG, run_side_by_side
 from augment.presets import PRESETS
 from augment.records import DATASET, RunFolder
 from augment.settings import DataSettings, write_settings
@@ -129,9 +129,12 @@ time.sleep(300)
     assert time.monotonic() - began < 60
 
 
-def test_more_jobs_than_cores_are_refused():
-    with pytest.raises(UnavailableError, match="asks for as many logical CPUs"):
-        check_jobs((os.cpu_count() or 1) + 1)
+def test_more_jobs_than_cores_are_refused_before_anything_is_written(tmp_path):
+    jobs = (os.cpu_count() or 1) + 1
+    done = CliRunner().invoke(main, ["benchmark", "scenes", "--out", str(tmp_path / "out"), "--jobs", str(jobs)])
+    assert done.exit_code == 1
+    assert f"--jobs {jobs} asks for as many logical CPUs" in done.output
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_command_hands_all_runs_over(tmp_path, monkeypatch):
